@@ -1,0 +1,23 @@
+/*
+ * mneme.h - everything Mneme offers, in one include.
+ *
+ *     status.h    what every call answers, and errors
+ *     limits.h    the largest things accepted
+ *     types.h     slices, ack levels, sync policies
+ *     store.h     stores, namespaces, settings, numbers
+ *     records.h   putting, getting, deleting, walking
+ *     txn.h       transactions
+ *     wal.h       the write-ahead log on its own
+ */
+#ifndef MNEME_H
+#define MNEME_H
+
+#include "mneme/limits.h"
+#include "mneme/records.h"
+#include "mneme/status.h"
+#include "mneme/store.h"
+#include "mneme/txn.h"
+#include "mneme/types.h"
+#include "mneme/wal.h"
+
+#endif

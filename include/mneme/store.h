@@ -1,0 +1,213 @@
+/*
+ * store.h - a store: one directory that holds everything.
+ *
+ * Thread rule of the whole interface: a store may be used by any number of threads at once. A
+ * transaction, an iterator and a view belong to one thread at a time. Slices and structs passed in
+ * are read during the call only.
+ *
+ * One process at a time may open a store for writing. Any number may open it for reading while
+ * nobody writes. A handle is useless after fork: every call on it in the child is
+ * MN_ERR_FORKED.
+ *
+ * Every function that returns mn_status may also return MN_ERR_INVALID (an argument breaks a stated
+ * rule), MN_ERR_NOMEM and MN_ERR_FORKED. Every function that writes may also return MN_ERR_READ_ONLY
+ * (opened for reading), MN_ERR_POISONED (a write or sync of the log failed before: reads go on,
+ * writes are over until the store is opened again), MN_ERR_NO_SPACE and MN_ERR_IO. `err` may always
+ * be NULL. Outputs are set only when the function says so for the status it returns.
+ */
+#ifndef MNEME_STORE_H
+#define MNEME_STORE_H
+
+#include "mneme/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mn_store mn_store;
+
+/* How to open a store. All zero is the default; set `size` to sizeof(struct mn_options). Settings
+ * that are kept in the store (mn_config_set) are overridden for this handle where the option here
+ * is not zero. */
+struct mn_options {
+    size_t size;
+    bool create;    /* make a store where the directory is missing or empty */
+    bool read_only; /* replay into memory and write nothing; refused beside a writer */
+    bool no_background; /* start no threads: no timed sync, no sweep; mn_sweep does it by hand */
+    mn_recovery recovery;
+    uint64_t stop_lsn;     /* point in time: apply commits up to this LSN; 0 = no such bound */
+    int64_t stop_time_us;  /* point in time: and up to this commit time; 0 = no such bound */
+    mn_sync_policy sync;
+    uint32_t sync_every_commits; /* MN_SYNC_EVERY_N: commits, 1 to 1,000,000; default 100 */
+    uint32_t sync_interval_ms;   /* MN_SYNC_EVERY_MS: 1 to 3,600,000; default 100 */
+    uint64_t wal_file_bytes;     /* size of a log file: 64 KiB to 4 GiB; default 64 MiB */
+};
+
+/*
+ * Opens the store in the directory `path`.
+ *
+ * MN_OK sets `store_out`; close it with mn_close. MN_ERR_NO_STORE: there is none and `create` is
+ * not set, or the directory holds other things. MN_ERR_IN_USE: another handle has it open in a way
+ * that conflicts. MN_ERR_CORRUPT: the log is damaged; the message names file, offset and LSNs.
+ * MN_ERR_UNSUPPORTED: written by a newer version. MN_ERR_ACCESS, MN_ERR_IO, MN_ERR_NO_SPACE: the
+ * operating system said so.
+ */
+MN_API MN_MUST_USE mn_status mn_open(const char *path, const struct mn_options *options,
+                                     mn_store **store_out, struct mn_error *err);
+
+/*
+ * Syncs the log, seals its end, and frees the handle. NULL is fine. MN_ERR_BUSY: views, iterators
+ * or transactions are still open; the store stays open too. After any other error the handle is
+ * gone; what was acknowledged at MN_ACK_DISK is safe, weaker acknowledgements may be lost.
+ */
+MN_API MN_MUST_USE mn_status mn_close(mn_store *store, struct mn_error *err);
+
+/* Makes everything acknowledged so far as durable as MN_ACK_DISK. */
+MN_API MN_MUST_USE mn_status mn_flush(mn_store *store, struct mn_error *err);
+
+/* Namespaces ------------------------------------------------------------------------------------
+ *
+ * A namespace holds records by id. Its name is UTF-8 of 1 to 1,024 bytes; any character may stand
+ * in it, U+0000, ':' and '/' included. All vectors of a namespace have one number of elements: the
+ * one given when it is made, else that of the first vector put into it. A put into a namespace that
+ * does not exist makes it, in the same commit.
+ */
+
+struct mn_namespace_settings {
+    size_t size;
+    uint32_t dimension; /* elements per vector, 1 to 65,536; 0 = by the first vector */
+};
+
+struct mn_namespace_info {
+    struct mn_slice name;
+    uint32_t dimension; /* 0 = no vector yet and none given */
+    uint64_t n_records; /* live records: what mn_count says */
+    uint64_t created_lsn;
+};
+
+/* Makes a namespace. MN_EXISTS: there is one with this name already; nothing changed. `settings`
+ * may be NULL. */
+MN_API MN_MUST_USE mn_status mn_namespace_create(mn_store *store, struct mn_slice name,
+                                                 const struct mn_namespace_settings *settings,
+                                                 struct mn_error *err);
+
+/* The same, and MN_OK when it exists already. MN_ERR_DIMENSION: it exists with another dimension
+ * than `settings` asks for. An existing namespace without a dimension takes the one asked for. */
+MN_API MN_MUST_USE mn_status mn_namespace_ensure(mn_store *store, struct mn_slice name,
+                                                 const struct mn_namespace_settings *settings,
+                                                 struct mn_error *err);
+
+/* Removes a namespace and all its records in one small commit. Its name is free at once; a new one
+ * of the same name shows nothing old. Sets `existed_out` (may be NULL). */
+MN_API MN_MUST_USE mn_status mn_namespace_drop(mn_store *store, struct mn_slice name,
+                                               bool *existed_out, struct mn_error *err);
+
+MN_API MN_MUST_USE mn_status mn_namespace_exists(mn_store *store, struct mn_slice name,
+                                                 bool *exists_out, struct mn_error *err);
+
+/* Number of live records. MN_NOT_FOUND: no such namespace. Exact at every moment: expired records
+ * do not count, swept or not. */
+MN_API MN_MUST_USE mn_status mn_count(mn_store *store, struct mn_slice name, uint64_t *n_records_out,
+                                      struct mn_error *err);
+
+/* Elements per vector, 0 while there is no vector and none was declared. MN_NOT_FOUND: no such
+ * namespace. */
+MN_API MN_MUST_USE mn_status mn_dimension(mn_store *store, struct mn_slice name,
+                                          uint32_t *dimension_out, struct mn_error *err);
+
+/* Walks the namespaces in the order of their names' bytes, those after the name `after` (empty =
+ * all). It shows the store as it was when the walk began. */
+typedef struct mn_namespace_iter mn_namespace_iter;
+MN_API MN_MUST_USE mn_status mn_namespace_iter_open(mn_store *store, struct mn_slice after,
+                                                    mn_namespace_iter **iter_out,
+                                                    struct mn_error *err);
+/* MN_END after the last. The name is valid until the next call on the iterator. */
+MN_API MN_MUST_USE mn_status mn_namespace_iter_next(mn_namespace_iter *iter,
+                                                    struct mn_namespace_info *info_out,
+                                                    struct mn_error *err);
+MN_API void mn_namespace_iter_close(mn_namespace_iter *iter);
+
+/* Settings --------------------------------------------------------------------------------------
+ *
+ * Kept in the store, by name; docs/guide/settings.md has the table of names, units, ranges and
+ * defaults. Values are text: decimal numbers, or words.
+ */
+
+/* Copies the value with its NUL into `value_out`. MN_NOT_FOUND: no setting has this name.
+ * MN_ERR_LIMIT: `value_bytes` is too small; 64 always do. */
+MN_API MN_MUST_USE mn_status mn_config_get(mn_store *store, const char *key, char *value_out,
+                                           size_t value_bytes, struct mn_error *err);
+
+/* Durable when it returns. Settings of the log take effect the next time the store is opened,
+ * those of the sweep at once. MN_NOT_FOUND: no setting has this name. MN_ERR_INVALID: the value is
+ * not in the setting's range. */
+MN_API MN_MUST_USE mn_status mn_config_set(mn_store *store, const char *key, const char *value,
+                                           struct mn_error *err);
+
+/* Name of the `index`-th setting, from 0; NULL past the last. Static strings. */
+MN_API const char *mn_config_key(size_t index);
+
+/* Expiry ----------------------------------------------------------------------------------------
+ *
+ * An expired record is invisible at once, to every read and every count. The sweep gives its memory
+ * back: in the background every `sweep_interval_ms`, in batches of `sweep_batch_records`, for at
+ * most `sweep_time_cap_ms` each time.
+ */
+
+/* Sweeps now, under the same bounds. Sets `n_swept_out` (may be NULL). */
+MN_API MN_MUST_USE mn_status mn_sweep(mn_store *store, uint64_t *n_swept_out,
+                                      struct mn_error *err);
+
+/* Numbers ---------------------------------------------------------------------------------------
+ */
+
+/* Set `size` before the call; fields that the library does not know are left as they are. */
+struct mn_stats {
+    size_t size;
+    uint64_t current_lsn;    /* of the newest commit */
+    uint64_t durable_lsn;    /* known synced up to here */
+    uint64_t checkpoint_lsn; /* everything up to here lies outside of the log; 0 = none */
+    uint64_t n_namespaces;
+    uint64_t n_records;      /* live, over all namespaces */
+    uint64_t n_expired;      /* expired and not swept yet */
+    uint64_t memory_bytes;   /* records, indexes and log buffers, as allocated by the engine */
+    uint64_t pinned_bytes;   /* records held by open views */
+    uint64_t wal_files;
+    uint64_t wal_current_file_bytes;   /* used, of the newest file */
+    uint64_t wal_current_file_records;
+    uint64_t wal_records_since_checkpoint;
+    uint64_t wal_syncs;      /* since open */
+    uint64_t wal_groups;     /* group commits since open */
+    uint64_t wal_commits;    /* commits in them */
+    uint64_t wal_bytes_written; /* since open, padding and rewritten blocks included */
+    bool wal_direct_io;      /* the log is written past the page cache */
+    bool is_poisoned;
+};
+
+MN_API MN_MUST_USE mn_status mn_stats(mn_store *store, struct mn_stats *stats_out,
+                                      struct mn_error *err);
+
+/* What mn_verify read. */
+struct mn_verify_report {
+    size_t size;
+    uint64_t n_files;
+    uint64_t n_bytes;
+    uint64_t n_commits;
+    uint64_t n_records;
+    uint64_t last_lsn;
+    uint64_t torn_tail_bytes; /* an unfinished write at the end, that opening will cut; not damage */
+};
+
+/* Reads every byte of the store in `path`, without changing anything, and checks it. Refused beside
+ * a writer. MN_ERR_CORRUPT: the message names the first damage; the report holds what was read
+ * before it. MN_ERR_NO_STORE: none there. */
+MN_API MN_MUST_USE mn_status mn_verify(const char *path, struct mn_verify_report *report_out,
+                                       struct mn_error *err);
+
+/* Library version, "0.1.0". Static. */
+MN_API const char *mn_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,27 @@
+/*
+ * plant.c - which planted fault is on. Compiled into one test library only.
+ *
+ * Owns:    the name, set before main and never changed.
+ * Threads: any.
+ * Fails:   never.
+ */
+#include "base/plant.h"
+
+#ifdef MNI_PLANTED_FAULTS
+#include <stdlib.h>
+#include <string.h>
+
+static const char *planted_name;
+
+__attribute__((constructor)) static void read_planted_name(void)
+{
+    planted_name = getenv("MNEME_PLANTED_FAULT");
+}
+
+bool mni_planted(const char *name)
+{
+    return planted_name != NULL && strcmp(planted_name, name) == 0;
+}
+#else
+typedef int mni_plant_is_empty;
+#endif

@@ -1,0 +1,24 @@
+/*
+ * fault.h - an env that passes calls on to another one and fails the N-th.
+ */
+#ifndef MNI_IO_FAULT_H
+#define MNI_IO_FAULT_H
+
+#include "io/env.h"
+
+struct mni_fault_env;
+
+/* `below` is borrowed and outlives this env. */
+MN_MUST_USE mn_status mni_fault_env_new(struct mni_env *below, struct mni_fault_env **env_out);
+void mni_fault_env_free(struct mni_fault_env *env);
+struct mni_env *mni_fault_env_base(struct mni_fault_env *env);
+
+/* The `n`-th call from now (1 = the next; 0 = none) fails with `os_errno`. When `keep_failing` is
+ * set, all calls after it that change the disk fail too. A write that fails has written a prefix:
+ * half of the bytes, rounded down to whole sectors. Closing never fails and does not count; neither
+ * do clock and random. */
+void mni_fault_env_fail_at(struct mni_fault_env *env, uint64_t n, int os_errno, bool keep_failing);
+bool mni_fault_env_was_hit(const struct mni_fault_env *env);
+uint64_t mni_fault_env_n_calls(const struct mni_fault_env *env); /* since the last fail_at */
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * thread.h - threads, locks and waiting.
+ *
+ * Lock order of the whole library: docs/internals/locks.md.
+ */
+#ifndef MNI_IO_THREAD_H
+#define MNI_IO_THREAD_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+struct mni_mutex {
+    pthread_mutex_t pthread;
+};
+
+void mni_mutex_init(struct mni_mutex *mutex);
+void mni_mutex_done(struct mni_mutex *mutex);
+void mni_mutex_lock(struct mni_mutex *mutex);
+void mni_mutex_unlock(struct mni_mutex *mutex);
+
+struct mni_rwlock {
+    pthread_rwlock_t pthread;
+};
+
+/* Many readers or one writer; a waiting writer goes before new readers. */
+void mni_rwlock_init(struct mni_rwlock *lock);
+void mni_rwlock_done(struct mni_rwlock *lock);
+void mni_rwlock_read(struct mni_rwlock *lock);
+void mni_rwlock_write(struct mni_rwlock *lock);
+void mni_rwlock_unlock(struct mni_rwlock *lock);
+
+/* Waits on the monotonic clock. */
+struct mni_cond {
+    pthread_cond_t pthread;
+};
+
+void mni_cond_init(struct mni_cond *cond);
+void mni_cond_done(struct mni_cond *cond);
+void mni_cond_wait(struct mni_cond *cond, struct mni_mutex *mutex);
+/* False when `timeout_us` passed first. */
+bool mni_cond_wait_for(struct mni_cond *cond, struct mni_mutex *mutex, int64_t timeout_us);
+void mni_cond_signal(struct mni_cond *cond);
+void mni_cond_broadcast(struct mni_cond *cond);
+
+struct mni_thread {
+    pthread_t pthread;
+    void (*run)(void *context);
+    void *context;
+};
+
+/* Starts a thread with all signals blocked. `thread` stays in place until it is joined. */
+MN_MUST_USE mn_status mni_thread_start(struct mni_thread *thread, void (*run)(void *context),
+                                       void *context, struct mn_error *err);
+void mni_thread_join(struct mni_thread *thread);
+
+/* Sleeps until `*word` is no longer `expected`, or for no reason: the caller checks again. */
+void mni_word_wait(atomic_uint *word, unsigned expected);
+void mni_word_wake_one(atomic_uint *word);
+void mni_word_wake_all(atomic_uint *word);
+
+/*
+ * Tells whether this process is a fork of the one that made the guard: one load, no system call
+ * (a page that the kernel clears in children, MADV_WIPEONFORK).
+ */
+struct mni_fork_guard;
+MN_MUST_USE mn_status mni_fork_guard_new(struct mni_fork_guard **guard_out, struct mn_error *err);
+void mni_fork_guard_free(struct mni_fork_guard *guard);
+bool mni_fork_guard_is_child(const struct mni_fork_guard *guard);
+
+#endif
