@@ -1,0 +1,180 @@
+/*
+ * memtable.h - the buffer of recent records: every version that a reader may still ask for.
+ *
+ * One table holds the records of all collections, as encoded by record/. It finds a key by a hash
+ * table and walks keys in order (collection number, then key bytes) by a skip list. A key has a
+ * chain of versions, newest first; a version is immutable and lives until the table and all pins
+ * have let go of it, so a read copies nothing.
+ *
+ * Writing is done by one thread at a time (the commit leader) in two steps, so that nothing can
+ * fail after a commit is in the log:
+ *
+ *     mni_memtable_prepare    before logging: finds or makes room for each change; may fail
+ *     mni_memtable_apply      after logging: links the versions in; cannot fail
+ *     mni_memtable_cancel     instead of apply: gives everything back
+ *
+ * Read views are (LSN, now): a version counts if its LSN is at most the view's and no newer one
+ * does, it is not a tombstone, and its expiry is after `now`. Versions that a view may need are
+ * kept while `oldest_view_lsn` (given to apply and collect) is below the LSN that superseded them;
+ * UINT64_MAX says that there is no such view, and superseded versions go at once.
+ *
+ * Threads: readers hold the read lock (mni_memtable_read_lock), one leader prepares without a lock
+ * on the table against readers (it changes nothing that they see), and applies, collects, lapses
+ * and reclaims under the write lock. Versions may be unreffed by any thread at any time.
+ */
+#ifndef MNI_MEMTABLE_MEMTABLE_H
+#define MNI_MEMTABLE_MEMTABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "mneme/types.h"
+#include "record/record.h"
+
+struct mni_memtable;
+struct mni_version; /* opaque outside of the room */
+struct mni_entry;
+
+/* Life of the table ----------------------------------------------------------------------------*/
+
+MN_MUST_USE mn_status mni_memtable_new(struct mni_memtable **table_out);
+/* All pins are released before. */
+void mni_memtable_free(struct mni_memtable *table);
+
+void mni_memtable_read_lock(struct mni_memtable *table);
+void mni_memtable_write_lock(struct mni_memtable *table);
+void mni_memtable_unlock(struct mni_memtable *table);
+
+/* Versions -------------------------------------------------------------------------------------*/
+
+/*
+ * Makes a version with room for an encoded record of `record_bytes`, in whose bytes the caller
+ * encodes or copies the record (8-aligned, see mni_version_bytes). Any thread, no lock. The caller
+ * owns it (one reference) until it stands in a change that is applied.
+ */
+MN_MUST_USE mn_status mni_version_new(struct mni_memtable *table, size_t record_bytes,
+                                      struct mni_version **version_out);
+void mni_version_unref(struct mni_version *version); /* NULL is fine; the last one frees */
+void mni_version_ref(struct mni_version *version);
+
+/* The encoded record; of a patched version, the record it patches (its expiry and hits are those
+ * before the patch: ask the functions below). */
+unsigned char *mni_version_bytes(struct mni_version *version);
+
+uint64_t mni_version_lsn(const struct mni_version *version); /* of the commit that made it */
+uint64_t mni_version_record_lsn(const struct mni_version *version); /* of the upsert below patches */
+bool mni_version_expiry(const struct mni_version *version, int64_t *expires_at_us_out);
+/* Bytes allocated for it, the patched record's not included. */
+size_t mni_version_memory_bytes(const struct mni_version *version);
+
+/* A pin is a reference that counts: n_pins and pinned_bytes of the table say what pins hold. */
+void mni_version_pin(struct mni_version *version);   /* the caller holds a reference or a lock */
+void mni_version_unpin(struct mni_version *version); /* any thread */
+
+/* Reading: under the read lock -----------------------------------------------------------------*/
+
+struct mni_view_point {
+    uint64_t lsn;   /* commits above are not seen */
+    int64_t now_us; /* records that expire at or before this are not seen */
+};
+
+/* The live version of a key, borrowed until the lock is dropped (ref or pin it to keep it), or
+ * NULL. */
+struct mni_version *mni_memtable_find(struct mni_memtable *table, uint64_t collection,
+                                      struct mn_slice key, struct mni_view_point view);
+
+/* LSN of the newest change of a key (upsert, delete or patch), 0 when none is known. */
+uint64_t mni_memtable_newest_lsn(struct mni_memtable *table, uint64_t collection,
+                                 struct mn_slice key);
+
+/*
+ * Gathers up to `n_max` live versions of a collection in key order, each with a pin: keys greater
+ * than `after` (all when `after.data` is NULL) that begin with `prefix`. Returns how many; fewer
+ * than `n_max` means that there are no more.
+ */
+size_t mni_memtable_scan(struct mni_memtable *table, uint64_t collection, struct mn_slice after,
+                         struct mn_slice prefix, struct mni_view_point view,
+                         struct mni_version **versions_out, size_t n_max);
+
+/* Writing --------------------------------------------------------------------------------------*/
+
+/* One operation of a commit. Zero-initialise, set `version`; the rest belongs to the table. */
+struct mni_change {
+    struct mni_version *version; /* owned: an encoded upsert, delete or patch */
+    uint64_t hash;               /* filled by mni_change_init */
+    struct mni_entry *entry;     /* room for a key that may be new */
+    void *rows;                  /* room for a collection that may be new */
+    bool existed;                /* after apply: a live record had this key just before */
+    bool changed;                /* after apply: the operation had an effect (a delete or patch of a
+                                    missing key has none) */
+};
+
+/* Takes over `version` and computes the hash. Any thread, no lock. */
+void mni_change_init(struct mni_change *change, struct mni_version *version);
+uint64_t mni_change_collection(const struct mni_change *change);
+struct mn_slice mni_change_key(const struct mni_change *change);
+
+/*
+ * Makes sure that applying these changes cannot fail. Only the leader. MN_ERR_NOMEM leaves the
+ * changes as they were. Prepared changes may be applied in any later groups, in any number, or
+ * cancelled.
+ */
+MN_MUST_USE mn_status mni_memtable_prepare(struct mni_memtable *table, struct mni_change *changes,
+                                           size_t n_changes);
+
+/*
+ * Links the changes in, in order, as of `lsn`, which is above all earlier ones. Under the write
+ * lock. `now_us` decides `existed`. Several changes of one key in one commit: the last one wins,
+ * `existed` of each is judged after the ones before it.
+ */
+void mni_memtable_apply(struct mni_memtable *table, struct mni_change *changes, size_t n_changes,
+                        uint64_t lsn, int64_t now_us, uint64_t oldest_view_lsn);
+
+/* Frees what a change that will not be applied holds, its version included; prepared or not. */
+void mni_memtable_cancel(struct mni_memtable *table, struct mni_change *changes, size_t n_changes);
+
+/* Drops up to `n_max` superseded versions that no view at or above `oldest_view_lsn` needs. Under
+ * the write lock. Returns how many are still waiting. */
+size_t mni_memtable_collect(struct mni_memtable *table, uint64_t oldest_view_lsn, size_t n_max);
+
+/* Expiry: under the write lock, but where said ---------------------------------------------------
+ *
+ * A record whose time has come is invisible at once, by the rule above. Lapsing takes it out of the
+ * counts and puts it on the list of those to sweep; deleting them is an ordinary commit.
+ */
+
+/* Whether some record has expired and is still counted. Under the read lock. */
+bool mni_memtable_has_due(struct mni_memtable *table, int64_t now_us);
+void mni_memtable_lapse(struct mni_memtable *table, int64_t now_us);
+/* Up to `n_max` lapsed versions, each with a reference for the caller. Under the read lock. */
+size_t mni_memtable_lapsed(struct mni_memtable *table, struct mni_version **versions_out,
+                           size_t n_max);
+
+/* Collections ----------------------------------------------------------------------------------*/
+
+/* Live records of a collection as of the newest commit and the last lapse. Under the read lock. */
+uint64_t mni_memtable_count(struct mni_memtable *table, uint64_t collection);
+
+/* Takes a dropped collection's records out of all counts at once. Under the write lock. */
+void mni_memtable_drop(struct mni_memtable *table, uint64_t collection);
+
+/* Removes up to `n_max` keys of a dropped collection, with all their versions; no view is left that
+ * could see them. Under the write lock. True when none is left. */
+bool mni_memtable_reclaim(struct mni_memtable *table, uint64_t collection, size_t n_max);
+
+/* Numbers: exact under either lock ---------------------------------------------------------------*/
+
+struct mni_memtable_stats {
+    uint64_t n_records;    /* live, dropped collections and collection 0 (the catalogue) not included */
+    uint64_t n_lapsed;     /* expired, taken out of the counts, not swept */
+    uint64_t n_keys;       /* entries, tombstones included */
+    uint64_t n_superseded; /* waiting for collect */
+    uint64_t memory_bytes; /* all the table and its versions allocate, as asked of the allocator */
+    uint64_t n_pins;
+    uint64_t pinned_bytes;
+};
+void mni_memtable_get_stats(struct mni_memtable *table, struct mni_memtable_stats *stats_out);
+
+#endif
