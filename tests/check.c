@@ -140,8 +140,7 @@ void check_status(mn_status actual, mn_status expected, const struct mn_error *e
     if (actual == expected)
         return;
     print_error("    %s is %s, expected %s%s%s\n", text, mn_status_name(actual),
-                mn_status_name(expected), err != NULL ? ": " : "",
-                err != NULL ? err->message : "");
+                mn_status_name(expected), err != NULL ? ": " : "", err != NULL ? err->message : "");
     fail_at(file, line);
 }
 

@@ -26,7 +26,9 @@ struct check_test {
     void (*run)(void);
 };
 
+/* clang-format off */
 #define CHECK_TEST(function) {#function, function}
+/* clang-format on */
 #define CHECK_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 int check_run(const char *suite, const struct check_test *tests, size_t n_tests, int argc,
@@ -56,7 +58,8 @@ const char *check_temp_dir(void);
 #define CHECK_OK_ERR(actual, err) check_status((actual), MN_OK, (err), #actual, __FILE__, __LINE__)
 #define CHECK_STR_EQ(actual, expected) check_string((actual), (expected), __FILE__, __LINE__)
 #define CHECK_STR_HAS(text, part) check_contains((text), (part), __FILE__, __LINE__)
-#define CHECK_MEM_EQ(actual, expected, n) check_memory((actual), (expected), (n), __FILE__, __LINE__)
+#define CHECK_MEM_EQ(actual, expected, n)                                                          \
+    check_memory((actual), (expected), (n), __FILE__, __LINE__)
 
 void check_that(bool condition, const char *text, const char *file, int line);
 void check_equal(intmax_t actual, intmax_t expected, const char *text, const char *file, int line);

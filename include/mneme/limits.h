@@ -5,14 +5,14 @@
 #define MNEME_LIMITS_H
 
 enum {
-    MN_ID_BYTES_MAX = 1024,               /* id of a record, UTF-8, at least 1 byte */
-    MN_NAMESPACE_BYTES_MAX = 1024,        /* name of a namespace, UTF-8, at least 1 byte */
-    MN_METADATA_BYTES_MAX = 1 << 20,      /* metadata of a record: 1 MiB of JSON */
-    MN_METADATA_DEPTH_MAX = 64,           /* nesting of arrays and objects in metadata */
-    MN_PAYLOAD_BYTES_MAX = 64 << 20,      /* payload of a record: 64 MiB */
-    MN_DIMENSIONS_MAX = 65536,            /* elements of a vector */
-    MN_BATCH_BYTES_MAX = 256 << 20,       /* encoded records of one batch or transaction: 256 MiB */
-    MN_BATCH_RECORDS_MAX = 1 << 22,       /* records of one batch or transaction */
+    MN_ID_BYTES_MAX = 1024,          /* id of a record, UTF-8, at least 1 byte */
+    MN_NAMESPACE_BYTES_MAX = 1024,   /* name of a namespace, UTF-8, at least 1 byte */
+    MN_METADATA_BYTES_MAX = 1 << 20, /* metadata of a record: 1 MiB of JSON */
+    MN_METADATA_DEPTH_MAX = 64,      /* nesting of arrays and objects in metadata */
+    MN_PAYLOAD_BYTES_MAX = 64 << 20, /* payload of a record: 64 MiB */
+    MN_DIMENSIONS_MAX = 65536,       /* elements of a vector */
+    MN_BATCH_BYTES_MAX = 256 << 20,  /* encoded records of one batch or transaction: 256 MiB */
+    MN_BATCH_RECORDS_MAX = 1 << 22,  /* records of one batch or transaction */
 };
 
 #endif

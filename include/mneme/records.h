@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/* Which optional fields of a record are set. A vector, metadata and payload say it by their size. */
+/* Which optional fields of a record are set. Vector, metadata and payload say it by their size. */
 enum mn_record_fields {
     MN_HAS_EXPIRES_AT = 1 << 0,
     MN_HAS_TTL = 1 << 1, /* input only; MN_HAS_EXPIRES_AT wins over it */
@@ -142,8 +142,8 @@ struct mn_iter_options {
 
 /* MN_NOT_FOUND: no such namespace. `options` may be NULL. Close with mn_iter_close. */
 MN_API MN_MUST_USE mn_status mn_iter_open(mn_store *store, struct mn_slice name,
-                                          const struct mn_iter_options *options,
-                                          mn_iter **iter_out, struct mn_error *err);
+                                          const struct mn_iter_options *options, mn_iter **iter_out,
+                                          struct mn_error *err);
 /* MN_OK: sets `view_out`, which the caller releases and which may outlive the iterator.
  * MN_END after the last, and clears it. */
 MN_API MN_MUST_USE mn_status mn_iter_next(mn_iter *iter, struct mn_view *view_out,

@@ -34,23 +34,23 @@ typedef enum mn_status {
     MN_EXISTS = 3,    /* put-if-absent: the record is there already */
     MN_CHANGED = 4,   /* put-if-LSN: the record is missing or carries another LSN */
 
-    MN_ERR_INVALID = -1,     /* an argument or an input breaks a stated rule */
-    MN_ERR_NOMEM = -2,       /* an allocation failed */
-    MN_ERR_IO = -3,          /* the operating system reported an error; see os_errno */
-    MN_ERR_NO_SPACE = -4,    /* the file system or a quota is full */
-    MN_ERR_CORRUPT = -5,     /* stored bytes are damaged, missing or contradict each other */
-    MN_ERR_IN_USE = -6,      /* another handle or process holds the store */
-    MN_ERR_LIMIT = -7,       /* larger than a limit in limits.h */
-    MN_ERR_DIMENSION = -8,   /* the vector does not have the namespace's number of dimensions */
-    MN_ERR_CONFLICT = -9,    /* another commit changed what this transaction read or wrote */
-    MN_ERR_READ_ONLY = -10,  /* the store was opened for reading, or its file system is */
-    MN_ERR_POISONED = -11,   /* a write or sync of the log failed; reopen the store to write */
-    MN_ERR_NO_STORE = -12,   /* the directory holds no store */
-    MN_ERR_FORKED = -13,     /* the handle was opened by another process and used after fork */
-    MN_ERR_BUSY = -14,       /* views, iterators or transactions are still open */
+    MN_ERR_INVALID = -1,      /* an argument or an input breaks a stated rule */
+    MN_ERR_NOMEM = -2,        /* an allocation failed */
+    MN_ERR_IO = -3,           /* the operating system reported an error; see os_errno */
+    MN_ERR_NO_SPACE = -4,     /* the file system or a quota is full */
+    MN_ERR_CORRUPT = -5,      /* stored bytes are damaged, missing or contradict each other */
+    MN_ERR_IN_USE = -6,       /* another handle or process holds the store */
+    MN_ERR_LIMIT = -7,        /* larger than a limit in limits.h */
+    MN_ERR_DIMENSION = -8,    /* the vector does not have the namespace's number of dimensions */
+    MN_ERR_CONFLICT = -9,     /* another commit changed what this transaction read or wrote */
+    MN_ERR_READ_ONLY = -10,   /* the store was opened for reading, or its file system is */
+    MN_ERR_POISONED = -11,    /* a write or sync of the log failed; reopen the store to write */
+    MN_ERR_NO_STORE = -12,    /* the directory holds no store */
+    MN_ERR_FORKED = -13,      /* the handle was opened by another process and used after fork */
+    MN_ERR_BUSY = -14,        /* views, iterators or transactions are still open */
     MN_ERR_UNSUPPORTED = -15, /* written by a newer version, or not built in */
-    MN_ERR_ACCESS = -16,     /* the operating system denied access */
-    MN_ERR_CANCELLED = -17,  /* stopped because the caller asked for it */
+    MN_ERR_ACCESS = -16,      /* the operating system denied access */
+    MN_ERR_CANCELLED = -17,   /* stopped because the caller asked for it */
 } mn_status;
 
 enum { MN_ERROR_MESSAGE_BYTES = 512 };

@@ -10,10 +10,11 @@
  * MN_ERR_FORKED.
  *
  * Every function that returns mn_status may also return MN_ERR_INVALID (an argument breaks a stated
- * rule), MN_ERR_NOMEM and MN_ERR_FORKED. Every function that writes may also return MN_ERR_READ_ONLY
- * (opened for reading), MN_ERR_POISONED (a write or sync of the log failed before: reads go on,
- * writes are over until the store is opened again), MN_ERR_NO_SPACE and MN_ERR_IO. `err` may always
- * be NULL. Outputs are set only when the function says so for the status it returns.
+ * rule), MN_ERR_NOMEM and MN_ERR_FORKED. Every function that writes may also return
+ * MN_ERR_READ_ONLY (opened for reading), MN_ERR_POISONED (a write or sync of the log failed before:
+ * reads go on, writes are over until the store is opened again), MN_ERR_NO_SPACE and MN_ERR_IO.
+ * `err` may always be NULL. Outputs are set only when the function says so for the status that it
+ * returns.
  */
 #ifndef MNEME_STORE_H
 #define MNEME_STORE_H
@@ -31,12 +32,12 @@ typedef struct mn_store mn_store;
  * is not zero. */
 struct mn_options {
     size_t size;
-    bool create;    /* make a store where the directory is missing or empty */
-    bool read_only; /* replay into memory and write nothing; refused beside a writer */
+    bool create;        /* make a store where the directory is missing or empty */
+    bool read_only;     /* replay into memory and write nothing; refused beside a writer */
     bool no_background; /* start no threads: no timed sync, no sweep; mn_sweep does it by hand */
     mn_recovery recovery;
-    uint64_t stop_lsn;     /* point in time: apply commits up to this LSN; 0 = no such bound */
-    int64_t stop_time_us;  /* point in time: and up to this commit time; 0 = no such bound */
+    uint64_t stop_lsn;    /* point in time: apply commits up to this LSN; 0 = no such bound */
+    int64_t stop_time_us; /* point in time: and up to this commit time; 0 = no such bound */
     mn_sync_policy sync;
     uint32_t sync_every_commits; /* MN_SYNC_EVERY_N: commits, 1 to 1,000,000; default 100 */
     uint32_t sync_interval_ms;   /* MN_SYNC_EVERY_MS: 1 to 3,600,000; default 100 */
@@ -107,8 +108,8 @@ MN_API MN_MUST_USE mn_status mn_namespace_exists(mn_store *store, struct mn_slic
 
 /* Number of live records. MN_NOT_FOUND: no such namespace. Exact at every moment: expired records
  * do not count, swept or not. */
-MN_API MN_MUST_USE mn_status mn_count(mn_store *store, struct mn_slice name, uint64_t *n_records_out,
-                                      struct mn_error *err);
+MN_API MN_MUST_USE mn_status mn_count(mn_store *store, struct mn_slice name,
+                                      uint64_t *n_records_out, struct mn_error *err);
 
 /* Elements per vector, 0 while there is no vector and none was declared. MN_NOT_FOUND: no such
  * namespace. */
@@ -155,8 +156,7 @@ MN_API const char *mn_config_key(size_t index);
  */
 
 /* Sweeps now, under the same bounds. Sets `n_swept_out` (may be NULL). */
-MN_API MN_MUST_USE mn_status mn_sweep(mn_store *store, uint64_t *n_swept_out,
-                                      struct mn_error *err);
+MN_API MN_MUST_USE mn_status mn_sweep(mn_store *store, uint64_t *n_swept_out, struct mn_error *err);
 
 /* Numbers ---------------------------------------------------------------------------------------
  */
@@ -168,19 +168,19 @@ struct mn_stats {
     uint64_t durable_lsn;    /* known synced up to here */
     uint64_t checkpoint_lsn; /* everything up to here lies outside of the log; 0 = none */
     uint64_t n_namespaces;
-    uint64_t n_records;      /* live, over all namespaces */
-    uint64_t n_expired;      /* expired and not swept yet */
-    uint64_t memory_bytes;   /* records, indexes and log buffers, as allocated by the engine */
-    uint64_t pinned_bytes;   /* records held by open views */
+    uint64_t n_records;    /* live, over all namespaces */
+    uint64_t n_expired;    /* expired and not swept yet */
+    uint64_t memory_bytes; /* records, indexes and log buffers, as allocated by the engine */
+    uint64_t pinned_bytes; /* records held by open views */
     uint64_t wal_files;
-    uint64_t wal_current_file_bytes;   /* used, of the newest file */
+    uint64_t wal_current_file_bytes; /* used, of the newest file */
     uint64_t wal_current_file_records;
     uint64_t wal_records_since_checkpoint;
-    uint64_t wal_syncs;      /* since open */
-    uint64_t wal_groups;     /* group commits since open */
-    uint64_t wal_commits;    /* commits in them */
+    uint64_t wal_syncs;         /* since open */
+    uint64_t wal_groups;        /* group commits since open */
+    uint64_t wal_commits;       /* commits in them */
     uint64_t wal_bytes_written; /* since open, padding and rewritten blocks included */
-    bool wal_direct_io;      /* the log is written past the page cache */
+    bool wal_direct_io;         /* the log is written past the page cache */
     bool is_poisoned;
 };
 
@@ -195,7 +195,7 @@ struct mn_verify_report {
     uint64_t n_commits;
     uint64_t n_records;
     uint64_t last_lsn;
-    uint64_t torn_tail_bytes; /* an unfinished write at the end, that opening will cut; not damage */
+    uint64_t torn_tail_bytes; /* unfinished write at the end, which opening cuts; no damage */
 };
 
 /* Reads every byte of the store in `path`, without changing anything, and checks it. Refused beside

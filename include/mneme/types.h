@@ -43,17 +43,17 @@ typedef enum mn_ack {
 /* When the log is synced without a call that asks for it. Sets the default ack level only: a call
  * that names MN_ACK_DISK is synced before it returns under every policy. */
 typedef enum mn_sync_policy {
-    MN_SYNC_DEFAULT = 0,  /* MN_SYNC_EVERY_WRITE */
-    MN_SYNC_EVERY_WRITE,  /* default ack is MN_ACK_DISK */
-    MN_SYNC_EVERY_N,      /* default ack is MN_ACK_OS, plus one sync every N commits */
-    MN_SYNC_EVERY_MS,     /* default ack is MN_ACK_OS, plus one sync every N milliseconds */
-    MN_SYNC_MANUAL,       /* default ack is MN_ACK_OS; flush, rotation and close sync */
+    MN_SYNC_DEFAULT = 0, /* MN_SYNC_EVERY_WRITE */
+    MN_SYNC_EVERY_WRITE, /* default ack is MN_ACK_DISK */
+    MN_SYNC_EVERY_N,     /* default ack is MN_ACK_OS, plus one sync every N commits */
+    MN_SYNC_EVERY_MS,    /* default ack is MN_ACK_OS, plus one sync every N milliseconds */
+    MN_SYNC_MANUAL,      /* default ack is MN_ACK_OS; flush, rotation and close sync */
 } mn_sync_policy;
 
 /* What opening does with a log that is not whole. */
 typedef enum mn_recovery {
-    MN_RECOVERY_TAIL = 0, /* cut a torn tail; refuse damage anywhere else */
-    MN_RECOVERY_STRICT,   /* refuse any damage, a torn tail included */
+    MN_RECOVERY_TAIL = 0,      /* cut a torn tail; refuse damage anywhere else */
+    MN_RECOVERY_STRICT,        /* refuse any damage, a torn tail included */
     MN_RECOVERY_POINT_IN_TIME, /* read-only: stop at an LSN or a time */
 } mn_recovery;
 

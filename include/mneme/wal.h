@@ -29,7 +29,7 @@ typedef struct mn_wal mn_wal;
 /* All zero is the default; set `size` to sizeof(struct mn_wal_options). */
 struct mn_wal_options {
     size_t size;
-    bool create;    /* make the directory and a log in it where there is none */
+    bool create; /* make the directory and a log in it where there is none */
     bool read_only;
     bool no_background; /* start no thread: no timed sync, spare files are made when needed */
     mn_recovery recovery;
@@ -56,8 +56,8 @@ MN_API MN_MUST_USE mn_status mn_wal_open(const char *path, const struct mn_wal_o
  * are open; the log stays open too. */
 MN_API MN_MUST_USE mn_status mn_wal_close(mn_wal *wal, struct mn_error *err);
 
-/* Appends one record, 0 bytes to 256 MiB less 64 bytes, as a commit of its own. Returns when it is as safe as
- * `ack` says. Sets `lsn_out` (may be NULL). */
+/* Appends one record, 0 bytes to 256 MiB less 64 bytes, as a commit of its own. Returns when it is
+ * as safe as `ack` says. Sets `lsn_out` (may be NULL). */
 MN_API MN_MUST_USE mn_status mn_wal_append(mn_wal *wal, struct mn_slice record, mn_ack ack,
                                            uint64_t *lsn_out, struct mn_error *err);
 
@@ -124,12 +124,12 @@ struct mn_wal_stats {
     uint64_t n_files;
     uint64_t current_file_bytes; /* used, header included */
     uint64_t current_file_records;
-    uint64_t n_records;          /* in all files */
+    uint64_t n_records; /* in all files */
     uint64_t records_since_checkpoint;
-    uint64_t n_syncs;       /* since open */
-    uint64_t n_groups;      /* since open */
-    uint64_t n_commits;     /* since open */
-    uint64_t bytes_written; /* since open, padding and rewritten blocks included */
+    uint64_t n_syncs;         /* since open */
+    uint64_t n_groups;        /* since open */
+    uint64_t n_commits;       /* since open */
+    uint64_t bytes_written;   /* since open, padding and rewritten blocks included */
     uint64_t torn_tail_bytes; /* cut when it was opened */
     bool direct_io;
     bool is_poisoned;
@@ -146,9 +146,9 @@ struct mn_log_entry {
     int64_t commit_time_us;
     uint32_t index_in_commit;
     uint32_t n_in_commit;
-    const char *type;       /* "upsert", "delete" or "patch"; static */
-    uint64_t collection;    /* number; 0 is the catalogue */
-    struct mn_slice key;    /* id of the record */
+    const char *type;    /* "upsert", "delete" or "patch"; static */
+    uint64_t collection; /* number; 0 is the catalogue */
+    struct mn_slice key; /* id of the record */
     uint32_t n_dims;
     uint64_t metadata_bytes;
     uint64_t payload_bytes;

@@ -11,8 +11,8 @@
 /* Each returns NULL when memory is short; a size of 0 allocates one byte. Free with mni_free. */
 void *mni_alloc(size_t n_bytes);
 void *mni_alloc_zero(size_t n_bytes);
-void *mni_alloc_array(size_t n_items, size_t item_bytes); /* NULL on overflow too */
-void *mni_realloc(void *memory, size_t n_bytes);          /* keeps `memory` when it fails */
+void *mni_alloc_array(size_t n_items, size_t item_bytes);  /* NULL on overflow too */
+void *mni_realloc(void *memory, size_t n_bytes);           /* keeps `memory` when it fails */
 void *mni_alloc_aligned(size_t alignment, size_t n_bytes); /* alignment: a power of two */
 char *mni_strdup(const char *text);
 void mni_free(void *memory); /* NULL is fine */

@@ -28,7 +28,8 @@
 
 #include "io/env.h"
 
-enum mni_crash_step { /* the kinds of call that can be cut */
+/* The kinds of call that can be cut. */
+enum mni_crash_step {
     MNI_CRASH_OPEN_FILE,
     MNI_CRASH_CREATE_FILE,
     MNI_CRASH_OPEN_DIR,
@@ -62,7 +63,7 @@ const char *mni_crash_step_name(enum mni_crash_step step);
 /* Makes the `n`-th sync (of a file or directory) or durable write from now fail with EIO. */
 void mni_crash_env_fail_sync_at(struct mni_crash_env *env, uint64_t n);
 
-/* Number of pending choices (dirty sectors and pending directory changes) a crash now would make. */
+/* Number of choices (dirty sectors and pending directory changes) that a crash now would make. */
 size_t mni_crash_env_n_pending(const struct mni_crash_env *env);
 
 /* Turns the power off and on: pending choices are made at random, or by the bits of `mask` in a
@@ -70,7 +71,7 @@ size_t mni_crash_env_n_pending(const struct mni_crash_env *env);
  * before stay dead: closing them is all one may do. */
 void mni_crash_env_restart(struct mni_crash_env *env, bool use_mask, uint64_t mask);
 
-uint64_t mni_crash_env_n_calls(const struct mni_crash_env *env); /* disk calls so far */
+uint64_t mni_crash_env_n_calls(const struct mni_crash_env *env);      /* disk calls so far */
 void mni_crash_env_advance_us(struct mni_crash_env *env, int64_t us); /* moves both clocks */
 void mni_crash_env_set_wall_us(struct mni_crash_env *env, int64_t wall_us);
 

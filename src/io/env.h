@@ -45,7 +45,7 @@ enum mni_open_flags {
 
 enum {
     MNI_DIRECT_ALIGN = 4096,
-    MNI_SECTOR_BYTES = 512, /* written whole or not at all, also when power fails */
+    MNI_SECTOR_BYTES = 512,  /* written whole or not at all, also when power fails */
     MNI_NAME_BYTES_MAX = 64, /* of a file name, its NUL included */
 };
 

@@ -49,12 +49,14 @@ static void integers_are_little_endian(void)
 
 static void utf8_accepts_the_borders_and_refuses_what_is_beyond(void)
 {
+    /* clang-format off */
     static const char *const good[] = {"", "a", "\x7F", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80",
                                        "\xED\x9F\xBF", "\xEE\x80\x80", "\xF0\x90\x80\x80",
                                        "\xF4\x8F\xBF\xBF", "abcdefgh\xC3\xA9"};
     static const char *const bad[] = {"\x80", "\xC0\x80", "\xC1\xBF", "\xC2", "\xE0\x9F\xBF",
                                       "\xED\xA0\x80", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80",
                                       "\xF5\x80\x80\x80", "\xE2\x82", "abcdefgh\xFF"};
+    /* clang-format on */
     for (size_t i = 0; i < CHECK_COUNT(good); i++)
         CHECK(mni_utf8_is_valid(good[i], strlen(good[i])));
     for (size_t i = 0; i < CHECK_COUNT(bad); i++)
