@@ -1,0 +1,255 @@
+/*
+ * thread.c - POSIX threads and locks, waiting on a word, and noticing a fork.
+ *
+ * Owns:    the page of each fork guard.
+ * Threads: that is its purpose; see thread.h.
+ * Fails:   starting a thread and making a guard; a lock that fails is a bug of ours.
+ */
+#define _GNU_SOURCE
+#include "io/thread.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <limits.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+
+static_assert(sizeof(atomic_uint) == 4, "the kernel waits on 32 bits");
+
+/* Locks ------------------------------------------------------------------------------------------
+ */
+
+void mni_mutex_init(struct mni_mutex *mutex)
+{
+    int rc = pthread_mutex_init(&mutex->pthread, NULL);
+    MNI_CHECK(rc == 0);
+}
+
+void mni_mutex_done(struct mni_mutex *mutex)
+{
+    int rc = pthread_mutex_destroy(&mutex->pthread);
+    MNI_CHECK(rc == 0);
+}
+
+void mni_mutex_lock(struct mni_mutex *mutex)
+{
+    int rc = pthread_mutex_lock(&mutex->pthread);
+    MNI_CHECK(rc == 0);
+}
+
+void mni_mutex_unlock(struct mni_mutex *mutex)
+{
+    int rc = pthread_mutex_unlock(&mutex->pthread);
+    MNI_CHECK(rc == 0);
+}
+
+void mni_rwlock_init(struct mni_rwlock *lock)
+{
+    pthread_rwlockattr_t attr;
+    int rc = pthread_rwlockattr_init(&attr);
+    MNI_CHECK(rc == 0);
+    /* The plain "prefer writers" of glibc lets readers pass all the same. */
+    rc = pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    MNI_CHECK(rc == 0);
+    rc = pthread_rwlock_init(&lock->pthread, &attr);
+    MNI_CHECK(rc == 0);
+    (void)pthread_rwlockattr_destroy(&attr);
+}
+
+void mni_rwlock_done(struct mni_rwlock *lock)
+{
+    int rc = pthread_rwlock_destroy(&lock->pthread);
+    MNI_CHECK(rc == 0);
+}
+
+void mni_rwlock_read(struct mni_rwlock *lock)
+{
+    int rc = pthread_rwlock_rdlock(&lock->pthread);
+    MNI_CHECK(rc == 0);
+}
+
+void mni_rwlock_write(struct mni_rwlock *lock)
+{
+    int rc = pthread_rwlock_wrlock(&lock->pthread);
+    MNI_CHECK(rc == 0);
+}
+
+void mni_rwlock_unlock(struct mni_rwlock *lock)
+{
+    int rc = pthread_rwlock_unlock(&lock->pthread);
+    MNI_CHECK(rc == 0);
+}
+
+/* Conditions -------------------------------------------------------------------------------------
+ */
+
+void mni_cond_init(struct mni_cond *cond)
+{
+    pthread_condattr_t attr;
+    int rc = pthread_condattr_init(&attr);
+    MNI_CHECK(rc == 0);
+    rc = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    MNI_CHECK(rc == 0);
+    rc = pthread_cond_init(&cond->pthread, &attr);
+    MNI_CHECK(rc == 0);
+    (void)pthread_condattr_destroy(&attr);
+}
+
+void mni_cond_done(struct mni_cond *cond)
+{
+    int rc = pthread_cond_destroy(&cond->pthread);
+    MNI_CHECK(rc == 0);
+}
+
+void mni_cond_wait(struct mni_cond *cond, struct mni_mutex *mutex)
+{
+    int rc = pthread_cond_wait(&cond->pthread, &mutex->pthread);
+    MNI_CHECK(rc == 0);
+}
+
+bool mni_cond_wait_for(struct mni_cond *cond, struct mni_mutex *mutex, int64_t timeout_us)
+{
+    static const int64_t far_us = INT64_C(1000000) * 60 * 60 * 24 * 365; /* keeps sums in range */
+    struct timespec until;
+    int rc = clock_gettime(CLOCK_MONOTONIC, &until);
+    MNI_CHECK(rc == 0);
+
+    if (timeout_us < 0)
+        timeout_us = 0;
+    if (timeout_us > far_us)
+        timeout_us = far_us;
+    int64_t ns = until.tv_nsec + timeout_us % 1000000 * 1000;
+    until.tv_sec += (time_t)(timeout_us / 1000000 + ns / 1000000000);
+    until.tv_nsec = (long)(ns % 1000000000);
+
+    rc = pthread_cond_timedwait(&cond->pthread, &mutex->pthread, &until);
+    MNI_CHECK(rc == 0 || rc == ETIMEDOUT);
+    return rc == 0;
+}
+
+void mni_cond_signal(struct mni_cond *cond)
+{
+    int rc = pthread_cond_signal(&cond->pthread);
+    MNI_CHECK(rc == 0);
+}
+
+void mni_cond_broadcast(struct mni_cond *cond)
+{
+    int rc = pthread_cond_broadcast(&cond->pthread);
+    MNI_CHECK(rc == 0);
+}
+
+/* Threads ----------------------------------------------------------------------------------------
+ */
+
+static void *run_thread(void *context)
+{
+    struct mni_thread *thread = context;
+
+    thread->run(thread->context);
+    return NULL;
+}
+
+mn_status mni_thread_start(struct mni_thread *thread, void (*run)(void *context), void *context,
+                           struct mn_error *err)
+{
+    sigset_t all, before;
+
+    thread->run = run;
+    thread->context = context;
+    /* The new thread inherits the mask: signals are for the threads of the program. */
+    (void)sigfillset(&all);
+    int rc = pthread_sigmask(SIG_SETMASK, &all, &before);
+    MNI_CHECK(rc == 0);
+    int os_errno = pthread_create(&thread->pthread, NULL, run_thread, thread);
+    rc = pthread_sigmask(SIG_SETMASK, &before, NULL);
+    MNI_CHECK(rc == 0);
+    return os_errno == 0 ? MN_OK : mni_fail_os(err, os_errno, "start a thread");
+}
+
+void mni_thread_join(struct mni_thread *thread)
+{
+    int rc = pthread_join(thread->pthread, NULL);
+    MNI_CHECK(rc == 0);
+}
+
+/* Words ------------------------------------------------------------------------------------------
+ */
+
+void mni_word_wait(atomic_uint *word, unsigned expected)
+{
+    if (atomic_load_explicit(word, memory_order_acquire) != expected)
+        return;
+    long rc = syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
+    MNI_CHECK(rc == 0 || errno == EAGAIN || errno == EINTR);
+}
+
+static void wake(atomic_uint *word, int n_threads)
+{
+    long rc = syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n_threads, NULL, NULL, 0);
+    /* EFAULT: whoever was to be woken has seen the word, gone, and freed it. That is legal, since
+     * the word is set before its waiters are woken. */
+    MNI_CHECK(rc >= 0 || errno == EFAULT);
+}
+
+void mni_word_wake_one(atomic_uint *word)
+{
+    wake(word, 1);
+}
+
+void mni_word_wake_all(atomic_uint *word)
+{
+    wake(word, INT_MAX);
+}
+
+/* Fork guard -------------------------------------------------------------------------------------
+ */
+
+/* Alone on a page that reads as zeroes in a child. */
+struct mni_fork_guard {
+    volatile unsigned is_maker;
+};
+
+static size_t page_bytes(void)
+{
+    long n = sysconf(_SC_PAGESIZE);
+    MNI_CHECK(n > 0);
+    return (size_t)n;
+}
+
+mn_status mni_fork_guard_new(struct mni_fork_guard **guard_out, struct mn_error *err)
+{
+    size_t n_bytes = page_bytes();
+    struct mni_fork_guard *guard = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE,
+                                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    *guard_out = NULL;
+    if (guard == MAP_FAILED)
+        return mni_fail_os(err, errno, "map the fork guard");
+    if (madvise(guard, n_bytes, MADV_WIPEONFORK) != 0) {
+        int os_errno = errno;
+        (void)munmap(guard, n_bytes);
+        return mni_fail_os(err, os_errno, "set up the fork guard");
+    }
+    guard->is_maker = 1;
+    *guard_out = guard;
+    return MN_OK;
+}
+
+void mni_fork_guard_free(struct mni_fork_guard *guard)
+{
+    if (guard == NULL)
+        return;
+    int rc = munmap(guard, page_bytes());
+    MNI_CHECK(rc == 0);
+}
+
+bool mni_fork_guard_is_child(const struct mni_fork_guard *guard)
+{
+    return guard->is_maker == 0;
+}
