@@ -11,11 +11,15 @@
  *
  * Names, never paths: a directory handle is opened once and everything in it is reached relative to
  * that handle. When the directory is removed or moved under us, calls fail or follow the move; they
- * never create a second one by name.
+ * never create a second one by name. A name is 1 to 63 printable ASCII characters without space
+ * and '/', and not "." or ".."; any other is MN_ERR_INVALID. Listing shows every entry there is,
+ * also those whose names are not ours.
  *
  * Statuses: a failed system call maps to MN_NOT_FOUND (ENOENT), MN_EXISTS (EEXIST), MN_ERR_ACCESS
  * (EACCES, EPERM), MN_ERR_READ_ONLY (EROFS), MN_ERR_NO_SPACE (ENOSPC, EDQUOT), MN_ERR_NOMEM
- * (ENOMEM), MN_ERR_IN_USE (a lock that is held) or MN_ERR_IO, with errno in `err`.
+ * (ENOMEM), MN_ERR_IN_USE (a lock that is held), MN_ERR_UNSUPPORTED (where a call names it) or
+ * MN_ERR_IO, with errno in `err`. MN_NOT_FOUND also answers a call, creating included, on a
+ * directory that was removed.
  *
  * Threads: an env may be used by many threads. Different files and directories may be used at the
  * same time; calls on one handle are the caller's to order, except file_read, which any number of
@@ -66,8 +70,8 @@ struct mni_file_ops {
     /* fdatasync: everything written to the file, by any handle, and its size are durable. After a
      * failure nothing may be assumed about earlier writes, and calling again proves nothing. */
     mn_status (*sync)(struct mni_file *file, struct mn_error *err);
-    /* Reserves disk space for bytes [0, n_bytes) and makes the file that long, reading as zeroes.
-     * MN_ERR_UNSUPPORTED where the file system cannot. Durable after `sync`. */
+    /* Reserves disk space for bytes [0, n_bytes) and makes the file at least that long, what is new
+     * reading as zeroes. MN_ERR_UNSUPPORTED where the file system cannot. Durable after `sync`. */
     mn_status (*allocate)(struct mni_file *file, uint64_t n_bytes, struct mn_error *err);
     mn_status (*truncate)(struct mni_file *file, uint64_t n_bytes, struct mn_error *err);
     mn_status (*size)(struct mni_file *file, uint64_t *n_bytes_out, struct mn_error *err);
@@ -84,7 +88,8 @@ typedef mn_status mni_list_fn(void *context, const char *name, bool is_dir, stru
 struct mni_dir_ops {
     mn_status (*open_file)(struct mni_dir *dir, const char *name, unsigned flags,
                            struct mni_file **file_out, struct mn_error *err);
-    /* Opens a directory inside this one; with `create`, makes it first if it is missing. */
+    /* Opens a directory inside this one; with `create`, makes it first if it is missing. Its name
+     * is durable after `sync` of this one. */
     mn_status (*open_dir)(struct mni_dir *dir, const char *name, bool create,
                           struct mni_dir **dir_out, struct mn_error *err);
     /* All entries but "." and "..", in no order. */
@@ -95,7 +100,7 @@ struct mni_dir_ops {
     /* fsync of the directory: its entries are durable. */
     mn_status (*sync)(struct mni_dir *dir, struct mn_error *err);
     /* Advisory lock on the directory itself, held until close. MN_ERR_IN_USE if it is held in a
-     * conflicting mode, by this process too. */
+     * conflicting mode, by another handle of this process too. */
     mn_status (*lock)(struct mni_dir *dir, enum mni_lock_mode mode, struct mn_error *err);
     void (*close)(struct mni_dir *dir); /* drops the lock and frees the handle */
 };
@@ -108,7 +113,8 @@ typedef void mni_thread_fn(void *context);
 
 struct mni_env_ops {
     /* The only call that takes a path of the user. With `create`, makes the last component of the
-     * path if it is missing and syncs its parent directory. */
+     * path if it is missing, and syncs its parent directory in any case: whoever made it may have
+     * died before. */
     mn_status (*open_dir)(struct mni_env *env, const char *path, bool create,
                           struct mni_dir **dir_out, struct mn_error *err);
     int64_t (*wall_us)(struct mni_env *env); /* Unix time in microseconds; may jump */

@@ -485,7 +485,7 @@ static void dir_close(struct mni_dir *dir)
 {
     struct posix_dir *d = as_dir(dir);
 
-    /* A child that was forked meanwhile holds a copy of the descriptor, and with it the lock, unless
+    /* A child that was forked meanwhile holds a copy of the descriptor, and with it the lock, until
      * the lock is given up by name. The child itself must not do that to its parent. */
     if (d->lock_pid != 0 && d->lock_pid == getpid())
         (void)flock(d->fd, LOCK_UN);

@@ -13,7 +13,15 @@ MN_MUST_USE mn_status mni_record_env_new(struct mni_env *below, struct mni_recor
 void mni_record_env_free(struct mni_record_env *env);
 struct mni_env *mni_record_env_base(struct mni_record_env *env);
 
-/* The trace since the last reset, one call a line, for example
+/* The trace since the last reset, one call a line: verb, name (of a path its last component),
+ * arguments, and "ok" or the name of the status. Clocks and random numbers are left out.
+ *     open_dir NAME [create]                      list NAME
+ *     open NAME [write] [create] [direct]         sync_dir NAME
+ *     read | write | write_durable NAME OFFSET N  lock NAME shared | exclusive
+ *     sync NAME                                   rename FROM TO
+ *     allocate | truncate NAME N                  unlink NAME
+ *     size NAME                                   close | close_dir NAME
+ * For example
  *     write 00000000000000000001.wal 4096 512 ok
  *     sync 00000000000000000001.wal ok
  * NUL-terminated; borrowed until the next call. Thread-safe to record, one reader at a time. */
