@@ -42,7 +42,7 @@ struct posix_file {
 struct posix_dir {
     struct mni_dir base;
     int fd;
-    pid_t lock_pid; /* the process that took the lock; 0 = not locked */
+    pid_t lock_pid;          /* the process that took the lock; 0 = not locked */
     char label[LABEL_BYTES]; /* its path or name, fit for messages */
 };
 
@@ -508,8 +508,8 @@ static const struct mni_dir_ops dir_ops = {
     .close = dir_close,
 };
 
-static mn_status open_dir_at(int parent_fd, const char *path, bool create,
-                             struct mni_dir **dir_out, bool *was_made_out, struct mn_error *err)
+static mn_status open_dir_at(int parent_fd, const char *path, bool create, struct mni_dir **dir_out,
+                             bool *was_made_out, struct mn_error *err)
 {
     struct posix_dir *d = mni_alloc_zero(sizeof *d);
 

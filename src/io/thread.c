@@ -9,8 +9,8 @@
 #include "io/thread.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <limits.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -225,8 +225,8 @@ static size_t page_bytes(void)
 mn_status mni_fork_guard_new(struct mni_fork_guard **guard_out, struct mn_error *err)
 {
     size_t n_bytes = page_bytes();
-    struct mni_fork_guard *guard = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE,
-                                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct mni_fork_guard *guard =
+        mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     *guard_out = NULL;
     if (guard == MAP_FAILED)
