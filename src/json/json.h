@@ -163,7 +163,8 @@ MN_MUST_USE bool mni_json_parse_float(struct mn_slice text, float *value_out);
  */
 
 /* MN_OK when `text` is one JSON object with white space around it at most, nested no deeper than
- * `depth_max`. Else as the scanner, and `offset_out` (may be NULL) is where. Duplicate keys pass. */
+ * `depth_max`. Else as the scanner, and `offset_out` (may be NULL) is where. Duplicate keys
+ * pass. */
 MN_MUST_USE mn_status mni_json_check_object(struct mn_slice text, unsigned depth_max,
                                             size_t *offset_out, struct mn_error *err);
 
@@ -174,8 +175,8 @@ MN_MUST_USE mn_status mni_json_check_unique_keys(struct mn_slice text, struct mn
 /*
  * The object walker for objects with known fields. `names` has at most 64 entries; begin with
  * `seen` 0. mni_json_next_field is mni_json_next_key that looks the key up: `field_out` is its
- * index, or `n_names` when there is no such name (`key_out` tells which; duplicates of unknown keys
- * pass). A known field that comes twice is MN_ERR_INVALID.
+ * index, or `n_names` when there is no such name (`key_out` tells which; unknown keys may come
+ * twice). A known field that comes twice is MN_ERR_INVALID.
  */
 struct mni_json_fields {
     const char *const *names; /* borrowed: outlives the walk */
@@ -267,8 +268,8 @@ static inline size_t mni_base64_decoded_bytes_max(size_t n)
 }
 
 /* Strict: the plain alphabet, padded to whole groups, no white space, unused bits zero. Else
- * MN_ERR_INVALID, and `err` names the offset. MN_ERR_LIMIT: more than `capacity` bytes. `out` may be
- * written partly when it fails. */
+ * MN_ERR_INVALID, and `err` names the offset. MN_ERR_LIMIT: more than `capacity` bytes. `out` may
+ * be written partly when it fails. */
 MN_MUST_USE mn_status mni_base64_decode(struct mn_slice text, void *out, size_t capacity,
                                         size_t *n_bytes_out, struct mn_error *err);
 
