@@ -95,8 +95,7 @@ MN_MUST_USE mn_status mni_json_finish(struct mni_json_scanner *scanner);
  * mni_json_next. Calling one where the grammar wants a key is a bug of the caller. */
 
 /* Type of the value that comes next, judged by its first byte; does not consume it. */
-MN_MUST_USE mn_status mni_json_peek(struct mni_json_scanner *scanner,
-                                    enum mni_json_type *type_out);
+MN_MUST_USE mn_status mni_json_peek(struct mni_json_scanner *scanner, enum mni_json_type *type_out);
 
 /* Steps into an object; then mni_json_next_key gives one key after the other, and MN_END past the
  * closing brace. After each key read, enter or skip its value. */

@@ -50,8 +50,7 @@ static int compare_keys(const void *a, const void *b)
 {
     const struct key *left = a;
     const struct key *right = b;
-    size_t n = left->text.n_bytes < right->text.n_bytes ? left->text.n_bytes
-                                                        : right->text.n_bytes;
+    size_t n = left->text.n_bytes < right->text.n_bytes ? left->text.n_bytes : right->text.n_bytes;
     int order = n == 0 ? 0 : memcmp(left->text.data, right->text.data, n);
 
     if (order != 0)
@@ -77,8 +76,7 @@ static mn_status collect_keys(struct mn_slice text, struct key *keys, unsigned c
         const unsigned char *raw = token.raw.data;
         struct mn_slice name = {raw + 1, token.raw.n_bytes - 2};
         if (token.has_escapes && keys != NULL) {
-            st = mni_json_token_unescape(&token, unescaped + n_bytes, name.n_bytes,
-                                         &name.n_bytes);
+            st = mni_json_token_unescape(&token, unescaped + n_bytes, name.n_bytes, &name.n_bytes);
             MNI_CHECK(st == MN_OK);
             name.data = unescaped + n_bytes;
         }

@@ -121,8 +121,7 @@ static mn_status scan_string(struct mni_json_scanner *scanner, enum mni_json_typ
     return MN_OK;
 }
 
-static mn_status scan_number(struct mni_json_scanner *scanner,
-                             struct mni_json_decimal *decimal_out,
+static mn_status scan_number(struct mni_json_scanner *scanner, struct mni_json_decimal *decimal_out,
                              struct mni_json_token *token_out)
 {
     const char *problem = NULL;
@@ -141,8 +140,7 @@ static mn_status scan_number(struct mni_json_scanner *scanner,
 static mn_status scan_word(struct mni_json_scanner *scanner, const char *word, size_t n_bytes,
                            enum mni_json_type type, struct mni_json_token *token_out)
 {
-    if ((size_t)(scanner->end - scanner->at) < n_bytes ||
-        memcmp(scanner->at, word, n_bytes) != 0)
+    if ((size_t)(scanner->end - scanner->at) < n_bytes || memcmp(scanner->at, word, n_bytes) != 0)
         return fail_at(scanner, scanner->at, "expected a value");
     *token_out = token_at(scanner, type, n_bytes);
     scanner->at += n_bytes;
@@ -461,8 +459,8 @@ mn_status mni_json_read_null(struct mni_json_scanner *scanner)
     return read_type(scanner, MNI_JSON_NULL, "expected null", &token);
 }
 
-mn_status mni_json_read_floats(struct mni_json_scanner *scanner, float *values_out,
-                               size_t capacity, size_t *n_out)
+mn_status mni_json_read_floats(struct mni_json_scanner *scanner, float *values_out, size_t capacity,
+                               size_t *n_out)
 {
     mn_status st = mni_json_enter_array(scanner);
     size_t n = 0;
@@ -476,8 +474,7 @@ mn_status mni_json_read_floats(struct mni_json_scanner *scanner, float *values_o
             return fail_at(scanner, begin, "expected a number");
         if (n == capacity)
             return fail_with(scanner, MN_ERR_LIMIT, begin, "too many numbers");
-        const unsigned char *stop =
-            mni_json_scan_number(begin, scanner->end, &decimal, &problem);
+        const unsigned char *stop = mni_json_scan_number(begin, scanner->end, &decimal, &problem);
         if (problem != NULL)
             return fail_at(scanner, stop, problem);
         struct mn_slice text = {begin, (size_t)(stop - begin)};

@@ -265,8 +265,7 @@ mn_status mni_json_token_text(const struct mni_json_token *token, struct mni_buf
     st = mni_buf_reserve(scratch, token->raw.n_bytes);
     if (st != MN_OK)
         return st;
-    st = mni_json_token_unescape(token, scratch->data, scratch->capacity_bytes,
-                                 &scratch->n_bytes);
+    st = mni_json_token_unescape(token, scratch->data, scratch->capacity_bytes, &scratch->n_bytes);
     MNI_CHECK(st == MN_OK);
     *text_out = (struct mn_slice){scratch->data, scratch->n_bytes};
     return MN_OK;

@@ -64,7 +64,8 @@ void mni_version_ref(struct mni_version *version);
 unsigned char *mni_version_bytes(struct mni_version *version);
 
 uint64_t mni_version_lsn(const struct mni_version *version); /* of the commit that made it */
-uint64_t mni_version_record_lsn(const struct mni_version *version); /* of the upsert below patches */
+/* Of the upsert below the patches. */
+uint64_t mni_version_record_lsn(const struct mni_version *version);
 bool mni_version_expiry(const struct mni_version *version, int64_t *expires_at_us_out);
 /* Bytes allocated for it, the patched record's not included. */
 size_t mni_version_memory_bytes(const struct mni_version *version);
@@ -164,10 +165,10 @@ void mni_memtable_drop(struct mni_memtable *table, uint64_t collection);
  * could see them. Under the write lock. True when none is left. */
 bool mni_memtable_reclaim(struct mni_memtable *table, uint64_t collection, size_t n_max);
 
-/* Numbers: exact under either lock ---------------------------------------------------------------*/
+/* Numbers: exact under either lock ------------------------------------------------------------ */
 
 struct mni_memtable_stats {
-    uint64_t n_records;    /* live, dropped collections and collection 0 (the catalogue) not included */
+    uint64_t n_records;    /* live; without dropped collections and collection 0 */
     uint64_t n_lapsed;     /* expired, taken out of the counts, not swept */
     uint64_t n_keys;       /* entries, tombstones included */
     uint64_t n_superseded; /* waiting for collect */

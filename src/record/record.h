@@ -44,8 +44,8 @@ enum { MNI_SECOND_KEY_BYTES = 32, MNI_RECORD_ALIGN = 8 };
 struct mni_record {
     enum mni_record_type type;
     enum mni_element_type element_type;
-    uint32_t fields;  /* enum mni_record_field */
-    uint32_t clears;  /* patch only */
+    uint32_t fields; /* enum mni_record_field */
+    uint32_t clears; /* patch only */
     uint64_t collection;
     struct mn_slice key; /* 1 to MN_ID_BYTES_MAX + 1 bytes: views may put a kind before an id */
     const void *vector;  /* n_dims elements, little-endian in the encoding */

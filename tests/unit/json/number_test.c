@@ -132,6 +132,7 @@ static void random_integers_read_back(void)
 
 static void chosen_decimals_round_like_strtod(void)
 {
+    /* clang-format off */
     static const char *const cases[] = {
         "0", "-0", "0.0", "-0.0e5", "0e999999999999999999999", "1", "0.1", "1e-5", "3.4028235e38",
         "3.40282346638528859811704183484516925440e+38", /* FLT_MAX */
@@ -155,6 +156,7 @@ static void chosen_decimals_round_like_strtod(void)
         "8.5e22", "1e22", "1e23", "123456789012345678901234567890e-20", "4.35", "0.3", "2.675",
         "6.0221407599999999e23", "1.448997445238699", "9.5367431640625e-7", "0.5000000298023224",
     };
+    /* clang-format on */
 
     for (size_t i = 0; i < CHECK_COUNT(cases); i++)
         check_like_strtod(cases[i]);

@@ -58,6 +58,7 @@ static void check_refused(struct mn_slice text)
 
 static void what_the_grammar_derives_is_accepted(void)
 {
+    /* clang-format off */
     const struct mn_slice good[] = {
         SPAN("[]"), SPAN("{}"), SPAN(" [ ] "), SPAN("\t{\r\n}\n"), SPAN("null"), SPAN("true"),
         SPAN("false"), SPAN("\"\""), SPAN("0"), SPAN("-0"), SPAN("-1"), SPAN("10"), SPAN("0.0"),
@@ -73,6 +74,7 @@ static void what_the_grammar_derives_is_accepted(void)
         SPAN("\"\xF4\x8F\xBF\xBF\""), SPAN("\"\xE2\x80\xA8\""), SPAN("\"//\""), SPAN("\"/*\""),
         SPAN("\"'\""), SPAN("\"a long string without anything special in it at all\""),
     };
+    /* clang-format on */
 
     for (size_t i = 0; i < CHECK_COUNT(good); i++)
         check_accepted(good[i]);
@@ -80,6 +82,7 @@ static void what_the_grammar_derives_is_accepted(void)
 
 static void what_the_grammar_does_not_derive_is_refused(void)
 {
+    /* clang-format off */
     const struct mn_slice bad[] = {
         /* nothing, or too much */
         SPAN(""), SPAN(" "), SPAN("\n"), SPAN("1 2"), SPAN("[]]"), SPAN("{}}"), SPAN("[][]"),
@@ -114,6 +117,7 @@ static void what_the_grammar_does_not_derive_is_refused(void)
         /* comments */
         SPAN("[] // x"), SPAN("/* */[]"), SPAN("[/**/]"), SPAN("# x\n[]"), SPAN("[1 // x\n]"),
     };
+    /* clang-format on */
 
     for (size_t i = 0; i < CHECK_COUNT(bad); i++)
         check_refused(bad[i]);
@@ -121,6 +125,7 @@ static void what_the_grammar_does_not_derive_is_refused(void)
 
 static void strings_that_the_grammar_does_not_derive_are_refused(void)
 {
+    /* clang-format off */
     const struct mn_slice bad[] = {
         SPAN("\""), SPAN("\"a"), SPAN("'a'"), SPAN("a"), SPAN("\"a\\"), SPAN("\"\\\""),
         SPAN("\"\\x41\""), SPAN("\"\\a\""), SPAN("\"\\0\""), SPAN("\"\\'\""), SPAN("\"\\N\""),
@@ -141,6 +146,7 @@ static void strings_that_the_grammar_does_not_derive_are_refused(void)
         SPAN("{\"\xFF\":1}"), SPAN("{\"\\x\":1}"), SPAN("{\"\n\":1}"), SPAN("\"\xC3\\u00A9\""),
         SPAN("\"\xF8\x88\x80\x80\x80\""), SPAN("[\"\xC3\"]"), SPAN("\xC3\xA9"),
     };
+    /* clang-format on */
 
     for (size_t i = 0; i < CHECK_COUNT(bad); i++)
         check_refused(bad[i]);
@@ -275,10 +281,10 @@ static void tokens_are_exact_spans(void)
         enum mni_json_type type;
         const char *raw;
     } expected[] = {
-        {MNI_JSON_OBJECT, "{"},     {MNI_JSON_KEY, "\"k\\n\""}, {MNI_JSON_ARRAY, "["},
-        {MNI_JSON_NUMBER, "-1.5"},  {MNI_JSON_NUMBER, "7"},     {MNI_JSON_STRING, "\"s\""},
-        {MNI_JSON_TRUE, "true"},    {MNI_JSON_FALSE, "false"},  {MNI_JSON_NULL, "null"},
-        {MNI_JSON_ARRAY_END, "]"},  {MNI_JSON_OBJECT_END, "}"},
+        {MNI_JSON_OBJECT, "{"},    {MNI_JSON_KEY, "\"k\\n\""}, {MNI_JSON_ARRAY, "["},
+        {MNI_JSON_NUMBER, "-1.5"}, {MNI_JSON_NUMBER, "7"},     {MNI_JSON_STRING, "\"s\""},
+        {MNI_JSON_TRUE, "true"},   {MNI_JSON_FALSE, "false"},  {MNI_JSON_NULL, "null"},
+        {MNI_JSON_ARRAY_END, "]"}, {MNI_JSON_OBJECT_END, "}"},
     };
     struct mni_json_scanner s;
     struct mni_json_token token;
@@ -299,10 +305,12 @@ static void tokens_are_exact_spans(void)
 
 static void a_skipped_value_is_kept_byte_for_byte(void)
 {
+    /* clang-format off */
     static const char *const values[] = {
         "{}", "[ 1 , { \"a\" : \"\\u0041\" } ]", "\"x\\ty\"", "-0.0e+10", "true", "null",
         "{\"n\": 9007199254740993, \"n\" :1e400 }",
     };
+    /* clang-format on */
 
     for (size_t i = 0; i < CHECK_COUNT(values); i++) {
         char text[200];
@@ -378,8 +386,8 @@ static void an_object_is_walked_key_by_key(void)
 
 static void a_value_of_another_type_is_refused(void)
 {
-    const struct mn_slice values[] = {SPAN("{}"), SPAN("[]"),   SPAN("\"1\""), SPAN("1"),
-                                             SPAN("true"), SPAN("null")};
+    const struct mn_slice values[] = {SPAN("{}"), SPAN("[]"),   SPAN("\"1\""),
+                                      SPAN("1"),  SPAN("true"), SPAN("null")};
     enum { OBJECT, ARRAY, STRING, NUMBER, BOOL, NIL };
 
     for (int v = 0; v < (int)CHECK_COUNT(values); v++) {
@@ -454,6 +462,7 @@ static void floats_fill_the_array_up_to_its_capacity(void)
 
 static void arrays_that_are_not_all_numbers_are_no_floats(void)
 {
+    /* clang-format off */
     const struct mn_slice bad[] = {
         SPAN("[1,]"),     SPAN("[,1]"),   SPAN("[1"),     SPAN("[1,"),    SPAN("["),
         SPAN("[1 2]"),    SPAN("[null]"), SPAN("[\"1\"]"), SPAN("[[1]]"), SPAN("[1,true]"),
@@ -540,6 +549,7 @@ int main(int argc, char **argv)
         CHECK_TEST(arrays_that_are_not_all_numbers_are_no_floats),
         CHECK_TEST(mutations_never_leave_the_input_and_both_ways_agree),
     };
+    /* clang-format on */
 
     return check_run("json.scanner", tests, CHECK_COUNT(tests), argc, argv);
 }
