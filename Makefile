@@ -1,0 +1,75 @@
+# Mneme's short commands. Meson builds; `make help` lists what there is.
+#
+# demo, check and install install missing Debian packages first (packaging/debian-packages.txt).
+
+BUILD = build
+prefix = /usr/local
+DESTDIR =
+seconds = 60
+
+# Relative prefixes count from here; meson wants them absolute.
+absolute_prefix = $$(case "$(prefix)" in /*) printf %s "$(prefix)";; \
+	*) printf %s "$$PWD/$(prefix)";; esac)
+
+.PHONY: build demo check crash bench fuzz install clean format help packages
+
+build:
+	@[ -f "$(BUILD)/build.ninja" ] || meson setup "$(BUILD)" -Dtests=disabled
+	@ninja -C "$(BUILD)"
+
+packages:
+	@packaging/install-packages build
+
+# The recipes below call make again, so that nothing is built before its packages are there.
+demo: packages
+	@$(MAKE) --no-print-directory build >"$(BUILD).log" 2>&1 || { cat "$(BUILD).log"; exit 1; }
+	@PATH="$$PWD/$(BUILD)/cli:$$PATH" examples/demo
+
+check:
+	@packaging/install-packages build check
+	@tools/check
+
+# Cuts the power of the simulated disk at random until stopped, or for `seconds=N`.
+crash:
+	@packaging/install-packages build check
+	@[ -f build-crash/build.ninja ] || \
+		meson setup build-crash -Dtests=enabled -Dbuildtype=debugoptimized
+	@ninja -C build-crash tests/crash/crash_sim
+	@build-crash/tests/crash/crash_sim --seconds $(if $(filter file,$(origin seconds)),0,$(seconds))
+
+bench:
+	@packaging/install-packages build check bench
+	@[ -f build-bench/build.ninja ] || meson setup build-bench -Dbench=true -Dtests=disabled
+	@ninja -C build-bench
+	@bench/run build-bench
+
+# Runs every fuzz target for `seconds=N`, or one of them with `target=NAME`.
+fuzz:
+	@packaging/install-packages build check
+	@tools/fuzz --seconds $(seconds) $(target)
+
+install: packages
+	@[ -f "$(BUILD)/build.ninja" ] || meson setup "$(BUILD)" -Dtests=disabled
+	@meson configure "$(BUILD)" --prefix "$(absolute_prefix)" --libdir lib
+	@ninja -C "$(BUILD)"
+	@DESTDIR="$(DESTDIR)" meson install -C "$(BUILD)" --no-rebuild
+	@# The loader finds a new library in a system folder only after ldconfig.
+	@case "$(DESTDIR)$(prefix)" in /usr|/usr/local) \
+		[ "$$(id -u)" -ne 0 ] || ldconfig ;; esac
+
+clean:
+	rm -rf build build.log build-*
+
+format:
+	@tools/format
+
+help:
+	@echo 'make demo      real vectors written, the writer killed, everything acknowledged back'
+	@echo 'make check     every test; ends with "N passed, N failed"'
+	@echo 'make build     the library and the command, in $(BUILD)/ (needs the packages)'
+	@echo 'make install   prefix=$(prefix) DESTDIR=$(DESTDIR)'
+	@echo 'make crash     the crash simulator until stopped; seconds=N'
+	@echo 'make fuzz      every fuzz target; seconds=$(seconds) target=NAME'
+	@echo 'make bench     measured against RocksDB, SQLite and LMDB'
+	@echo 'make format    lays out all C code with clang-format'
+	@echo 'make clean     removes what was built'
