@@ -37,7 +37,7 @@ struct mni_memtable;
 struct mni_version; /* opaque outside of the room */
 struct mni_entry;
 
-/* Life of the table ----------------------------------------------------------------------------*/
+/* Life of the table ----------*/
 
 MN_MUST_USE mn_status mni_memtable_new(struct mni_memtable **table_out);
 /* All pins are released before. */
@@ -47,7 +47,7 @@ void mni_memtable_read_lock(struct mni_memtable *table);
 void mni_memtable_write_lock(struct mni_memtable *table);
 void mni_memtable_unlock(struct mni_memtable *table);
 
-/* Versions -------------------------------------------------------------------------------------*/
+/* Versions ----------*/
 
 /*
  * Makes a version with room for an encoded record of `record_bytes`, in whose bytes the caller
@@ -74,7 +74,7 @@ size_t mni_version_memory_bytes(const struct mni_version *version);
 void mni_version_pin(struct mni_version *version);   /* the caller holds a reference or a lock */
 void mni_version_unpin(struct mni_version *version); /* any thread */
 
-/* Reading: under the read lock -----------------------------------------------------------------*/
+/* Reading: under the read lock ----------*/
 
 struct mni_view_point {
     uint64_t lsn;   /* commits above are not seen */
@@ -99,7 +99,7 @@ size_t mni_memtable_scan(struct mni_memtable *table, uint64_t collection, struct
                          struct mn_slice prefix, struct mni_view_point view,
                          struct mni_version **versions_out, size_t n_max);
 
-/* Writing --------------------------------------------------------------------------------------*/
+/* Writing ----------*/
 
 /* One operation of a commit. Zero-initialise, set `version`; the rest belongs to the table. */
 struct mni_change {
@@ -140,7 +140,7 @@ void mni_memtable_cancel(struct mni_memtable *table, struct mni_change *changes,
  * the write lock. Returns how many are still waiting. */
 size_t mni_memtable_collect(struct mni_memtable *table, uint64_t oldest_view_lsn, size_t n_max);
 
-/* Expiry: under the write lock, but where said ---------------------------------------------------
+/* Expiry: under the write lock, but where said ----------
  *
  * A record whose time has come is invisible at once, by the rule above. Lapsing takes it out of the
  * counts and puts it on the list of those to sweep; deleting them is an ordinary commit.
@@ -153,7 +153,7 @@ void mni_memtable_lapse(struct mni_memtable *table, int64_t now_us);
 size_t mni_memtable_lapsed(struct mni_memtable *table, struct mni_version **versions_out,
                            size_t n_max);
 
-/* Collections ----------------------------------------------------------------------------------*/
+/* Collections ----------*/
 
 /* Live records of a collection as of the newest commit and the last lapse. Under the read lock. */
 uint64_t mni_memtable_count(struct mni_memtable *table, uint64_t collection);

@@ -1,0 +1,159 @@
+/*
+ * keeper.c - the log's background thread: timed syncs, and a spare file made before it is needed.
+ *
+ * Owns:    the spare file, until a rotation takes it.
+ * Threads: one of its own; `keeper_lock` guards what it shares.
+ * Fails:   a sync that fails poisons the log like any other; a spare that cannot be made is made by
+ *          the rotation itself, which reports why it cannot.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/check.h"
+#include "wal/wal_private.h"
+
+bool wal_take_spare(struct mni_wal *wal, char name_out[WAL_NAME_BYTES], bool *is_recycled_out)
+{
+    mni_mutex_lock(&wal->keeper_lock);
+    bool found = wal->has_spare;
+    if (found) {
+        (void)snprintf(name_out, WAL_NAME_BYTES, "%s", wal->spare_name);
+        *is_recycled_out = wal->spare_is_recycled;
+        wal->has_spare = false;
+    }
+    mni_mutex_unlock(&wal->keeper_lock);
+    return found;
+}
+
+static void set_spare(struct mni_wal *wal, const char *name, bool is_recycled)
+{
+    (void)snprintf(wal->spare_name, WAL_NAME_BYTES, "%s", name);
+    wal->has_spare = true;
+    wal->wants_spare = false;
+    wal->spare_is_recycled = is_recycled;
+}
+
+bool wal_offer_spare(struct mni_wal *wal, const char *name)
+{
+    mni_mutex_lock(&wal->keeper_lock);
+    bool taken = !wal->has_spare && (!wal->wants_spare || !wal->has_keeper);
+    if (taken)
+        set_spare(wal, name, true);
+    mni_mutex_unlock(&wal->keeper_lock);
+    return taken;
+}
+
+void wal_keeper_want_spare(struct mni_wal *wal)
+{
+    if (!wal->has_keeper)
+        return;
+    mni_mutex_lock(&wal->keeper_lock);
+    wal->wants_spare = !wal->has_spare;
+    mni_cond_signal(&wal->keeper_wakes);
+    mni_mutex_unlock(&wal->keeper_lock);
+}
+
+/* Writes a whole file of zeroes under a name that opening removes. */
+static mn_status make_spare(struct mni_wal *wal, const char *name)
+{
+    struct mni_file *file = NULL;
+    mn_status st =
+        mni_dir_open_file(wal->config.dir, name, MNI_OPEN_WRITE | MNI_OPEN_CREATE, &file, NULL);
+
+    if (st != MN_OK)
+        return st;
+    st = mni_file_allocate(file, wal->config.file_bytes, NULL);
+    if (st == MN_OK || st == MN_ERR_UNSUPPORTED)
+        st = wal_write_zeroes(file, 0, wal->config.file_bytes, NULL);
+    if (st == MN_OK)
+        st = mni_file_sync(file, NULL);
+    mni_file_close(file);
+    if (st != MN_OK)
+        mni_ignore(mni_dir_unlink(wal->config.dir, name, NULL));
+    return st;
+}
+
+static void work_spare(struct mni_wal *wal)
+{
+    char name[WAL_NAME_BYTES];
+
+    (void)snprintf(name, sizeof name, "%020d.spare", 0);
+    mni_mutex_lock(&wal->keeper_lock);
+    bool wanted = wal->wants_spare && !wal->has_spare;
+    mni_mutex_unlock(&wal->keeper_lock);
+    if (!wanted)
+        return;
+    mn_status st = make_spare(wal, name);
+    mni_mutex_lock(&wal->keeper_lock);
+    wal->wants_spare = false;
+    if (st == MN_OK)
+        set_spare(wal, name, false);
+    mni_mutex_unlock(&wal->keeper_lock);
+}
+
+/* Syncs when the time has come and something waits for it. */
+static void work_sync(struct mni_wal *wal)
+{
+    struct mni_commit role;
+
+    if (wal->config.sync != MN_SYNC_EVERY_MS)
+        return;
+    wal_enter(wal, &role);
+    int64_t due_us = wal->last_sync_us + (int64_t)wal->config.sync_interval_ms * 1000;
+    if (wal->newest_lsn > wal->synced_lsn && mni_env_mono_us(wal->config.env) >= due_us &&
+        !atomic_load(&wal->is_poisoned)) {
+        mn_status st = wal_writer_put_out(wal, MN_ACK_DISK, NULL);
+        MNI_CHECK(st == MN_OK || atomic_load(&wal->is_poisoned));
+    }
+    wal_leave(wal);
+}
+
+void mni_wal_tick(struct mni_wal *wal)
+{
+    if (wal->config.read_only)
+        return;
+    work_sync(wal);
+    work_spare(wal);
+}
+
+static void keep(void *context)
+{
+    struct mni_wal *wal = context;
+    bool is_timed = wal->config.sync == MN_SYNC_EVERY_MS;
+    int64_t interval_us = (int64_t)wal->config.sync_interval_ms * 1000;
+
+    mni_mutex_lock(&wal->keeper_lock);
+    while (!wal->keeper_stops) {
+        if (is_timed)
+            (void)mni_cond_wait_for(&wal->keeper_wakes, &wal->keeper_lock, interval_us);
+        else if (!wal->wants_spare)
+            mni_cond_wait(&wal->keeper_wakes, &wal->keeper_lock);
+        if (wal->keeper_stops)
+            break;
+        mni_mutex_unlock(&wal->keeper_lock);
+        mni_wal_tick(wal);
+        mni_mutex_lock(&wal->keeper_lock);
+    }
+    mni_mutex_unlock(&wal->keeper_lock);
+}
+
+mn_status wal_keeper_start(struct mni_wal *wal, struct mn_error *err)
+{
+    if (wal->config.read_only || wal->config.no_background || !mni_env_has_threads(wal->config.env))
+        return MN_OK;
+    mn_status st = mni_thread_start(&wal->keeper, keep, wal, err);
+    wal->has_keeper = st == MN_OK;
+    return st;
+}
+
+void wal_keeper_stop(struct mni_wal *wal)
+{
+    if (!wal->has_keeper)
+        return;
+    mni_mutex_lock(&wal->keeper_lock);
+    wal->keeper_stops = true;
+    mni_cond_signal(&wal->keeper_wakes);
+    mni_mutex_unlock(&wal->keeper_lock);
+    mni_thread_join(&wal->keeper);
+    wal->has_keeper = false;
+}

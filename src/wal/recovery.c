@@ -1,0 +1,555 @@
+/*
+ * recovery.c - reads a log that may have been cut off anywhere, and makes it fit to go on.
+ *
+ * Owns:    while it runs, the headers of all files and a window of the one being read.
+ * Format:  docs/format/wal.md
+ * Threads: the one that opens the log.
+ * Fails:   MN_ERR_CORRUPT with file, offset and LSN range for damage; nothing was changed then.
+ *
+ * Older files end where the next file's header says: a bad frame before that is damage. The newest
+ * file ends at the first place where no valid frame begins. What lies behind it decides: if a later
+ * frame knows that an LSN above the last good one was synced, synced bytes are bad, which is
+ * damage; else it is a torn tail, an unfinished write that nobody was told about, and is cut.
+ *
+ * Nothing is appended to a file that was found. The frames of the newest file are written to a new
+ * one, which is synced and takes its name: so what was read from the page cache after a failed sync
+ * is durable before anybody is served from it.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/plant.h"
+#include "wal/wal_private.h"
+
+struct listing {
+    uint64_t *first_lsns; /* owned */
+    size_t n_files;
+    size_t capacity;
+    struct mni_buf leftovers; /* names of WAL_NAME_BYTES each */
+};
+
+struct recovery {
+    struct mni_wal *wal;
+    uint64_t last_lsn;
+    bool is_stopped;   /* point in time: nothing more is wanted */
+    bool is_closed;    /* the last frame seals a clean close */
+    uint64_t next_lsn; /* as the seal says */
+    uint64_t tail_end; /* of the newest file's good frames */
+    uint64_t remnant_bytes;
+};
+
+static mn_status note_name(void *context, const char *name, bool is_dir, struct mn_error *err)
+{
+    struct listing *l = context;
+    uint64_t first_lsn;
+
+    if (is_dir)
+        return MN_OK;
+    if (wal_name_is_spare(name)) {
+        char entry[WAL_NAME_BYTES] = {0};
+        (void)snprintf(entry, sizeof entry, "%s", name);
+        if (mni_buf_append(&l->leftovers, entry, sizeof entry) != MN_OK)
+            return mni_fail(err, MN_ERR_NOMEM, "list of log files");
+        return MN_OK;
+    }
+    if (!wal_file_name_parse(name, &first_lsn))
+        return MN_OK;
+    if (l->n_files == l->capacity) {
+        size_t capacity = l->capacity == 0 ? 16 : l->capacity * 2;
+        uint64_t *moved = mni_realloc(l->first_lsns, capacity * sizeof *moved);
+        if (moved == NULL)
+            return mni_fail(err, MN_ERR_NOMEM, "list of log files");
+        l->first_lsns = moved;
+        l->capacity = capacity;
+    }
+    l->first_lsns[l->n_files++] = first_lsn;
+    return MN_OK;
+}
+
+static int compare_lsns(const void *a, const void *b)
+{
+    const uint64_t *x = a;
+    const uint64_t *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+static mn_status open_log_file(struct mni_wal *wal, uint64_t first_lsn, char name[WAL_NAME_BYTES],
+                               struct mni_file **file_out, struct mn_error *err)
+{
+    wal_file_name(first_lsn, name);
+    return mni_dir_open_file(wal->config.dir, name, MNI_OPEN_READ, file_out, err);
+}
+
+/* Reads the header of one file, and checks what the file alone can tell. */
+static mn_status load_header(struct mni_wal *wal, uint64_t first_lsn, struct wal_header *header_out,
+                             struct mn_error *err)
+{
+    char name[WAL_NAME_BYTES];
+    unsigned char bytes[HEADER_BYTES];
+    struct mni_file *file = NULL;
+    size_t n_read = 0;
+    uint64_t size = 0;
+    mn_status st = open_log_file(wal, first_lsn, name, &file, err);
+
+    if (st != MN_OK)
+        return st;
+    st = mni_file_size(file, &size, err);
+    if (st == MN_OK)
+        st = mni_file_read(file, 0, bytes, sizeof bytes, &n_read, err);
+    mni_file_close(file);
+    if (st != MN_OK)
+        return st;
+    if (n_read < sizeof bytes)
+        return mni_fail(err, MN_ERR_CORRUPT, "wal/%s: cut inside its header, at %zu bytes", name,
+                        n_read);
+    st = wal_header_decode(bytes, name, header_out, err);
+    if (st != MN_OK)
+        return st;
+    if (header_out->first_lsn != first_lsn)
+        return mni_fail(err, MN_ERR_CORRUPT, "wal/%s: its header says first LSN %" PRIu64, name,
+                        header_out->first_lsn);
+    if (size != header_out->file_bytes)
+        return mni_fail(err, MN_ERR_CORRUPT,
+                        "wal/%s: file has %" PRIu64 " bytes, its header says %" PRIu64
+                        "; LSNs from %" PRIu64 " on may be lost",
+                        name, size, header_out->file_bytes, first_lsn);
+    return MN_OK;
+}
+
+static mn_status load_headers(struct mni_wal *wal, const struct listing *l, struct mn_error *err)
+{
+    for (size_t i = 0; i < l->n_files; i++) {
+        if (wal_files_reserve(wal) != MN_OK)
+            return mni_fail(err, MN_ERR_NOMEM, "list of log files");
+        struct wal_file *file = &wal->files[i];
+        *file = (struct wal_file){0};
+        mn_status st = load_header(wal, l->first_lsns[i], &file->header, err);
+        if (st != MN_OK)
+            return st;
+        wal->n_files++;
+        if (file->header.checkpoint_lsn > wal->checkpoint_lsn)
+            wal->checkpoint_lsn = file->header.checkpoint_lsn;
+    }
+    return MN_OK;
+}
+
+/* Files belong to this store and follow each other without a gap. */
+static mn_status check_chain(struct mni_wal *wal, struct mn_error *err)
+{
+    char name[WAL_NAME_BYTES];
+
+    if (wal->config.any_store_id)
+        memcpy(wal->config.store_id, wal->files[0].header.store_id, MNI_STORE_ID_BYTES);
+    for (size_t i = 0; i < wal->n_files; i++) {
+        const struct wal_header *h = &wal->files[i].header;
+        wal_file_name(h->first_lsn, name);
+        if (memcmp(h->store_id, wal->config.store_id, MNI_STORE_ID_BYTES) != 0)
+            return mni_fail(err, MN_ERR_CORRUPT, "wal/%s: belongs to another store", name);
+        if (i == 0)
+            continue;
+        const struct wal_header *before = &wal->files[i - 1].header;
+        if (h->sequence != before->sequence + 1 || h->prev_first_lsn != before->first_lsn)
+            return mni_fail(err, MN_ERR_CORRUPT,
+                            "wal/%s: the log file before it is missing: it follows the one that "
+                            "begins with LSN %" PRIu64 ", found is %" PRIu64,
+                            name, h->prev_first_lsn, before->first_lsn);
+        if (h->prev_salt != before->salt || h->prev_end > before->file_bytes ||
+            h->prev_last_lsn < before->prev_last_lsn)
+            return mni_fail(err, MN_ERR_CORRUPT,
+                            "wal/%s: does not follow the file that begins with LSN %" PRIu64, name,
+                            before->first_lsn);
+    }
+    return MN_OK;
+}
+
+/* The files before the oldest one were trimmed, which only a checkpoint allows. */
+static mn_status check_oldest(struct mni_wal *wal, struct mn_error *err)
+{
+    const struct wal_header *h = &wal->files[0].header;
+    char name[WAL_NAME_BYTES];
+
+    if (h->sequence == 1 || h->prev_last_lsn <= wal->checkpoint_lsn)
+        return MN_OK;
+    wal_file_name(h->first_lsn, name);
+    return mni_fail(err, MN_ERR_CORRUPT,
+                    "wal/%s: older log files are missing, with LSNs %" PRIu64 " to %" PRIu64, name,
+                    wal->checkpoint_lsn + 1, h->prev_last_lsn);
+}
+
+static bool is_beyond_stop(const struct mni_wal *wal, const struct wal_frame *f)
+{
+    const struct mni_wal_config *c = &wal->config;
+
+    return c->recovery == MN_RECOVERY_POINT_IN_TIME && f->type == FRAME_COMMIT &&
+           ((c->stop_lsn != 0 && f->lsn > c->stop_lsn) ||
+            (c->stop_time_us != 0 && f->time_us > c->stop_time_us));
+}
+
+static mn_status take_frame(struct recovery *r, struct wal_file *file, const struct wal_frame *f,
+                            const unsigned char *payload, struct mn_error *err)
+{
+    struct mni_wal *wal = r->wal;
+
+    r->is_closed = f->type == FRAME_CLOSED;
+    if (f->type == FRAME_CHECKPOINT) {
+        uint64_t lsn = mni_get_u64(payload);
+        if (lsn > f->lsn)
+            return mni_fail(err, MN_ERR_CORRUPT,
+                            "a checkpoint mark after LSN %" PRIu64 " covers LSN %" PRIu64, f->lsn,
+                            lsn);
+        if (lsn > wal->checkpoint_lsn)
+            wal->checkpoint_lsn = lsn;
+        return MN_OK;
+    }
+    if (f->type != FRAME_COMMIT) {
+        r->next_lsn = mni_get_u64(payload);
+        if (r->next_lsn <= f->lsn || r->next_lsn > file->header.lsn_ceiling + 1)
+            return mni_fail(err, MN_ERR_CORRUPT,
+                            "a seal after LSN %" PRIu64 " goes on with %" PRIu64, f->lsn,
+                            r->next_lsn);
+        return MN_OK;
+    }
+    if (is_beyond_stop(wal, f)) {
+        r->is_stopped = true;
+        return MN_OK;
+    }
+    r->last_lsn = f->lsn;
+    if (f->time_us > wal->last_time_us)
+        wal->last_time_us = f->time_us;
+    file->n_records += f->n_records;
+    wal->opened_commits++;
+    wal->opened_records += f->n_records;
+    if (wal->config.replay == NULL)
+        return MN_OK;
+    struct mni_wal_entry entry = {
+        .lsn = f->lsn,
+        .time_us = f->time_us,
+        .n_records = f->n_records,
+        .payload = {payload, f->frame_bytes - FRAME_HEADER_BYTES},
+    };
+    return wal->config.replay(wal->config.replay_context, &entry, err);
+}
+
+static mn_status fail_damaged(const struct wal_scan *scan, uint64_t last_lost, struct mn_error *err)
+{
+    return mni_fail(err, MN_ERR_CORRUPT,
+                    "wal/%s: damaged at offset %" PRIu64 ", where LSNs %" PRIu64 " to %" PRIu64
+                    " were synced",
+                    scan->name, scan->offset, scan->last_lsn + 1, last_lost);
+}
+
+/* All frames of a file that another one follows. */
+static mn_status read_older(struct recovery *r, struct wal_file *file,
+                            const struct wal_header *next, struct wal_scan *scan,
+                            struct mn_error *err)
+{
+    while (scan->offset < next->prev_end && !r->is_stopped) {
+        struct wal_frame f;
+        const unsigned char *payload;
+        mn_status st = wal_scan_next(scan, &f, &payload, err);
+        if (st == MN_END)
+            return fail_damaged(scan, next->prev_last_lsn, err);
+        if (st == MN_OK)
+            st = take_frame(r, file, &f, payload, err);
+        if (st != MN_OK)
+            return st;
+    }
+    if (!r->is_stopped && (scan->offset != next->prev_end || scan->last_lsn != next->prev_last_lsn))
+        return mni_fail(err, MN_ERR_CORRUPT,
+                        "wal/%s: ends at offset %" PRIu64 " with LSN %" PRIu64
+                        ", the next file says offset %" PRIu64 ", LSN %" PRIu64,
+                        scan->name, scan->offset, scan->last_lsn, next->prev_end,
+                        next->prev_last_lsn);
+    return MN_OK;
+}
+
+/* The good frames of the newest file, and what lies behind them. */
+static mn_status read_newest(struct recovery *r, struct wal_file *file, struct wal_scan *scan,
+                             struct mn_error *err)
+{
+    bool is_rotated = false;
+    uint64_t evidence = 0;
+    mn_status st = MN_OK;
+
+    while (!r->is_stopped) {
+        struct wal_frame f;
+        const unsigned char *payload;
+        st = wal_scan_next(scan, &f, &payload, err);
+        if (st != MN_OK)
+            break;
+        st = take_frame(r, file, &f, payload, err);
+        if (st != MN_OK)
+            return st;
+        is_rotated = f.type == FRAME_ROTATED;
+    }
+    r->tail_end = scan->offset;
+    if (r->is_stopped)
+        return MN_OK;
+    if (st != MN_END)
+        return st;
+    if (is_rotated)
+        return mni_fail(err, MN_ERR_CORRUPT,
+                        "wal/%s: the log goes on in a file that begins with LSN %" PRIu64
+                        ", and that file is missing",
+                        scan->name, r->next_lsn);
+    st = wal_scan_beyond(scan, &evidence, &r->remnant_bytes, err);
+    if (st != MN_OK)
+        return st;
+    if (evidence > 0)
+        return fail_damaged(scan, evidence, err);
+    r->wal->torn_tail_bytes = r->remnant_bytes;
+    if (r->remnant_bytes > 0 && r->wal->config.recovery == MN_RECOVERY_STRICT)
+        return mni_fail(err, MN_ERR_CORRUPT,
+                        "wal/%s: torn tail of %" PRIu64 " bytes at offset %" PRIu64
+                        " after LSN %" PRIu64 " (strict recovery refuses it)",
+                        scan->name, r->remnant_bytes, scan->offset, scan->last_lsn);
+    return MN_OK;
+}
+
+static mn_status read_file(struct recovery *r, size_t index, struct mn_error *err)
+{
+    struct wal_file *file = &r->wal->files[index];
+    bool is_newest = index + 1 == r->wal->n_files;
+    char name[WAL_NAME_BYTES];
+    struct mni_file *handle = NULL;
+    struct wal_scan scan;
+    mn_status st = open_log_file(r->wal, file->header.first_lsn, name, &handle, err);
+
+    if (st != MN_OK)
+        return st;
+    wal_scan_init(&scan, handle, name, &file->header);
+    r->last_lsn = scan.last_lsn;
+    if (is_newest)
+        st = read_newest(r, file, &scan, err);
+    else
+        st = read_older(r, file, &r->wal->files[index + 1].header, &scan, err);
+    file->end = scan.offset;
+    file->last_lsn = scan.last_lsn;
+    r->wal->opened_bytes += scan.offset;
+    wal_scan_done(&scan);
+    mni_file_close(handle);
+    return st;
+}
+
+static uint64_t lsn_to_go_on_with(const struct recovery *r)
+{
+    uint64_t ceiling = wal_current_file(r->wal)->header.lsn_ceiling;
+
+    if (r->is_closed)
+        return r->next_lsn;
+    if (MNI_PLANTED("reused_lsn"))
+        return r->last_lsn + 1;
+    return ceiling + 1;
+}
+
+/* Appends the good frames of the newest file, its marks left out, to the file being written. */
+static mn_status copy_frames(struct mni_wal *wal, const struct wal_file *old, uint64_t tail_end,
+                             struct mn_error *err)
+{
+    char name[WAL_NAME_BYTES];
+    struct mni_file *handle = NULL;
+    struct wal_scan scan;
+    mn_status st = open_log_file(wal, old->header.first_lsn, name, &handle, err);
+
+    if (st != MN_OK)
+        return st;
+    wal_scan_init(&scan, handle, name, &old->header);
+    while (scan.offset < tail_end) {
+        struct wal_frame f;
+        const unsigned char *payload;
+        unsigned char header[FRAME_HEADER_BYTES];
+        st = wal_scan_next(&scan, &f, &payload, err);
+        if (st == MN_END)
+            st = mni_fail(err, MN_ERR_CORRUPT, "wal/%s: changed while it was read", name);
+        if (st != MN_OK)
+            break;
+        if (f.type != FRAME_COMMIT)
+            continue;
+        wal_frame_encode(&f, wal_current_file(wal)->header.salt, wal_writer_end(&wal->writer),
+                         header);
+        st = wal_writer_append(wal, header, sizeof header, err);
+        if (st == MN_OK)
+            st = wal_writer_append(wal, payload, f.frame_bytes - sizeof header, err);
+        if (st != MN_OK)
+            break;
+    }
+    wal_scan_done(&scan);
+    mni_file_close(handle);
+    return st;
+}
+
+static mn_status publish_rewritten(struct mni_wal *wal, const char *temporary, const char *name,
+                                   struct mn_error *err)
+{
+    mn_status st = wal_writer_append_mark(wal, FRAME_CHECKPOINT, wal->checkpoint_lsn, err);
+
+    if (st == MN_OK)
+        st = wal_writer_put_out(wal, MN_ACK_DISK, err);
+    if (st == MN_OK)
+        st = mni_dir_rename(wal->config.dir, temporary, name, err);
+    if (st == MN_OK && !MNI_PLANTED("no_directory_sync_in_recovery"))
+        st = mni_dir_sync(wal->config.dir, err);
+    return st;
+}
+
+/* Writes the surviving tail into a new file of the same name and goes on there. */
+static mn_status rewrite_newest(struct recovery *r, struct mn_error *err)
+{
+    struct mni_wal *wal = r->wal;
+    struct wal_file *file = wal_current_file(wal);
+    const struct wal_file old = *file;
+    char temporary[WAL_NAME_BYTES];
+    char name[WAL_NAME_BYTES];
+    struct mni_file *handle = NULL;
+    uint64_t zeroed_to = 0;
+    uint64_t need = mni_align_up(old.end + 2 * MNI_DIRECT_ALIGN, MNI_DIRECT_ALIGN);
+
+    file->header.flags = 0;
+    file->header.lsn_ceiling = wal->next_lsn + MNI_WAL_LSN_RESERVE;
+    file->header.file_bytes = need > wal->config.file_bytes ? need : wal->config.file_bytes;
+    file->header.checkpoint_lsn = wal->checkpoint_lsn;
+    file->header.time_us = wal->last_time_us;
+    mn_status st = wal_random_salt(wal, &file->header.salt, err);
+    if (st != MN_OK)
+        return st;
+    (void)snprintf(temporary, sizeof temporary, "%020" PRIu64 ".new", file->header.first_lsn);
+    st = wal_file_make(wal, temporary, &file->header, &handle, &zeroed_to, err);
+    if (st != MN_OK)
+        return st;
+    wal_writer_attach(wal, handle, HEADER_BYTES, zeroed_to);
+    /* The file gets its name after its sync: whoever reads the mark knows that all is synced. */
+    wal->synced_lsn = wal->newest_lsn;
+    st = copy_frames(wal, &old, r->tail_end, err);
+    if (st != MN_OK)
+        return st;
+    wal_file_name(file->header.first_lsn, name);
+    st = publish_rewritten(wal, temporary, name, err);
+    file->end = wal_writer_end(&wal->writer);
+    return st;
+}
+
+/* What a faulty recovery would do: go on in the file that was found, behind the garbage. */
+static mn_status append_to_found(struct recovery *r, struct mn_error *err)
+{
+    struct mni_wal *wal = r->wal;
+    struct wal_file *file = wal_current_file(wal);
+    char name[WAL_NAME_BYTES];
+    struct mni_file *handle = NULL;
+
+    wal_file_name(file->header.first_lsn, name);
+    mn_status st = mni_dir_open_file(wal->config.dir, name, MNI_OPEN_WRITE, &handle, err);
+    if (st != MN_OK)
+        return st;
+    wal->writer.block_bytes = 1;
+    file->header.lsn_ceiling = UINT64_MAX / 2;
+    wal_writer_attach(wal, handle, mni_align_up(r->tail_end + r->remnant_bytes, FRAME_ALIGN),
+                      file->header.file_bytes);
+    wal->synced_lsn = wal->newest_lsn;
+    return MN_OK;
+}
+
+static mn_status remove_leftovers(struct mni_wal *wal, const struct listing *l,
+                                  struct mn_error *err)
+{
+    for (size_t i = 0; i < l->leftovers.n_bytes; i += WAL_NAME_BYTES) {
+        mn_status st = mni_dir_unlink(wal->config.dir, (const char *)l->leftovers.data + i, err);
+        if (st != MN_OK && st != MN_NOT_FOUND)
+            return st;
+    }
+    return MN_OK;
+}
+
+/* The first file of a new log. */
+static mn_status make_first(struct mni_wal *wal, struct mn_error *err)
+{
+    struct wal_file *file;
+    char temporary[WAL_NAME_BYTES];
+    char name[WAL_NAME_BYTES];
+    struct mni_file *handle = NULL;
+    uint64_t zeroed_to = 0;
+
+    if (wal_files_reserve(wal) != MN_OK)
+        return mni_fail(err, MN_ERR_NOMEM, "list of log files");
+    file = &wal->files[0];
+    *file = (struct wal_file){.end = HEADER_BYTES};
+    file->header = (struct wal_header){
+        .sequence = 1,
+        .first_lsn = 1,
+        .lsn_ceiling = 1 + MNI_WAL_LSN_RESERVE,
+        .file_bytes = wal->config.file_bytes,
+    };
+    mn_status st = wal_random_salt(wal, &file->header.salt, err);
+    if (st == MN_OK && wal->config.any_store_id)
+        st = mni_env_random(wal->config.env, wal->config.store_id, MNI_STORE_ID_BYTES, err);
+    if (st != MN_OK)
+        return st;
+    memcpy(file->header.store_id, wal->config.store_id, MNI_STORE_ID_BYTES);
+    (void)snprintf(temporary, sizeof temporary, "%020d.new", 1);
+    wal_file_name(1, name);
+    st = wal_file_make(wal, temporary, &file->header, &handle, &zeroed_to, err);
+    if (st != MN_OK)
+        return st;
+    wal->n_files = 1;
+    wal_writer_attach(wal, handle, HEADER_BYTES, zeroed_to);
+    st = mni_dir_rename(wal->config.dir, temporary, name, err);
+    if (st == MN_OK)
+        st = mni_dir_sync(wal->config.dir, err);
+    wal->next_lsn = 1;
+    return st;
+}
+
+static mn_status read_all(struct recovery *r, const struct listing *l, struct mn_error *err)
+{
+    struct mni_wal *wal = r->wal;
+    mn_status st = load_headers(wal, l, err);
+
+    if (st == MN_OK)
+        st = check_chain(wal, err);
+    for (size_t i = 0; i < wal->n_files && st == MN_OK && !r->is_stopped; i++)
+        st = read_file(r, i, err);
+    if (st == MN_OK)
+        st = check_oldest(wal, err);
+    if (st != MN_OK)
+        return st;
+    wal->newest_lsn = r->last_lsn;
+    wal->next_lsn = lsn_to_go_on_with(r);
+    if (wal_current_file(wal)->header.time_us > wal->last_time_us && !r->is_stopped)
+        wal->last_time_us = wal_current_file(wal)->header.time_us;
+    return MN_OK;
+}
+
+mn_status wal_recover(struct mni_wal *wal, struct mn_error *err)
+{
+    struct listing l = {0};
+    struct recovery r = {.wal = wal};
+    mn_status st = mni_dir_list(wal->config.dir, note_name, &l, err);
+
+    if (st != MN_OK)
+        goto out;
+    if (l.n_files > 1)
+        qsort(l.first_lsns, l.n_files, sizeof *l.first_lsns, compare_lsns);
+    if (l.n_files > 0)
+        st = read_all(&r, &l, err);
+    else if (!wal->config.create || wal->config.read_only)
+        st = mni_fail(err, MN_NOT_FOUND, "there is no log file");
+    if (st != MN_OK || wal->config.read_only)
+        goto out;
+    st = wal_writer_init(wal, err);
+    if (st == MN_OK && l.n_files == 0)
+        st = make_first(wal, err);
+    else if (st == MN_OK && MNI_PLANTED("tail_appended_behind_garbage"))
+        st = append_to_found(&r, err);
+    else if (st == MN_OK)
+        st = rewrite_newest(&r, err);
+    if (st == MN_OK)
+        st = remove_leftovers(wal, &l, err);
+out:
+    mni_free(l.first_lsns);
+    mni_buf_done(&l.leftovers);
+    return st;
+}

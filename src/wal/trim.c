@@ -1,0 +1,184 @@
+/*
+ * trim.c - checkpoint marks, and giving space back.
+ *
+ * Owns:    nothing.
+ * Format:  docs/format/wal.md
+ * Threads: any; each call takes the leader's role.
+ * Fails:   a mark that cannot be made durable poisons the log; a file that cannot be removed stays
+ *          and is removed by a later call.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/plant.h"
+#include "wal/wal_private.h"
+
+/* Records of commits above `lsn` in one file, by its frame headers. */
+static mn_status count_in_file(struct mni_wal *wal, const struct wal_file *file, uint64_t end,
+                               uint64_t lsn, uint64_t *n_records_out, struct mn_error *err)
+{
+    char name[WAL_NAME_BYTES];
+    struct mni_file *handle = NULL;
+    struct wal_scan scan;
+    uint64_t n = 0;
+
+    wal_file_name(file->header.first_lsn, name);
+    mn_status st = mni_dir_open_file(wal->config.dir, name, MNI_OPEN_READ, &handle, err);
+    if (st != MN_OK)
+        return st;
+    wal_scan_init(&scan, handle, name, &file->header);
+    while (st == MN_OK && scan.offset < end) {
+        struct wal_frame f;
+        st = wal_scan_next(&scan, &f, NULL, err);
+        if (st == MN_OK && f.lsn > lsn)
+            n += f.n_records;
+    }
+    if (st == MN_END)
+        st = mni_fail(err, MN_ERR_CORRUPT, "wal/%s: damaged at offset %" PRIu64, name, scan.offset);
+    wal_scan_done(&scan);
+    mni_file_close(handle);
+    *n_records_out = n;
+    return st;
+}
+
+/* Records of commits above `lsn` in the whole log. What is counted lies in the files already. */
+mn_status wal_count_records_after(struct mni_wal *wal, uint64_t lsn, uint64_t *n_records_out,
+                                  struct mn_error *err)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < wal->n_files; i++) {
+        const struct wal_file *file = &wal->files[i];
+        bool is_newest = i + 1 == wal->n_files;
+        uint64_t in_file = file->n_records;
+        if (file->last_lsn <= lsn)
+            continue;
+        if (file->header.prev_last_lsn < lsn) {
+            uint64_t end = is_newest && wal->writer.file != NULL ? wal_writer_end(&wal->writer)
+                                                                 : file->end;
+            mn_status st = count_in_file(wal, file, end, lsn, &in_file, err);
+            if (st != MN_OK)
+                return st;
+        }
+        n += in_file;
+    }
+    *n_records_out = n;
+    return MN_OK;
+}
+
+static mn_status mark_checkpoint(struct mni_wal *wal, uint64_t lsn, struct mn_error *err)
+{
+    uint64_t n_after = 0;
+    mn_status st = MN_OK;
+
+    if (lsn > wal->newest_lsn)
+        return mni_fail(err, MN_ERR_INVALID,
+                        "checkpoint at LSN %" PRIu64 ", the newest LSN is %" PRIu64, lsn,
+                        wal->newest_lsn);
+    if (lsn <= wal->checkpoint_lsn)
+        return MN_OK;
+    st = wal_writer_put_out(wal, MN_ACK_OS, err);
+    if (st == MN_OK)
+        st = wal_count_records_after(wal, lsn, &n_after, err);
+    if (st == MN_OK &&
+        !wal_frame_fits(&wal_current_file(wal)->header, wal_writer_end(&wal->writer), MARK_BYTES))
+        st = wal_rotate_for(wal, MARK_BYTES, err);
+    if (st == MN_OK)
+        st = wal_writer_append_mark(wal, FRAME_CHECKPOINT, lsn, err);
+    if (st == MN_OK)
+        st = wal_writer_put_out(wal, MN_ACK_DISK, err);
+    if (st != MN_OK)
+        return st;
+    wal->checkpoint_lsn = lsn;
+    wal->records_since_checkpoint = n_after;
+    return MN_OK;
+}
+
+mn_status mni_wal_checkpoint(struct mni_wal *wal, uint64_t lsn, struct mn_error *err)
+{
+    struct mni_commit role;
+
+    MNI_CHECK(!wal->config.read_only);
+    wal_enter(wal, &role);
+    mn_status st = mark_checkpoint(wal, lsn, err);
+    wal_leave(wal);
+    return st;
+}
+
+/* Removes the oldest file, or keeps it as the spare. */
+static mn_status remove_oldest(struct mni_wal *wal, struct mn_error *err)
+{
+    const struct wal_file *file = &wal->files[0];
+    char name[WAL_NAME_BYTES];
+    char spare[WAL_NAME_BYTES];
+    mn_status st;
+
+    wal_file_name(file->header.first_lsn, name);
+    bool may_recycle = file->header.file_bytes == wal->config.file_bytes &&
+                       !wal_is_being_read(wal, file->header.first_lsn);
+    (void)snprintf(spare, sizeof spare, "%020" PRIu64 ".spare", file->header.first_lsn);
+    if (may_recycle && wal_offer_spare(wal, spare))
+        st = mni_dir_rename(wal->config.dir, name, spare, err);
+    else
+        st = mni_dir_unlink(wal->config.dir, name, err);
+    if (st != MN_OK)
+        return st;
+    wal->n_files--;
+    memmove(wal->files, wal->files + 1, wal->n_files * sizeof *wal->files);
+    return MN_OK;
+}
+
+mn_status mni_wal_truncate(struct mni_wal *wal, uint64_t lsn, uint64_t *n_records_out,
+                           struct mn_error *err)
+{
+    struct mni_commit role;
+    uint64_t n_removed = 0;
+    bool has_changed = false;
+    mn_status st = MN_OK;
+
+    MNI_CHECK(!wal->config.read_only);
+    wal_enter(wal, &role);
+    if (atomic_load(&wal->is_poisoned))
+        st = wal_fail_poisoned(wal, err);
+    if (lsn > wal->checkpoint_lsn)
+        lsn = wal->checkpoint_lsn;
+    while (st == MN_OK && wal->n_files > 1) {
+        uint64_t last_lsn = wal->files[0].last_lsn;
+        uint64_t n_records = wal->files[0].n_records;
+        if (MNI_PLANTED("trims_one_file_too_far"))
+            last_lsn = wal->files[0].header.prev_last_lsn;
+        if (last_lsn > lsn)
+            break;
+        st = remove_oldest(wal, err);
+        if (st == MN_OK) {
+            n_removed += n_records;
+            has_changed = true;
+        }
+    }
+    if (has_changed) {
+        mn_status sync_st = mni_dir_sync(wal->config.dir, st == MN_OK ? err : NULL);
+        if (st == MN_OK)
+            st = sync_st;
+    }
+    wal_leave(wal);
+    if (st == MN_OK && n_records_out != NULL)
+        *n_records_out = n_removed;
+    return st;
+}
+
+mn_status mni_wal_rotate(struct mni_wal *wal, struct mn_error *err)
+{
+    struct mni_commit role;
+    mn_status st = MN_OK;
+
+    MNI_CHECK(!wal->config.read_only);
+    wal_enter(wal, &role);
+    if (atomic_load(&wal->is_poisoned))
+        st = wal_fail_poisoned(wal, err);
+    else if (wal->newest_lsn > wal_current_file(wal)->header.prev_last_lsn &&
+             wal->next_lsn > wal_current_file(wal)->header.first_lsn)
+        st = wal_rotate_for(wal, MARK_BYTES, err);
+    wal_leave(wal);
+    return st;
+}
