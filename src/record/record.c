@@ -141,6 +141,34 @@ void mni_record_view(const void *bytes, struct mni_record *record_out)
     locate_parts(b, record_out);
 }
 
+uint64_t mni_record_collection(const void *bytes)
+{
+    return mni_get_u64((const unsigned char *)bytes + RECORD_OFF_COLLECTION);
+}
+
+struct mn_slice mni_record_key(const void *bytes)
+{
+    const unsigned char *b = bytes;
+    size_t vector_bytes = (size_t)mni_get_u32(b + RECORD_OFF_DIMS) *
+                          element_bytes((enum mni_element_type)b[RECORD_OFF_ELEMENT_TYPE]);
+
+    return (struct mn_slice){
+        .data = b + RECORD_HEADER_BYTES + optional_bytes(b[RECORD_OFF_FIELDS]) + vector_bytes,
+        .n_bytes = mni_get_u16(b + RECORD_OFF_KEY_BYTES),
+    };
+}
+
+bool mni_record_expiry(const void *bytes, int64_t *expires_at_us_out)
+{
+    const unsigned char *b = bytes;
+
+    if ((b[RECORD_OFF_FIELDS] & MNI_FIELD_EXPIRY) == 0)
+        return false;
+    *expires_at_us_out = mni_get_i64(b + RECORD_HEADER_BYTES +
+                                     optional_bytes(b[RECORD_OFF_FIELDS] & MNI_FIELD_EVENT_TIME));
+    return true;
+}
+
 static mn_status check_header(const struct mni_record *r, uint16_t reserved, struct mn_error *err)
 {
     if (r->type < MNI_RECORD_UPSERT || r->type > MNI_RECORD_PATCH)

@@ -78,4 +78,9 @@ MN_MUST_USE mn_status mni_record_decode(const void *bytes, size_t n_available,
  * validates nothing. */
 void mni_record_view(const void *bytes, struct mni_record *record_out);
 
+/* Single fields of such bytes, for those who look at one of very many records. */
+uint64_t mni_record_collection(const void *bytes);
+struct mn_slice mni_record_key(const void *bytes);
+bool mni_record_expiry(const void *bytes, int64_t *expires_at_us_out); /* false: it has none */
+
 #endif
