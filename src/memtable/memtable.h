@@ -2,9 +2,9 @@
  * memtable.h - the buffer of recent records: every version that a reader may still ask for.
  *
  * One table holds the records of all collections, as encoded by record/. It finds a key by a hash
- * table and walks keys in order (collection number, then key bytes) by a skip list. A key has a
- * chain of versions, newest first; a version is immutable and lives until the table and all pins
- * have let go of it, so a read copies nothing.
+ * table and walks the keys of a collection in byte order by a skip list. A key has a chain of
+ * versions, newest first; a version is immutable and lives until the table and all pins have let
+ * go of it, so a read copies nothing.
  *
  * Writing is done by one thread at a time (the commit leader) in two steps, so that nothing can
  * fail after a commit is in the log:
@@ -18,9 +18,11 @@
  * kept while `oldest_view_lsn` (given to apply and collect) is below the LSN that superseded them;
  * UINT64_MAX says that there is no such view, and superseded versions go at once.
  *
- * Threads: readers hold the read lock (mni_memtable_read_lock), one leader prepares without a lock
- * on the table against readers (it changes nothing that they see), and applies, collects, lapses
- * and reclaims under the write lock. Versions may be unreffed by any thread at any time.
+ * Threads: readers hold the read lock (mni_memtable_read_lock), one leader prepares and cancels
+ * without a lock on the table against readers (it changes nothing that they see), and applies,
+ * collects, drops and reclaims under the write lock. Lapsing needs the write lock alone: any thread
+ * may do it, also while the leader prepares. Versions may be made, reffed and unreffed by any
+ * thread at any time.
  */
 #ifndef MNI_MEMTABLE_MEMTABLE_H
 #define MNI_MEMTABLE_MEMTABLE_H
@@ -40,7 +42,8 @@ struct mni_entry;
 /* Life of the table ----------*/
 
 MN_MUST_USE mn_status mni_memtable_new(struct mni_memtable **table_out);
-/* All pins are released before. */
+/* NULL is fine. All references and pins are released and all prepared changes applied or cancelled
+ * before. */
 void mni_memtable_free(struct mni_memtable *table);
 
 void mni_memtable_read_lock(struct mni_memtable *table);
@@ -59,18 +62,22 @@ MN_MUST_USE mn_status mni_version_new(struct mni_memtable *table, size_t record_
 void mni_version_unref(struct mni_version *version); /* NULL is fine; the last one frees */
 void mni_version_ref(struct mni_version *version);
 
-/* The encoded record; of a patched version, the record it patches (its expiry and hits are those
- * before the patch: ask the functions below). */
+/* The encoded record, at an address that is a multiple of 8; of a patched version, the record it
+ * patches (its expiry and hits are those before the patch: ask the functions below). */
 unsigned char *mni_version_bytes(struct mni_version *version);
 
 uint64_t mni_version_lsn(const struct mni_version *version); /* of the commit that made it */
-/* Of the upsert below the patches. */
-uint64_t mni_version_record_lsn(const struct mni_version *version);
+uint64_t mni_version_record_lsn(
+    const struct mni_version *version); /* of the upsert below patches */
+/* False: it has none. */
 bool mni_version_expiry(const struct mni_version *version, int64_t *expires_at_us_out);
+bool mni_version_hits(const struct mni_version *version, uint64_t *hits_out);
 /* Bytes allocated for it, the patched record's not included. */
 size_t mni_version_memory_bytes(const struct mni_version *version);
 
-/* A pin is a reference that counts: n_pins and pinned_bytes of the table say what pins hold. */
+/* A pin is a reference that counts: n_pins and pinned_bytes of the table say what pins hold. Each
+ * pin counts the memory of its version and of the record below a patch, also when another pin holds
+ * the same. */
 void mni_version_pin(struct mni_version *version);   /* the caller holds a reference or a lock */
 void mni_version_unpin(struct mni_version *version); /* any thread */
 
@@ -105,15 +112,17 @@ size_t mni_memtable_scan(struct mni_memtable *table, uint64_t collection, struct
 struct mni_change {
     struct mni_version *version; /* owned: an encoded upsert, delete or patch */
     uint64_t hash;               /* filled by mni_change_init */
-    struct mni_entry *entry;     /* room for a key that may be new */
-    void *rows;                  /* room for a collection that may be new */
+    struct mni_entry *entry;     /* reserved memory */
+    void *rows;                  /* its collection, which may be new */
     bool existed;                /* after apply: a live record had this key just before */
-    bool changed;                /* after apply: the operation had an effect (a delete or patch of a
-                                    missing key has none) */
+    bool changed;                /* after apply: the operation had an effect. A delete or patch of a
+                                    missing key has none; of an expired record that is not swept
+                                    yet, a delete has one and a patch has none. */
 };
 
-/* Takes over `version` and computes the hash. Any thread, no lock. */
+/* Takes over `version`, whose record is encoded, and computes the hash. Any thread, no lock. */
 void mni_change_init(struct mni_change *change, struct mni_version *version);
+/* Until it is applied. */
 uint64_t mni_change_collection(const struct mni_change *change);
 struct mn_slice mni_change_key(const struct mni_change *change);
 
@@ -126,9 +135,12 @@ MN_MUST_USE mn_status mni_memtable_prepare(struct mni_memtable *table, struct mn
                                            size_t n_changes);
 
 /*
- * Links the changes in, in order, as of `lsn`, which is above all earlier ones. Under the write
- * lock. `now_us` decides `existed`. Several changes of one key in one commit: the last one wins,
- * `existed` of each is judged after the ones before it.
+ * Links the changes in, in order, as of `lsn`, which is above all earlier ones (a commit may come
+ * in several calls with one LSN). Under the write lock. The table takes over the versions:
+ * `version` is NULL afterwards, and the bytes of a patch are overwritten. First lapses what is due
+ * at `now_us`, which decides `existed`: a record that has lapsed, then or earlier, does not exist,
+ * and one put with an expiry that is due is not counted. Several changes of one key in one commit:
+ * the last one wins, `existed` of each is judged after the ones before it.
  */
 void mni_memtable_apply(struct mni_memtable *table, struct mni_change *changes, size_t n_changes,
                         uint64_t lsn, int64_t now_us, uint64_t oldest_view_lsn);
@@ -136,8 +148,9 @@ void mni_memtable_apply(struct mni_memtable *table, struct mni_change *changes, 
 /* Frees what a change that will not be applied holds, its version included; prepared or not. */
 void mni_memtable_cancel(struct mni_memtable *table, struct mni_change *changes, size_t n_changes);
 
-/* Drops up to `n_max` superseded versions that no view at or above `oldest_view_lsn` needs. Under
- * the write lock. Returns how many are still waiting. */
+/* Drops up to `n_max` superseded versions that no view at or above `oldest_view_lsn` needs, and
+ * tombstones that then stand alone. Under the write lock. Returns how many are still waiting, those
+ * that a view needs included. */
 size_t mni_memtable_collect(struct mni_memtable *table, uint64_t oldest_view_lsn, size_t n_max);
 
 /* Expiry: under the write lock, but where said ----------
@@ -148,8 +161,10 @@ size_t mni_memtable_collect(struct mni_memtable *table, uint64_t oldest_view_lsn
 
 /* Whether some record has expired and is still counted. Under the read lock. */
 bool mni_memtable_has_due(struct mni_memtable *table, int64_t now_us);
+/* All that is due. */
 void mni_memtable_lapse(struct mni_memtable *table, int64_t now_us);
-/* Up to `n_max` lapsed versions, each with a reference for the caller. Under the read lock. */
+/* Up to `n_max` lapsed versions, in no order, each with a reference for the caller; those of
+ * dropped collections are left out. Under the read lock. */
 size_t mni_memtable_lapsed(struct mni_memtable *table, struct mni_version **versions_out,
                            size_t n_max);
 
@@ -158,21 +173,25 @@ size_t mni_memtable_lapsed(struct mni_memtable *table, struct mni_version **vers
 /* Live records of a collection as of the newest commit and the last lapse. Under the read lock. */
 uint64_t mni_memtable_count(struct mni_memtable *table, uint64_t collection);
 
-/* Takes a dropped collection's records out of all counts at once. Under the write lock. */
+/* Takes a dropped collection's records out of all counts at once; views that see the collection
+ * still find them. Nothing is written to it afterwards. Not for the catalogue. Under the write
+ * lock. */
 void mni_memtable_drop(struct mni_memtable *table, uint64_t collection);
 
 /* Removes up to `n_max` keys of a dropped collection, with all their versions; no view is left that
- * could see them. Under the write lock. True when none is left. */
+ * could see them. Versions that wait for collect are freed by it. Under the write lock. True when
+ * no key is left. */
 bool mni_memtable_reclaim(struct mni_memtable *table, uint64_t collection, size_t n_max);
 
-/* Numbers: exact under either lock ------------------------------------------------------------ */
+/* Numbers: exact under either lock --------------------------------------------------------------*/
 
 struct mni_memtable_stats {
-    uint64_t n_records;    /* live; without dropped collections and collection 0 */
-    uint64_t n_lapsed;     /* expired, taken out of the counts, not swept */
+    uint64_t n_records;    /* live; without dropped collections and collection 0, the catalogue */
+    uint64_t n_lapsed;     /* expired, taken out of the counts, not swept; of the same */
     uint64_t n_keys;       /* entries, tombstones included */
     uint64_t n_superseded; /* waiting for collect */
-    uint64_t memory_bytes; /* all the table and its versions allocate, as asked of the allocator */
+    uint64_t memory_bytes; /* of the table, its versions and what is prepared, as asked of the
+                              allocator */
     uint64_t n_pins;
     uint64_t pinned_bytes;
 };

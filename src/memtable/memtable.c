@@ -1,0 +1,238 @@
+/*
+ * memtable.c - life of the buffer, and reading it.
+ *
+ * Owns:    the table and, through it, everything in it.
+ * Threads: as memtable.h says: readers under the read lock, changes under the write lock.
+ * Fails:   MN_ERR_NOMEM when it is made; reading never.
+ */
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "memtable/memtable_private.h"
+
+void *mni_memtable_alloc(struct mni_memtable *table, size_t n_bytes)
+{
+    void *memory = mni_alloc(n_bytes);
+
+    if (memory != NULL)
+        atomic_fetch_add_explicit(&table->memory_bytes, n_bytes, memory_order_relaxed);
+    return memory;
+}
+
+void *mni_memtable_alloc_zero(struct mni_memtable *table, size_t n_bytes)
+{
+    void *memory = mni_alloc_zero(n_bytes);
+
+    if (memory != NULL)
+        atomic_fetch_add_explicit(&table->memory_bytes, n_bytes, memory_order_relaxed);
+    return memory;
+}
+
+void mni_memtable_dealloc(struct mni_memtable *table, void *memory, size_t n_bytes)
+{
+    atomic_fetch_sub_explicit(&table->memory_bytes, n_bytes, memory_order_relaxed);
+    mni_free(memory);
+}
+
+mn_status mni_memtable_new(struct mni_memtable **table_out)
+{
+    mn_status st = MN_OK;
+
+    *table_out = NULL;
+    struct mni_memtable *table = mni_alloc_aligned(CACHE_LINE_BYTES, sizeof *table);
+    if (table == NULL)
+        return MN_ERR_NOMEM;
+    memset(table, 0, sizeof *table);
+    table->magic = MEMTABLE_MAGIC;
+    table->expiry.slots.slot_bytes = sizeof(struct due);
+    table->random_state = UINT64_C(0x2545f4914f6cdd1d);
+    atomic_init(&table->memory_bytes, sizeof *table);
+    mni_rwlock_init(&table->lock);
+    st = mni_buckets_init(&table->entries, table);
+    if (st != MN_OK)
+        goto out;
+    st = mni_buckets_init(&table->rows, table);
+    if (st != MN_OK)
+        goto out;
+    st = mni_buckets_init(&table->new_rows, table);
+    if (st != MN_OK)
+        goto out;
+    *table_out = table; /* ownership moves to the caller */
+    table = NULL;
+out:
+    mni_memtable_free(table);
+    return st;
+}
+
+static void free_rows(struct mni_memtable *table, struct mni_rows *rows)
+{
+    struct mni_entry *entry = rows->next[0];
+
+    MNI_CHECK(rows->n_reserved == 0);
+    while (entry != NULL) {
+        struct mni_entry *next = entry->next[0];
+        MNI_CHECK(entry->head->older == NULL);
+        mni_version_unref(entry->head);
+        mni_entry_free(table, entry);
+        entry = next;
+    }
+    mni_memtable_dealloc(table, rows, sizeof *rows);
+}
+
+void mni_memtable_free(struct mni_memtable *table)
+{
+    if (table == NULL)
+        return;
+    MNI_CHECK(table->magic == MEMTABLE_MAGIC);
+    MNI_CHECK(atomic_load(&table->n_pins) == 0);
+    MNI_CHECK(table->new_rows.n_links == 0);
+    size_t n_left = mni_memtable_collect(table, UINT64_MAX, SIZE_MAX);
+    MNI_CHECK(n_left == 0);
+    for (uint64_t i = 0; i < table->rows.n_buckets; i++) {
+        struct hash_link *link = *(struct hash_link **)slots_at(&table->rows.slots, i);
+        while (link != NULL) {
+            struct hash_link *next = link->next;
+            free_rows(table, (struct mni_rows *)link);
+            link = next;
+        }
+    }
+    mni_buckets_done(&table->entries, table);
+    mni_buckets_done(&table->rows, table);
+    mni_buckets_done(&table->new_rows, table);
+    mni_slots_done(&table->expiry.slots, table);
+    mni_rwlock_done(&table->lock);
+    /* What is left now is a reference that somebody forgot to give back. */
+    MNI_CHECK(atomic_load(&table->memory_bytes) == sizeof *table);
+    table->magic = 0;
+    mni_free(table);
+}
+
+void mni_memtable_read_lock(struct mni_memtable *table)
+{
+    mni_rwlock_read(&table->lock);
+}
+
+void mni_memtable_write_lock(struct mni_memtable *table)
+{
+    mni_rwlock_write(&table->lock);
+}
+
+void mni_memtable_unlock(struct mni_memtable *table)
+{
+    mni_rwlock_unlock(&table->lock);
+}
+
+/* What a view sees of a key, or NULL. */
+static struct mni_version *visible(const struct mni_entry *entry, struct mni_view_point view)
+{
+    struct mni_version *version = entry->head;
+    int64_t expires_at_us;
+
+    while (version != NULL && version->lsn > view.lsn)
+        version = version->older;
+    if (version == NULL || version_has(version, VERSION_TOMBSTONE))
+        return NULL;
+    if (mni_version_expiry(version, &expires_at_us) && expires_at_us <= view.now_us)
+        return NULL;
+    return version;
+}
+
+uint64_t mni_memtable_hash(uint64_t collection, struct mn_slice key)
+{
+    return mni_hash(key.data, key.n_bytes, collection * UINT64_C(0x9e3779b97f4a7c15));
+}
+
+struct mni_entry *mni_memtable_entry(struct mni_memtable *table, uint64_t hash, uint64_t collection,
+                                     struct mn_slice key)
+{
+    struct hash_link *link = *buckets_at(&table->entries, hash);
+
+    for (; link != NULL; link = link->next) {
+        if (link->hash != (hash & ((1U << HASH_BITS) - 1)))
+            continue;
+        struct mni_entry *entry = (struct mni_entry *)link;
+        if (entry->rows->collection != collection)
+            continue;
+        struct mn_slice own = mni_version_key(entry->head);
+        if (own.n_bytes == key.n_bytes && memcmp(own.data, key.data, key.n_bytes) == 0)
+            return entry;
+    }
+    return NULL;
+}
+
+struct mni_version *mni_memtable_find(struct mni_memtable *table, uint64_t collection,
+                                      struct mn_slice key, struct mni_view_point view)
+{
+    MNI_CHECK(table->magic == MEMTABLE_MAGIC);
+    struct mni_entry *entry =
+        mni_memtable_entry(table, mni_memtable_hash(collection, key), collection, key);
+    return entry == NULL ? NULL : visible(entry, view);
+}
+
+uint64_t mni_memtable_newest_lsn(struct mni_memtable *table, uint64_t collection,
+                                 struct mn_slice key)
+{
+    MNI_CHECK(table->magic == MEMTABLE_MAGIC);
+    struct mni_entry *entry =
+        mni_memtable_entry(table, mni_memtable_hash(collection, key), collection, key);
+    return entry == NULL ? 0 : entry->head->lsn;
+}
+
+static struct mni_entry *scan_start(struct mni_rows *rows, struct mn_slice after,
+                                    struct mn_slice prefix)
+{
+    if (after.data != NULL && mni_key_compare(after, prefix) >= 0)
+        return mni_order_seek(rows, after, false);
+    if (prefix.n_bytes > 0)
+        return mni_order_seek(rows, prefix, true);
+    return mni_order_first(rows);
+}
+
+static bool begins_with(struct mn_slice key, struct mn_slice prefix)
+{
+    return key.n_bytes >= prefix.n_bytes &&
+           (prefix.n_bytes == 0 || memcmp(key.data, prefix.data, prefix.n_bytes) == 0);
+}
+
+size_t mni_memtable_scan(struct mni_memtable *table, uint64_t collection, struct mn_slice after,
+                         struct mn_slice prefix, struct mni_view_point view,
+                         struct mni_version **versions_out, size_t n_max)
+{
+    struct mni_rows *rows = mni_rows_find(table, collection);
+    size_t n_bytes = 0;
+    size_t n = 0;
+
+    MNI_CHECK(table->magic == MEMTABLE_MAGIC);
+    if (rows == NULL || n_max == 0)
+        return 0;
+    struct mni_entry *entry = scan_start(rows, after, prefix);
+    for (; entry != NULL && n < n_max; entry = entry->next[0]) {
+        if (prefix.n_bytes > 0 && !begins_with(mni_version_key(entry->head), prefix))
+            break;
+        struct mni_version *version = visible(entry, view);
+        if (version == NULL)
+            continue;
+        mni_version_ref(version);
+        n_bytes += mni_version_held_bytes(version);
+        versions_out[n++] = version;
+    }
+    /* What n calls of mni_version_pin would count, at once. */
+    atomic_fetch_add_explicit(&table->n_pins, n, memory_order_relaxed);
+    atomic_fetch_add_explicit(&table->pinned_bytes, n_bytes, memory_order_relaxed);
+    return n;
+}
+
+void mni_memtable_get_stats(struct mni_memtable *table, struct mni_memtable_stats *stats_out)
+{
+    MNI_CHECK(table->magic == MEMTABLE_MAGIC);
+    *stats_out = (struct mni_memtable_stats){
+        .n_records = table->n_records,
+        .n_lapsed = table->n_lapsed,
+        .n_keys = table->entries.n_links,
+        .n_superseded = table->n_superseded,
+        .memory_bytes = atomic_load_explicit(&table->memory_bytes, memory_order_relaxed),
+        .n_pins = atomic_load_explicit(&table->n_pins, memory_order_relaxed),
+        .pinned_bytes = atomic_load_explicit(&table->pinned_bytes, memory_order_relaxed),
+    };
+}

@@ -1,0 +1,187 @@
+/*
+ * order.c - the keys of one collection in byte order: a skip list.
+ *
+ * Each entry holds 8 bytes of its key as a number, so that most comparisons look at nothing else.
+ * Keys often begin alike ("memory-000..."), so those 8 bytes are taken behind a start that the
+ * collection's keys shared when it was chosen. A key without that start sorts before or after all
+ * that have it, and gets the smallest or the largest number; equal numbers decide nothing, and
+ * whole keys are compared.
+ *
+ * Owns:    nothing; entries belong to the table.
+ * Threads: changes under the write lock, looking under the read lock.
+ * Fails:   never.
+ */
+#include <string.h>
+
+#include "memtable/memtable_private.h"
+
+enum {
+    /* A shared start is chosen from the first and the last key, at growing numbers of keys. The
+     * last time is early enough not to hold up a commit: all numbers are computed again. */
+    CHOOSE_STEP = 8,
+    N_KEYS_TO_CHOOSE_MAX = 64 * CHOOSE_STEP * CHOOSE_STEP * CHOOSE_STEP,
+    /* So many bytes of it are left in the number, where counters in keys will grow. */
+    START_SLACK_BYTES = 2,
+};
+
+int mni_key_compare(struct mn_slice a, struct mn_slice b)
+{
+    size_t n = a.n_bytes < b.n_bytes ? a.n_bytes : b.n_bytes;
+    int order = n == 0 ? 0 : memcmp(a.data, b.data, n);
+
+    if (order != 0)
+        return order;
+    return (a.n_bytes > b.n_bytes) - (a.n_bytes < b.n_bytes);
+}
+
+static uint64_t order_of(const struct mni_rows *rows, struct mn_slice key)
+{
+    size_t skip = rows->start_bytes;
+    size_t n = key.n_bytes < skip ? key.n_bytes : skip;
+    int order = n == 0 ? 0 : memcmp(key.data, rows->start, n);
+
+    if (order != 0)
+        return order < 0 ? 0 : UINT64_MAX;
+    if (key.n_bytes <= skip)
+        return 0;
+    const unsigned char *bytes = (const unsigned char *)key.data + skip;
+    size_t n_left = key.n_bytes - skip;
+    uint64_t number = 0;
+    if (n_left >= 8) {
+        for (size_t i = 0; i < 8; i++)
+            number = number << 8 | bytes[i];
+        return number;
+    }
+    for (size_t i = 0; i < n_left; i++)
+        number |= (uint64_t)bytes[i] << (56 - 8 * i);
+    return number;
+}
+
+static inline int compare(const struct mni_entry *entry, uint64_t order, struct mn_slice key)
+{
+    if (entry->order != order)
+        return entry->order < order ? -1 : 1;
+    return mni_key_compare(mni_version_key(entry->head), key);
+}
+
+/*
+ * Finds the first entry at or after `key`. With `links`, also notes for each level in use the
+ * pointer that leads to it.
+ */
+static struct mni_entry *search(struct mni_rows *rows, struct mn_slice key, uint64_t order,
+                                struct mni_entry **links[HEIGHT_MAX])
+{
+    struct mni_entry **tower = rows->next;
+    struct mni_entry *not_before = NULL; /* compared on the level above */
+
+    for (unsigned level = rows->n_levels; level-- > 0;) {
+        struct mni_entry *next = tower[level];
+        while (next != NULL && next != not_before && compare(next, order, key) < 0) {
+            tower = next->next;
+            next = tower[level];
+        }
+        not_before = next;
+        if (links != NULL)
+            links[level] = &tower[level];
+    }
+    return not_before;
+}
+
+struct mni_entry *mni_order_first(struct mni_rows *rows)
+{
+    return rows->next[0];
+}
+
+struct mni_entry *mni_order_seek(struct mni_rows *rows, struct mn_slice key, bool or_equal)
+{
+    struct mni_entry *entry = search(rows, key, order_of(rows, key), NULL);
+
+    if (entry != NULL && !or_equal && mni_key_compare(mni_version_key(entry->head), key) == 0)
+        entry = entry->next[0];
+    return entry;
+}
+
+static struct mn_slice last_key(struct mni_rows *rows)
+{
+    struct mni_entry **tower = rows->next;
+    struct mni_entry *last = NULL;
+
+    for (unsigned level = rows->n_levels; level-- > 0;) {
+        while (tower[level] != NULL) {
+            last = tower[level];
+            tower = last->next;
+        }
+    }
+    MNI_CHECK(last != NULL);
+    return mni_version_key(last->head);
+}
+
+static void choose_start(struct mni_rows *rows)
+{
+    struct mn_slice first = mni_version_key(rows->next[0]->head);
+    struct mn_slice last = last_key(rows);
+    const unsigned char *a = first.data;
+    const unsigned char *b = last.data;
+    size_t n = 0;
+
+    while (n < first.n_bytes && n < last.n_bytes && a[n] == b[n])
+        n++;
+    n = n < START_SLACK_BYTES ? 0 : n - START_SLACK_BYTES;
+    if (n > START_BYTES_MAX)
+        n = START_BYTES_MAX;
+    if (n == rows->start_bytes && (n == 0 || memcmp(rows->start, a, n) == 0))
+        return;
+    if (n > 0)
+        memcpy(rows->start, a, n);
+    rows->start_bytes = (uint8_t)n;
+    for (struct mni_entry *entry = rows->next[0]; entry != NULL; entry = entry->next[0])
+        entry->order = order_of(rows, mni_version_key(entry->head));
+}
+
+void mni_order_insert(struct mni_rows *rows, struct mni_entry *entry)
+{
+    struct mni_entry **links[HEIGHT_MAX];
+    struct mn_slice key = mni_version_key(entry->head);
+    unsigned height = entry->link.height;
+
+    MNI_CHECK(height >= 1 && height <= HEIGHT_MAX);
+    entry->order = order_of(rows, key);
+    struct mni_entry *after = search(rows, key, entry->order, links);
+    MNI_DEBUG_CHECK(after == NULL || compare(after, entry->order, key) > 0);
+    (void)after;
+    while (rows->n_levels < height) {
+        links[rows->n_levels] = &rows->next[rows->n_levels];
+        rows->n_levels++;
+    }
+    for (unsigned level = 0; level < height; level++) {
+        entry->next[level] = *links[level];
+        *links[level] = entry;
+    }
+    rows->n_keys++;
+    if (rows->n_keys == rows->n_keys_to_choose) {
+        choose_start(rows);
+        rows->n_keys_to_choose = rows->n_keys_to_choose < N_KEYS_TO_CHOOSE_MAX
+                                     ? rows->n_keys_to_choose * CHOOSE_STEP
+                                     : 0;
+    }
+}
+
+void mni_order_remove(struct mni_rows *rows, struct mni_entry *entry)
+{
+    struct mni_entry **links[HEIGHT_MAX];
+    unsigned height = entry->link.height;
+
+    if (rows->next[0] == entry) { /* reclaiming takes them from the front */
+        for (unsigned level = 0; level < height; level++)
+            links[level] = &rows->next[level];
+    } else {
+        search(rows, mni_version_key(entry->head), entry->order, links);
+    }
+    for (unsigned level = 0; level < height; level++) {
+        MNI_CHECK(*links[level] == entry);
+        *links[level] = entry->next[level];
+    }
+    while (rows->n_levels > 0 && rows->next[rows->n_levels - 1] == NULL)
+        rows->n_levels--;
+    rows->n_keys--;
+}
