@@ -300,45 +300,51 @@ static void clock_and_random_numbers_pass_and_do_not_count(void)
     mni_fault_env_free(NULL);
 }
 
-enum { N_THREADS = 4, N_CALLS_PER_THREAD = 1000 };
+enum { N_THREADS = 4, N_CALLS_PER_THREAD = 25000 };
 
 struct worker {
     struct mni_thread thread;
-    struct mni_dir *dir;
+    struct mni_file *file;
     int n_failed;
 };
 
-static void open_missing_files(void *context)
+/* The cheapest call there is, so that the counter is what the threads meet at. */
+static void ask_sizes(void *context)
 {
     struct worker *w = context;
+    uint64_t n_bytes;
 
-    for (int i = 0; i < N_CALLS_PER_THREAD; i++) {
-        struct mni_file *file = NULL;
-        w->n_failed += mni_dir_open_file(w->dir, "a", MNI_OPEN_READ, &file, NULL) == MN_ERR_IO;
-        mni_file_close(file);
-    }
+    for (int i = 0; i < N_CALLS_PER_THREAD; i++)
+        w->n_failed += mni_file_size(w->file, &n_bytes, NULL) == MN_ERR_IO;
 }
 
 static void of_many_threads_one_call_fails(void)
 {
     struct mni_fault_env *env = new_env();
-    const char *path = check_temp_dir();
+    struct mni_dir *dir = NULL;
     struct worker workers[N_THREADS] = {0};
+    char name[2] = "a";
     int n_failed = 0;
 
+    CHECK_OK(mni_env_open_dir(mni_fault_env_base(env), check_temp_dir(), false, &dir, &err));
+    for (size_t i = 0; i < N_THREADS; i++) {
+        name[0] = (char)('a' + i);
+        mn_status st =
+            mni_dir_open_file(dir, name, MNI_OPEN_WRITE | MNI_OPEN_CREATE, &workers[i].file, &err);
+        CHECK_OK_ERR(st, &err);
+    }
+    mni_fault_env_fail_at(env, 12345, EIO, false);
     for (size_t i = 0; i < N_THREADS; i++)
-        CHECK_OK(mni_env_open_dir(mni_fault_env_base(env), path, false, &workers[i].dir, &err));
-    mni_fault_env_fail_at(env, 1234, EIO, false);
-    for (size_t i = 0; i < N_THREADS; i++)
-        CHECK_OK(mni_thread_start(&workers[i].thread, open_missing_files, &workers[i], &err));
+        CHECK_OK(mni_thread_start(&workers[i].thread, ask_sizes, &workers[i], &err));
     for (size_t i = 0; i < N_THREADS; i++) {
         mni_thread_join(&workers[i].thread);
-        mni_dir_close(workers[i].dir);
+        mni_file_close(workers[i].file);
         n_failed += workers[i].n_failed;
     }
     CHECK_EQ(n_failed, 1);
     CHECK_EQ(mni_fault_env_n_calls(env), N_THREADS * N_CALLS_PER_THREAD);
     CHECK(mni_fault_env_was_hit(env));
+    mni_dir_close(dir);
     mni_fault_env_free(env);
 }
 
