@@ -41,7 +41,8 @@ bench:
 	@packaging/install-packages build check bench
 	@[ -f build-bench/build.ninja ] || meson setup build-bench -Dbench=true -Dtests=disabled
 	@ninja -C build-bench
-	@bench/run build-bench
+	@bench/run build-bench >build-bench/results.jsonl
+	@echo 'the same for machines: build-bench/results.jsonl'
 
 # Runs every fuzz target for `seconds=N`, or one of them with `target=NAME`.
 fuzz:

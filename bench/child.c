@@ -1,0 +1,89 @@
+/*
+ * child.c - a measurement in a process of its own, which may end as badly as it likes.
+ *
+ * Owns:    one child process at a time.
+ * Threads: the caller has one: fork copies no others.
+ * Fails:   by ending the program with a message.
+ */
+#define _GNU_SOURCE /* sched_setaffinity */
+#include "child.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+/* The highest core that this process may use: the first ones serve most interrupts. */
+static void stay_on_one_core(void)
+{
+    cpu_set_t allowed;
+    cpu_set_t one;
+    int last = -1;
+
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        bench_die("cannot read the cores: %s", strerror(errno));
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &allowed))
+            last = cpu;
+    }
+    CPU_ZERO(&one);
+    CPU_SET(last, &one);
+    if (sched_setaffinity(0, sizeof one, &one) != 0)
+        bench_die("cannot choose a core: %s", strerror(errno));
+}
+
+double bench_in_child(double (*run)(void *context), void *context, unsigned flags)
+{
+    int ends[2];
+    double result = 0;
+    int exit_status = 0;
+
+    fflush(NULL); /* or the child would print it a second time */
+    if (pipe(ends) != 0)
+        bench_die("cannot make a pipe: %s", strerror(errno));
+    pid_t child = fork();
+    if (child < 0)
+        bench_die("cannot fork: %s", strerror(errno));
+    if (child == 0) {
+        close(ends[0]);
+        if ((flags & BENCH_ONE_CORE) != 0)
+            stay_on_one_core();
+        result = run(context);
+        if (write(ends[1], &result, sizeof result) != sizeof result)
+            bench_die("cannot report: %s", strerror(errno));
+        if ((flags & BENCH_KILL_SELF) != 0)
+            kill(getpid(), SIGKILL);
+        _exit(0);
+    }
+    close(ends[1]);
+    ssize_t n_read = read(ends[0], &result, sizeof result);
+    close(ends[0]);
+    if (waitpid(child, &exit_status, 0) != child)
+        bench_die("cannot wait: %s", strerror(errno));
+    if (n_read != sizeof result)
+        bench_die("a measurement failed");
+    return result;
+}
+
+double bench_resident_bytes(void)
+{
+    char line[256];
+    unsigned long kilobytes = 0;
+    FILE *status = fopen("/proc/self/status", "r");
+
+    if (status == NULL)
+        bench_die("cannot read /proc/self/status: %s", strerror(errno));
+    while (fgets(line, sizeof line, status) != NULL) {
+        if (sscanf(line, "VmRSS: %lu", &kilobytes) == 1)
+            break;
+    }
+    fclose(status);
+    if (kilobytes == 0)
+        bench_die("/proc/self/status has no VmRSS");
+    return (double)kilobytes * 1024;
+}
