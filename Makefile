@@ -50,8 +50,11 @@ fuzz:
 	@tools/fuzz --seconds $(seconds) $(target)
 
 install: packages
-	@[ -f "$(BUILD)/build.ninja" ] || meson setup "$(BUILD)" -Dtests=disabled
-	@meson configure "$(BUILD)" --prefix "$(absolute_prefix)" --libdir lib
+	@if [ -f "$(BUILD)/build.ninja" ]; then \
+		meson configure "$(BUILD)" --prefix "$(absolute_prefix)" --libdir lib; \
+	else \
+		meson setup "$(BUILD)" -Dtests=disabled --prefix "$(absolute_prefix)" --libdir lib; \
+	fi
 	@ninja -C "$(BUILD)"
 	@DESTDIR="$(DESTDIR)" meson install -C "$(BUILD)" --no-rebuild
 	@# The loader finds a new library in a system folder only after ldconfig.
