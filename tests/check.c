@@ -25,6 +25,13 @@ static uint64_t seed;
 static bool seed_was_used;
 static char temp_root[512];
 
+/* The names given out; they live until all tests have run. */
+struct temp_dir {
+    struct temp_dir *next;
+    char path[600];
+};
+static struct temp_dir *temp_dirs;
+
 static void say_seed(void)
 {
     if (seed_was_used)
@@ -71,6 +78,11 @@ int check_run(const char *suite, const struct check_test *tests, size_t n_tests,
     free(units);
     if (temp_root[0] != '\0' && n_failed == 0)
         (void)nftw(temp_root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    while (temp_dirs != NULL) {
+        struct temp_dir *next = temp_dirs->next;
+        free(temp_dirs);
+        temp_dirs = next;
+    }
     return n_failed == 0 ? 0 : 1;
 }
 
@@ -109,13 +121,15 @@ const char *check_temp_dir(void)
             exit(1);
         }
     }
-    char *path = malloc(600); /* lives as long as the process */
-    if (path == NULL)
+    struct temp_dir *dir = malloc(sizeof *dir);
+    if (dir == NULL)
         exit(1);
-    (void)snprintf(path, 600, "%s/%u", temp_root, n_dirs++);
-    if (mkdir(path, 0700) != 0)
+    (void)snprintf(dir->path, sizeof dir->path, "%s/%u", temp_root, n_dirs++);
+    if (mkdir(dir->path, 0700) != 0)
         exit(1);
-    return path;
+    dir->next = temp_dirs;
+    temp_dirs = dir;
+    return dir->path;
 }
 
 void check_that(bool condition, const char *text, const char *file, int line)
