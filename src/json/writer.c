@@ -131,8 +131,8 @@ static size_t escape(unsigned char c, char out[6])
 {
     static const char hex[] = "0123456789abcdef";
     static const char letters[] = {
-        ['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f',
-        ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't',
+        ['"'] = '"',  ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f',
+        ['\n'] = 'n', ['\r'] = 'r',  ['\t'] = 't',
     };
 
     MNI_CHECK(c < sizeof letters);

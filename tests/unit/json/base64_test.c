@@ -11,8 +11,13 @@ static void the_vectors_of_the_rfc_hold(void)
     static const struct {
         const char *bytes;
         const char *text;
-    } cases[] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},        {"foo", "Zm9v"},
-                 {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"},
+    } cases[] = {{"", ""},
+                 {"f", "Zg=="},
+                 {"fo", "Zm8="},
+                 {"foo", "Zm9v"},
+                 {"foob", "Zm9vYg=="},
+                 {"fooba", "Zm9vYmE="},
+                 {"foobar", "Zm9vYmFy"},
                  {"\xFB\xFF\xFE", "+//+"}};
 
     for (size_t i = 0; i < CHECK_COUNT(cases); i++) {
@@ -35,9 +40,16 @@ static void the_vectors_of_the_rfc_hold(void)
 static void what_no_encoder_writes_is_refused(void)
 {
     static const char *const bad[] = {
-        "Z", "Zg", "Zg=", "Zg===", "=", "==", "===", "====", "Z===", "Zm9v=", "Zm9vYg", "Zg==Zg==",
-        "Zm8=Zm8=", "Z=g=", "=Zg=", "Zg=v", "Zh==", "Zm9=", "Zm9/YmF=", "Zm 9", " Zm9v", "Zm9v\n",
-        "Zm\n9v", "Zm-v", "Zm_v", "Zm.v", "Zm9v\x80\x80\x80\x80", "Zm9*", "\xC3\xA9Zm", "Zm9v====",
+        "Z",        "Zg",         "Zg=",
+        "Zg===",    "=",          "==",
+        "===",      "====",       "Z===",
+        "Zm9v=",    "Zm9vYg",     "Zg==Zg==",
+        "Zm8=Zm8=", "Z=g=",       "=Zg=",
+        "Zg=v",     "Zh==",       "Zm9=",
+        "Zm9/YmF=", "Zm 9",       " Zm9v",
+        "Zm9v\n",   "Zm\n9v",     "Zm-v",
+        "Zm_v",     "Zm.v",       "Zm9v\x80\x80\x80\x80",
+        "Zm9*",     "\xC3\xA9Zm", "Zm9v====",
     };
 
     for (size_t i = 0; i < CHECK_COUNT(bad); i++) {
@@ -56,8 +68,7 @@ static void a_bad_character_is_named_by_its_offset(void)
     unsigned char bytes[16];
     size_t n_bytes;
 
-    CHECK_STATUS(mni_base64_decode(mn_str("Zm9vY!Fy"), bytes, 16, &n_bytes, &err),
-                 MN_ERR_INVALID);
+    CHECK_STATUS(mni_base64_decode(mn_str("Zm9vY!Fy"), bytes, 16, &n_bytes, &err), MN_ERR_INVALID);
     CHECK_STR_HAS(err.message, "at character 5");
 }
 

@@ -18,7 +18,7 @@ static void an_object_and_nothing_else_is_an_object(void)
         struct mn_slice text;
         size_t offset;
     } bad[] = {
-        {SPAN(""), 0},     {SPAN("[]"), 0},     {SPAN("  null"), 2},   {SPAN("\"{}\""), 0},
+        {SPAN(""), 0},      {SPAN("[]"), 0},      {SPAN("  null"), 2},    {SPAN("\"{}\""), 0},
         {SPAN("{} {}"), 3}, {SPAN("{\"a\"}"), 4}, {SPAN("{\"a\":x}"), 5}, {SPAN("x"), 0},
     };
     struct mn_error err;
@@ -49,8 +49,7 @@ static void metadata_may_nest_to_its_limit(void)
     n += MN_METADATA_DEPTH_MAX;
     struct mn_slice whole = {text, n};
     CHECK_OK(mni_json_check_object(whole, MN_METADATA_DEPTH_MAX, NULL, NULL));
-    CHECK_STATUS(mni_json_check_object(whole, MN_METADATA_DEPTH_MAX - 1, NULL, NULL),
-                 MN_ERR_LIMIT);
+    CHECK_STATUS(mni_json_check_object(whole, MN_METADATA_DEPTH_MAX - 1, NULL, NULL), MN_ERR_LIMIT);
 }
 
 static void a_key_that_comes_twice_is_found_and_named(void)
@@ -64,8 +63,7 @@ static void a_key_that_comes_twice_is_found_and_named(void)
     CHECK_STATUS(mni_json_check_unique_keys(SPAN("{\"a\":1,\"b\":2,\"\\u0061\":3}"), &err),
                  MN_ERR_INVALID);
     CHECK_STR_EQ(err.message, "the key \"\\u0061\" comes twice, again at byte 13");
-    CHECK_STATUS(mni_json_check_unique_keys(SPAN("{\"\":1,\"x\":0,\"\":2}"), &err),
-                 MN_ERR_INVALID);
+    CHECK_STATUS(mni_json_check_unique_keys(SPAN("{\"\":1,\"x\":0,\"\":2}"), &err), MN_ERR_INVALID);
     CHECK_STATUS(mni_json_check_unique_keys(SPAN("{\"\\n\":1,\"\\u000a\":2}"), NULL),
                  MN_ERR_INVALID);
     CHECK_STATUS(mni_json_check_unique_keys(SPAN("[]"), &err), MN_ERR_INVALID);
@@ -123,8 +121,8 @@ static void known_fields_come_once_in_any_order(void)
     size_t field = 0;
     static const size_t expected[] = {1, 3, 0, 3};
 
-    mni_json_scanner_init(
-        &s, SPAN("{\"vector\":1,\"x\":2,\"\\u0069d\":3,\"x\":4,\"id\":5}"), 1, &err);
+    mni_json_scanner_init(&s, SPAN("{\"vector\":1,\"x\":2,\"\\u0069d\":3,\"x\":4,\"id\":5}"), 1,
+                          &err);
     CHECK_OK(mni_json_enter_object(&s));
     for (size_t i = 0; i < CHECK_COUNT(expected); i++) {
         CHECK_OK(mni_json_next_field(&s, &fields, &field, &key));

@@ -175,8 +175,9 @@ static void containers_nest_to_the_limit(void)
 
 static size_t random_text(uint64_t *seed, char out[64])
 {
-    static const char *const parts[] = {"a", "\"", "\\", "\n", "\xC3\xA9", "\xF0\x9F\x98\x80",
-                                        "\x01", " ", "/", "\x7F", "\xE2\x80\xA8"};
+    static const char *const parts[] = {
+        "a",    "\"", "\\", "\n",   "\xC3\xA9",    "\xF0\x9F\x98\x80",
+        "\x01", " ",  "/",  "\x7F", "\xE2\x80\xA8"};
     size_t n = 0;
 
     for (uint64_t i = check_below(seed, 12); i > 0; i--) {
@@ -251,8 +252,7 @@ static void expect_random_container(struct mni_json_scanner *s, uint64_t *seed, 
     for (uint64_t n = check_below(seed, 5); n > 0; n--) {
         CHECK_OK(is_object ? mni_json_next_key(s, &token) : mni_json_next_item(s));
         if (is_object)
-            CHECK(mni_json_token_equals(&token,
-                                        (struct mn_slice){text, random_text(seed, text)}));
+            CHECK(mni_json_token_equals(&token, (struct mn_slice){text, random_text(seed, text)}));
         expect_random(s, seed, depth - 1);
     }
     CHECK_STATUS(is_object ? mni_json_next_key(s, &token) : mni_json_next_item(s), MN_END);
