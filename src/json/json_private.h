@@ -17,7 +17,7 @@ struct mni_json_decimal {
 };
 
 /* Reads the longest number at `p`; returns where it ends. On failure `problem_out` says what is
- * wrong at the place returned; else it is left alone. */
+ * wrong at the place returned, and `decimal_out` is undefined; else it is left alone. */
 const unsigned char *mni_json_scan_number(const unsigned char *p, const unsigned char *end,
                                           struct mni_json_decimal *decimal_out,
                                           const char **problem_out);

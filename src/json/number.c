@@ -24,17 +24,22 @@ enum {
     /* More digits than any point halfway between two doubles has (767), so that what comes after
      * them matters only by not being zero. */
     SLOW_DIGITS_MAX = 800,
-    POWERS = 65,
+    POWER_MAX = 64,
     EXACT_POWER_MAX = 22, /* the largest power of ten that a double holds exactly */
 };
 
-/* Beyond 10^22 these are rounded to nearest. */
-static const double power_of_ten[POWERS] = {
-    1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11, 1e12,
-    1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22, 1e23, 1e24, 1e25,
-    1e26, 1e27, 1e28, 1e29, 1e30, 1e31, 1e32, 1e33, 1e34, 1e35, 1e36, 1e37, 1e38,
-    1e39, 1e40, 1e41, 1e42, 1e43, 1e44, 1e45, 1e46, 1e47, 1e48, 1e49, 1e50, 1e51,
-    1e52, 1e53, 1e54, 1e55, 1e56, 1e57, 1e58, 1e59, 1e60, 1e61, 1e62, 1e63, 1e64,
+/* 10^-64 to 10^64. Only 10^0 to 10^22 are exact; the others are rounded to nearest. */
+static const double powers_of_ten[2 * POWER_MAX + 1] = {
+    1e-64, 1e-63, 1e-62, 1e-61, 1e-60, 1e-59, 1e-58, 1e-57, 1e-56, 1e-55, 1e-54, 1e-53, 1e-52,
+    1e-51, 1e-50, 1e-49, 1e-48, 1e-47, 1e-46, 1e-45, 1e-44, 1e-43, 1e-42, 1e-41, 1e-40, 1e-39,
+    1e-38, 1e-37, 1e-36, 1e-35, 1e-34, 1e-33, 1e-32, 1e-31, 1e-30, 1e-29, 1e-28, 1e-27, 1e-26,
+    1e-25, 1e-24, 1e-23, 1e-22, 1e-21, 1e-20, 1e-19, 1e-18, 1e-17, 1e-16, 1e-15, 1e-14, 1e-13,
+    1e-12, 1e-11, 1e-10, 1e-9,  1e-8,  1e-7,  1e-6,  1e-5,  1e-4,  1e-3,  1e-2,  1e-1,  1e0,
+    1e1,   1e2,   1e3,   1e4,   1e5,   1e6,   1e7,   1e8,   1e9,   1e10,  1e11,  1e12,  1e13,
+    1e14,  1e15,  1e16,  1e17,  1e18,  1e19,  1e20,  1e21,  1e22,  1e23,  1e24,  1e25,  1e26,
+    1e27,  1e28,  1e29,  1e30,  1e31,  1e32,  1e33,  1e34,  1e35,  1e36,  1e37,  1e38,  1e39,
+    1e40,  1e41,  1e42,  1e43,  1e44,  1e45,  1e46,  1e47,  1e48,  1e49,  1e50,  1e51,  1e52,
+    1e53,  1e54,  1e55,  1e56,  1e57,  1e58,  1e59,  1e60,  1e61,  1e62,  1e63,  1e64,
 };
 
 static inline bool is_digit(unsigned char c)
@@ -42,19 +47,23 @@ static inline bool is_digit(unsigned char c)
     return (unsigned char)(c - '0') < 10;
 }
 
-/* Eight characters, the first in the lowest byte. */
-static inline bool are_eight_digits(uint64_t chars)
+/* How many of eight characters, the first in the lowest byte, come before one that is no digit. */
+static inline unsigned count_digits(uint64_t chars)
 {
-    uint64_t high = chars & UINT64_C(0xF0F0F0F0F0F0F0F0);
-    uint64_t high_plus_6 = (chars + UINT64_C(0x0606060606060606)) & UINT64_C(0xF0F0F0F0F0F0F0F0);
+    uint64_t t = chars ^ UINT64_C(0x3030303030303030);
+    /* Adding 0x76 carries into the high bit from 10 on, and never into the next byte. */
+    uint64_t others = (((t & UINT64_C(0x7F7F7F7F7F7F7F7F)) + UINT64_C(0x7676767676767676)) | t) &
+                      UINT64_C(0x8080808080808080);
 
-    return (high ^ UINT64_C(0x3030303030303030)) == 0 && high == high_plus_6;
+    return others == 0 ? 8 : (unsigned)__builtin_ctzll(others) / 8;
 }
 
-/* Their value: joins neighbours to numbers of two digits, those to four, those to eight. */
-static inline uint64_t value_of_eight_digits(uint64_t chars)
+/* The number that the first `n` of eight characters, 1 to 8 digits, stand for: moves them to the
+ * end behind zeros, then joins neighbours to numbers of two digits, those to four, those to
+ * eight. */
+static inline uint64_t value_of_digits(uint64_t chars, unsigned n)
 {
-    uint64_t v = chars & UINT64_C(0x0F0F0F0F0F0F0F0F);
+    uint64_t v = (chars & UINT64_C(0x0F0F0F0F0F0F0F0F)) << (64 - 8 * n);
 
     v = (v * 10 + (v >> 8)) & UINT64_C(0x00FF00FF00FF00FF);
     v = (v * 100 + (v >> 16)) & UINT64_C(0x0000FFFF0000FFFF);
@@ -65,17 +74,23 @@ static inline uint64_t value_of_eight_digits(uint64_t chars)
 static inline const unsigned char *scan_digits(const unsigned char *p, const unsigned char *end,
                                                uint64_t *value)
 {
+    static const uint64_t powers[] = {1,      10,      100,      1000,     10000,
+                                      100000, 1000000, 10000000, 100000000};
     uint64_t v = *value;
 
     while (end - p >= 8) {
         uint64_t chars = mni_get_u64(p);
-        if (!are_eight_digits(chars))
-            break;
-        v = v * 100000000 + value_of_eight_digits(chars);
-        p += 8;
+        unsigned n = count_digits(chars);
+        if (n == 0)
+            goto out;
+        v = v * powers[n] + value_of_digits(chars, n);
+        p += n;
+        if (n < 8)
+            goto out;
     }
     for (; p != end && is_digit(*p); p++)
         v = v * 10 + (uint64_t)(*p - '0');
+out:
     *value = v;
     return p;
 }
@@ -128,33 +143,22 @@ static void cut_digits(const unsigned char *p, const unsigned char *end,
     decimal->is_cut = is_cut;
 }
 
-static inline const unsigned char *scan_fraction(const unsigned char *p, const unsigned char *end,
-                                                 struct mni_json_decimal *decimal,
-                                                 const char **problem_out)
-{
-    const unsigned char *begin = p;
-
-    p = scan_digits(p, end, &decimal->digits);
-    if (p == begin)
-        *problem_out = "expected a digit after '.'";
-    decimal->exponent10 = begin - p;
-    decimal->is_integer = false;
-    return p;
-}
-
 const unsigned char *mni_json_scan_number(const unsigned char *p, const unsigned char *end,
                                           struct mni_json_decimal *decimal_out,
                                           const char **problem_out)
 {
-    struct mni_json_decimal decimal = {.is_integer = true};
-    const char *problem = NULL;
+    uint64_t digits = 0;
+    int64_t exponent10 = 0;
+    bool is_negative = p != end && *p == '-';
+    bool is_integer = true;
 
-    if (p != end && *p == '-') {
-        decimal.is_negative = true;
-        p++;
-    }
+    p += is_negative ? 1 : 0;
     const unsigned char *begin = p;
-    p = scan_digits(p, end, &decimal.digits);
+    /* Most numbers in vectors have one digit before the point. */
+    if (end - p >= 2 && is_digit(*p) && !is_digit(p[1]))
+        digits = (uint64_t)(*p++ - '0');
+    else
+        p = scan_digits(p, end, &digits);
     if (p == begin) {
         *problem_out = "expected a digit";
         return p;
@@ -163,22 +167,39 @@ const unsigned char *mni_json_scan_number(const unsigned char *p, const unsigned
         *problem_out = "a number does not begin with 0";
         return begin;
     }
-    if (p != end && *p == '.')
-        p = scan_fraction(p + 1, end, &decimal, &problem);
+    if (p != end && *p == '.') {
+        const unsigned char *fraction = ++p;
+        p = scan_digits(p, end, &digits);
+        if (p == fraction) {
+            *problem_out = "expected a digit after '.'";
+            return p;
+        }
+        exponent10 = fraction - p;
+        is_integer = false;
+    }
     const unsigned char *digits_end = p;
-    if (problem == NULL && p != end && (*p == 'e' || *p == 'E')) {
+    /* At most: the point is no digit, and a zero before it does not count. */
+    ptrdiff_t n_significant = p - begin - (is_integer ? 0 : 1) - (*begin == '0' ? 1 : 0);
+    if (p != end && (*p | 0x20) == 'e') {
+        const char *problem = NULL;
         int64_t exponent = 0;
         p = scan_exponent(p + 1, end, &exponent, &problem);
-        decimal.exponent10 += exponent;
-        decimal.is_integer = false;
+        if (problem != NULL) {
+            *problem_out = problem;
+            return p;
+        }
+        exponent10 += exponent;
+        is_integer = false;
     }
-    if (problem != NULL) {
-        *problem_out = problem;
-        return p;
-    }
-    if (digits_end - begin > DIGITS_MAX)
-        cut_digits(begin, digits_end, &decimal);
-    *decimal_out = decimal;
+    /* Field by field: a copy of the whole struct would wait for its narrow fields to be stored,
+     * and this is where vectors spend their time. */
+    decimal_out->digits = digits;
+    decimal_out->exponent10 = exponent10;
+    decimal_out->is_negative = is_negative;
+    decimal_out->is_integer = is_integer;
+    decimal_out->is_cut = false;
+    if (n_significant > DIGITS_MAX)
+        cut_digits(begin, digits_end, decimal_out);
     return p;
 }
 
@@ -244,7 +265,7 @@ static bool round_double_slowly(const struct mni_json_decimal *decimal, struct m
 
 /*
  * A double computed from the digits is off by less than 4 of its units: the digits, the power of
- * ten and their product or quotient are each rounded once, and cut digits weigh next to nothing.
+ * ten and their product are each rounded once, and cut digits weigh next to nothing.
  * Rounding it again, to float, gives the right float unless a point halfway between two floats
  * lies within that error. Such points are doubles whose last 29 bits are a one and zeros.
  */
@@ -261,12 +282,9 @@ bool mni_json_decimal_to_float(const struct mni_json_decimal *decimal, struct mn
         *value_out = decimal->is_negative ? -0.0F : 0.0F;
         return true;
     }
-    if (exponent <= -POWERS || exponent >= POWERS)
+    if (exponent < -POWER_MAX || exponent > POWER_MAX)
         return round_float_slowly(decimal, text, value_out);
-    if (exponent < 0)
-        value /= power_of_ten[-exponent];
-    else
-        value *= power_of_ten[exponent];
+    value *= powers_of_ten[POWER_MAX + exponent];
     memcpy(&bits, &value, sizeof bits);
     uint32_t tail = (uint32_t)bits & ((UINT32_C(1) << 29) - 1);
     /* Floats below FLT_MIN have fewer bits: their halfway points look different. */
@@ -292,9 +310,9 @@ bool mni_json_decimal_to_double(const struct mni_json_decimal *decimal, struct m
     if (!is_exact || exponent < -EXACT_POWER_MAX || exponent > EXACT_POWER_MAX)
         return round_double_slowly(decimal, text, value_out);
     if (exponent < 0)
-        value /= power_of_ten[-exponent];
+        value /= powers_of_ten[POWER_MAX - exponent];
     else
-        value *= power_of_ten[exponent];
+        value *= powers_of_ten[POWER_MAX + exponent];
     *value_out = decimal->is_negative ? -value : value;
     return true;
 }
