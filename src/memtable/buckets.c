@@ -37,7 +37,8 @@ static void split_one(struct buckets *buckets, struct mni_memtable *table)
     if (added > buckets->mask)
         buckets->mask = buckets->mask * 2 + 1;
     buckets->n_buckets++;
-    struct hash_link **from = slots_at(&buckets->slots, added & (buckets->mask >> 1));
+    uint64_t parent = added & (buckets->mask >> 1);
+    struct hash_link **from = slots_at(&buckets->slots, parent);
     struct hash_link **to = slots_at(&buckets->slots, added);
     while (*from != NULL) {
         struct hash_link *link = *from;
@@ -49,6 +50,8 @@ static void split_one(struct buckets *buckets, struct mni_memtable *table)
             from = &link->next;
         }
     }
+    /* Buckets are split in order: have the next members at hand. */
+    __builtin_prefetch(*(struct hash_link **)slots_at(&buckets->slots, parent + 2));
 }
 
 void mni_buckets_insert(struct buckets *buckets, struct mni_memtable *table, struct hash_link *link)

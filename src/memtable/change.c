@@ -175,7 +175,7 @@ static void supersede(struct mni_memtable *table, struct mni_entry *entry,
                            entry_is_live(table, entry) && same_expiry(version, old);
     if (!counts_the_same)
         mni_entry_count_out(table, entry);
-    entry->head = version;
+    mni_entry_set_head(entry, version);
     change->version = NULL;
     if (!counts_the_same)
         mni_entry_count_in(table, entry, commit->now_us);
@@ -199,9 +199,9 @@ static void insert(struct mni_memtable *table, struct mni_change *change,
 
     entry->link.hash = change->hash & ((1U << HASH_BITS) - 1);
     entry->link.expiry_place = EXPIRY_PLACE_NONE;
-    entry->head = change->version;
     entry->rows = change->rows;
-    entry->head->lsn = commit->lsn;
+    change->version->lsn = commit->lsn;
+    mni_entry_set_head(entry, change->version);
     mni_buckets_insert(&table->entries, table, &entry->link);
     mni_order_insert(entry->rows, entry);
     mni_entry_count_in(table, entry, commit->now_us);

@@ -133,7 +133,8 @@ static struct mni_version *visible(const struct mni_entry *entry, struct mni_vie
         version = version->older;
     if (version == NULL || version_has(version, VERSION_TOMBSTONE))
         return NULL;
-    if (mni_version_expiry(version, &expires_at_us) && expires_at_us <= view.now_us)
+    if (version_has(version, VERSION_EXPIRES) && mni_version_expiry(version, &expires_at_us) &&
+        expires_at_us <= view.now_us)
         return NULL;
     return version;
 }
@@ -154,7 +155,7 @@ struct mni_entry *mni_memtable_entry(struct mni_memtable *table, uint64_t hash, 
         struct mni_entry *entry = (struct mni_entry *)link;
         if (entry->rows->collection != collection)
             continue;
-        struct mn_slice own = mni_version_key(entry->head);
+        struct mn_slice own = entry_key(entry);
         if (own.n_bytes == key.n_bytes && memcmp(own.data, key.data, key.n_bytes) == 0)
             return entry;
     }
@@ -208,7 +209,7 @@ size_t mni_memtable_scan(struct mni_memtable *table, uint64_t collection, struct
         return 0;
     struct mni_entry *entry = scan_start(rows, after, prefix);
     for (; entry != NULL && n < n_max; entry = entry->next[0]) {
-        if (prefix.n_bytes > 0 && !begins_with(mni_version_key(entry->head), prefix))
+        if (prefix.n_bytes > 0 && !begins_with(entry_key(entry), prefix))
             break;
         struct mni_version *version = visible(entry, view);
         if (version == NULL)

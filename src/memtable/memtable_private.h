@@ -101,15 +101,18 @@ struct mni_rows {
     struct mni_entry *next[HEIGHT_MAX];   /* owned: every entry of the lowest level */
 };
 
-/* One key. Its bytes are those of its versions' records. */
+/* One key. Its bytes are those of the newest version's record; where they lie is noted here, so that
+ * comparing does not have to read the record's header first. */
 struct mni_entry {
     struct hash_link link;
     struct mni_version *head; /* owned; the newest version */
     struct mni_rows *rows;    /* borrowed; NULL once reclaimed and only kept by superseded items */
     uint64_t order;           /* of the key among keys of the collection; see order.c */
+    uint32_t key_offset;      /* from the version that holds the record */
+    uint16_t key_bytes;
     struct mni_entry *next[]; /* link.height of them */
 };
-static_assert(sizeof(struct mni_entry) == 40, "entries are many: keep them small");
+static_assert(sizeof(struct mni_entry) == 48, "entries are many: keep them small");
 
 /* A version that is no longer the newest and waits for old views to go: `newer->older`. It lives in
  * memory that was reserved for its change, which had no need for a new entry. */
@@ -221,6 +224,9 @@ void mni_order_insert(struct mni_rows *rows, struct mni_entry *entry); /* head i
 void mni_order_remove(struct mni_rows *rows, struct mni_entry *entry);
 int mni_key_compare(struct mn_slice a, struct mn_slice b);
 
+/* Puts a version on top; what was there stays with the caller. */
+void mni_entry_set_head(struct mni_entry *entry, struct mni_version *version);
+
 /* rows.c */
 struct mni_rows *mni_rows_find(struct mni_memtable *table, uint64_t collection);
 /* Finds or makes the rows of a collection and keeps them until released. */
@@ -267,6 +273,15 @@ static inline bool entry_is_lapsed(const struct mni_memtable *table, const struc
 {
     return entry->link.expiry_place != EXPIRY_PLACE_NONE &&
            entry->link.expiry_place >= table->expiry.n_pending;
+}
+
+static inline struct mn_slice entry_key(const struct mni_entry *entry)
+{
+    const struct mni_version *version = entry->head;
+
+    if (version_has(version, VERSION_PATCHED))
+        version = ((const struct patched_version *)version)->base;
+    return (struct mn_slice){(const unsigned char *)version + entry->key_offset, entry->key_bytes};
 }
 
 /* Whether the key is counted: its newest version is a record that has not lapsed. */

@@ -61,7 +61,7 @@ static inline int compare(const struct mni_entry *entry, uint64_t order, struct 
 {
     if (entry->order != order)
         return entry->order < order ? -1 : 1;
-    return mni_key_compare(mni_version_key(entry->head), key);
+    return mni_key_compare(entry_key(entry), key);
 }
 
 /*
@@ -96,7 +96,7 @@ struct mni_entry *mni_order_seek(struct mni_rows *rows, struct mn_slice key, boo
 {
     struct mni_entry *entry = search(rows, key, order_of(rows, key), NULL);
 
-    if (entry != NULL && !or_equal && mni_key_compare(mni_version_key(entry->head), key) == 0)
+    if (entry != NULL && !or_equal && mni_key_compare(entry_key(entry), key) == 0)
         entry = entry->next[0];
     return entry;
 }
@@ -113,12 +113,12 @@ static struct mn_slice last_key(struct mni_rows *rows)
         }
     }
     MNI_CHECK(last != NULL);
-    return mni_version_key(last->head);
+    return entry_key(last);
 }
 
 static void choose_start(struct mni_rows *rows)
 {
-    struct mn_slice first = mni_version_key(rows->next[0]->head);
+    struct mn_slice first = entry_key(rows->next[0]);
     struct mn_slice last = last_key(rows);
     const unsigned char *a = first.data;
     const unsigned char *b = last.data;
@@ -135,13 +135,13 @@ static void choose_start(struct mni_rows *rows)
         memcpy(rows->start, a, n);
     rows->start_bytes = (uint8_t)n;
     for (struct mni_entry *entry = rows->next[0]; entry != NULL; entry = entry->next[0])
-        entry->order = order_of(rows, mni_version_key(entry->head));
+        entry->order = order_of(rows, entry_key(entry));
 }
 
 void mni_order_insert(struct mni_rows *rows, struct mni_entry *entry)
 {
     struct mni_entry **links[HEIGHT_MAX];
-    struct mn_slice key = mni_version_key(entry->head);
+    struct mn_slice key = entry_key(entry);
     unsigned height = entry->link.height;
 
     MNI_CHECK(height >= 1 && height <= HEIGHT_MAX);
@@ -175,7 +175,7 @@ void mni_order_remove(struct mni_rows *rows, struct mni_entry *entry)
         for (unsigned level = 0; level < height; level++)
             links[level] = &rows->next[level];
     } else {
-        search(rows, mni_version_key(entry->head), entry->order, links);
+        search(rows, entry_key(entry), entry->order, links);
     }
     for (unsigned level = 0; level < height; level++) {
         MNI_CHECK(*links[level] == entry);

@@ -127,6 +127,18 @@ void mni_rows_count_lapse(struct mni_memtable *table, struct mni_rows *rows)
     }
 }
 
+void mni_entry_set_head(struct mni_entry *entry, struct mni_version *version)
+{
+    const unsigned char *record = mni_version_record(version);
+    struct mn_slice key = mni_record_key(record);
+    size_t offset = (size_t)((const unsigned char *)key.data - record) + sizeof *version;
+
+    MNI_CHECK(offset <= UINT32_MAX && key.n_bytes <= UINT16_MAX);
+    entry->head = version;
+    entry->key_offset = (uint32_t)offset;
+    entry->key_bytes = (uint16_t)key.n_bytes;
+}
+
 void mni_entry_unlink(struct mni_memtable *table, struct mni_entry *entry)
 {
     mni_entry_count_out(table, entry);

@@ -1,0 +1,446 @@
+/* What the buffer promises, one behaviour at a time; model_test.c has the long runs. */
+#include "fixture.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+
+static const uint64_t NO_VIEW = UINT64_MAX;
+
+static struct mni_memtable *new_table(void)
+{
+    struct mni_memtable *table = NULL;
+
+    CHECK_OK(mni_memtable_new(&table));
+    return table;
+}
+
+static void an_overwrite_without_views_frees_the_old_version_at_once(void)
+{
+    struct mni_memtable *table = new_table();
+
+    commit(table, put(1, "a", 1), 1, 0, NO_VIEW);
+    uint64_t before = stats_of(table).memory_bytes;
+    struct mni_change change = commit(table, put(1, "a", 2), 2, 0, NO_VIEW);
+    CHECK(change.existed && change.changed);
+    CHECK_EQ(stats_of(table).memory_bytes, before);
+    CHECK_EQ(stats_of(table).n_superseded, 0);
+    CHECK_EQ(seen(table, 1, mn_str("a"), 2, 0), 2);
+    CHECK_EQ(mni_memtable_newest_lsn(table, 1, mn_str("a")), 2);
+    mni_memtable_free(table);
+}
+
+static void a_delete_without_views_leaves_no_entry(void)
+{
+    struct mni_memtable *table = new_table();
+
+    commit(table, put(1, "a", 1), 1, 0, NO_VIEW);
+    struct mni_change change = commit(table, del(1, "a"), 2, 0, NO_VIEW);
+    CHECK(change.existed && change.changed);
+    CHECK_EQ(stats_of(table).n_keys, 0);
+    CHECK_EQ(mni_memtable_newest_lsn(table, 1, mn_str("a")), 0);
+    change = commit(table, del(1, "a"), 3, 0, NO_VIEW);
+    CHECK(!change.existed && !change.changed);
+    mni_memtable_free(table);
+}
+
+static void a_view_keeps_what_it_sees_until_collected(void)
+{
+    struct mni_memtable *table = new_table();
+
+    commit(table, put(1, "a", 1), 1, 0, NO_VIEW);
+    commit(table, put(1, "a", 2), 5, 0, 4);
+    commit(table, del(1, "a"), 6, 0, 4);
+    CHECK_EQ(seen(table, 1, mn_str("a"), 4, 0), 1);
+    CHECK_EQ(seen(table, 1, mn_str("a"), 5, 0), 2);
+    CHECK_EQ(seen(table, 1, mn_str("a"), 6, 0), 0);
+    CHECK_EQ(mni_memtable_newest_lsn(table, 1, mn_str("a")), 6);
+    CHECK_EQ(collect(table, 4, 100), 2);
+    CHECK_EQ(seen(table, 1, mn_str("a"), 4, 0), 1);
+    CHECK_EQ(collect(table, 5, 100), 1);
+    CHECK_EQ(seen(table, 1, mn_str("a"), 5, 0), 2);
+    CHECK_EQ(collect(table, NO_VIEW, 100), 0);
+    CHECK_EQ(stats_of(table).n_keys, 0);
+    mni_memtable_free(table);
+}
+
+static void the_last_of_several_changes_in_one_commit_wins(void)
+{
+    struct mni_memtable *table = new_table();
+    struct mni_change changes[] = {change_of(table, put(1, "a", 1)),
+                                   change_of(table, put(1, "a", 2)), change_of(table, del(1, "a")),
+                                   change_of(table, del(1, "a")), change_of(table, put(1, "a", 3))};
+
+    CHECK_OK(mni_memtable_prepare(table, changes, CHECK_COUNT(changes)));
+    mni_memtable_write_lock(table);
+    mni_memtable_apply(table, changes, CHECK_COUNT(changes), 7, 0, 3);
+    mni_memtable_unlock(table);
+    CHECK(!changes[0].existed && changes[1].existed && changes[2].existed);
+    CHECK(!changes[3].existed && !changes[3].changed && !changes[4].existed);
+    CHECK_EQ(seen(table, 1, mn_str("a"), 7, 0), 3);
+    CHECK_EQ(seen(table, 1, mn_str("a"), 6, 0), 0);
+    CHECK_EQ(stats_of(table).n_records, 1);
+    mni_memtable_free(table);
+}
+
+static void collections_do_not_see_each_other(void)
+{
+    struct mni_memtable *table = new_table();
+
+    commit(table, put(0, "a", 9), 1, 0, NO_VIEW);
+    commit(table, put(1, "a", 1), 2, 0, NO_VIEW);
+    commit(table, put(256, "a", 2), 3, 0, NO_VIEW);
+    CHECK_EQ(seen(table, 1, mn_str("a"), 3, 0), 1);
+    CHECK_EQ(seen(table, 256, mn_str("a"), 3, 0), 2);
+    CHECK_EQ(mni_memtable_count(table, 0), 1);
+    CHECK_EQ(stats_of(table).n_records, 2); /* the catalogue is nobody's record */
+    CHECK_EQ(stats_of(table).n_keys, 3);
+    mni_memtable_free(table);
+}
+
+static void an_expired_record_is_invisible_at_its_time_and_lapses_once(void)
+{
+    struct mni_memtable *table = new_table();
+    struct mni_version *versions[2];
+
+    commit(table, put_until(1, "a", 1, 100), 1, 0, NO_VIEW);
+    CHECK_EQ(seen(table, 1, mn_str("a"), 1, 99), 1);
+    CHECK_EQ(seen(table, 1, mn_str("a"), 1, 100), 0);
+    CHECK(!mni_memtable_has_due(table, 99));
+    CHECK(mni_memtable_has_due(table, 100));
+    CHECK_EQ(mni_memtable_count(table, 1), 1);
+    mni_memtable_write_lock(table);
+    mni_memtable_lapse(table, 100);
+    mni_memtable_unlock(table);
+    CHECK(!mni_memtable_has_due(table, 100));
+    CHECK_EQ(mni_memtable_count(table, 1), 0);
+    CHECK_EQ(stats_of(table).n_lapsed, 1);
+    CHECK_EQ(mni_memtable_lapsed(table, versions, 2), 1);
+    CHECK_EQ(value_of(versions[0]), 1);
+    mni_version_unref(versions[0]);
+    struct mni_change change = commit(table, del(1, "a"), 2, 100, NO_VIEW);
+    CHECK(!change.existed && change.changed);
+    CHECK_EQ(stats_of(table).n_lapsed, 0);
+    CHECK_EQ(stats_of(table).n_keys, 0);
+    mni_memtable_free(table);
+}
+
+static void overwriting_a_lapsed_record_counts_it_in_again(void)
+{
+    struct mni_memtable *table = new_table();
+
+    commit(table, put_until(1, "a", 1, 100), 1, 0, NO_VIEW);
+    struct mni_change change = commit(table, patch_until(1, "a", 500), 2, 100, NO_VIEW);
+    CHECK(!change.existed && !change.changed); /* a patch does not wake it */
+    change = commit(table, put(1, "a", 2), 3, 100, NO_VIEW);
+    CHECK(!change.existed && change.changed);
+    CHECK_EQ(mni_memtable_count(table, 1), 1);
+    CHECK_EQ(stats_of(table).n_lapsed, 0);
+    mni_memtable_free(table);
+}
+
+static void a_record_put_too_late_is_never_counted(void)
+{
+    struct mni_memtable *table = new_table();
+
+    commit(table, put_until(1, "a", 1, 50), 1, 50, NO_VIEW);
+    CHECK_EQ(stats_of(table).n_records, 0);
+    CHECK_EQ(stats_of(table).n_lapsed, 1);
+    CHECK(!mni_memtable_has_due(table, 50));
+    mni_memtable_free(table);
+}
+
+static void a_patch_changes_expiry_and_hits_without_copying_the_record(void)
+{
+    struct mni_memtable *table = new_table();
+    struct mni_view_point view = {.lsn = 9, .now_us = 150};
+    struct op patch = patch_until(1, "a", 300);
+    int64_t expires;
+    uint64_t hits;
+
+    commit(table, put_until(1, "a", 1, 100), 1, 0, NO_VIEW);
+    unsigned char *bytes =
+        mni_version_bytes(mni_memtable_find(table, 1, mn_str("a"), (struct mni_view_point){1, 0}));
+    patch.hits = 7;
+    CHECK(commit(table, patch, 2, 0, NO_VIEW).changed);
+    patch.expires = 0;
+    patch.hits = 8;
+    CHECK(commit(table, patch, 3, 0, NO_VIEW).changed);
+    struct mni_version *version = mni_memtable_find(table, 1, mn_str("a"), view);
+    CHECK(version != NULL);
+    CHECK(mni_version_bytes(version) == bytes);
+    CHECK_EQ(mni_version_lsn(version), 3);
+    CHECK_EQ(mni_version_record_lsn(version), 1);
+    CHECK(mni_version_expiry(version, &expires) && mni_version_hits(version, &hits));
+    CHECK_EQ(expires, 300);
+    CHECK_EQ(hits, 8);
+    patch = (struct op){.type = MNI_RECORD_PATCH,
+                        .collection = 1,
+                        .key = mn_str("a"),
+                        .clears = MNI_FIELD_EXPIRY | MNI_FIELD_HITS};
+    CHECK(commit(table, patch, 4, 0, NO_VIEW).changed);
+    version = mni_memtable_find(table, 1, mn_str("a"), view);
+    CHECK(!mni_version_expiry(version, &expires) && !mni_version_hits(version, &hits));
+    CHECK(!commit(table, patch_until(1, "b", 5), 5, 0, NO_VIEW).changed);
+    CHECK(!commit(table, patch_until(2, "a", 5), 6, 0, NO_VIEW).changed);
+    mni_memtable_free(table);
+}
+
+static void a_pinned_version_outlives_overwrite_delete_drop_and_collect(void)
+{
+    struct mni_memtable *table = new_table();
+    struct mni_version *pinned[3];
+    struct mni_view_point view = {.lsn = 9, .now_us = 0};
+    struct mn_slice a = mn_str("a");
+
+    for (size_t i = 0; i < 3; i++) {
+        if (i == 1)
+            CHECK(commit(table, patch_until(1, "a", 99), 2, 0, NO_VIEW).changed);
+        else
+            commit(table, put(1, "a", 10 + i), 1 + i, 0, NO_VIEW);
+        pinned[i] = mni_memtable_find(table, 1, a, view);
+        mni_version_pin(pinned[i]);
+    }
+    CHECK_EQ(stats_of(table).n_pins, 3);
+    uint64_t pinned_bytes = 0;
+    for (size_t i = 0; i < 3; i++)
+        pinned_bytes += mni_version_memory_bytes(pinned[i]);
+    pinned_bytes += mni_version_memory_bytes(pinned[0]); /* below the patch */
+    CHECK_EQ(stats_of(table).pinned_bytes, pinned_bytes);
+    commit(table, del(1, "a"), 4, 0, 3);
+    commit(table, put(1, "b", 5), 5, 0, 3);
+    mni_memtable_write_lock(table);
+    mni_memtable_drop(table, 1);
+    CHECK(mni_memtable_reclaim(table, 1, 100));
+    mni_memtable_unlock(table);
+    CHECK_EQ(collect(table, NO_VIEW, 100), 0);
+    CHECK_EQ(stats_of(table).n_keys, 0);
+    CHECK_EQ(value_of(pinned[0]), 10);
+    CHECK_EQ(value_of(pinned[1]), 10);
+    CHECK_EQ(value_of(pinned[2]), 12);
+    for (size_t i = 0; i < 3; i++)
+        mni_version_unpin(pinned[i]);
+    CHECK_EQ(stats_of(table).pinned_bytes, 0);
+    mni_memtable_free(table);
+}
+
+static void a_drop_takes_all_out_of_the_counts_and_reclaim_is_bounded(void)
+{
+    struct mni_memtable *table = new_table();
+    uint64_t before = 0;
+    char key[16];
+
+    commit(table, put(2, "other", 1), 1, 0, NO_VIEW);
+    before = stats_of(table).memory_bytes;
+    for (uint64_t i = 0; i < 1000; i++) {
+        snprintf(key, sizeof key, "k%03u", (unsigned)i);
+        commit(table, i % 2 == 0 ? put(1, key, i + 1) : put_until(1, key, i + 1, 10 + (int64_t)i),
+               2 + i, 0, NO_VIEW);
+    }
+    mni_memtable_write_lock(table);
+    mni_memtable_lapse(table, 500);
+    mni_memtable_drop(table, 1);
+    CHECK_EQ(mni_memtable_count(table, 1), 0);
+    mni_memtable_unlock(table);
+    CHECK_EQ(stats_of(table).n_records, 1);
+    CHECK_EQ(stats_of(table).n_lapsed, 0);
+    CHECK_EQ(seen(table, 1, mn_str("k000"), 1001, 0), 1); /* to a view from before */
+    size_t n_rounds = 0;
+    mni_memtable_write_lock(table);
+    while (!mni_memtable_reclaim(table, 1, 100))
+        n_rounds++;
+    CHECK(mni_memtable_reclaim(table, 1, 100));
+    CHECK_EQ(mni_memtable_has_due(table, INT64_MAX), false);
+    mni_memtable_unlock(table);
+    CHECK_EQ(n_rounds, 9);
+    CHECK_EQ(stats_of(table).n_keys, 1);
+    CHECK(stats_of(table).memory_bytes < before + 48 * 1024); /* arrays keep their room */
+    mni_memtable_free(table);
+}
+
+static void many_keys_stay_in_order_whatever_they_begin_with(void)
+{
+    struct mni_memtable *table = new_table();
+    struct mni_version *versions[64];
+    struct mni_view_point view = {.lsn = UINT64_MAX - 1};
+    uint64_t random = check_seed();
+    size_t n_all = 0;
+    char key[32];
+    char last[32] = "";
+    struct mn_slice after = {NULL, 0};
+
+    /* Enough for the shared start of the keys to be chosen, and chosen again. */
+    for (uint64_t i = 0; i < 6000; i++) {
+        snprintf(key, sizeof key, i < 5000 ? "memory-%08u" : "%u",
+                 (unsigned)check_below(&random, i < 5000 ? 4000 : 100000000));
+        commit(table, put(1, key, 1), i + 1, 0, NO_VIEW);
+    }
+    for (size_t n = CHECK_COUNT(versions); n == CHECK_COUNT(versions);) {
+        mni_memtable_read_lock(table);
+        n = mni_memtable_scan(table, 1, after, (struct mn_slice){NULL, 0}, view, versions,
+                              CHECK_COUNT(versions));
+        mni_memtable_unlock(table);
+        for (size_t i = 0; i < n; i++) {
+            struct mni_record record;
+            mni_record_view(mni_version_bytes(versions[i]), &record);
+            memset(key, 0, sizeof key);
+            memcpy(key, record.key.data, record.key.n_bytes);
+            CHECK(strcmp(last, key) < 0);
+            memcpy(last, key, sizeof last);
+            mni_version_unpin(versions[i]);
+        }
+        after = mn_str(last);
+        n_all += n;
+    }
+    CHECK_EQ(n_all, mni_memtable_count(table, 1));
+    mni_memtable_free(table);
+}
+
+static void a_record_of_128_dimensions_fits_its_budget(void)
+{
+    struct mni_memtable *table = new_table();
+    static const float vector[128];
+    uint64_t before = stats_of(table).memory_bytes;
+    enum { N_RECORDS = 4096 };
+
+    for (uint64_t i = 0; i < N_RECORDS; i++) {
+        char key[17];
+        snprintf(key, sizeof key, "memory-%09u", (unsigned)i);
+        struct mni_record record = {.type = MNI_RECORD_UPSERT,
+                                    .collection = 1,
+                                    .key = mn_str(key),
+                                    .element_type = MNI_ELEMENT_F32,
+                                    .vector = vector,
+                                    .n_dims = 128};
+        struct mni_version *version = NULL;
+        struct mni_change change;
+        CHECK_OK(mni_version_new(table, mni_record_encoded_bytes(&record), &version));
+        mni_record_encode(&record, mni_version_bytes(version));
+        mni_change_init(&change, version);
+        CHECK_OK(mni_memtable_prepare(table, &change, 1));
+        mni_memtable_write_lock(table);
+        mni_memtable_apply(table, &change, 1, i + 1, 0, NO_VIEW);
+        mni_memtable_unlock(table);
+    }
+    /* 708 less what malloc adds to two blocks. */
+    CHECK(stats_of(table).memory_bytes - before < (uint64_t)N_RECORDS * (708 - 2 * 16));
+    mni_memtable_free(table);
+}
+
+/* Prepares a mixed batch with the N-th allocation failing, for every N. */
+static void a_failed_allocation_changes_nothing(void)
+{
+    bool is_done = false;
+
+    for (uint64_t n = 1; !is_done; n++) {
+        uint64_t n_blocks = mni_mem_live_blocks();
+        struct mni_memtable *table = new_table();
+        struct op ops[] = {put(1, "a", 2),         put_until(1, "new", 3, 50), del(1, "b"),
+                           put(7, "new", 4),       patch_until(1, "a", 60),    put(7, "a", 5),
+                           put_until(8, "x", 6, 1)};
+        struct mni_change changes[CHECK_COUNT(ops)];
+        struct mni_version *versions[CHECK_COUNT(ops)] = {NULL};
+        mn_status st = MN_OK;
+
+        commit(table, put(1, "a", 1), 1, 0, NO_VIEW);
+        commit(table, put(1, "b", 1), 2, 0, NO_VIEW);
+        struct mni_memtable_stats before = stats_of(table);
+        mni_mem_fail_at(n);
+        size_t n_made = 0;
+        for (; st == MN_OK && n_made < CHECK_COUNT(ops); n_made += st == MN_OK)
+            st = version_of(table, &ops[n_made], &versions[n_made]);
+        for (size_t i = 0; i < n_made; i++)
+            mni_change_init(&changes[i], versions[i]);
+        if (st == MN_OK)
+            st = mni_memtable_prepare(table, changes, n_made);
+        is_done = !mni_mem_fail_was_hit();
+        mni_mem_fail_at(0);
+        CHECK_STATUS(st, is_done ? MN_OK : MN_ERR_NOMEM);
+        if (is_done) {
+            mni_memtable_write_lock(table);
+            mni_memtable_apply(table, changes, n_made, 3, 0, NO_VIEW);
+            mni_memtable_unlock(table);
+            CHECK_EQ(stats_of(table).n_records, 5);
+        } else {
+            for (size_t i = 0; i < n_made; i++)
+                CHECK(changes[i].entry == NULL && changes[i].rows == NULL);
+            mni_memtable_cancel(table, changes, n_made);
+            struct mni_memtable_stats after = stats_of(table);
+            CHECK_EQ(seen(table, 1, mn_str("a"), 9, 0), 1);
+            CHECK(after.memory_bytes <= before.memory_bytes + 1024); /* room for expiries stays */
+            after.memory_bytes = before.memory_bytes;
+            CHECK_MEM_EQ(&after, &before, sizeof after);
+        }
+        mni_memtable_free(table);
+        CHECK_EQ(mni_mem_live_blocks(), n_blocks);
+        CHECK(n < 100);
+    }
+}
+
+static void applying_needs_no_memory(void)
+{
+    struct mni_memtable *table = new_table();
+    enum { N_CHANGES = 500 };
+    static struct mni_change changes[N_CHANGES];
+    char key[16];
+
+    for (size_t i = 0; i < N_CHANGES; i++) {
+        snprintf(key, sizeof key, "k%u", (unsigned)(i % 300));
+        changes[i] = change_of(table, i % 3 == 0   ? put(1, key, i + 1)
+                                      : i % 3 == 1 ? put_until(i % 9, key, i + 1, 100 + (int64_t)i)
+                                                   : del(1, key));
+    }
+    CHECK_OK(mni_memtable_prepare(table, changes, N_CHANGES));
+    mni_memtable_write_lock(table);
+    for (size_t i = 0; i < N_CHANGES; i++) {
+        mni_mem_fail_at(1); /* only growing the hash asks, and does without */
+        mni_memtable_apply(table, &changes[i], 1, i + 1, 0, i % 2 == 0 ? 0 : NO_VIEW);
+    }
+    mni_mem_fail_at(0);
+    mni_memtable_unlock(table);
+    CHECK_EQ(seen(table, 1, mn_str("k0"), N_CHANGES, 0), 301);
+    collect(table, NO_VIEW, SIZE_MAX);
+    mni_memtable_free(table);
+}
+
+static void new_survives_every_failed_allocation(void)
+{
+    uint64_t n_blocks = mni_mem_live_blocks();
+    struct mni_memtable *table = NULL;
+    bool is_done = false;
+
+    for (uint64_t n = 1; !is_done; n++) {
+        mni_mem_fail_at(n);
+        mn_status st = mni_memtable_new(&table);
+        is_done = !mni_mem_fail_was_hit();
+        mni_mem_fail_at(0);
+        CHECK_STATUS(st, is_done ? MN_OK : MN_ERR_NOMEM);
+        CHECK_EQ(table != NULL, is_done);
+        mni_memtable_free(table);
+        CHECK_EQ(mni_mem_live_blocks(), n_blocks);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct check_test tests[] = {
+        CHECK_TEST(an_overwrite_without_views_frees_the_old_version_at_once),
+        CHECK_TEST(a_delete_without_views_leaves_no_entry),
+        CHECK_TEST(a_view_keeps_what_it_sees_until_collected),
+        CHECK_TEST(the_last_of_several_changes_in_one_commit_wins),
+        CHECK_TEST(collections_do_not_see_each_other),
+        CHECK_TEST(an_expired_record_is_invisible_at_its_time_and_lapses_once),
+        CHECK_TEST(overwriting_a_lapsed_record_counts_it_in_again),
+        CHECK_TEST(a_record_put_too_late_is_never_counted),
+        CHECK_TEST(a_patch_changes_expiry_and_hits_without_copying_the_record),
+        CHECK_TEST(a_pinned_version_outlives_overwrite_delete_drop_and_collect),
+        CHECK_TEST(a_drop_takes_all_out_of_the_counts_and_reclaim_is_bounded),
+        CHECK_TEST(many_keys_stay_in_order_whatever_they_begin_with),
+        CHECK_TEST(a_record_of_128_dimensions_fits_its_budget),
+        CHECK_TEST(a_failed_allocation_changes_nothing),
+        CHECK_TEST(applying_needs_no_memory),
+        CHECK_TEST(new_survives_every_failed_allocation),
+    };
+
+    return check_run("memtable.memtable", tests, CHECK_COUNT(tests), argc, argv);
+}
