@@ -101,8 +101,8 @@ struct mni_rows {
     struct mni_entry *next[HEIGHT_MAX];   /* owned: every entry of the lowest level */
 };
 
-/* One key. Its bytes are those of the newest version's record; where they lie is noted here, so that
- * comparing does not have to read the record's header first. */
+/* One key. Its bytes are those of the newest version's record; where they lie is noted here, so
+ * that comparing does not have to read the record's header first. */
 struct mni_entry {
     struct hash_link link;
     struct mni_version *head; /* owned; the newest version */
