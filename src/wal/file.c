@@ -168,6 +168,7 @@ static mn_status header_of_next(struct mni_wal *wal, size_t frame_bytes, struct 
         mni_align_up(HEADER_BYTES + (uint64_t)frame_bytes + 2 * MNI_DIRECT_ALIGN, MNI_DIRECT_ALIGN);
 
     *h = (struct wal_header){
+        .flags = old->header.flags & HEADER_FLAG_ALONE,
         .sequence = old->header.sequence + 1,
         .first_lsn = wal->next_lsn,
         .lsn_ceiling = wal->next_lsn + MNI_WAL_LSN_RESERVE,
@@ -193,7 +194,8 @@ static mn_status make_next(struct mni_wal *wal, struct wal_header *h, struct mni
     mn_status st;
 
     if (h->file_bytes == wal->config.file_bytes && wal_take_spare(wal, spare, &is_recycled)) {
-        h->flags = is_recycled ? HEADER_FLAG_RECYCLED : 0;
+        if (is_recycled)
+            h->flags |= HEADER_FLAG_RECYCLED;
         *zeroed_to_out = h->file_bytes;
         st = make_of_spare(wal, spare, h, file_out, err);
     } else {

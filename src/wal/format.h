@@ -37,6 +37,7 @@ static_assert(HEADER_OFF_CRC + 4 == HEADER_BYTES, "log header layout");
 
 enum wal_header_flags {
     HEADER_FLAG_RECYCLED = 1 << 0, /* the space behind the frames holds an older file's bytes */
+    HEADER_FLAG_ALONE = 1 << 1,    /* a log on its own: its commits are no operations of a store */
 };
 
 enum {

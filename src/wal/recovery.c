@@ -150,6 +150,10 @@ static mn_status check_chain(struct mni_wal *wal, struct mn_error *err)
         wal_file_name(h->first_lsn, name);
         if (memcmp(h->store_id, wal->config.store_id, MNI_STORE_ID_BYTES) != 0)
             return mni_fail(err, MN_ERR_CORRUPT, "wal/%s: belongs to another store", name);
+        if (((h->flags & HEADER_FLAG_ALONE) != 0) != wal->config.is_alone)
+            return mni_fail(err, MN_ERR_NO_STORE, "wal/%s: %s", name,
+                            wal->config.is_alone ? "belongs to a store, and is no log on its own"
+                                                 : "is a log on its own, and belongs to no store");
         if (i == 0)
             continue;
         const struct wal_header *before = &wal->files[i - 1].header;
@@ -409,7 +413,7 @@ static mn_status rewrite_newest(struct recovery *r, struct mn_error *err)
     uint64_t zeroed_to = 0;
     uint64_t need = mni_align_up(old.end + 2 * MNI_DIRECT_ALIGN, MNI_DIRECT_ALIGN);
 
-    file->header.flags = 0;
+    file->header.flags &= HEADER_FLAG_ALONE;
     file->header.lsn_ceiling = wal->next_lsn + MNI_WAL_LSN_RESERVE;
     file->header.file_bytes = need > wal->config.file_bytes ? need : wal->config.file_bytes;
     file->header.checkpoint_lsn = wal->checkpoint_lsn;
@@ -478,6 +482,7 @@ static mn_status make_first(struct mni_wal *wal, struct mn_error *err)
     file = &wal->files[0];
     *file = (struct wal_file){.end = HEADER_BYTES};
     file->header = (struct wal_header){
+        .flags = wal->config.is_alone ? HEADER_FLAG_ALONE : 0,
         .sequence = 1,
         .first_lsn = 1,
         .lsn_ceiling = 1 + MNI_WAL_LSN_RESERVE,

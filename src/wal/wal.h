@@ -82,7 +82,8 @@ struct mni_wal_config {
     struct mni_dir *dir; /* owned by the log from a successful open on; the caller has locked what
                             needs a lock */
     unsigned char store_id[MNI_STORE_ID_BYTES];
-    bool any_store_id; /* take the store id of the files (a log on its own) */
+    bool any_store_id; /* take the store id of the files */
+    bool is_alone;     /* a log on its own; one of a store is MN_ERR_NO_STORE, and the reverse */
     bool create;       /* make the first file where there is none */
     bool read_only;
     bool no_background;

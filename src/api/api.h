@@ -1,0 +1,24 @@
+/*
+ * api.h - the public functions in a world of the caller's choice, for tests.
+ *
+ * What programs use is include/mneme/; it runs in the real world (io/posix.h).
+ */
+#ifndef MNI_API_API_H
+#define MNI_API_API_H
+
+#include "io/env.h"
+#include "mneme/wal.h"
+
+/* mn_wal_open in this world, which is borrowed and outlives the log. */
+MN_MUST_USE mn_status mni_api_wal_open(struct mni_env *env, const char *path,
+                                       const struct mn_wal_options *options, mn_wal **wal_out,
+                                       struct mn_error *err);
+
+/* Frees the handle as if the process had ended: nothing is synced or sealed. NULL is fine. */
+void mni_api_wal_abandon(mn_wal *wal);
+
+/* The log below a handle; borrowed. */
+struct mni_wal;
+struct mni_wal *mni_api_wal_log(mn_wal *wal);
+
+#endif
