@@ -1,0 +1,84 @@
+/*
+ * args.h - the command line: global options, the command, its options and its words.
+ *
+ * Options may stand before or after words; `--` ends them. Values are given as `--name VALUE` or
+ * `--name=VALUE`.
+ */
+#ifndef CLI_ARGS_H
+#define CLI_ARGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Every option there is. A command says which of them it takes. */
+enum option {
+    OPTION_DIR, /* the first four are global: before or after the command */
+    OPTION_RECOVERY,
+    OPTION_HELP,
+    OPTION_VERSION,
+    OPTION_DIMENSION,
+    OPTION_BATCH,
+    OPTION_ACK,
+    OPTION_ROWS,
+    OPTION_VECTORS,
+    OPTION_FORMAT,
+    OPTION_ID_FIELD,
+    OPTION_LIMIT,
+    OPTION_AFTER,
+    OPTION_PREFIX,
+    OPTION_FROM,
+    OPTION_TABLE,
+    OPTION_HUMAN,
+    N_OPTIONS,
+};
+
+#define TAKES(option) (UINT32_C(1) << (option))
+
+enum { WORDS_ANY = -1 };
+
+struct cli;
+
+/* One command, as it is parsed, run and explained. All strings are static. */
+struct command {
+    const char *name;  /* "put", or two words: "wal stats" */
+    const char *usage; /* what follows the name */
+    const char *about; /* one line */
+    const char *help;  /* options and remarks; ends with a newline */
+    const char *example;
+    uint32_t options; /* TAKES(...) of those beyond the global ones */
+    int n_words_min;
+    int n_words_max;  /* or WORDS_ANY */
+    bool opens_store; /* takes -d, MNEME_DIR and --recovery */
+    int (*run)(struct cli *cli);
+};
+
+/* What was given. Pointers are into argv. */
+struct args {
+    const struct command *command; /* NULL: none, with --help or --version */
+    const char *group;             /* "wal": help for a group of commands was asked for */
+    const char *values[N_OPTIONS]; /* NULL: not given. Of an option without value: "" */
+    char **words;                  /* owned by the caller's argv, reordered in place */
+    int n_words;
+};
+
+/* Parses; on a usage error says what is wrong on stderr and returns false. */
+bool args_parse(int argc, char **argv, struct args *args_out);
+
+/* The number that an option gives, or `otherwise` where it is absent. False after saying that it is
+ * no number from `min` to `max`. */
+bool args_number(const struct args *args, enum option option, uint64_t min, uint64_t max,
+                 uint64_t otherwise, uint64_t *number_out);
+
+/* The index in `choices` (NULL-terminated) of an option's value, or `otherwise` where it is absent.
+ * False after saying which choices there are. */
+bool args_choice(const struct args *args, enum option option, const char *const *choices,
+                 int otherwise, int *choice_out);
+
+/* "--batch", as it is written. */
+const char *option_name(enum option option);
+
+/* Says what is wrong and how the command is used. Returns EXIT_CODE_USAGE. */
+int args_refuse(const struct command *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

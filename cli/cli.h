@@ -1,0 +1,61 @@
+/*
+ * cli.h - what all commands share.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "args.h"
+#include "mneme/mneme.h"
+#include "out.h"
+
+/* One run of the command. */
+struct cli {
+    struct args args;
+    struct out out;
+    const char *dir; /* of the store; borrowed from argv or the environment */
+    mn_recovery recovery;
+};
+
+enum open_mode {
+    OPEN_READ,   /* writes nothing; refused beside a writer */
+    OPEN_WRITE,  /* the store must exist */
+    OPEN_CREATE, /* made where the directory is missing or empty */
+};
+
+/* Opens the store. EXIT_CODE_OK sets `store_out`; another code comes with its message said. */
+int cli_open(struct cli *cli, enum open_mode mode, mn_store **store_out);
+
+/* Closes the store, flushes stdout and returns the exit code: `code`, or the first failure of
+ * these. NULL is fine. */
+int cli_close(struct cli *cli, mn_store *store, int code);
+
+/* The i-th word after the command. */
+static inline struct mn_slice cli_word(const struct cli *cli, int word_index)
+{
+    return mn_str(cli->args.words[word_index]);
+}
+
+static inline bool cli_has(const struct cli *cli, enum option option)
+{
+    return cli->args.values[option] != NULL;
+}
+
+/* An option's value, empty where it is absent. */
+static inline struct mn_slice cli_value(const struct cli *cli, enum option option)
+{
+    return cli_has(cli, option) ? mn_str(cli->args.values[option]) : (struct mn_slice){0};
+}
+
+/* Whether people rather than programs are to read stdout. */
+static inline bool cli_is_for_people(const struct cli *cli)
+{
+    return cli_has(cli, OPTION_TABLE) || cli_has(cli, OPTION_HUMAN);
+}
+
+/* Of two codes the one to exit with: the first that is not 0, and damage above "not found". */
+int worse_code(int first, int second);
+
+/* Says that there is no such namespace. Returns EXIT_CODE_NOT_FOUND. */
+int say_no_namespace(struct mn_slice name);
+
+#endif

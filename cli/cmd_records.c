@@ -1,0 +1,239 @@
+/*
+ * cmd_records.c - export, get, delete, list.
+ *
+ * Owns:    views, until they are printed.
+ * Threads: the main one.
+ * Fails:   says why on stderr and returns an exit code.
+ */
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "cli.h"
+#include "commands.h"
+#include "exit_codes.h"
+#include "record_out.h"
+#include "talk.h"
+
+static bool take_vectors(struct cli *cli, enum vectors *vectors_out)
+{
+    int choice;
+
+    if (!args_choice(&cli->args, OPTION_VECTORS, vectors_choices, VECTORS_JSON, &choice))
+        return false;
+    *vectors_out = (enum vectors)choice;
+    return true;
+}
+
+static int say_missing(const struct cli *cli, struct mn_slice id)
+{
+    char id_text[QUOTED_BYTES];
+    char name_text[QUOTED_BYTES];
+
+    say("no record %s in %s", quoted(id, id_text), quoted(cli_word(cli, 0), name_text));
+    return EXIT_CODE_NOT_FOUND;
+}
+
+static int out_of_memory(void)
+{
+    say("out of memory");
+    return EXIT_CODE_FAILURE;
+}
+
+/* Walking ---------------------------------------------------------------------------------------
+ */
+
+/* Prints one record; false ends the walk. */
+typedef bool print_fn(struct cli *cli, const struct mn_view *view, enum vectors vectors);
+
+struct walk {
+    print_fn *print;
+    enum vectors vectors;
+    uint64_t limit;
+    struct mn_iter_options options;
+    uint64_t n_expected; /* for the progress line; 0: not known */
+    bool has_progress;
+};
+
+static int walk(struct cli *cli, mn_store *store, const struct walk *walk)
+{
+    struct mn_error err = {0};
+    struct mn_view view = {0};
+    mn_iter *iter = NULL;
+    uint64_t n_printed = 0;
+
+    mn_status st = mn_iter_open(store, cli_word(cli, 0), &walk->options, &iter, &err);
+    if (st == MN_NOT_FOUND)
+        return say_no_namespace(cli_word(cli, 0));
+    while (st == MN_OK && n_printed < walk->limit) {
+        st = mn_iter_next(iter, &view, &err);
+        if (st != MN_OK)
+            break;
+        bool is_fine = walk->print(cli, &view, walk->vectors);
+        mn_view_release(&view);
+        if (!is_fine)
+            break;
+        n_printed++;
+        if (walk->has_progress)
+            progress_show("export", n_printed, walk->n_expected);
+    }
+    mn_iter_close(iter);
+    return st == MN_OK || st == MN_END ? EXIT_CODE_OK : say_status(st, &err);
+}
+
+static bool take_walk_options(struct cli *cli, struct walk *walk)
+{
+    walk->options.size = sizeof walk->options;
+    walk->options.after = cli_value(cli, OPTION_AFTER);
+    walk->options.prefix = cli_value(cli, OPTION_PREFIX);
+    return args_number(&cli->args, OPTION_LIMIT, 0, UINT64_MAX, UINT64_MAX, &walk->limit);
+}
+
+static bool print_line(struct cli *cli, const struct mn_view *view, enum vectors vectors)
+{
+    return record_out_line(&cli->out, view, vectors);
+}
+
+int run_export(struct cli *cli)
+{
+    struct walk export = {.print = print_line};
+    mn_store *store = NULL;
+    uint64_t n_records = 0;
+
+    if (!take_walk_options(cli, &export) || !take_vectors(cli, &export.vectors))
+        return EXIT_CODE_USAGE;
+    int code = cli_open(cli, OPEN_READ, &store);
+    if (code != EXIT_CODE_OK)
+        return code;
+    /* Lines on the same terminal tell the progress themselves. */
+    export.has_progress = isatty(STDOUT_FILENO) == 0;
+    if (export.options.after.n_bytes == 0 &&
+        mn_count(store, cli_word(cli, 0), &n_records, NULL) == MN_OK)
+        export.n_expected = n_records < export.limit ? n_records : export.limit;
+    return cli_close(cli, store, walk(cli, store, &export));
+}
+
+static bool print_id(struct cli *cli, const struct mn_view *view, enum vectors vectors)
+{
+    char text[QUOTED_BYTES];
+
+    (void)vectors;
+    if (cli_is_for_people(cli))
+        return out_text(&cli->out, "%s", quoted(view->id, text));
+    record_out_id(out_begin(&cli->out), view->id);
+    return out_end(&cli->out);
+}
+
+int run_list(struct cli *cli)
+{
+    struct walk list = {.print = print_id};
+    mn_store *store = NULL;
+
+    if (!take_walk_options(cli, &list))
+        return EXIT_CODE_USAGE;
+    int code = cli_open(cli, OPEN_READ, &store);
+    if (code != EXIT_CODE_OK)
+        return code;
+    if (cli_is_for_people(cli))
+        (void)out_heading(&cli->out, "ID");
+    return cli_close(cli, store, walk(cli, store, &list));
+}
+
+/* By id -----------------------------------------------------------------------------------------
+ */
+
+/* The ids on the command line. NULL: out of memory. Free with mni_free. */
+static struct mn_slice *new_ids(const struct cli *cli, size_t n_ids)
+{
+    struct mn_slice *ids = mni_alloc_array(n_ids, sizeof *ids);
+
+    for (size_t i = 0; ids != NULL && i < n_ids; i++)
+        ids[i] = cli_word(cli, (int)i + 1);
+    return ids;
+}
+
+static int get(struct cli *cli, mn_store *store, const struct mn_slice *ids, struct mn_view *views,
+               size_t n_ids, enum vectors vectors)
+{
+    struct mn_error err = {0};
+    int code = EXIT_CODE_OK;
+
+    mn_status st = mn_get_batch(store, cli_word(cli, 0), ids, n_ids, views, NULL, &err);
+    if (st == MN_NOT_FOUND)
+        return say_no_namespace(cli_word(cli, 0));
+    if (st != MN_OK)
+        return say_status(st, &err);
+    for (size_t i = 0; i < n_ids; i++) {
+        if (views[i].pin == NULL)
+            code = say_missing(cli, ids[i]);
+        else
+            (void)record_out_line(&cli->out, &views[i], vectors);
+        mn_view_release(&views[i]);
+    }
+    return code;
+}
+
+int run_get(struct cli *cli)
+{
+    size_t n_ids = (size_t)cli->args.n_words - 1;
+    enum vectors vectors;
+    mn_store *store = NULL;
+
+    if (!take_vectors(cli, &vectors))
+        return EXIT_CODE_USAGE;
+    int code = cli_open(cli, OPEN_READ, &store);
+    if (code != EXIT_CODE_OK)
+        return code;
+    struct mn_slice *ids = new_ids(cli, n_ids);
+    struct mn_view *views = mni_alloc_zero(n_ids * sizeof *views);
+    if (ids == NULL || views == NULL)
+        code = out_of_memory();
+    else
+        code = get(cli, store, ids, views, n_ids, vectors);
+    mni_free(ids);
+    mni_free(views);
+    return cli_close(cli, store, code);
+}
+
+static int delete_ids(struct cli *cli, mn_store *store, const struct mn_slice *ids, bool *existed,
+                      size_t n_ids)
+{
+    struct mn_error err = {0};
+    uint64_t n_deleted = 0;
+    uint64_t lsn = 0;
+    int code = EXIT_CODE_OK;
+
+    mn_status st =
+        mn_delete_batch(store, cli_word(cli, 0), ids, n_ids, NULL, existed, &n_deleted, &lsn, &err);
+    if (st != MN_OK && st != MN_NOT_FOUND)
+        return say_status(st, &err);
+    struct mni_json_writer *w = out_begin(&cli->out);
+    mni_json_write_key(w, "deleted");
+    mni_json_write_u64(w, n_deleted);
+    mni_json_write_key(w, "lsn");
+    mni_json_write_u64(w, lsn);
+    (void)out_end(&cli->out);
+    for (size_t i = 0; i < n_ids; i++) {
+        if (!existed[i])
+            code = say_missing(cli, ids[i]);
+    }
+    return code;
+}
+
+int run_delete(struct cli *cli)
+{
+    size_t n_ids = (size_t)cli->args.n_words - 1;
+    mn_store *store = NULL;
+
+    int code = cli_open(cli, OPEN_WRITE, &store);
+    if (code != EXIT_CODE_OK)
+        return code;
+    struct mn_slice *ids = new_ids(cli, n_ids);
+    bool *existed = mni_alloc_zero(n_ids * sizeof *existed);
+    if (ids == NULL || existed == NULL)
+        code = out_of_memory();
+    else
+        code = delete_ids(cli, store, ids, existed, n_ids);
+    mni_free(ids);
+    mni_free(existed);
+    return cli_close(cli, store, code);
+}

@@ -1,0 +1,337 @@
+/*
+ * commands.c - the table of all commands, and what --help says about each.
+ *
+ * Owns:    nothing; everything is constant.
+ * Threads: any.
+ * Fails:   never.
+ */
+#include "commands.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define PEOPLE_OPTIONS (TAKES(OPTION_TABLE) | TAKES(OPTION_HUMAN))
+#define PEOPLE_HELP                                                                                \
+    "  --table           aligned columns for people\n"                                             \
+    "  --human           the same, with numbers as people write them\n"
+#define VECTORS_HELP                                                                               \
+    "  --vectors FORM    json (default), base64 or none; a vector with NaN or\n"                   \
+    "                    infinity always prints as vector_base64\n"
+#define WALK_HELP                                                                                  \
+    "  --limit N         at most N lines\n"                                                        \
+    "  --after ID        only ids after this one, in the order of their bytes\n"
+
+static const struct command commands[] = {
+    {
+        .name = "create",
+        .usage = "NS [--dimension N]",
+        .about = "make a namespace",
+        .help =
+            "Prints {\"created\":true}, or false when there is one already. Makes the store too\n"
+            "where DIR is missing or empty.\n\n"
+            "  --dimension N     elements per vector, 1 to 65536; without it the first vector\n"
+            "                    decides\n",
+        .example = "mneme -d memory create notes --dimension 384",
+        .options = TAKES(OPTION_DIMENSION),
+        .n_words_min = 1,
+        .n_words_max = 1,
+        .opens_store = true,
+        .run = run_create,
+    },
+    {
+        .name = "drop",
+        .usage = "NS",
+        .about = "remove a namespace and all its records",
+        .help =
+            "Prints {\"dropped\":true}; where there is no such namespace, false, and exits 3.\n",
+        .example = "mneme -d memory drop notes",
+        .n_words_min = 1,
+        .n_words_max = 1,
+        .opens_store = true,
+        .run = run_drop,
+    },
+    {
+        .name = "namespaces",
+        .usage = "[--table] [--human]",
+        .about = "list the namespaces",
+        .help =
+            "One line each: {\"namespace\",\"dimension\",\"count\"}, in the order of their names'\n"
+            "bytes. The dimension is null while there is no vector.\n\n" PEOPLE_HELP,
+        .example = "mneme -d memory namespaces --table",
+        .options = PEOPLE_OPTIONS,
+        .opens_store = true,
+        .run = run_namespaces,
+    },
+    {
+        .name = "exists",
+        .usage = "NS [ID]",
+        .about = "tell whether a namespace or a record is there",
+        .help = "Prints {\"exists\":true} and exits 0, or false and exits 3.\n",
+        .example = "mneme -d memory exists notes n1 && echo yes",
+        .n_words_min = 1,
+        .n_words_max = 2,
+        .opens_store = true,
+        .run = run_exists,
+    },
+    {
+        .name = "dimension",
+        .usage = "NS",
+        .about = "print the elements per vector of a namespace",
+        .help = "Prints {\"dimension\":N}; null while there is no vector and none was declared.\n",
+        .example = "mneme -d memory dimension notes",
+        .n_words_min = 1,
+        .n_words_max = 1,
+        .opens_store = true,
+        .run = run_dimension,
+    },
+    {
+        .name = "count",
+        .usage = "NS [--table] [--human]",
+        .about = "print the number of live records",
+        .help = "Prints {\"count\":N}. Expired records do not count.\n\n" PEOPLE_HELP,
+        .example = "mneme -d memory count notes",
+        .options = PEOPLE_OPTIONS,
+        .n_words_min = 1,
+        .n_words_max = 1,
+        .opens_store = true,
+        .run = run_count,
+    },
+    {
+        .name = "put",
+        .usage = "NS [--batch N] [--ack LEVEL]",
+        .about = "store records from standard input",
+        .help =
+            "Each line of standard input is a record; blank lines are skipped. Keys:\n\n"
+            "  id                string, 1 to 1024 bytes; the only one that must be there\n"
+            "  vector            array of numbers\n"
+            "  vector_base64     the same as little-endian float32, in base64\n"
+            "  metadata          object, kept byte for byte\n"
+            "  payload_base64    any bytes, in base64\n"
+            "  ttl_seconds       seconds from now, 0 or more; 0 is expired at once\n"
+            "  expires_at        Unix seconds; wins over ttl_seconds; past is expired at once\n"
+            "  event_time_us     Unix time in microseconds\n"
+            "  lsn               ignored, so that what export prints can be put\n\n"
+            "null is the same as absent. Any other key is refused.\n\n"
+            "A batch is one commit: all of it is stored, or nothing. Each prints\n"
+            "{\"count\":N,\"lsn\":L} as soon as it is as durable as asked. The first bad\n"
+            "batch ends the command with 1; batches acknowledged before it stand. Ctrl-C\n"
+            "stops after the current batch.\n\n"
+            "  --batch N         commit after every N records; without it all of standard\n"
+            "                    input is one batch of at most 256 MiB\n"
+            "  --ack LEVEL       none (in memory), os (handed to the kernel) or disk (synced);\n"
+            "                    default: what the store's sync policy says\n",
+        .example = "echo '{\"id\":\"n1\",\"vector\":[0.5,-1]}' | mneme -d memory put notes",
+        .options = TAKES(OPTION_BATCH) | TAKES(OPTION_ACK),
+        .n_words_min = 1,
+        .n_words_max = 1,
+        .opens_store = true,
+        .run = run_put,
+    },
+    {
+        .name = "import",
+        .usage = "NS --rows F.jsonl [--vectors F.npy] [--format flat|put] [--id-field id]\n"
+                 "                    [--batch N] [--ack LEVEL]",
+        .about = "store records from files",
+        .help =
+            "Acknowledges like put. A row and the vector at the same position belong together;\n"
+            "their numbers must be equal.\n\n"
+            "  --rows F.jsonl    one JSON object a line; - is standard input\n"
+            "  --vectors F.npy   vectors: NumPy format 1.0 or 2.0, '<f4', C order, 2 axes\n"
+            "  --format FORM     flat (default): all fields but the id become the metadata;\n"
+            "                    put: lines as put takes them\n"
+            "  --id-field NAME   flat: the field that holds the id, a string (default: id)\n"
+            "  --batch N         records per commit (default: 256)\n"
+            "  --ack LEVEL       none, os or disk, as for put\n",
+        .example = "mneme -d memory import speeches --rows speeches.jsonl --vectors speeches.npy",
+        .options = TAKES(OPTION_ROWS) | TAKES(OPTION_VECTORS) | TAKES(OPTION_FORMAT) |
+                   TAKES(OPTION_ID_FIELD) | TAKES(OPTION_BATCH) | TAKES(OPTION_ACK),
+        .n_words_min = 1,
+        .n_words_max = 1,
+        .opens_store = true,
+        .run = run_import,
+    },
+    {
+        .name = "export",
+        .usage = "NS [--limit N] [--after ID] [--vectors json|base64|none]",
+        .about = "print all records, as put takes them",
+        .help = "One line a record, in the order of the ids' bytes, with its \"lsn\".\n\n" WALK_HELP
+            VECTORS_HELP,
+        .example = "mneme -d memory export notes | mneme -d copy put notes --batch 1000",
+        .options = TAKES(OPTION_LIMIT) | TAKES(OPTION_AFTER) | TAKES(OPTION_VECTORS),
+        .n_words_min = 1,
+        .n_words_max = 1,
+        .opens_store = true,
+        .run = run_export,
+    },
+    {
+        .name = "get",
+        .usage = "NS ID... [--vectors json|base64|none]",
+        .about = "print records by id",
+        .help =
+            "Lines as export prints them, in the order asked. Ids that are not there are named\n"
+            "on standard error, and the command exits 3.\n\n" VECTORS_HELP,
+        .example = "mneme -d memory get notes n1 n2 --vectors none",
+        .options = TAKES(OPTION_VECTORS),
+        .n_words_min = 2,
+        .n_words_max = WORDS_ANY,
+        .opens_store = true,
+        .run = run_get,
+    },
+    {
+        .name = "delete",
+        .usage = "NS ID...",
+        .about = "remove records by id",
+        .help =
+            "Removes them in one commit and prints {\"deleted\":N,\"lsn\":L}. Ids that were not\n"
+            "there are named on standard error, and the command exits 3.\n",
+        .example = "mneme -d memory delete notes n1 -- -n2",
+        .n_words_min = 2,
+        .n_words_max = WORDS_ANY,
+        .opens_store = true,
+        .run = run_delete,
+    },
+    {
+        .name = "list",
+        .usage = "NS [--limit N] [--after ID] [--prefix P] [--table] [--human]",
+        .about = "print the ids of all records",
+        .help = "One line each: {\"id\":\"n1\"}, in the order of the ids' bytes.\n\n" WALK_HELP
+                "  --prefix P        only ids that begin with P\n" PEOPLE_HELP,
+        .example = "mneme -d memory list notes --prefix 2024- --limit 10",
+        .options = TAKES(OPTION_LIMIT) | TAKES(OPTION_AFTER) | TAKES(OPTION_PREFIX) |
+                   PEOPLE_OPTIONS,
+        .n_words_min = 1,
+        .n_words_max = 1,
+        .opens_store = true,
+        .run = run_list,
+    },
+    {
+        .name = "flush",
+        .usage = "",
+        .about = "make everything acknowledged durable",
+        .help = "Prints {\"durable_lsn\":L}.\n",
+        .example = "mneme -d memory flush",
+        .opens_store = true,
+        .run = run_flush,
+    },
+    {
+        .name = "stats",
+        .usage = "[--table] [--human]",
+        .about = "print the numbers of the store",
+        .help = "One JSON object. Counts of syncs, groups, commits and written bytes begin when\n"
+                "the store is opened, by this command that is.\n\n" PEOPLE_HELP,
+        .example = "mneme -d memory stats --human",
+        .options = PEOPLE_OPTIONS,
+        .opens_store = true,
+        .run = run_stats,
+    },
+    {
+        .name = "verify",
+        .usage = "[--table] [--human]",
+        .about = "read every byte of the store and check it",
+        .help =
+            "Prints a report and exits 4 when something is damaged. A torn tail, which a crash\n"
+            "leaves and opening cuts, is no damage, except with --recovery strict.\n\n" PEOPLE_HELP,
+        .example = "mneme -d memory verify",
+        .options = PEOPLE_OPTIONS,
+        .opens_store = true,
+        .run = run_verify,
+    },
+    {
+        .name = "config get",
+        .usage = "KEY",
+        .about = "print a setting of the store",
+        .help = "Prints {\"key\",\"value\"}; exits 3 where no setting has this name.\n",
+        .example = "mneme -d memory config get sync_policy",
+        .n_words_min = 1,
+        .n_words_max = 1,
+        .opens_store = true,
+        .run = run_config_get,
+    },
+    {
+        .name = "config set",
+        .usage = "KEY VALUE",
+        .about = "change a setting of the store",
+        .help = "Durable when it returns; prints {\"key\",\"value\"} as it is now. Settings of\n"
+                "the log take effect the next time the store is opened.\n",
+        .example = "mneme -d memory config set sync_policy manual",
+        .n_words_min = 2,
+        .n_words_max = 2,
+        .opens_store = true,
+        .run = run_config_set,
+    },
+    {
+        .name = "config list",
+        .usage = "",
+        .about = "print all settings of the store",
+        .help = "One line each: {\"key\",\"value\"}.\n",
+        .example = "mneme -d memory config list",
+        .opens_store = true,
+        .run = run_config_list,
+    },
+    {
+        .name = "wal stats",
+        .usage = "[--table] [--human]",
+        .about = "print the numbers of the write-ahead log",
+        .help = "One JSON object: current_lsn, checkpoint_lsn, files, current_file_bytes,\n"
+                "current_file_records, records_since_checkpoint.\n\n" PEOPLE_HELP,
+        .example = "mneme -d memory wal stats",
+        .options = PEOPLE_OPTIONS,
+        .opens_store = true,
+        .run = run_wal_stats,
+    },
+    {
+        .name = "wal dump",
+        .usage = "[--from LSN]",
+        .about = "print the operations in the write-ahead log",
+        .help =
+            "One line an operation. Collection \"0\" is the catalogue of namespaces. A torn tail\n"
+            "is left out.\n\n"
+            "  --from LSN        only commits from this one on\n",
+        .example = "mneme -d memory wal dump --from 100",
+        .options = TAKES(OPTION_FROM),
+        .opens_store = true,
+        .run = run_wal_dump,
+    },
+    {
+        .name = "completion",
+        .usage = "bash|zsh|fish",
+        .about = "print the completion script for a shell",
+        .help = "Source it, or install it where the shell looks for such scripts.\n",
+        .example = "source <(mneme completion bash)",
+        .n_words_min = 1,
+        .n_words_max = 1,
+        .run = run_completion,
+    },
+};
+
+enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+
+const struct command *command_at(int command_index)
+{
+    return command_index < N_COMMANDS ? &commands[command_index] : NULL;
+}
+
+const struct command *command_find(const char *first, const char *second)
+{
+    size_t n = strlen(first);
+
+    for (int i = 0; i < N_COMMANDS; i++) {
+        const char *name = commands[i].name;
+        if (second == NULL ? strchr(first, ' ') == NULL && strcmp(name, first) == 0
+                           : strncmp(name, first, n) == 0 && name[n] == ' ' &&
+                                 strcmp(name + n + 1, second) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+bool command_is_group(const char *first)
+{
+    size_t n = strlen(first);
+
+    for (int i = 0; i < N_COMMANDS; i++) {
+        if (n > 0 && strncmp(commands[i].name, first, n) == 0 && commands[i].name[n] == ' ')
+            return true;
+    }
+    return false;
+}

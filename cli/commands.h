@@ -1,0 +1,44 @@
+/*
+ * commands.h - the table of all commands.
+ */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "args.h"
+
+/* The command of one word, or of two (`second` may be NULL). NULL: there is none. */
+const struct command *command_find(const char *first, const char *second);
+
+/* Whether two-word commands begin with this word. */
+bool command_is_group(const char *first);
+
+/* The i-th command, from 0; NULL past the last. */
+const struct command *command_at(int command_index);
+
+int run_create(struct cli *cli);
+int run_drop(struct cli *cli);
+int run_namespaces(struct cli *cli);
+int run_exists(struct cli *cli);
+int run_dimension(struct cli *cli);
+int run_count(struct cli *cli);
+
+int run_put(struct cli *cli);
+int run_import(struct cli *cli);
+
+int run_export(struct cli *cli);
+int run_get(struct cli *cli);
+int run_delete(struct cli *cli);
+int run_list(struct cli *cli);
+
+int run_flush(struct cli *cli);
+int run_stats(struct cli *cli);
+int run_verify(struct cli *cli);
+int run_config_get(struct cli *cli);
+int run_config_set(struct cli *cli);
+int run_config_list(struct cli *cli);
+int run_wal_stats(struct cli *cli);
+int run_wal_dump(struct cli *cli);
+
+int run_completion(struct cli *cli);
+
+#endif

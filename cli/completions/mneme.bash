@@ -1,0 +1,70 @@
+# bash completion for mneme
+
+_mneme_options() {
+    case $1 in
+    create) echo --dimension ;;
+    put) echo --batch --ack ;;
+    import) echo --rows --vectors --format --id-field --batch --ack ;;
+    export) echo --limit --after --vectors ;;
+    get) echo --vectors ;;
+    list) echo --limit --after --prefix --table --human ;;
+    namespaces | count | stats | verify | 'wal stats') echo --table --human ;;
+    'wal dump') echo --from ;;
+    esac
+}
+
+_mneme() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    local word command='' skip='' i
+    COMPREPLY=()
+
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        if [[ -n $skip ]]; then
+            skip=''
+        elif [[ $word == -d || $word == --recovery ]]; then
+            skip=yes
+        elif [[ $word != -* ]]; then
+            if [[ -z $command ]]; then
+                command=$word
+            elif [[ $command == wal || $command == config ]]; then
+                command="$command $word"
+            fi
+        fi
+    done
+
+    case $prev in
+    -d) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;;
+    --rows) mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
+    --recovery) mapfile -t COMPREPLY < <(compgen -W 'tail strict' -- "$cur") && return ;;
+    --ack) mapfile -t COMPREPLY < <(compgen -W 'none os disk' -- "$cur") && return ;;
+    --format) mapfile -t COMPREPLY < <(compgen -W 'flat put' -- "$cur") && return ;;
+    --vectors)
+        if [[ $command == import ]]; then
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        else
+            mapfile -t COMPREPLY < <(compgen -W 'json base64 none' -- "$cur")
+        fi
+        return
+        ;;
+    esac
+
+    local words='--help'
+    if [[ $cur == -* ]]; then
+        words="-d --recovery --help --version $(_mneme_options "$command")"
+    else
+        case $command in
+        '')
+            words='create drop namespaces exists dimension count put import export get delete
+                list flush stats verify config wal completion'
+            ;;
+        wal) words='stats dump' ;;
+        config) words='get set list' ;;
+        completion) words='bash zsh fish' ;;
+        *) return ;;
+        esac
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+
+complete -F _mneme mneme

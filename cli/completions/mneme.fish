@@ -1,0 +1,68 @@
+# fish completion for mneme
+
+function __mneme_is
+    set -l words (commandline -opc)
+    set -e words[1]
+    set -l found
+    set -l skip no
+    for word in $words
+        if test $skip = yes
+            set skip no
+        else if contains -- $word -d --recovery
+            set skip yes
+        else if not string match -q -- '-*' $word
+            set -a found $word
+        end
+    end
+    if test (count $argv) -eq 0
+        test (count $found) -eq 0
+    else if contains -- "$argv[1]" wal config; and test (count $argv) -eq 1
+        test (count $found) -eq 1; and test $found[1] = $argv[1]
+    else
+        contains -- "$found[1]" $argv; or contains -- "$found[1] $found[2]" $argv
+    end
+end
+
+complete -c mneme -f
+complete -c mneme -s d -r -a '(__fish_complete_directories)' -d 'Directory of the store'
+complete -c mneme -l recovery -x -a 'tail strict' -d 'What to do with damage'
+complete -c mneme -l help -d 'Explain'
+complete -c mneme -l version -d 'Print the version'
+
+complete -c mneme -n __mneme_is -a create -d 'Make a namespace'
+complete -c mneme -n __mneme_is -a drop -d 'Remove a namespace and all its records'
+complete -c mneme -n __mneme_is -a namespaces -d 'List the namespaces'
+complete -c mneme -n __mneme_is -a exists -d 'Tell whether a namespace or a record is there'
+complete -c mneme -n __mneme_is -a dimension -d 'Print the elements per vector of a namespace'
+complete -c mneme -n __mneme_is -a count -d 'Print the number of live records'
+complete -c mneme -n __mneme_is -a put -d 'Store records from standard input'
+complete -c mneme -n __mneme_is -a import -d 'Store records from files'
+complete -c mneme -n __mneme_is -a export -d 'Print all records, as put takes them'
+complete -c mneme -n __mneme_is -a get -d 'Print records by id'
+complete -c mneme -n __mneme_is -a delete -d 'Remove records by id'
+complete -c mneme -n __mneme_is -a list -d 'Print the ids of all records'
+complete -c mneme -n __mneme_is -a flush -d 'Make everything acknowledged durable'
+complete -c mneme -n __mneme_is -a stats -d 'Print the numbers of the store'
+complete -c mneme -n __mneme_is -a verify -d 'Read every byte of the store and check it'
+complete -c mneme -n __mneme_is -a config -d 'Print or change settings'
+complete -c mneme -n __mneme_is -a wal -d 'Look into the write-ahead log'
+complete -c mneme -n __mneme_is -a completion -d 'Print the completion script for a shell'
+
+complete -c mneme -n '__mneme_is wal' -a 'stats dump'
+complete -c mneme -n '__mneme_is config' -a 'get set list'
+complete -c mneme -n '__mneme_is completion' -a 'bash zsh fish'
+
+complete -c mneme -n '__mneme_is create' -l dimension -x -d 'Elements per vector'
+complete -c mneme -n '__mneme_is put import' -l batch -x -d 'Records per commit'
+complete -c mneme -n '__mneme_is put import' -l ack -x -a 'none os disk' -d 'Durability'
+complete -c mneme -n '__mneme_is import' -l rows -r -F -d 'JSON Lines'
+complete -c mneme -n '__mneme_is import' -l vectors -r -F -d 'NumPy file'
+complete -c mneme -n '__mneme_is import' -l format -x -a 'flat put' -d 'Format of the lines'
+complete -c mneme -n '__mneme_is import' -l id-field -x -d 'Field that holds the id'
+complete -c mneme -n '__mneme_is get export' -l vectors -x -a 'json base64 none' -d 'Form'
+complete -c mneme -n '__mneme_is export list' -l limit -x -d 'At most N lines'
+complete -c mneme -n '__mneme_is export list' -l after -x -d 'Only ids after this one'
+complete -c mneme -n '__mneme_is list' -l prefix -x -d 'Only ids that begin so'
+complete -c mneme -n '__mneme_is list namespaces count stats verify "wal stats"' -l table -d 'Columns'
+complete -c mneme -n '__mneme_is list namespaces count stats verify "wal stats"' -l human -d 'Numbers for people'
+complete -c mneme -n '__mneme_is "wal dump"' -l from -x -d 'First LSN'

@@ -1,0 +1,29 @@
+/*
+ * record_in.h - a line of JSON becomes a record.
+ */
+#ifndef CLI_RECORD_IN_H
+#define CLI_RECORD_IN_H
+
+#include "base/buf.h"
+#include "batch.h"
+
+/* Memory that is used again for each line. Zero-initialised is valid. */
+struct record_in {
+    struct mni_buf text;    /* strings with their escapes resolved; metadata being built */
+    struct mni_buf numbers; /* elements of a vector */
+};
+
+void record_in_done(struct record_in *in);
+
+/* Reads a line as `put` takes it. The record's bytes are allocated in `batch`, to which it is not
+ * added. MN_ERR_INVALID, MN_ERR_LIMIT: the message says what is wrong with the line. */
+MN_MUST_USE mn_status record_in_put(struct record_in *in, struct batch *batch, struct mn_slice line,
+                                    struct mn_record *record_out, struct mn_error *err);
+
+/* Reads a line whose field `id_field` is the id; all others become the metadata, byte for byte and
+ * in their order. */
+MN_MUST_USE mn_status record_in_flat(struct record_in *in, struct batch *batch,
+                                     struct mn_slice line, struct mn_slice id_field,
+                                     struct mn_record *record_out, struct mn_error *err);
+
+#endif

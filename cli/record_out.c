@@ -1,0 +1,70 @@
+/*
+ * record_out.c - a record becomes a line that `put` takes.
+ *
+ * Owns:    nothing.
+ * Threads: the main one.
+ * Fails:   when stdout does.
+ */
+#include "record_out.h"
+
+#include "seconds.h"
+
+const char *const vectors_choices[] = {"json", "base64", "none", NULL};
+
+/* Little-endian elements, on any machine. */
+static void write_base64(struct mni_json_writer *w, const float *vector, uint32_t n_dims)
+{
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "vectors are taken as they lie in memory: swap their bytes here on this machine"
+#endif
+    struct mn_slice bytes = {.data = vector, .n_bytes = (size_t)n_dims * sizeof *vector};
+    mni_json_write_base64(w, bytes);
+}
+
+static void write_vector(struct mni_json_writer *w, const struct mn_view *view,
+                         enum vectors vectors)
+{
+    if (view->n_dims == 0 || vectors == VECTORS_NONE)
+        return;
+    if (vectors == VECTORS_JSON && mni_json_floats_are_finite(view->vector, view->n_dims)) {
+        mni_json_write_key(w, "vector");
+        mni_json_write_floats(w, view->vector, view->n_dims);
+    } else {
+        mni_json_write_key(w, "vector_base64");
+        write_base64(w, view->vector, view->n_dims);
+    }
+}
+
+void record_out_id(struct mni_json_writer *writer, struct mn_slice id)
+{
+    mni_json_write_key(writer, "id");
+    mni_json_write_string(writer, id);
+}
+
+bool record_out_line(struct out *out, const struct mn_view *view, enum vectors vectors)
+{
+    struct mni_json_writer *w = out_begin(out);
+    char text[SECONDS_TEXT_BYTES];
+
+    record_out_id(w, view->id);
+    write_vector(w, view, vectors);
+    if (view->metadata.n_bytes > 0) {
+        mni_json_write_key(w, "metadata");
+        mni_json_write_raw(w, view->metadata);
+    }
+    if (view->payload.n_bytes > 0) {
+        mni_json_write_key(w, "payload_base64");
+        mni_json_write_base64(w, view->payload);
+    }
+    if ((view->fields & MN_HAS_EXPIRES_AT) != 0) {
+        mni_json_write_key(w, "expires_at");
+        mni_json_write_raw(w, seconds_format(view->expires_at_us, text));
+    }
+    if ((view->fields & MN_HAS_EVENT_TIME) != 0) {
+        mni_json_write_key(w, "event_time_us");
+        mni_json_write_i64(w, view->event_time_us);
+    }
+    mni_json_write_key(w, "lsn");
+    mni_json_write_u64(w, view->lsn);
+    return out_end(out);
+}

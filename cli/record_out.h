@@ -1,0 +1,20 @@
+/*
+ * record_out.h - a record becomes a line that `put` takes.
+ */
+#ifndef CLI_RECORD_OUT_H
+#define CLI_RECORD_OUT_H
+
+#include "mneme/records.h"
+#include "out.h"
+
+/* How vectors are written. One with NaN or infinity is written as base64 instead of JSON. */
+enum vectors { VECTORS_JSON, VECTORS_BASE64, VECTORS_NONE };
+extern const char *const vectors_choices[]; /* in the order of the enum; ends with NULL */
+
+/* Writes the line. False as out.h says. */
+bool record_out_line(struct out *out, const struct mn_view *view, enum vectors vectors);
+
+/* Writes `id` in quotes under "id"; also what a list consists of. */
+void record_out_id(struct mni_json_writer *writer, struct mn_slice id);
+
+#endif

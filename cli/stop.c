@@ -1,0 +1,78 @@
+/*
+ * stop.c - Ctrl-C: SIGINT and SIGTERM.
+ *
+ * Owns:    the handlers of both signals and the pipe that wakes a waiting read.
+ * Threads: signals may arrive on any; the rest belongs to the main one.
+ * Fails:   stop_init says so; waiting cannot fail.
+ */
+#include "stop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "exit_codes.h"
+
+static volatile sig_atomic_t is_asked;
+static volatile sig_atomic_t is_gentle;
+/* A signal between a look at `is_asked` and a blocking read would go unseen; a byte in this pipe
+ * does not. */
+static int wake_pipe[2] = {-1, -1};
+
+static void on_signal(int signal_number)
+{
+    int saved_errno = errno;
+
+    (void)signal_number;
+    if (!is_gentle)
+        _exit(EXIT_CODE_STOPPED);
+    is_asked = 1;
+    ssize_t n = write(wake_pipe[1], "", 1);
+    (void)n; /* a full pipe wakes as well */
+    errno = saved_errno;
+}
+
+bool stop_init(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    if (pipe(wake_pipe) != 0)
+        return false;
+    for (int i = 0; i < 2; i++) {
+        if (fcntl(wake_pipe[i], F_SETFL, O_NONBLOCK) != 0 ||
+            fcntl(wake_pipe[i], F_SETFD, FD_CLOEXEC) != 0)
+            return false;
+    }
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigemptyset(&ignore.sa_mask);
+    /* A closed pipe shows as EPIPE where it is written to. */
+    return sigaction(SIGINT, &action, NULL) == 0 && sigaction(SIGTERM, &action, NULL) == 0 &&
+           sigaction(SIGPIPE, &ignore, NULL) == 0;
+}
+
+void stop_gently(void)
+{
+    is_gentle = 1;
+}
+
+bool stop_asked(void)
+{
+    return is_asked != 0;
+}
+
+bool stop_wait_input(int fd)
+{
+    struct pollfd fds[2] = {{.fd = fd, .events = POLLIN}, {.fd = wake_pipe[0], .events = POLLIN}};
+
+    while (!stop_asked()) {
+        int n = poll(fds, 2, -1);
+        if (n < 0 && errno != EINTR)
+            return true; /* the read will say what is wrong */
+        if (n > 0 && fds[0].revents != 0 && !stop_asked())
+            return true;
+    }
+    return false;
+}
