@@ -68,13 +68,15 @@ static mn_status look_again(struct mni_wal_cursor *c, struct mn_error *err)
     for (size_t i = 0; i < wal->n_files; i++) {
         if (wal->files[i].header.first_lsn != c->first_lsn)
             continue;
-        found = true;
+        /* A file without a commit may have been replaced by one of the same name. */
+        found = wal->files[i].header.salt == c->header.salt;
         c->is_newest = i + 1 == wal->n_files;
         c->known_end = wal->files[i].end;
     }
-    if (found && c->is_newest && !atomic_load(&wal->is_poisoned)) {
-        st = wal_writer_put_out(wal, MN_ACK_OS, err);
-        c->known_end = wal_writer_end(&wal->writer);
+    if (found && c->is_newest) {
+        if (!atomic_load(&wal->is_poisoned))
+            st = wal_writer_put_out(wal, MN_ACK_OS, err);
+        c->known_end = wal->writer.buffer_offset + wal->writer.n_written;
     }
     wal_leave(wal);
     /* A trimmed file was complete: the scan tells where its frames end. */
@@ -103,8 +105,7 @@ static mn_status open_file_of(struct mni_wal_cursor *c, uint64_t lsn, struct mn_
                       "the log begins behind LSN %" PRIu64 ", LSN %" PRIu64 " was trimmed",
                       file->header.prev_last_lsn, lsn);
     if (st == MN_OK) {
-        wal_file_name(file->header.first_lsn, c->name);
-        st = mni_dir_open_file(wal->config.dir, c->name, MNI_OPEN_READ, &c->file, err);
+        st = wal_open_for_reading(wal, file->header.first_lsn, c->name, &c->file, err);
     }
     if (st == MN_OK) {
         mni_mutex_lock(&wal->queue_lock);

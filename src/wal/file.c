@@ -14,6 +14,9 @@
  *     3 rename it to its name, sync the directory
  *     4 seal the old file, sync      from here on a missing new file is noticed
  *     5 write frames to the new file
+ *
+ * A file that holds no commit yet, only marks, would give its name to the next one. It is replaced:
+ * the new file takes its place in the chain, and its header the checkpoint.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -69,6 +72,17 @@ mn_status wal_open_for_writing(struct mni_wal *wal, const char *name, unsigned f
     }
     wal->writer.block_bytes = 1;
     return mni_dir_open_file(wal->config.dir, name, flags | MNI_OPEN_WRITE, file_out, err);
+}
+
+mn_status wal_open_for_reading(struct mni_wal *wal, uint64_t first_lsn,
+                               char name_out[WAL_NAME_BYTES], struct mni_file **file_out,
+                               struct mn_error *err)
+{
+    wal_file_name(first_lsn, name_out);
+    mn_status st = mni_dir_open_file(wal->config.dir, name_out, MNI_OPEN_READ, file_out, err);
+    if (st == MN_NOT_FOUND)
+        return mni_fail(err, MN_ERR_CORRUPT, "wal/%s: is gone; somebody else removed it", name_out);
+    return st;
 }
 
 static mn_status write_header(struct mni_file *file, const struct wal_header *header,
@@ -160,27 +174,28 @@ mn_status wal_files_reserve(struct mni_wal *wal)
     return MN_OK;
 }
 
-static mn_status header_of_next(struct mni_wal *wal, size_t frame_bytes, struct wal_header *h,
-                                struct mn_error *err)
+/* What the new file's header says; in place of the newest file if that holds no commit. */
+static mn_status header_of_next(struct mni_wal *wal, bool replaces, size_t frame_bytes,
+                                struct wal_header *h, struct mn_error *err)
 {
     const struct wal_file *old = wal_current_file(wal);
     uint64_t need =
         mni_align_up(HEADER_BYTES + (uint64_t)frame_bytes + 2 * MNI_DIRECT_ALIGN, MNI_DIRECT_ALIGN);
 
-    *h = (struct wal_header){
-        .flags = old->header.flags & HEADER_FLAG_ALONE,
-        .sequence = old->header.sequence + 1,
-        .first_lsn = wal->next_lsn,
-        .lsn_ceiling = wal->next_lsn + MNI_WAL_LSN_RESERVE,
-        .file_bytes = need > wal->config.file_bytes ? need : wal->config.file_bytes,
-        .prev_first_lsn = old->header.first_lsn,
-        .prev_salt = old->header.salt,
-        .prev_end = wal_writer_end(&wal->writer),
-        .prev_last_lsn = wal->newest_lsn,
-        .checkpoint_lsn = wal->checkpoint_lsn,
-        .time_us = wal->last_time_us,
-    };
-    memcpy(h->store_id, wal->config.store_id, sizeof h->store_id);
+    *h = old->header;
+    if (!replaces) {
+        h->sequence = old->header.sequence + 1;
+        h->first_lsn = wal->next_lsn;
+        h->prev_first_lsn = old->header.first_lsn;
+        h->prev_salt = old->header.salt;
+        h->prev_end = wal_writer_end(&wal->writer);
+        h->prev_last_lsn = wal->newest_lsn;
+    }
+    h->flags &= HEADER_FLAG_ALONE;
+    h->lsn_ceiling = wal->next_lsn + MNI_WAL_LSN_RESERVE;
+    h->file_bytes = need > wal->config.file_bytes ? need : wal->config.file_bytes;
+    h->checkpoint_lsn = wal->checkpoint_lsn;
+    h->time_us = wal->last_time_us;
     return wal_random_salt(wal, &h->salt, err);
 }
 
@@ -198,6 +213,8 @@ static mn_status make_next(struct mni_wal *wal, struct wal_header *h, struct mni
             h->flags |= HEADER_FLAG_RECYCLED;
         *zeroed_to_out = h->file_bytes;
         st = make_of_spare(wal, spare, h, file_out, err);
+        if (st != MN_OK)
+            mni_ignore(mni_dir_unlink(wal->config.dir, spare, NULL));
     } else {
         (void)snprintf(spare, sizeof spare, "%020" PRIu64 ".new", h->first_lsn);
         st = wal_file_make(wal, spare, h, file_out, zeroed_to_out, err);
@@ -212,12 +229,28 @@ static mn_status make_next(struct mni_wal *wal, struct wal_header *h, struct mni
     return st;
 }
 
-mn_status wal_rotate_for(struct mni_wal *wal, size_t frame_bytes, struct mn_error *err)
+/* Leaves the old file and goes on in the new one. */
+static void switch_to(struct mni_wal *wal, bool replaces, const struct wal_header *header,
+                      struct mni_file *file, uint64_t zeroed_to, size_t block_bytes)
+{
+    if (replaces)
+        wal->n_files--;
+    mni_file_close(wal->writer.file);
+    wal->writer.file = NULL;
+    wal->writer.block_bytes = block_bytes;
+    wal->files[wal->n_files++] =
+        (struct wal_file){.header = *header, .end = HEADER_BYTES, .last_lsn = wal->newest_lsn};
+    wal_writer_attach(wal, file, HEADER_BYTES, zeroed_to);
+    wal_keeper_want_spare(wal);
+}
+
+static mn_status rotate(struct mni_wal *wal, size_t frame_bytes, struct mn_error *err)
 {
     struct wal_header header;
     struct mni_file *file = NULL;
     uint64_t zeroed_to = 0;
     bool is_named = false;
+    bool replaces = wal->next_lsn == wal_current_file(wal)->header.first_lsn;
     mn_status st;
 
     if (wal_files_reserve(wal) != MN_OK)
@@ -226,28 +259,36 @@ mn_status wal_rotate_for(struct mni_wal *wal, size_t frame_bytes, struct mn_erro
     st = wal_writer_put_out(wal, MN_ACK_DISK, err);
     if (st != MN_OK)
         return st;
-    st = header_of_next(wal, frame_bytes, &header, err);
+    st = header_of_next(wal, replaces, frame_bytes, &header, err);
     if (st != MN_OK)
         return st;
-    wal_current_file(wal)->end = header.prev_end;
+    wal_current_file(wal)->end = wal_writer_end(&wal->writer);
     wal_current_file(wal)->last_lsn = wal->newest_lsn;
     st = make_next(wal, &header, &file, &zeroed_to, &is_named, err);
     size_t new_block_bytes = wal->writer.block_bytes;
     wal->writer.block_bytes = old_block_bytes;
-    if (st == MN_OK)
+    if (st == MN_OK && !replaces) {
         st = wal_writer_append_mark(wal, FRAME_ROTATED, wal->next_lsn, err);
-    if (st == MN_OK)
-        st = wal_writer_put_out(wal, MN_ACK_DISK, err);
+        if (st == MN_OK)
+            st = wal_writer_put_out(wal, MN_ACK_DISK, err);
+    }
     if (st != MN_OK) {
         mni_file_close(file);
         return is_named ? wal_poison(wal, st, err) : st;
     }
-    mni_file_close(wal->writer.file);
-    wal->writer.file = NULL;
-    wal->writer.block_bytes = new_block_bytes;
-    wal->files[wal->n_files++] =
-        (struct wal_file){.header = header, .end = HEADER_BYTES, .last_lsn = wal->newest_lsn};
-    wal_writer_attach(wal, file, HEADER_BYTES, zeroed_to);
-    wal_keeper_want_spare(wal);
+    switch_to(wal, replaces, &header, file, zeroed_to, new_block_bytes);
     return MN_OK;
+}
+
+mn_status wal_rotate_for(struct mni_wal *wal, size_t frame_bytes, struct mn_error *err)
+{
+    mn_status st = rotate(wal, frame_bytes, err);
+
+    /* A directory that was removed under us is "not found": for whoever commits, a failure. */
+    if (st == MN_NOT_FOUND || st == MN_EXISTS) {
+        st = MN_ERR_IO;
+        if (err != NULL)
+            err->status = st;
+    }
+    return st;
 }

@@ -36,6 +36,16 @@ void wal_header_encode(const struct wal_header *h, unsigned char *out)
     mni_put_u32(out + HEADER_OFF_CRC, mni_crc32c(0, out, HEADER_OFF_CRC));
 }
 
+static bool is_possible(const struct wal_header *h)
+{
+    const uint32_t known = HEADER_FLAG_RECYCLED | HEADER_FLAG_ALONE;
+
+    return (h->flags & ~known) == 0 && h->sequence > 0 && h->first_lsn > 0 &&
+           h->prev_last_lsn < h->first_lsn && h->first_lsn <= h->lsn_ceiling &&
+           h->lsn_ceiling <= WAL_LSN_MAX && h->checkpoint_lsn <= h->lsn_ceiling &&
+           h->file_bytes >= HEADER_BYTES && h->file_bytes % FRAME_ALIGN == 0;
+}
+
 mn_status wal_header_decode(const unsigned char *bytes, const char *name,
                             struct wal_header *header_out, struct mn_error *err)
 {
@@ -63,9 +73,7 @@ mn_status wal_header_decode(const unsigned char *bytes, const char *name,
     h.prev_last_lsn = mni_get_u64(bytes + HEADER_OFF_PREV_LAST);
     h.checkpoint_lsn = mni_get_u64(bytes + HEADER_OFF_CHECKPOINT);
     h.time_us = mni_get_i64(bytes + HEADER_OFF_TIME);
-    if ((h.flags & ~(uint32_t)(HEADER_FLAG_RECYCLED | HEADER_FLAG_ALONE)) != 0 || h.sequence == 0 ||
-        h.first_lsn == 0 || h.lsn_ceiling < h.first_lsn || h.file_bytes < HEADER_BYTES ||
-        h.file_bytes % FRAME_ALIGN != 0 || h.prev_last_lsn >= h.first_lsn ||
+    if (!is_possible(&h) ||
         !mni_is_zero(bytes + HEADER_OFF_RESERVED, HEADER_OFF_CRC - HEADER_OFF_RESERVED))
         return mni_fail(err, MN_ERR_CORRUPT, "wal/%s: header says something impossible", name);
     *header_out = h;

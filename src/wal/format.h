@@ -12,6 +12,9 @@
 
 enum { WAL_VERSION = 1 };
 
+/* No header names a higher LSN, so that arithmetic on LSNs does not overflow. */
+#define WAL_LSN_MAX ((uint64_t)INT64_MAX)
+
 enum {                            /* the first block of a file */
        HEADER_OFF_MAGIC = 0,      /* 8 bytes */
        HEADER_OFF_VERSION = 8,    /* u32 */

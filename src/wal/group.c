@@ -40,6 +40,7 @@ mn_status mni_commit_init(struct mni_commit *commit, const struct mn_slice *part
                             MN_BATCH_BYTES_MAX >> 20);
         crc = wal_payload_crc(crc, parts[i].data, parts[i].n_bytes);
     }
+    MNI_CHECK((n_bytes == 0) == (n_records == 0));
     *commit = (struct mni_commit){
         .parts = parts,
         .n_parts = n_parts,

@@ -45,7 +45,7 @@ bool wal_offer_spare(struct mni_wal *wal, const char *name)
 
 void wal_keeper_want_spare(struct mni_wal *wal)
 {
-    if (!wal->has_keeper)
+    if (wal->config.no_background)
         return;
     mni_mutex_lock(&wal->keeper_lock);
     wal->wants_spare = !wal->has_spare;

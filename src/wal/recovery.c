@@ -35,10 +35,12 @@ struct listing {
 struct recovery {
     struct mni_wal *wal;
     uint64_t last_lsn;
-    bool is_stopped;   /* point in time: nothing more is wanted */
-    bool is_closed;    /* the last frame seals a clean close */
-    uint64_t next_lsn; /* as the seal says */
-    uint64_t tail_end; /* of the newest file's good frames */
+    bool is_stopped; /* point in time: the frame at frame_offset is not wanted, nor what follows */
+    uint64_t frame_offset;
+    uint64_t commit_bytes; /* of the file that is read, frame headers included */
+    bool is_closed;        /* the last frame seals a clean close */
+    uint64_t next_lsn;     /* as the seal says */
+    uint64_t tail_end;     /* of the newest file's good frames */
     uint64_t remnant_bytes;
 };
 
@@ -78,13 +80,6 @@ static int compare_lsns(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-static mn_status open_log_file(struct mni_wal *wal, uint64_t first_lsn, char name[WAL_NAME_BYTES],
-                               struct mni_file **file_out, struct mn_error *err)
-{
-    wal_file_name(first_lsn, name);
-    return mni_dir_open_file(wal->config.dir, name, MNI_OPEN_READ, file_out, err);
-}
-
 /* Reads the header of one file, and checks what the file alone can tell. */
 static mn_status load_header(struct mni_wal *wal, uint64_t first_lsn, struct wal_header *header_out,
                              struct mn_error *err)
@@ -94,7 +89,7 @@ static mn_status load_header(struct mni_wal *wal, uint64_t first_lsn, struct wal
     struct mni_file *file = NULL;
     size_t n_read = 0;
     uint64_t size = 0;
-    mn_status st = open_log_file(wal, first_lsn, name, &file, err);
+    mn_status st = wal_open_for_reading(wal, first_lsn, name, &file, err);
 
     if (st != MN_OK)
         return st;
@@ -223,6 +218,7 @@ static mn_status take_frame(struct recovery *r, struct wal_file *file, const str
         return MN_OK;
     }
     r->last_lsn = f->lsn;
+    r->commit_bytes += f->frame_bytes;
     if (f->time_us > wal->last_time_us)
         wal->last_time_us = f->time_us;
     file->n_records += f->n_records;
@@ -255,6 +251,7 @@ static mn_status read_older(struct recovery *r, struct wal_file *file,
     while (scan->offset < next->prev_end && !r->is_stopped) {
         struct wal_frame f;
         const unsigned char *payload;
+        r->frame_offset = scan->offset;
         mn_status st = wal_scan_next(scan, &f, &payload, err);
         if (st == MN_END)
             return fail_damaged(scan, next->prev_last_lsn, err);
@@ -283,6 +280,7 @@ static mn_status read_newest(struct recovery *r, struct wal_file *file, struct w
     while (!r->is_stopped) {
         struct wal_frame f;
         const unsigned char *payload;
+        r->frame_offset = scan->offset;
         st = wal_scan_next(scan, &f, &payload, err);
         if (st != MN_OK)
             break;
@@ -296,6 +294,9 @@ static mn_status read_newest(struct recovery *r, struct wal_file *file, struct w
         return MN_OK;
     if (st != MN_END)
         return st;
+    /* Nothing is ever written behind the seal of a clean close. */
+    if (r->is_closed)
+        return MN_OK;
     if (is_rotated)
         return mni_fail(err, MN_ERR_CORRUPT,
                         "wal/%s: the log goes on in a file that begins with LSN %" PRIu64
@@ -322,18 +323,19 @@ static mn_status read_file(struct recovery *r, size_t index, struct mn_error *er
     char name[WAL_NAME_BYTES];
     struct mni_file *handle = NULL;
     struct wal_scan scan;
-    mn_status st = open_log_file(r->wal, file->header.first_lsn, name, &handle, err);
+    mn_status st = wal_open_for_reading(r->wal, file->header.first_lsn, name, &handle, err);
 
     if (st != MN_OK)
         return st;
     wal_scan_init(&scan, handle, name, &file->header);
     r->last_lsn = scan.last_lsn;
+    r->commit_bytes = 0;
     if (is_newest)
         st = read_newest(r, file, &scan, err);
     else
         st = read_older(r, file, &r->wal->files[index + 1].header, &scan, err);
-    file->end = scan.offset;
-    file->last_lsn = scan.last_lsn;
+    file->end = r->is_stopped ? r->frame_offset : scan.offset;
+    file->last_lsn = r->is_stopped ? r->last_lsn : scan.last_lsn;
     r->wal->opened_bytes += scan.offset;
     wal_scan_done(&scan);
     mni_file_close(handle);
@@ -358,7 +360,7 @@ static mn_status copy_frames(struct mni_wal *wal, const struct wal_file *old, ui
     char name[WAL_NAME_BYTES];
     struct mni_file *handle = NULL;
     struct wal_scan scan;
-    mn_status st = open_log_file(wal, old->header.first_lsn, name, &handle, err);
+    mn_status st = wal_open_for_reading(wal, old->header.first_lsn, name, &handle, err);
 
     if (st != MN_OK)
         return st;
@@ -411,7 +413,8 @@ static mn_status rewrite_newest(struct recovery *r, struct mn_error *err)
     char name[WAL_NAME_BYTES];
     struct mni_file *handle = NULL;
     uint64_t zeroed_to = 0;
-    uint64_t need = mni_align_up(old.end + 2 * MNI_DIRECT_ALIGN, MNI_DIRECT_ALIGN);
+    uint64_t need =
+        mni_align_up(HEADER_BYTES + r->commit_bytes + (uint64_t)2 * MARK_BYTES, MNI_DIRECT_ALIGN);
 
     file->header.flags &= HEADER_FLAG_ALONE;
     file->header.lsn_ceiling = wal->next_lsn + MNI_WAL_LSN_RESERVE;
@@ -429,10 +432,11 @@ static mn_status rewrite_newest(struct recovery *r, struct mn_error *err)
     /* The file gets its name after its sync: whoever reads the mark knows that all is synced. */
     wal->synced_lsn = wal->newest_lsn;
     st = copy_frames(wal, &old, r->tail_end, err);
-    if (st != MN_OK)
-        return st;
     wal_file_name(file->header.first_lsn, name);
-    st = publish_rewritten(wal, temporary, name, err);
+    if (st == MN_OK)
+        st = publish_rewritten(wal, temporary, name, err);
+    if (st != MN_OK)
+        mni_ignore(mni_dir_unlink(wal->config.dir, temporary, NULL)); /* its space is needed */
     file->end = wal_writer_end(&wal->writer);
     return st;
 }
@@ -504,6 +508,8 @@ static mn_status make_first(struct mni_wal *wal, struct mn_error *err)
     st = mni_dir_rename(wal->config.dir, temporary, name, err);
     if (st == MN_OK)
         st = mni_dir_sync(wal->config.dir, err);
+    if (st != MN_OK)
+        mni_ignore(mni_dir_unlink(wal->config.dir, temporary, NULL));
     wal->next_lsn = 1;
     return st;
 }
@@ -515,10 +521,17 @@ static mn_status read_all(struct recovery *r, const struct listing *l, struct mn
 
     if (st == MN_OK)
         st = check_chain(wal, err);
-    for (size_t i = 0; i < wal->n_files && st == MN_OK && !r->is_stopped; i++)
+    for (size_t i = 0; i < wal->n_files && st == MN_OK; i++) {
         st = read_file(r, i, err);
+        if (r->is_stopped)
+            wal->n_files = i + 1; /* later files are not part of what was asked for */
+    }
     if (st == MN_OK)
         st = check_oldest(wal, err);
+    if (st == MN_OK && !r->is_stopped && wal->checkpoint_lsn > r->last_lsn)
+        st = mni_fail(err, MN_ERR_CORRUPT,
+                      "the log ends with LSN %" PRIu64 ", but its checkpoint covers LSN %" PRIu64,
+                      r->last_lsn, wal->checkpoint_lsn);
     if (st != MN_OK)
         return st;
     wal->newest_lsn = r->last_lsn;

@@ -23,8 +23,7 @@ static mn_status count_in_file(struct mni_wal *wal, const struct wal_file *file,
     struct wal_scan scan;
     uint64_t n = 0;
 
-    wal_file_name(file->header.first_lsn, name);
-    mn_status st = mni_dir_open_file(wal->config.dir, name, MNI_OPEN_READ, &handle, err);
+    mn_status st = wal_open_for_reading(wal, file->header.first_lsn, name, &handle, err);
     if (st != MN_OK)
         return st;
     wal_scan_init(&scan, handle, name, &file->header);
@@ -106,7 +105,21 @@ mn_status mni_wal_checkpoint(struct mni_wal *wal, uint64_t lsn, struct mn_error 
     return st;
 }
 
-/* Removes the oldest file, or keeps it as the spare. */
+static mn_status keep_as_spare(struct mni_wal *wal, const char *name, const char *spare,
+                               struct mn_error *err)
+{
+    char taken_back[WAL_NAME_BYTES];
+    bool is_recycled;
+    mn_status st = mni_dir_rename(wal->config.dir, name, spare, err);
+
+    if (st != MN_OK) {
+        bool found = wal_take_spare(wal, taken_back, &is_recycled);
+        MNI_CHECK(found);
+    }
+    return st;
+}
+
+/* Removes the oldest file, or keeps it as the spare. One that is gone already needs nothing. */
 static mn_status remove_oldest(struct mni_wal *wal, struct mn_error *err)
 {
     const struct wal_file *file = &wal->files[0];
@@ -119,10 +132,10 @@ static mn_status remove_oldest(struct mni_wal *wal, struct mn_error *err)
                        !wal_is_being_read(wal, file->header.first_lsn);
     (void)snprintf(spare, sizeof spare, "%020" PRIu64 ".spare", file->header.first_lsn);
     if (may_recycle && wal_offer_spare(wal, spare))
-        st = mni_dir_rename(wal->config.dir, name, spare, err);
+        st = keep_as_spare(wal, name, spare, err);
     else
         st = mni_dir_unlink(wal->config.dir, name, err);
-    if (st != MN_OK)
+    if (st != MN_OK && st != MN_NOT_FOUND)
         return st;
     wal->n_files--;
     memmove(wal->files, wal->files + 1, wal->n_files * sizeof *wal->files);

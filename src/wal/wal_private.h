@@ -98,10 +98,11 @@ bool wal_frame_is_sane(const struct wal_frame *frame, uint64_t offset, uint64_t 
 size_t wal_frame_bytes(size_t payload_bytes);
 /* Goes on with the checksum of a payload, in pieces. */
 uint32_t wal_payload_crc(uint32_t crc, const void *data, size_t n);
-/* Whether a frame of these bytes fits behind `end`, with room left to seal the file. */
+/* Whether a frame of these bytes fits behind `end`, with room left for two marks: the seal, and the
+ * checkpoint mark of a recovery, so that a recovered file needs no more space than the one before. */
 static inline bool wal_frame_fits(const struct wal_header *header, uint64_t end, size_t frame_bytes)
 {
-    return end + frame_bytes + MARK_BYTES <= header->file_bytes;
+    return end + frame_bytes + (uint64_t)2 * MARK_BYTES <= header->file_bytes;
 }
 void wal_file_name(uint64_t first_lsn, char name_out[WAL_NAME_BYTES]);
 /* The first LSN of a name such as 00000000000000000001.wal; false for other names. */
@@ -149,8 +150,13 @@ MN_MUST_USE mn_status wal_open_for_writing(struct mni_wal *wal, const char *name
                                            struct mni_file **file_out, struct mn_error *err);
 MN_MUST_USE mn_status wal_write_zeroes(struct mni_file *file, uint64_t from, uint64_t to,
                                        struct mn_error *err);
+/* Opens a file that the log knows to be there; MN_ERR_CORRUPT when it is not. Sets `name_out`. */
+MN_MUST_USE mn_status wal_open_for_reading(struct mni_wal *wal, uint64_t first_lsn,
+                                           char name_out[WAL_NAME_BYTES],
+                                           struct mni_file **file_out, struct mn_error *err);
 /* Begins the log's next file, with room for a frame of `frame_bytes`. The old one is synced before
- * and sealed after. Errors before anything was renamed leave the log as it was. */
+ * and sealed after; one without a commit is replaced. Errors before anything was renamed leave the
+ * log as it was. */
 MN_MUST_USE mn_status wal_rotate_for(struct mni_wal *wal, size_t frame_bytes, struct mn_error *err);
 MN_MUST_USE mn_status wal_random_salt(struct mni_wal *wal, uint64_t *salt_out,
                                       struct mn_error *err);
