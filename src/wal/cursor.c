@@ -63,7 +63,7 @@ static mn_status look_again(struct mni_wal_cursor *c, struct mn_error *err)
             }
         return MN_OK;
     }
-    wal_enter(wal, &role);
+    mni_wal_enter(wal, &role);
     bool found = false;
     for (size_t i = 0; i < wal->n_files; i++) {
         if (wal->files[i].header.first_lsn != c->first_lsn)
@@ -78,7 +78,7 @@ static mn_status look_again(struct mni_wal_cursor *c, struct mn_error *err)
             st = wal_writer_put_out(wal, MN_ACK_OS, err);
         c->known_end = wal->writer.buffer_offset + wal->writer.n_written;
     }
-    wal_leave(wal);
+    mni_wal_leave(wal);
     /* A trimmed file was complete: the scan tells where its frames end. */
     if (!found) {
         c->is_newest = false;
@@ -95,7 +95,7 @@ static mn_status open_file_of(struct mni_wal_cursor *c, uint64_t lsn, struct mn_
     size_t index = 0;
 
     if (!wal->config.read_only)
-        wal_enter(wal, &role);
+        mni_wal_enter(wal, &role);
     while (index + 1 < wal->n_files && wal->files[index + 1].header.prev_last_lsn < lsn)
         index++;
     const struct wal_file *file = &wal->files[index];
@@ -115,7 +115,7 @@ static mn_status open_file_of(struct mni_wal_cursor *c, uint64_t lsn, struct mn_
         c->known_end = HEADER_BYTES;
     }
     if (!wal->config.read_only)
-        wal_leave(wal);
+        mni_wal_leave(wal);
     if (st == MN_OK)
         wal_scan_init(&c->scan, c->file, c->name, &c->header);
     return st;

@@ -127,6 +127,8 @@ mn_status wal_file_make(struct mni_wal *wal, const char *name, const struct wal_
     if (st != MN_OK)
         return st;
     st = reserve_space(file, header->file_bytes, zeroed_to_out, err);
+    if (st == MN_OK && MNI_PLANTED("rename_before_sync"))
+        st = mni_file_sync(file, err);
     if (st == MN_OK)
         st = write_header(file, header, err);
     if (st == MN_OK && !MNI_PLANTED("rename_before_sync"))

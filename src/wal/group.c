@@ -215,6 +215,12 @@ static enum mni_admit admit(struct mni_wal *wal, struct mni_commit *commit, bool
     return wal->config.hooks.admit(wal->config.hooks.context, commit, is_first);
 }
 
+static void abandon(const struct mni_wal *wal, struct mni_commit *commit)
+{
+    if (commit->n_records > 0 && wal->config.hooks.abandon != NULL)
+        wal->config.hooks.abandon(wal->config.hooks.context, commit);
+}
+
 /* Fills the group with commits from `head` on. Returns those that have to wait for the next one;
  * links those that were refused into `refused_out`. */
 static struct mni_commit *gather(struct mni_wal *wal, struct group *g, struct mni_commit *head,
@@ -235,6 +241,7 @@ static struct mni_commit *gather(struct mni_wal *wal, struct group *g, struct mn
         if (verdict != MNI_REFUSE && !has_room(wal, commit)) {
             mn_status st = wal_rotate_for(wal, wal_frame_bytes(commit->payload_bytes), commit->err);
             if (st != MN_OK) {
+                abandon(wal, commit);
                 (void)refuse(commit, st);
                 verdict = MNI_REFUSE;
             }
@@ -258,6 +265,8 @@ static void answer_all(struct mni_wal *wal, struct group *g, mn_status st,
 {
     for (struct mni_commit *c = g->first; c != NULL; c = c->next_in_group) {
         c->status = st;
+        if (st != MN_OK)
+            abandon(wal, c);
         if (st != MN_OK && c->err != NULL)
             *c->err = *err;
         if (st != MN_OK && c != g->first && MNI_PLANTED("follower_acked_after_failed_sync"))
@@ -352,7 +361,7 @@ void mni_wal_lead_all(struct mni_wal *wal)
     }
 }
 
-void wal_enter(struct mni_wal *wal, struct mni_commit *role)
+void mni_wal_enter(struct mni_wal *wal, struct mni_commit *role)
 {
     if (!mni_env_has_threads(wal->config.env))
         mni_wal_lead_all(wal);
@@ -363,7 +372,7 @@ void wal_enter(struct mni_wal *wal, struct mni_commit *role)
     MNI_CHECK(self == role);
 }
 
-void wal_leave(struct mni_wal *wal)
+void mni_wal_leave(struct mni_wal *wal)
 {
     pass_on(wal);
 }

@@ -98,14 +98,14 @@ static void work_sync(struct mni_wal *wal)
 
     if (wal->config.sync != MN_SYNC_EVERY_MS)
         return;
-    wal_enter(wal, &role);
+    mni_wal_enter(wal, &role);
     int64_t due_us = wal->last_sync_us + (int64_t)wal->config.sync_interval_ms * 1000;
     if (wal->newest_lsn > wal->synced_lsn && mni_env_mono_us(wal->config.env) >= due_us &&
         !atomic_load(&wal->is_poisoned)) {
         mn_status st = wal_writer_put_out(wal, MN_ACK_DISK, NULL);
         MNI_CHECK(st == MN_OK || atomic_load(&wal->is_poisoned));
     }
-    wal_leave(wal);
+    mni_wal_leave(wal);
 }
 
 void mni_wal_tick(struct mni_wal *wal)

@@ -99,9 +99,9 @@ mn_status mni_wal_checkpoint(struct mni_wal *wal, uint64_t lsn, struct mn_error 
     struct mni_commit role;
 
     MNI_CHECK(!wal->config.read_only);
-    wal_enter(wal, &role);
+    mni_wal_enter(wal, &role);
     mn_status st = mark_checkpoint(wal, lsn, err);
-    wal_leave(wal);
+    mni_wal_leave(wal);
     return st;
 }
 
@@ -151,7 +151,7 @@ mn_status mni_wal_truncate(struct mni_wal *wal, uint64_t lsn, uint64_t *n_record
     mn_status st = MN_OK;
 
     MNI_CHECK(!wal->config.read_only);
-    wal_enter(wal, &role);
+    mni_wal_enter(wal, &role);
     if (atomic_load(&wal->is_poisoned))
         st = wal_fail_poisoned(wal, err);
     if (lsn > wal->checkpoint_lsn)
@@ -174,7 +174,7 @@ mn_status mni_wal_truncate(struct mni_wal *wal, uint64_t lsn, uint64_t *n_record
         if (st == MN_OK)
             st = sync_st;
     }
-    wal_leave(wal);
+    mni_wal_leave(wal);
     if (st == MN_OK && n_records_out != NULL)
         *n_records_out = n_removed;
     return st;
@@ -186,12 +186,12 @@ mn_status mni_wal_rotate(struct mni_wal *wal, struct mn_error *err)
     mn_status st = MN_OK;
 
     MNI_CHECK(!wal->config.read_only);
-    wal_enter(wal, &role);
+    mni_wal_enter(wal, &role);
     if (atomic_load(&wal->is_poisoned))
         st = wal_fail_poisoned(wal, err);
     else if (wal->newest_lsn > wal_current_file(wal)->header.prev_last_lsn &&
              wal->next_lsn > wal_current_file(wal)->header.first_lsn)
         st = wal_rotate_for(wal, MARK_BYTES, err);
-    wal_leave(wal);
+    mni_wal_leave(wal);
     return st;
 }

@@ -127,7 +127,7 @@ void mni_wal_get_stats(struct mni_wal *wal, struct mni_wal_stats *stats_out)
     struct mni_wal_stats s = {0};
 
     if (!wal->config.read_only)
-        wal_enter(wal, &role);
+        mni_wal_enter(wal, &role);
     const struct wal_file *file = wal_current_file(wal);
     for (size_t i = 0; i < wal->n_files; i++)
         s.n_records += wal->files[i].n_records;
@@ -151,6 +151,6 @@ void mni_wal_get_stats(struct mni_wal *wal, struct mni_wal_stats *stats_out)
     s.direct_io = wal->writer.block_bytes > 1;
     s.is_poisoned = atomic_load(&wal->is_poisoned);
     if (!wal->config.read_only)
-        wal_leave(wal);
+        mni_wal_leave(wal);
     *stats_out = s;
 }

@@ -66,7 +66,8 @@ enum mni_admit {
     MNI_NEXT_GROUP, /* depends on an earlier member: ask again once that one is published */
 };
 
-/* What the log asks of the engine above. Both run in the leader's thread, one group at a time. */
+/* What the log asks of the engine above. All run in the leader's thread, one group at a time. The
+ * members of a group with n_records 0 are flushes; the hooks pass over them. */
 struct mni_wal_hooks {
     void *context;
     /* Judges a commit before it gets an LSN. `is_first`: no earlier member is in the group, so
@@ -75,6 +76,8 @@ struct mni_wal_hooks {
     /* The commits from `first` on (linked by `next_in_group`) are as durable as asked, have their
      * LSNs and time. After it returns they are visible and answered. May be NULL. */
     void (*publish)(void *context, struct mni_commit *first);
+    /* An admitted commit will not happen: the log failed. May be NULL. */
+    void (*abandon)(void *context, struct mni_commit *commit);
 };
 
 struct mni_wal_config {
@@ -153,6 +156,11 @@ MN_MUST_USE mn_status mni_wal_commit(struct mni_wal *wal, struct mni_commit *com
  * answered. */
 void mni_wal_submit(struct mni_wal *wal, struct mni_commit *commit);
 void mni_wal_lead_all(struct mni_wal *wal);
+
+/* Waits for the leader's role and holds it, alone, until mni_wal_leave: no group is worked
+ * meanwhile. `role` stays in place until then. Not on a read-only log. */
+void mni_wal_enter(struct mni_wal *wal, struct mni_commit *role);
+void mni_wal_leave(struct mni_wal *wal);
 
 /* Syncs everything committed so far. Any thread. */
 MN_MUST_USE mn_status mni_wal_flush(struct mni_wal *wal, struct mn_error *err);

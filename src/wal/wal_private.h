@@ -189,12 +189,6 @@ MN_MUST_USE mn_status wal_writer_append_mark(struct mni_wal *wal, enum wal_frame
 mn_status wal_poison(struct mni_wal *wal, mn_status status, const struct mn_error *err);
 MN_MUST_USE mn_status wal_fail_poisoned(struct mni_wal *wal, struct mn_error *err);
 
-/* group.c: the leader's role ----------*/
-
-/* Waits for the role, runs alone until wal_leave. `role` lives on the caller's stack. */
-void wal_enter(struct mni_wal *wal, struct mni_commit *role);
-void wal_leave(struct mni_wal *wal);
-
 /* recovery.c ----------*/
 
 MN_MUST_USE mn_status wal_recover(struct mni_wal *wal, struct mn_error *err);
