@@ -231,3 +231,13 @@ mn_status mni_record_decode(const void *bytes, size_t n_available, struct mni_re
         *n_used_out = n_bytes;
     return MN_OK;
 }
+
+void mni_record_set_collection(void *bytes, uint64_t collection)
+{
+    mni_put_u64((unsigned char *)bytes + RECORD_OFF_COLLECTION, collection);
+}
+
+size_t mni_record_bytes(const void *bytes)
+{
+    return mni_get_u32((const unsigned char *)bytes + RECORD_OFF_BYTES);
+}

@@ -82,5 +82,8 @@ void mni_record_view(const void *bytes, struct mni_record *record_out);
 uint64_t mni_record_collection(const void *bytes);
 struct mn_slice mni_record_key(const void *bytes);
 bool mni_record_expiry(const void *bytes, int64_t *expires_at_us_out); /* false: it has none */
+/* Changes the collection of an encoded record, and tells its length. */
+void mni_record_set_collection(void *bytes, uint64_t collection);
+size_t mni_record_bytes(const void *bytes);
 
 #endif

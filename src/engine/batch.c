@@ -1,0 +1,344 @@
+/*
+ * batch.c - gathering and encoding what a commit will do.
+ *
+ * Owns:    the encoded records until they are applied.
+ * Threads: one per batch.
+ * Fails:   a refused operation leaves the batch as it was.
+ */
+#include "engine/batch.h"
+
+#include <inttypes.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/mem.h"
+
+mn_status mni_batch_new(struct mni_engine *engine, const struct mni_view *snapshot,
+                        struct mni_batch **batch_out)
+{
+    struct mni_batch *batch = mni_alloc_zero(sizeof *batch);
+
+    if (batch == NULL)
+        return MN_ERR_NOMEM;
+    batch->engine = engine;
+    if (snapshot != NULL) {
+        batch->is_transaction = true;
+        batch->snapshot_lsn = snapshot->point.lsn;
+    }
+    *batch_out = batch;
+    return MN_OK;
+}
+
+void mni_batch_free(struct mni_batch *batch)
+{
+    if (batch == NULL)
+        return;
+    for (size_t i = 0; i < batch->n_ops; i++)
+        mni_version_unref(batch->ops[i].version);
+    for (size_t i = 0; i < batch->n_collections; i++) {
+        mni_free(batch->collections[i].key);
+        mni_free(batch->collections[i].drop_node);
+    }
+    mni_free(batch->collections);
+    mni_free(batch->ops);
+    mni_free(batch->slots);
+    mni_free(batch->changes);
+    mni_free(batch->change_ops);
+    mni_free(batch->parts);
+    mni_free(batch);
+}
+
+void batch_look_up(struct mni_batch *batch, struct batch_collection *c)
+{
+    struct mni_engine *engine = batch->engine;
+    if (c->key == NULL)
+        return;
+    struct mn_slice key = {c->key, c->key_bytes};
+    struct mn_slice name = {c->key + 1, c->key_bytes - 1};
+
+    mni_memtable_read_lock(engine->table);
+    struct mni_view_point view = mni_view_now(engine);
+    c->row_lsn = mni_memtable_newest_lsn(engine->table, 0, key);
+    if (!mni_collection_find(engine, (enum mni_kind)c->key[0], name, view, &c->known))
+        c->known = (struct mni_collection){0};
+    mni_memtable_unlock(engine->table);
+}
+
+/* A transaction writes to the collection that its view shows, or to one that came later. */
+static uint64_t number_in_snapshot(const struct mni_batch *batch, enum mni_kind kind,
+                                   struct mn_slice name, uint64_t latest)
+{
+    struct mni_view_point view = {.lsn = batch->snapshot_lsn, .now_us = INT64_MIN};
+    struct mni_collection seen = {0};
+
+    if (!batch->is_transaction)
+        return latest;
+    mni_memtable_read_lock(batch->engine->table);
+    bool found = mni_collection_find(batch->engine, kind, name, view, &seen);
+    mni_memtable_unlock(batch->engine->table);
+    return found ? seen.number : 0;
+}
+
+/* Room for one more collection, or NULL with `err` filled. */
+static struct batch_collection *next_collection(struct mni_batch *batch, struct mn_error *err)
+{
+    struct batch_collection *c =
+        mni_realloc(batch->collections, (batch->n_collections + 1) * sizeof *c);
+
+    if (c == NULL) {
+        mni_ignore(
+            mni_fail(err, MN_ERR_NOMEM, "a batch of %zu collections", batch->n_collections + 1));
+        return NULL;
+    }
+    batch->collections = c;
+    return c + batch->n_collections;
+}
+
+mn_status batch_collection_by_number(struct mni_batch *batch, uint64_t number, size_t *index_out,
+                                     struct mn_error *err)
+{
+    struct batch_collection *c;
+
+    for (size_t i = batch->n_collections; i-- > 0;) {
+        c = &batch->collections[i];
+        if (c->key != NULL || c->known.number != number)
+            continue;
+        *index_out = i;
+        return MN_OK;
+    }
+    c = next_collection(batch, err);
+    if (c == NULL)
+        return MN_ERR_NOMEM;
+    *c = (struct batch_collection){.known.number = number};
+    *index_out = batch->n_collections++;
+    return MN_OK;
+}
+
+bool mni_batch_has_collection(const struct mni_batch *batch, enum mni_kind kind,
+                              struct mn_slice name, size_t *index_out)
+{
+    for (size_t i = batch->n_collections; i-- > 0;) {
+        const struct batch_collection *c = &batch->collections[i];
+        if (c->key == NULL || c->key_bytes != 1 + name.n_bytes ||
+            c->key[0] != (unsigned char)kind || memcmp(c->key + 1, name.data, name.n_bytes) != 0)
+            continue;
+        *index_out = i;
+        return true;
+    }
+    return false;
+}
+
+mn_status mni_batch_collection(struct mni_batch *batch, enum mni_kind kind, struct mn_slice name,
+                               bool creates, size_t *index_out, struct mn_error *err)
+{
+    size_t key_bytes = 1 + name.n_bytes;
+    struct batch_collection *c;
+
+    if (mni_batch_has_collection(batch, kind, name, index_out)) {
+        c = &batch->collections[*index_out];
+        c->creates = c->creates || creates;
+        return MN_OK;
+    }
+    c = next_collection(batch, err);
+    if (c == NULL)
+        return MN_ERR_NOMEM;
+    *c = (struct batch_collection){.key_bytes = key_bytes, .creates = creates};
+    c->key = mni_alloc(key_bytes);
+    if (c->key == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "a name of %zu bytes", name.n_bytes);
+    c->key[0] = (unsigned char)kind;
+    memcpy(c->key + 1, name.data, name.n_bytes);
+    batch_look_up(batch, c);
+    c->first_number = number_in_snapshot(batch, kind, name, c->known.number);
+    *index_out = batch->n_collections++;
+    return MN_OK;
+}
+
+mn_status mni_batch_create(struct mni_batch *batch, size_t collection_index, uint32_t dimension,
+                           bool must_be_new, struct mn_error *err)
+{
+    struct batch_collection *c = &batch->collections[collection_index];
+
+    MNI_CHECK(dimension <= MN_DIMENSIONS_MAX);
+    if (c->dimension != 0 && dimension != 0 && c->dimension != dimension)
+        return mni_fail(err, MN_ERR_DIMENSION, "two dimensions, %" PRIu32 " and %" PRIu32,
+                        c->dimension, dimension);
+    c->creates = true;
+    c->must_be_new = must_be_new;
+    if (dimension != 0)
+        c->dimension = dimension;
+    return MN_OK;
+}
+
+void mni_batch_drop(struct mni_batch *batch, size_t collection_index)
+{
+    batch->collections[collection_index].drops = true;
+}
+
+/* Operations by key ---------- */
+
+static uint64_t op_hash(size_t collection_index, struct mn_slice key)
+{
+    uint64_t hash = mni_hash(key.data, key.n_bytes, collection_index);
+    return hash == 0 ? 1 : hash;
+}
+
+static bool op_is(const struct mni_batch *batch, const struct batch_op *op, uint64_t hash,
+                  size_t collection_index, struct mn_slice key)
+{
+    struct mni_record record;
+
+    (void)batch;
+    if (op->hash != hash || op->collection_index != collection_index)
+        return false;
+    mni_record_view(mni_version_bytes(op->version), &record);
+    return record.key.n_bytes == key.n_bytes && memcmp(record.key.data, key.data, key.n_bytes) == 0;
+}
+
+/* Index of the operation on a key, n_ops when there is none. */
+static size_t find_op(const struct mni_batch *batch, uint64_t hash, size_t collection_index,
+                      struct mn_slice key)
+{
+    if (batch->n_slots == 0) {
+        if (batch->n_ops == 1 && op_is(batch, &batch->ops[0], hash, collection_index, key))
+            return 0;
+        return batch->n_ops;
+    }
+    for (size_t i = hash & (batch->n_slots - 1); batch->slots[i] != 0;
+         i = (i + 1) & (batch->n_slots - 1)) {
+        size_t op_index = batch->slots[i] - 1;
+        if (op_is(batch, &batch->ops[op_index], hash, collection_index, key))
+            return op_index;
+    }
+    return batch->n_ops;
+}
+
+static void set_slot(struct mni_batch *batch, size_t op_index)
+{
+    size_t i = batch->ops[op_index].hash & (batch->n_slots - 1);
+
+    while (batch->slots[i] != 0)
+        i = (i + 1) & (batch->n_slots - 1);
+    batch->slots[i] = (uint32_t)op_index + 1;
+}
+
+/* Room for one more operation: at most half of the slots are used. */
+static mn_status reserve_op(struct mni_batch *batch)
+{
+    if (batch->n_ops == batch->ops_capacity) {
+        size_t capacity = batch->ops_capacity == 0 ? 1 : batch->ops_capacity * 2;
+        struct batch_op *ops = mni_realloc(batch->ops, capacity * sizeof *ops);
+        if (ops == NULL)
+            return MN_ERR_NOMEM;
+        batch->ops = ops;
+        batch->ops_capacity = capacity;
+    }
+    if (batch->n_ops == 0 || (batch->n_ops + 1) * 2 <= batch->n_slots)
+        return MN_OK;
+    size_t n_slots = batch->n_slots == 0 ? 16 : batch->n_slots * 2;
+    uint32_t *slots = mni_alloc_zero(n_slots * sizeof *slots);
+    if (slots == NULL)
+        return MN_ERR_NOMEM;
+    mni_free(batch->slots);
+    batch->slots = slots;
+    batch->n_slots = n_slots;
+    for (size_t i = 0; i < batch->n_ops; i++)
+        set_slot(batch, i);
+    return MN_OK;
+}
+
+static mn_status check_dimension(const struct batch_collection *c, const struct mni_record *record,
+                                 struct mn_error *err)
+{
+    uint32_t dimension = c->known.dimension != 0 ? c->known.dimension : c->dimension;
+
+    if (record->n_dims == 0 || dimension == 0 || record->n_dims == dimension)
+        return MN_OK;
+    if (c->known.dimension != 0)
+        return mni_fail(err, MN_ERR_DIMENSION,
+                        "vector has %" PRIu32 " dimensions, namespace \"%.*s\" has %" PRIu32,
+                        record->n_dims, (int)(c->key_bytes - 1 < 80 ? c->key_bytes - 1 : 80),
+                        (const char *)c->key + 1, dimension);
+    return mni_fail(err, MN_ERR_DIMENSION,
+                    "vector has %" PRIu32 " dimensions, an earlier one of this batch has %" PRIu32,
+                    record->n_dims, dimension);
+}
+
+mn_status mni_batch_add(struct mni_batch *batch, size_t collection_index,
+                        const struct mni_record *record, enum mni_condition condition,
+                        uint64_t condition_lsn, size_t *op_index_out, struct mn_error *err)
+{
+    struct batch_collection *c = &batch->collections[collection_index];
+    size_t n_bytes = mni_record_encoded_bytes(record);
+    struct mni_version *version = NULL;
+
+    MNI_CHECK(collection_index < batch->n_collections);
+    mn_status st = check_dimension(c, record, err);
+    if (st != MN_OK)
+        return st;
+    if (batch->n_bytes + n_bytes > MN_BATCH_BYTES_MAX || batch->n_ops >= MN_BATCH_RECORDS_MAX)
+        return mni_fail(err, MN_ERR_LIMIT, "the batch has more than %d MiB or %d records",
+                        MN_BATCH_BYTES_MAX >> 20, MN_BATCH_RECORDS_MAX);
+    if (reserve_op(batch) != MN_OK ||
+        mni_version_new(batch->engine->table, n_bytes, &version) != MN_OK)
+        return mni_fail(err, MN_ERR_NOMEM, "a record of %zu bytes", n_bytes);
+    mni_record_encode(record, mni_version_bytes(version));
+    uint64_t hash = op_hash(collection_index, record->key);
+    size_t op_index = find_op(batch, hash, collection_index, record->key);
+    struct batch_op *op = &batch->ops[op_index];
+    bool is_new = op_index == batch->n_ops;
+    if (!is_new) {
+        batch->n_bytes -= mni_record_bytes(mni_version_bytes(op->version));
+        mni_version_unref(op->version);
+    } else {
+        batch->n_ops++;
+    }
+    *op = (struct batch_op){
+        .version = version,
+        .collection_index = collection_index,
+        .type = record->type,
+        .condition = condition,
+        .condition_lsn = condition_lsn,
+        .hash = hash,
+    };
+    if (is_new && batch->n_slots > 0)
+        set_slot(batch, op_index);
+    batch->n_bytes += n_bytes;
+    if (record->n_dims > 0 && c->dimension == 0)
+        c->dimension = record->n_dims;
+    if (op_index_out != NULL)
+        *op_index_out = op_index;
+    return MN_OK;
+}
+
+size_t mni_batch_n_ops(const struct mni_batch *batch)
+{
+    return batch->n_ops;
+}
+
+struct mni_version *mni_batch_find(const struct mni_batch *batch, size_t collection_index,
+                                   struct mn_slice key)
+{
+    size_t i = find_op(batch, op_hash(collection_index, key), collection_index, key);
+
+    return i < batch->n_ops ? batch->ops[i].version : NULL;
+}
+
+struct mni_collection mni_batch_known_collection(const struct mni_batch *batch,
+                                                 size_t collection_index)
+{
+    return batch->collections[collection_index].known;
+}
+
+bool mni_batch_existed(const struct mni_batch *batch, size_t op_index)
+{
+    MNI_CHECK(op_index < batch->n_ops);
+    return batch->ops[op_index].existed;
+}
+
+bool mni_batch_collection_existed(const struct mni_batch *batch, size_t collection_index)
+{
+    MNI_CHECK(collection_index < batch->n_collections);
+    return batch->collections[collection_index].existed;
+}

@@ -1,0 +1,457 @@
+/*
+ * commit.c - from a batch to a commit: look up, judge, log, apply.
+ *
+ * Owns:    nothing; works on batches.
+ * Threads: submit and finish run in the batch's thread; admit, publish and abandon in the log's
+ *          leader, one group at a time.
+ * Fails:   a commit that is refused or that the log fails has changed nothing.
+ *
+ * A batch looks its collections up before it is logged, so that numbers and dimensions stand in the
+ * encoded records and the checksum is computed outside of the leader's role. The leader only checks
+ * that those rows of the catalogue are still the newest; if not, the batch starts over.
+ */
+#include <inttypes.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/mem.h"
+#include "engine/batch.h"
+
+/* The answer of a leader that found the catalogue changed; never leaves this room but from
+ * mni_batch_finish. */
+static const mn_status look_again = MN_ERR_BUSY;
+
+/* Submitting ---------- */
+
+static bool writes_row(const struct batch_collection *c)
+{
+    if (c->key == NULL)
+        return false;
+    if (c->known.number == 0)
+        return c->creates && !c->drops;
+    return c->drops || (c->dimension != 0 && c->known.dimension == 0);
+}
+
+static mn_status judge_collection(const struct mni_batch *batch, const struct batch_collection *c,
+                                  struct mn_error *err)
+{
+    if (c->key == NULL)
+        return MN_OK;
+    const char *name = (const char *)c->key + 1;
+    int n = (int)(c->key_bytes - 1 < 80 ? c->key_bytes - 1 : 80);
+
+    if (c->must_be_new && c->known.number != 0)
+        return mni_fail(err, MN_EXISTS, "namespace \"%.*s\" exists", n, name);
+    if (batch->is_transaction && c->first_number != 0 && c->known.number != c->first_number)
+        return mni_fail(err, MN_ERR_CONFLICT, "namespace \"%.*s\" was dropped meanwhile", n, name);
+    if (c->known.dimension != 0 && c->dimension != 0 && c->known.dimension != c->dimension)
+        return mni_fail(err, MN_ERR_DIMENSION,
+                        "vector has %" PRIu32 " dimensions, namespace \"%.*s\" has %" PRIu32,
+                        c->dimension, n, name, c->known.dimension);
+    return MN_OK;
+}
+
+static void add_change(struct mni_batch *batch, struct mni_version *version, uint32_t op_index)
+{
+    unsigned char *bytes = mni_version_bytes(version);
+
+    batch->change_ops[batch->n_changes] = op_index;
+    batch->parts[batch->n_changes] = (struct mn_slice){bytes, mni_record_bytes(bytes)};
+    mni_change_init(&batch->changes[batch->n_changes], version);
+    batch->n_changes++;
+}
+
+static mn_status add_catalogue_change(struct mni_batch *batch, const struct mni_record *record,
+                                      struct mn_error *err)
+{
+    struct mni_version *version = NULL;
+
+    if (mni_version_new(batch->engine->table, mni_record_encoded_bytes(record), &version) != MN_OK)
+        return mni_fail(err, MN_ERR_NOMEM, "catalogue row");
+    mni_record_encode(record, mni_version_bytes(version));
+    add_change(batch, version, UINT32_MAX);
+    return MN_OK;
+}
+
+static mn_status add_row(struct mni_batch *batch, struct batch_collection *c, uint64_t new_number,
+                         struct mn_error *err)
+{
+    unsigned char row[CATALOGUE_ROW_BYTES];
+    struct mni_collection collection = c->known;
+    struct mni_record record = {
+        .type = c->drops ? MNI_RECORD_DELETE : MNI_RECORD_UPSERT,
+        .key = {c->key, c->key_bytes},
+    };
+
+    if (c->drops && c->drop_node == NULL) {
+        c->drop_node = mni_alloc_zero(sizeof *c->drop_node);
+        if (c->drop_node == NULL)
+            return mni_fail(err, MN_ERR_NOMEM, "dropping a namespace");
+    }
+    if (!c->drops) {
+        if (c->known.number == 0)
+            collection.number = new_number;
+        if (collection.dimension == 0)
+            collection.dimension = c->dimension;
+        catalogue_row_encode(&collection, row);
+        record.payload = (struct mn_slice){row, sizeof row};
+        c->known.number = collection.number;
+    }
+    return add_catalogue_change(batch, &record, err);
+}
+
+/* Rows of the catalogue that this commit writes, and the counter of numbers if it makes any. */
+static mn_status add_rows(struct mni_batch *batch, struct mn_error *err)
+{
+    uint64_t next = 0;
+    mn_status st = MN_OK;
+
+    batch->checks_counter = false;
+    for (size_t i = 0; i < batch->n_collections && st == MN_OK; i++) {
+        struct batch_collection *c = &batch->collections[i];
+        c->existed = c->known.number != 0;
+        if (!writes_row(c))
+            continue;
+        if (!c->existed && next == 0) {
+            mni_memtable_read_lock(batch->engine->table);
+            next = catalogue_next_number(batch->engine, mni_view_now(batch->engine),
+                                         &batch->counter_row_lsn);
+            mni_memtable_unlock(batch->engine->table);
+            batch->checks_counter = true;
+        }
+        st = add_row(batch, c, next, err);
+        if (!c->existed)
+            next++;
+    }
+    if (st != MN_OK || !batch->checks_counter)
+        return st;
+    unsigned char bytes[8];
+    mni_put_u64(bytes, next);
+    struct mni_record record = {
+        .type = MNI_RECORD_UPSERT,
+        .key = catalogue_counter_key(),
+        .payload = {bytes, sizeof bytes},
+    };
+    return add_catalogue_change(batch, &record, err);
+}
+
+static mn_status reserve_changes(struct mni_batch *batch, struct mn_error *err)
+{
+    size_t n = batch->n_ops + batch->n_collections + 1;
+
+    if (batch->changes != NULL)
+        return MN_OK;
+    batch->changes = mni_alloc_zero(n * sizeof *batch->changes);
+    batch->change_ops = mni_alloc_array(n, sizeof *batch->change_ops);
+    batch->parts = mni_alloc_array(n, sizeof *batch->parts);
+    if (batch->changes == NULL || batch->change_ops == NULL || batch->parts == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "a batch of %zu records", batch->n_ops);
+    return MN_OK;
+}
+
+/* Lets go of changes that will not be applied, for another try. */
+static void forget_changes(struct mni_batch *batch)
+{
+    if (!batch->is_abandoned && !batch->is_applied)
+        for (size_t i = 0; i < batch->n_changes; i++)
+            mni_version_unref(batch->changes[i].version);
+    if (batch->n_changes > 0)
+        memset(batch->changes, 0, batch->n_changes * sizeof *batch->changes);
+    batch->n_changes = 0;
+    batch->n_catalogue_changes = 0;
+}
+
+static void add_ops(struct mni_batch *batch)
+{
+    for (size_t i = 0; i < batch->n_ops; i++) {
+        struct batch_op *op = &batch->ops[i];
+        const struct batch_collection *c = &batch->collections[op->collection_index];
+        op->is_gone = c->known.number == 0;
+        op->existed = false;
+        if (op->is_gone)
+            continue;
+        mni_record_set_collection(mni_version_bytes(op->version), c->known.number);
+        mni_version_ref(op->version);
+        add_change(batch, op->version, (uint32_t)i);
+    }
+}
+
+mn_status mni_batch_submit(struct mni_batch *batch, mn_ack ack, struct mn_error *err)
+{
+    mn_status st = MN_OK;
+
+    MNI_CHECK(!batch->is_applied && batch->n_changes == 0);
+    batch->err = err;
+    for (size_t i = 0; i < batch->n_collections && st == MN_OK; i++) {
+        if (batch->is_stale)
+            batch_look_up(batch, &batch->collections[i]);
+        st = judge_collection(batch, &batch->collections[i], err);
+    }
+    if (st == MN_OK)
+        st = reserve_changes(batch, err);
+    if (st == MN_OK)
+        st = add_rows(batch, err);
+    batch->n_catalogue_changes = batch->n_changes;
+    if (st == MN_OK) {
+        add_ops(batch);
+        st = mni_commit_init(&batch->commit, batch->parts, batch->n_changes,
+                             (uint32_t)batch->n_changes, ack, batch, err);
+    }
+    if (st != MN_OK)
+        forget_changes(batch);
+    return st;
+}
+
+mn_status mni_batch_finish(struct mni_batch *batch, uint64_t *lsn_out)
+{
+    mn_status st = batch->commit.status;
+
+    if (st == MN_OK && batch->n_changes > 0) {
+        MNI_CHECK(batch->is_applied);
+        for (size_t i = 0; i < batch->n_changes; i++)
+            if (batch->change_ops[i] != UINT32_MAX)
+                batch->ops[batch->change_ops[i]].existed = batch->changes[i].existed;
+    }
+    forget_changes(batch);
+    batch->is_abandoned = false;
+    batch->is_stale = true;
+    if (st == MN_OK && lsn_out != NULL)
+        *lsn_out = batch->commit.lsn;
+    return st;
+}
+
+mn_status mni_batch_commit(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_out,
+                           struct mn_error *err)
+{
+    if (batch->engine->read_only)
+        return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
+    for (;;) {
+        mn_status st = mni_batch_submit(batch, ack, err);
+        if (st != MN_OK)
+            return st;
+        if (batch->n_changes == 0) {
+            if (lsn_out != NULL)
+                *lsn_out = 0;
+            return MN_OK;
+        }
+        mn_status logged = mni_wal_commit(batch->engine->wal, &batch->commit);
+        st = mni_batch_finish(batch, lsn_out);
+        MNI_CHECK(st == logged);
+        if (st != look_again)
+            return st;
+    }
+}
+
+/* Judging, in the leader ---------- */
+
+static void group_keys_reset(struct group_keys *keys)
+{
+    if (keys->n_keys > 0)
+        memset(keys->slots, 0, sizeof keys->slots);
+    keys->n_keys = 0;
+    keys->is_full = false;
+}
+
+static bool group_keys_has(const struct group_keys *keys, uint64_t hash)
+{
+    hash |= hash == 0;
+    if (keys->is_full)
+        return true;
+    for (size_t i = hash % GROUP_SLOTS; keys->slots[i] != 0; i = (i + 1) % GROUP_SLOTS)
+        if (keys->slots[i] == hash)
+            return true;
+    return false;
+}
+
+static void group_keys_add(struct group_keys *keys, uint64_t hash)
+{
+    hash |= hash == 0;
+    if (keys->is_full || group_keys_has(keys, hash))
+        return;
+    if (keys->n_keys == GROUP_KEYS_MAX) {
+        keys->is_full = true;
+        return;
+    }
+    size_t i = hash % GROUP_SLOTS;
+    while (keys->slots[i] != 0)
+        i = (i + 1) % GROUP_SLOTS;
+    keys->slots[i] = hash;
+    keys->n_keys++;
+}
+
+static mn_status judge_condition(struct mni_engine *engine, const struct batch_op *op,
+                                 const struct mni_change *change, struct mn_error *err)
+{
+    uint64_t collection = mni_change_collection(change);
+    struct mn_slice key = mni_change_key(change);
+    struct mni_view_point view = mni_view_now(engine);
+    struct mni_version *live;
+
+    switch (op->condition) {
+    case MNI_ALWAYS:
+        return MN_OK;
+    case MNI_IF_UNCHANGED:
+        return mni_memtable_newest_lsn(engine->table, collection, key) == op->condition_lsn
+                   ? MN_OK
+                   : mni_fail(err, MN_CHANGED, "the record was changed meanwhile");
+    case MNI_IF_ABSENT:
+        return mni_memtable_find(engine->table, collection, key, view) == NULL
+                   ? MN_OK
+                   : mni_fail(err, MN_EXISTS, "there is a record with this id");
+    case MNI_IF_LIVE:
+        return mni_memtable_find(engine->table, collection, key, view) != NULL
+                   ? MN_OK
+                   : mni_fail(err, MN_NOT_FOUND, "there is no record with this id");
+    case MNI_IF_LSN:
+        live = mni_memtable_find(engine->table, collection, key, view);
+        if (live != NULL && mni_version_record_lsn(live) == op->condition_lsn)
+            return MN_OK;
+        return mni_fail(err, MN_CHANGED, "the record is not the one of LSN %" PRIu64,
+                        op->condition_lsn);
+    }
+    return MN_OK;
+}
+
+/* Whether the catalogue is still what the batch saw. */
+static bool catalogue_is_unchanged(struct mni_engine *engine, const struct mni_batch *batch)
+{
+    uint64_t counter_row_lsn;
+
+    for (size_t i = 0; i < batch->n_collections; i++) {
+        const struct batch_collection *c = &batch->collections[i];
+        if (c->key == NULL)
+            continue;
+        struct mn_slice key = {c->key, c->key_bytes};
+        if (mni_memtable_newest_lsn(engine->table, 0, key) != c->row_lsn)
+            return false;
+    }
+    if (!batch->checks_counter)
+        return true;
+    (void)catalogue_next_number(engine, mni_view_now(engine), &counter_row_lsn);
+    return counter_row_lsn == batch->counter_row_lsn;
+}
+
+static mn_status judge_batch(struct mni_engine *engine, const struct mni_batch *batch)
+{
+    if (!catalogue_is_unchanged(engine, batch))
+        return look_again;
+    for (size_t i = batch->n_catalogue_changes; i < batch->n_changes; i++) {
+        const struct mni_change *change = &batch->changes[i];
+        mn_status st =
+            judge_condition(engine, &batch->ops[batch->change_ops[i]], change, batch->err);
+        if (st != MN_OK)
+            return st;
+        if (!batch->is_transaction)
+            continue;
+        uint64_t newest = mni_memtable_newest_lsn(engine->table, mni_change_collection(change),
+                                                  mni_change_key(change));
+        if (newest > batch->snapshot_lsn)
+            return mni_fail(batch->err, MN_ERR_CONFLICT,
+                            "LSN %" PRIu64 " wrote a record that this transaction writes too",
+                            newest);
+    }
+    return MN_OK;
+}
+
+static bool depends_on_group(const struct mni_engine *engine, const struct mni_batch *batch)
+{
+    for (size_t i = batch->n_catalogue_changes; i < batch->n_changes; i++) {
+        const struct batch_op *op = &batch->ops[batch->change_ops[i]];
+        if ((op->condition != MNI_ALWAYS || batch->is_transaction) &&
+            group_keys_has(&engine->group_keys, batch->changes[i].hash))
+            return true;
+    }
+    return false;
+}
+
+enum mni_admit engine_admit(void *context, struct mni_commit *commit, bool is_first)
+{
+    struct mni_engine *engine = context;
+    struct mni_batch *batch = commit->owner;
+
+    if (is_first)
+        group_keys_reset(&engine->group_keys);
+    else if (depends_on_group(engine, batch))
+        return MNI_NEXT_GROUP;
+    mni_memtable_read_lock(engine->table);
+    commit->status = judge_batch(engine, batch);
+    mni_memtable_unlock(engine->table);
+    if (commit->status != MN_OK)
+        return MNI_REFUSE;
+    if (mni_memtable_prepare(engine->table, batch->changes, batch->n_changes) != MN_OK) {
+        commit->status =
+            mni_fail(batch->err, MN_ERR_NOMEM, "room for %zu records", batch->n_changes);
+        return MNI_REFUSE;
+    }
+    for (size_t i = 0; i < batch->n_changes; i++)
+        group_keys_add(&engine->group_keys, batch->changes[i].hash);
+    return batch->n_catalogue_changes > 0 ? MNI_ADMIT_LAST : MNI_ADMIT;
+}
+
+void engine_abandon_commit(void *context, struct mni_commit *commit)
+{
+    struct mni_engine *engine = context;
+    struct mni_batch *batch = commit->owner;
+
+    mni_memtable_cancel(engine->table, batch->changes, batch->n_changes);
+    batch->is_abandoned = true;
+}
+
+/* Publishing, in the leader ---------- */
+
+void engine_note_drop(struct mni_engine *engine, struct dropped *node, uint64_t collection,
+                      uint64_t lsn)
+{
+    mni_memtable_drop(engine->table, collection);
+    *node = (struct dropped){.collection = collection, .lsn = lsn};
+    *engine->dropped_end = node;
+    engine->dropped_end = &node->next;
+}
+
+void engine_reclaim(struct mni_engine *engine, uint64_t oldest_view_lsn, size_t n_max)
+{
+    struct dropped *node = engine->dropped;
+
+    if (node == NULL || oldest_view_lsn < node->lsn)
+        return;
+    if (!mni_memtable_reclaim(engine->table, node->collection, n_max))
+        return;
+    engine->dropped = node->next;
+    if (engine->dropped == NULL)
+        engine->dropped_end = &engine->dropped;
+    mni_free(node);
+}
+
+static void publish_batch(struct mni_engine *engine, struct mni_batch *batch,
+                          uint64_t oldest_view_lsn)
+{
+    mni_memtable_apply(engine->table, batch->changes, batch->n_changes, batch->commit.lsn,
+                       batch->commit.time_us, oldest_view_lsn);
+    batch->is_applied = true;
+    for (size_t i = 0; i < batch->n_collections; i++) {
+        struct batch_collection *c = &batch->collections[i];
+        if (!c->drops || c->drop_node == NULL)
+            continue;
+        engine_note_drop(engine, c->drop_node, c->known.number, batch->commit.lsn);
+        c->drop_node = NULL;
+    }
+}
+
+void engine_publish(void *context, struct mni_commit *first)
+{
+    struct mni_engine *engine = context;
+    uint64_t lsn = 0;
+
+    mni_memtable_write_lock(engine->table);
+    uint64_t oldest_view_lsn = engine_oldest_view_lsn(engine);
+    for (struct mni_commit *c = first; c != NULL; c = c->next_in_group) {
+        if (c->n_records == 0)
+            continue;
+        publish_batch(engine, c->owner, oldest_view_lsn);
+        lsn = c->lsn;
+    }
+    (void)mni_memtable_collect(engine->table, oldest_view_lsn, COLLECT_PER_COMMIT);
+    engine_reclaim(engine, oldest_view_lsn, RECLAIM_PER_COMMIT);
+    atomic_store(&engine->visible_lsn, lsn);
+    mni_memtable_unlock(engine->table);
+}

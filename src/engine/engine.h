@@ -1,0 +1,200 @@
+/*
+ * engine.h - a store: open, recover, commit, read views, expiry, settings, numbers.
+ *
+ * The engine knows collections of records by kind and name; the views above it (namespaces now)
+ * add only names and rules. Everything is written through a batch, also a single put: a batch is
+ * validated and encoded in its caller's thread, judged under the log's leader role, logged as one
+ * commit, and then applied to the buffer under its write lock, where all of it becomes visible in
+ * one step.
+ *
+ *     mni_batch_new -> mni_batch_collection -> mni_batch_put ... -> mni_batch_commit -> ..._free
+ *
+ * Phases of a batch: building -> submitted -> answered. Only building batches take operations.
+ *
+ * The catalogue is collection 0: one record per collection, whose key is the kind and the name and
+ * whose payload is the collection's number and settings (docs/format/catalogue.md). A collection
+ * that is not in the catalogue does not exist, whatever records carry its number.
+ */
+#ifndef MNI_ENGINE_ENGINE_H
+#define MNI_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "io/env.h"
+#include "memtable/memtable.h"
+#include "mneme/store.h"
+#include "record/record.h"
+#include "wal/wal.h"
+
+struct mni_engine;
+
+enum mni_kind { /* first byte of a catalogue key; never reused */
+                MNI_KIND_NAMESPACE = 1,
+                MNI_KIND_COUNTER = 255, /* the next collection number; no collection */
+};
+
+/* Life ----------*/
+
+/* Opens the store in `path`; statuses as mn_open. `options` is valid and complete. */
+MN_MUST_USE mn_status mni_engine_open(struct mni_env *env, const char *path,
+                                      const struct mn_options *options,
+                                      struct mni_engine **engine_out, struct mn_error *err);
+/* As mn_close. */
+MN_MUST_USE mn_status mni_engine_close(struct mni_engine *engine, struct mn_error *err);
+/* Frees the engine as if the process had ended. For tests of recovery. */
+void mni_engine_abandon(struct mni_engine *engine);
+
+/* MN_ERR_FORKED in a child of the process that opened the engine. */
+MN_MUST_USE mn_status mni_engine_check(const struct mni_engine *engine, struct mn_error *err);
+bool mni_engine_is_read_only(const struct mni_engine *engine);
+struct mni_wal *mni_engine_wal(struct mni_engine *engine);
+struct mni_memtable *mni_engine_table(struct mni_engine *engine);
+/* The engine's clock: wall time in microseconds that never goes back, over restarts too. */
+int64_t mni_engine_now_us(struct mni_engine *engine);
+
+/* Collections ----------*/
+
+struct mni_collection {
+    uint64_t number;
+    uint32_t dimension; /* 0 = not known yet */
+    uint64_t created_lsn;
+};
+
+/* Looks a collection up as a view sees it, under the table's read lock. False: there is none. */
+bool mni_collection_find(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
+                         struct mni_view_point view, struct mni_collection *collection_out);
+
+/* Batches ----------*/
+
+enum mni_condition {
+    MNI_ALWAYS = 0,
+    MNI_IF_ABSENT,    /* else MN_EXISTS */
+    MNI_IF_LSN,       /* the live record has this LSN, else MN_CHANGED */
+    MNI_IF_LIVE,      /* there is a live record, else MN_NOT_FOUND */
+    MNI_IF_UNCHANGED, /* the key's newest change has this LSN, else MN_CHANGED */
+};
+
+struct mni_batch;
+
+/* `snapshot` is NULL, or the view of a transaction: then every key that the batch writes must not
+ * have changed after it, else committing is MN_ERR_CONFLICT. The view is read in this call only. */
+struct mni_view;
+MN_MUST_USE mn_status mni_batch_new(struct mni_engine *engine, const struct mni_view *snapshot,
+                                    struct mni_batch **batch_out);
+void mni_batch_free(struct mni_batch *batch); /* NULL is fine */
+
+/* Names a collection for the operations that follow; the same name again gives the same index.
+ * With `creates`, committing makes it when it is missing. */
+MN_MUST_USE mn_status mni_batch_collection(struct mni_batch *batch, enum mni_kind kind,
+                                           struct mn_slice name, bool creates, size_t *index_out,
+                                           struct mn_error *err);
+/* Whether the batch knows the collection already. */
+bool mni_batch_has_collection(const struct mni_batch *batch, enum mni_kind kind,
+                              struct mn_slice name, size_t *index_out);
+/* What committing does to the collection itself. */
+MN_MUST_USE mn_status mni_batch_create(struct mni_batch *batch, size_t collection_index,
+                                       uint32_t dimension, bool must_be_new, struct mn_error *err);
+void mni_batch_drop(struct mni_batch *batch, size_t collection_index);
+
+/* Adds an operation; one on the same key before it is replaced. `record->collection` is ignored.
+ * MN_ERR_DIMENSION, MN_ERR_LIMIT, MN_ERR_NOMEM leave the batch as it was. `op_index_out` may be
+ * NULL. */
+MN_MUST_USE mn_status mni_batch_add(struct mni_batch *batch, size_t collection_index,
+                                    const struct mni_record *record, enum mni_condition condition,
+                                    uint64_t condition_lsn, size_t *op_index_out,
+                                    struct mn_error *err);
+size_t mni_batch_n_ops(const struct mni_batch *batch); /* distinct keys */
+/* The batch's own operation on a key: its encoded record, or NULL. */
+struct mni_version *mni_batch_find(const struct mni_batch *batch, size_t collection_index,
+                                   struct mn_slice key);
+/* The collection as the batch knows it from its latest look; number 0: it does not exist. */
+struct mni_collection mni_batch_known_collection(const struct mni_batch *batch,
+                                                 size_t collection_index);
+
+/* Commits. MN_OK sets `lsn_out` (may be NULL); an empty batch has LSN 0. May be called once. */
+MN_MUST_USE mn_status mni_batch_commit(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_out,
+                                       struct mn_error *err);
+/* The halves of it, for a world without threads: after mni_wal_lead_all, finish gives the answer.
+ * MN_ERR_BUSY: the catalogue changed meanwhile, submit again. */
+MN_MUST_USE mn_status mni_batch_submit(struct mni_batch *batch, mn_ack ack, struct mn_error *err);
+MN_MUST_USE mn_status mni_batch_finish(struct mni_batch *batch, uint64_t *lsn_out);
+
+/* After MN_OK: whether a live record had the key just before, and whether a drop or a create found
+ * its collection. */
+bool mni_batch_existed(const struct mni_batch *batch, size_t op_index);
+bool mni_batch_collection_existed(const struct mni_batch *batch, size_t collection_index);
+
+/* Views ----------*/
+
+/* A read view that stays: versions it may need are kept until it is closed. */
+struct mni_view {
+    struct mni_engine *engine;
+    struct mni_view_point point;
+    struct mni_view *older, *newer;
+};
+void mni_view_open(struct mni_engine *engine, struct mni_view *view);
+void mni_view_close(struct mni_view *view);
+/* A view for one locked stretch of reading: the caller holds the table's read lock. */
+struct mni_view_point mni_view_now(struct mni_engine *engine);
+
+/* Transactions ----------*/
+
+struct mni_txn;
+MN_MUST_USE mn_status mni_txn_begin(struct mni_engine *engine, struct mni_txn **txn_out,
+                                    struct mn_error *err);
+/* The batch that gathers the writes, and the view that reads go to. */
+struct mni_batch *mni_txn_batch(struct mni_txn *txn);
+struct mni_view *mni_txn_view(struct mni_txn *txn);
+struct mni_engine *mni_txn_engine(struct mni_txn *txn);
+/* The live record of a key as the transaction sees it; MN_NOT_FOUND. */
+struct mni_txn_found {
+    struct mni_version *version; /* pinned; the pin goes to the caller */
+    bool is_own;                 /* it is a put of this transaction */
+    bool is_touched;             /* this transaction touched it: its expiry is what follows */
+    bool has_expiry;
+    int64_t expires_at_us;
+};
+MN_MUST_USE mn_status mni_txn_find(struct mni_txn *txn, enum mni_kind kind, struct mn_slice name,
+                                   struct mn_slice key, struct mni_txn_found *found_out);
+/* Both end the transaction. */
+MN_MUST_USE mn_status mni_txn_commit(struct mni_txn *txn, mn_ack ack, uint64_t *lsn_out,
+                                     struct mn_error *err);
+void mni_txn_rollback(struct mni_txn *txn);
+
+/* Counting and sweeping ----------*/
+
+uint64_t mni_engine_count(struct mni_engine *engine, uint64_t collection);
+MN_MUST_USE mn_status mni_engine_sweep(struct mni_engine *engine, uint64_t *n_swept_out,
+                                       struct mn_error *err);
+/* What the background thread does from time to time: a sweep that is due, tidying. */
+void mni_engine_tick(struct mni_engine *engine);
+void mni_engine_get_stats(struct mni_engine *engine, struct mn_stats *stats);
+
+/* Settings ----------*/
+
+MN_MUST_USE mn_status mni_engine_setting(struct mni_engine *engine, const char *key,
+                                         char *value_out, size_t value_bytes, struct mn_error *err);
+MN_MUST_USE mn_status mni_engine_set(struct mni_engine *engine, const char *key, const char *value,
+                                     struct mn_error *err);
+const char *mni_setting_key(size_t index);
+
+/* Objects that keep a store open ----------*/
+
+void mni_engine_hold(struct mni_engine *engine); /* an iterator or a transaction begins */
+void mni_engine_release(struct mni_engine *engine);
+
+/* Reading without serving ----------*/
+
+/* As mn_verify. */
+MN_MUST_USE mn_status mni_engine_verify(struct mni_env *env, const char *path,
+                                        struct mn_verify_report *report_out, struct mn_error *err);
+/* Calls `each` with every commit of the store's log. */
+MN_MUST_USE mn_status mni_engine_read_log(struct mni_env *env, const char *path,
+                                          mn_recovery recovery, mni_wal_replay_fn *each,
+                                          void *context, struct mni_wal_stats *stats_out,
+                                          struct mn_error *err);
+
+#endif

@@ -1,0 +1,158 @@
+/*
+ * engine_private.h - what the files of this room share.
+ */
+#ifndef MNI_ENGINE_ENGINE_PRIVATE_H
+#define MNI_ENGINE_ENGINE_PRIVATE_H
+
+#include <stdatomic.h>
+
+#include "engine/engine.h"
+#include "io/thread.h"
+
+enum {
+    SETTING_VALUE_BYTES = 24,
+    GROUP_KEYS_MAX = 512, /* keys of a group that are remembered one by one */
+    GROUP_SLOTS = 1024,
+    COLLECT_PER_COMMIT = 64,  /* superseded versions dropped in passing */
+    RECLAIM_PER_COMMIT = 256, /* keys of dropped collections removed in passing */
+    CATALOGUE_ROW_BYTES = 24,
+    TIDY_SLICE = 1024, /* the same, by the background thread */
+    TIDY_SLICES_MAX = 64,
+    SWEEPER_NAP_US = 200000,
+};
+
+enum setting { /* indexes of the settings table */
+               SETTING_SYNC,
+               SETTING_SYNC_EVERY_COMMITS,
+               SETTING_SYNC_INTERVAL_MS,
+               SETTING_WAL_FILE_BYTES,
+               SETTING_SWEEP_INTERVAL_MS,
+               SETTING_SWEEP_BATCH_RECORDS,
+               SETTING_SWEEP_TIME_CAP_MS,
+               N_SETTINGS,
+};
+
+/* What the file STORE holds. */
+struct store_file {
+    unsigned char store_id[MNI_STORE_ID_BYTES];
+    int64_t created_us;
+    uint64_t settings[N_SETTINGS]; /* each within its range */
+};
+
+/* A dropped collection whose records are still in the table. */
+struct dropped {
+    struct dropped *next;
+    uint64_t collection;
+    uint64_t lsn; /* of the drop */
+};
+
+/* The keys that earlier members of the group write. */
+struct group_keys {
+    uint64_t slots[GROUP_SLOTS]; /* 0 = free */
+    unsigned n_keys;
+    bool is_full; /* too many: every key counts as written */
+};
+
+struct mni_engine {
+    struct mni_env *env;               /* borrowed */
+    struct mni_dir *dir;               /* owned; holds the lock */
+    struct mni_wal *wal;               /* owned */
+    struct mni_memtable *table;        /* owned */
+    struct mni_fork_guard *fork_guard; /* owned */
+    bool read_only;
+
+    atomic_uint_fast64_t visible_lsn; /* changes under the table's write lock */
+    atomic_int_fast64_t last_now_us;
+
+    struct mni_mutex views_lock; /* guards the list of open views and `n_held` */
+    struct mni_view *oldest_view;
+    struct mni_view *newest_view;
+    unsigned n_held;
+
+    /* Only the log's leader. */
+    struct group_keys group_keys;
+    struct dropped *dropped; /* owned list, oldest first */
+    struct dropped **dropped_end;
+
+    struct mni_mutex settings_lock; /* guards `store` */
+    struct store_file store;
+
+    struct mni_mutex sweep_lock; /* one sweep at a time */
+
+    /* the background thread */
+    struct mni_thread sweeper;
+    struct mni_mutex sweeper_lock; /* guards sweeper_stops */
+    struct mni_cond sweeper_wakes;
+    bool has_sweeper;
+    bool sweeper_stops;
+    int64_t last_sweep_us; /* only that thread */
+};
+
+/* catalogue.c ----------*/
+
+/* Encoded row of a collection. */
+void catalogue_row_encode(const struct mni_collection *collection,
+                          unsigned char out[CATALOGUE_ROW_BYTES]);
+/* `lsn` is that of the row's record: a row that says created at 0 was created by it. */
+MN_MUST_USE mn_status catalogue_row_decode(struct mn_slice payload, uint64_t lsn,
+                                           struct mni_collection *collection_out,
+                                           struct mn_error *err);
+struct mn_slice catalogue_counter_key(void);
+/* The next collection number, and the LSN of the row that says so (0: no row). Read lock held. */
+uint64_t catalogue_next_number(struct mni_engine *engine, struct mni_view_point view,
+                               uint64_t *row_lsn_out);
+
+/* commit.c ----------*/
+
+enum mni_admit engine_admit(void *context, struct mni_commit *commit, bool is_first);
+void engine_publish(void *context, struct mni_commit *first);
+void engine_abandon_commit(void *context, struct mni_commit *commit);
+/* Takes the dropped collection's records out of the counts and notes it for reclaiming. Write lock
+ * held. `node` is taken over. */
+void engine_note_drop(struct mni_engine *engine, struct dropped *node, uint64_t collection,
+                      uint64_t lsn);
+/* Removes up to `n_max` keys of dropped collections that no view sees. Write lock held. */
+void engine_reclaim(struct mni_engine *engine, uint64_t oldest_view_lsn, size_t n_max);
+
+/* replay.c ----------*/
+
+mn_status engine_replay(void *context, const struct mni_wal_entry *entry, struct mn_error *err);
+
+/* view.c ----------*/
+
+/* LSN of the oldest open view, UINT64_MAX when there is none. */
+uint64_t engine_oldest_view_lsn(struct mni_engine *engine);
+
+/* settings.c ----------*/
+
+uint64_t setting_default(enum setting setting);
+bool setting_in_range(enum setting setting, uint64_t value);
+/* Index of a setting by name, N_SETTINGS when there is none. */
+enum setting setting_by_name(const char *key, size_t key_bytes);
+void setting_format(enum setting setting, uint64_t value, char out[SETTING_VALUE_BYTES]);
+MN_MUST_USE mn_status setting_parse(enum setting setting, const char *text, uint64_t *value_out,
+                                    struct mn_error *err);
+
+/* store_file.c ----------*/
+
+/* Reads STORE. MN_NOT_FOUND: the directory has none. */
+MN_MUST_USE mn_status store_file_read(struct mni_dir *dir, struct store_file *store_out,
+                                      struct mn_error *err);
+/* Writes it anew, durable when it returns. */
+MN_MUST_USE mn_status store_file_write(struct mni_dir *dir, const struct store_file *store,
+                                       struct mn_error *err);
+
+/* sweep.c ----------*/
+
+MN_MUST_USE mn_status sweeper_start(struct mni_engine *engine, struct mn_error *err);
+void sweeper_stop(struct mni_engine *engine);
+
+/* open.c ----------*/
+
+/* Opens and locks the directory, and reads STORE. MN_ERR_NO_STORE, MN_ERR_IN_USE. */
+MN_MUST_USE mn_status engine_open_dir(struct mni_env *env, const char *path, bool create,
+                                      bool read_only, struct mni_dir **dir_out,
+                                      struct store_file *store_out, bool *is_new_out,
+                                      struct mn_error *err);
+
+#endif

@@ -1,0 +1,296 @@
+/*
+ * open.c - opening, making and closing a store.
+ *
+ * Owns:    the engine.
+ * Format:  docs/format/store.md
+ * Threads: opening and closing: one, and nobody else uses the engine.
+ * Fails:   a store that does not open is left as it was found; one whose making was cut off is made
+ *          again.
+ *
+ * Making a store: wal/ with its first file, durable; then STORE, by rename. Before STORE is there
+ * nothing was ever acknowledged, so a directory without it is no store. A log with commits beside a
+ * missing STORE is damage, never a new store.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "engine/engine_private.h"
+
+struct dir_listing {
+    bool has_store;
+    bool has_log_dir;
+    char other[MNI_NAME_BYTES_MAX]; /* something that is not ours */
+};
+
+static mn_status note_entry(void *context, const char *name, bool is_dir, struct mn_error *err)
+{
+    struct dir_listing *l = context;
+
+    (void)err;
+    if (!is_dir && strcmp(name, "STORE") == 0)
+        l->has_store = true;
+    else if (is_dir && strcmp(name, "wal") == 0)
+        l->has_log_dir = true;
+    else if ((is_dir || strcmp(name, "STORE.new") != 0) && strcmp(name, "lost+found") != 0 &&
+             l->other[0] == '\0')
+        for (size_t i = 0; i + 1 < sizeof l->other && name[i] != '\0'; i++)
+            l->other[i] = name[i];
+    return MN_OK;
+}
+
+mn_status engine_open_dir(struct mni_env *env, const char *path, bool create, bool read_only,
+                          struct mni_dir **dir_out, struct store_file *store_out, bool *is_new_out,
+                          struct mn_error *err)
+{
+    struct dir_listing l = {0};
+    struct mni_dir *dir = NULL;
+    mn_status st = mni_env_open_dir(env, path, create && !read_only, &dir, err);
+
+    if (st == MN_NOT_FOUND)
+        return mni_fail(err, MN_ERR_NO_STORE, "there is no store in %.300s", path);
+    if (st != MN_OK)
+        return st;
+    st = mni_dir_lock(dir, read_only ? MNI_LOCK_SHARED : MNI_LOCK_EXCLUSIVE, err);
+    if (st == MN_ERR_IN_USE)
+        st = mni_fail(err, MN_ERR_IN_USE, "the store in %.300s is in use", path);
+    if (st == MN_OK)
+        st = mni_dir_list(dir, note_entry, &l, err);
+    if (st != MN_OK)
+        goto out;
+    *is_new_out = !l.has_store;
+    if (l.has_store)
+        st = store_file_read(dir, store_out, err);
+    else if (read_only || !create)
+        st = mni_fail(err, MN_ERR_NO_STORE, "there is no store in %.300s", path);
+    else if (l.other[0] != '\0')
+        st = mni_fail(err, MN_ERR_NO_STORE, "%.300s is no store and not empty: it holds \"%.60s\"",
+                      path, l.other);
+out:
+    if (st != MN_OK) {
+        mni_dir_close(dir);
+        return st;
+    }
+    *dir_out = dir;
+    return MN_OK;
+}
+
+static void free_engine(struct mni_engine *engine)
+{
+    if (engine == NULL)
+        return;
+    while (engine->dropped != NULL) {
+        struct dropped *next = engine->dropped->next;
+        mni_free(engine->dropped);
+        engine->dropped = next;
+    }
+    mni_memtable_free(engine->table);
+    mni_fork_guard_free(engine->fork_guard);
+    mni_dir_close(engine->dir);
+    mni_mutex_done(&engine->views_lock);
+    mni_mutex_done(&engine->settings_lock);
+    mni_mutex_done(&engine->sweep_lock);
+    mni_mutex_done(&engine->sweeper_lock);
+    mni_cond_done(&engine->sweeper_wakes);
+    mni_free(engine);
+}
+
+static mn_status new_engine(struct mni_env *env, bool read_only, struct mni_engine **engine_out,
+                            struct mn_error *err)
+{
+    struct mni_engine *engine = mni_alloc_zero(sizeof *engine);
+
+    if (engine == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "store handle");
+    engine->env = env;
+    engine->read_only = read_only;
+    engine->dropped_end = &engine->dropped;
+    atomic_store(&engine->last_now_us, INT64_MIN);
+    mni_mutex_init(&engine->views_lock);
+    mni_mutex_init(&engine->settings_lock);
+    mni_mutex_init(&engine->sweep_lock);
+    mni_mutex_init(&engine->sweeper_lock);
+    mni_cond_init(&engine->sweeper_wakes);
+    mn_status st = mni_fork_guard_new(&engine->fork_guard, err);
+    if (st == MN_OK && mni_memtable_new(&engine->table) != MN_OK)
+        st = mni_fail(err, MN_ERR_NOMEM, "record table");
+    if (st != MN_OK) {
+        free_engine(engine);
+        return st;
+    }
+    *engine_out = engine;
+    return MN_OK;
+}
+
+static void configure_log(const struct mni_engine *engine, const struct mn_options *options,
+                          struct mni_wal_config *config)
+{
+    const uint64_t *settings = engine->store.settings;
+
+    *config = (struct mni_wal_config){
+        .env = engine->env,
+        .read_only = options->read_only,
+        .no_background = options->no_background,
+        .recovery = options->recovery,
+        .stop_lsn = options->stop_lsn,
+        .stop_time_us = options->stop_time_us,
+        .file_bytes = options->wal_file_bytes != 0 ? options->wal_file_bytes
+                                                   : settings[SETTING_WAL_FILE_BYTES],
+        .sync = options->sync != MN_SYNC_DEFAULT ? options->sync
+                                                 : (mn_sync_policy)settings[SETTING_SYNC],
+        .sync_every_commits = options->sync_every_commits != 0
+                                  ? options->sync_every_commits
+                                  : (uint32_t)settings[SETTING_SYNC_EVERY_COMMITS],
+        .sync_interval_ms = options->sync_interval_ms != 0
+                                ? options->sync_interval_ms
+                                : (uint32_t)settings[SETTING_SYNC_INTERVAL_MS],
+        .replay = engine_replay,
+        .hooks = {.admit = engine_admit,
+                  .publish = engine_publish,
+                  .abandon = engine_abandon_commit},
+    };
+}
+
+/* A log of a store whose making was cut off holds no commit. Its id becomes the store's. */
+static mn_status finish_making(struct mni_engine *engine, struct mn_error *err)
+{
+    struct mni_wal_stats stats;
+
+    mni_wal_get_stats(engine->wal, &stats);
+    if (stats.opened_commits > 0 || stats.current_lsn > 0)
+        return mni_fail(err, MN_ERR_CORRUPT,
+                        "the file STORE is missing beside a log with LSNs up to %" PRIu64,
+                        stats.current_lsn);
+    memcpy(engine->store.store_id, mni_wal_store_id(engine->wal), MNI_STORE_ID_BYTES);
+    engine->store.created_us = mni_env_wall_us(engine->env);
+    mn_status st = mni_dir_sync(engine->dir, err);
+    return st == MN_OK ? store_file_write(engine->dir, &engine->store, err) : st;
+}
+
+static mn_status open_log(struct mni_engine *engine, const struct mn_options *options, bool is_new,
+                          struct mn_error *err)
+{
+    struct mni_wal_config config;
+    struct mni_dir *dir = NULL;
+    mn_status st = mni_dir_open_dir(engine->dir, "wal", is_new, &dir, err);
+
+    if (st == MN_NOT_FOUND)
+        return mni_fail(err, MN_ERR_CORRUPT, "the directory wal is missing");
+    if (st != MN_OK)
+        return st;
+    configure_log(engine, options, &config);
+    memcpy(config.store_id, engine->store.store_id, MNI_STORE_ID_BYTES);
+    config.dir = dir;
+    config.any_store_id = is_new;
+    config.create = is_new;
+    config.replay_context = engine;
+    config.hooks.context = engine;
+    st = mni_wal_open(&config, &engine->wal, err);
+    if (st == MN_NOT_FOUND)
+        st = mni_fail(err, MN_ERR_CORRUPT, "all log files are missing");
+    if (st != MN_OK)
+        mni_dir_close(dir);
+    return st;
+}
+
+static mn_status start(struct mni_engine *engine, const struct mn_options *options, bool is_new,
+                       struct mn_error *err)
+{
+    mn_status st = open_log(engine, options, is_new, err);
+
+    if (st == MN_OK && is_new)
+        st = finish_making(engine, err);
+    if (st != MN_OK)
+        return st;
+    atomic_store(&engine->visible_lsn, mni_wal_visible_lsn(engine->wal));
+    atomic_store(&engine->last_now_us, mni_wal_last_time_us(engine->wal));
+    if (options->read_only || options->no_background || !mni_env_has_threads(engine->env))
+        return MN_OK;
+    return sweeper_start(engine, err);
+}
+
+mn_status mni_engine_open(struct mni_env *env, const char *path, const struct mn_options *options,
+                          struct mni_engine **engine_out, struct mn_error *err)
+{
+    struct mn_options o = *options;
+    struct mni_engine *engine = NULL;
+    bool is_new = false;
+
+    o.read_only = o.read_only || o.recovery == MN_RECOVERY_POINT_IN_TIME;
+    mn_status st = new_engine(env, o.read_only, &engine, err);
+    if (st != MN_OK)
+        return st;
+    for (int i = 0; i < N_SETTINGS; i++)
+        engine->store.settings[i] = setting_default((enum setting)i);
+    st = engine_open_dir(env, path, o.create, o.read_only, &engine->dir, &engine->store, &is_new,
+                         err);
+    if (st == MN_OK)
+        st = start(engine, &o, is_new, err);
+    if (st != MN_OK) {
+        mni_wal_abandon(engine->wal);
+        free_engine(engine);
+        return st;
+    }
+    *engine_out = engine;
+    return MN_OK;
+}
+
+static bool is_held(struct mni_engine *engine)
+{
+    struct mni_memtable_stats stats;
+
+    mni_memtable_read_lock(engine->table);
+    mni_memtable_get_stats(engine->table, &stats);
+    mni_memtable_unlock(engine->table);
+    mni_mutex_lock(&engine->views_lock);
+    bool held = engine->n_held > 0 || stats.n_pins > 0;
+    mni_mutex_unlock(&engine->views_lock);
+    return held;
+}
+
+mn_status mni_engine_close(struct mni_engine *engine, struct mn_error *err)
+{
+    if (engine == NULL)
+        return MN_OK;
+    mn_status st = mni_engine_check(engine, err);
+    if (st != MN_OK)
+        return st;
+    if (is_held(engine))
+        return mni_fail(err, MN_ERR_BUSY, "views, iterators or transactions are still open");
+    sweeper_stop(engine);
+    st = mni_wal_close(engine->wal, err);
+    free_engine(engine);
+    return st;
+}
+
+void mni_engine_abandon(struct mni_engine *engine)
+{
+    if (engine == NULL)
+        return;
+    sweeper_stop(engine);
+    mni_wal_abandon(engine->wal);
+    free_engine(engine);
+}
+
+mn_status mni_engine_check(const struct mni_engine *engine, struct mn_error *err)
+{
+    if (mni_fork_guard_is_child(engine->fork_guard))
+        return mni_fail(err, MN_ERR_FORKED, "the store was opened before fork, by the parent");
+    return MN_OK;
+}
+
+bool mni_engine_is_read_only(const struct mni_engine *engine)
+{
+    return engine->read_only;
+}
+
+struct mni_wal *mni_engine_wal(struct mni_engine *engine)
+{
+    return engine->wal;
+}
+
+struct mni_memtable *mni_engine_table(struct mni_engine *engine)
+{
+    return engine->table;
+}

@@ -1,0 +1,135 @@
+/*
+ * store_file.c - the file STORE: the mark of a store, its id and its settings.
+ *
+ * Owns:    nothing.
+ * Format:  docs/format/store.md
+ * Threads: one at a time per directory.
+ * Fails:   MN_ERR_CORRUPT for a file that is damaged; writing replaces it whole or not at all.
+ */
+#include <assert.h>
+#include <inttypes.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/crc32c.h"
+#include "engine/engine_private.h"
+
+enum {
+    STORE_VERSION = 1,
+    STORE_OFF_MAGIC = 0,     /* 8 bytes */
+    STORE_OFF_VERSION = 8,   /* u32 */
+    STORE_OFF_SETTINGS = 12, /* u32, number of settings */
+    STORE_OFF_ID = 16,       /* 16 bytes */
+    STORE_OFF_CREATED = 32,  /* i64, microseconds */
+    STORE_OFF_ENTRIES = 40,  /* per setting: 32 bytes of name, zero-padded; u64 value */
+    ENTRY_NAME_BYTES = 32,
+    ENTRY_BYTES = 40,
+    ENTRIES_MAX = 100,
+    STORE_OFF_CRC = 4092, /* u32, CRC-32C of bytes 0..4091 */
+    STORE_BYTES = 4096,
+};
+static_assert(STORE_OFF_ENTRIES + ENTRIES_MAX * ENTRY_BYTES <= STORE_OFF_CRC, "STORE layout");
+static_assert((int)N_SETTINGS <= (int)ENTRIES_MAX, "settings fit");
+
+static const char store_name[] = "STORE";
+static const char store_new_name[] = "STORE.new";
+
+static mn_status decode_settings(const unsigned char *bytes, struct store_file *store,
+                                 struct mn_error *err)
+{
+    uint32_t n = mni_get_u32(bytes + STORE_OFF_SETTINGS);
+
+    for (int i = 0; i < N_SETTINGS; i++)
+        store->settings[i] = setting_default((enum setting)i);
+    if (n > ENTRIES_MAX)
+        return mni_fail(err, MN_ERR_CORRUPT, "STORE: %" PRIu32 " settings", n);
+    for (uint32_t i = 0; i < n; i++) {
+        const unsigned char *entry = bytes + STORE_OFF_ENTRIES + (size_t)i * ENTRY_BYTES;
+        size_t name_bytes = strnlen((const char *)entry, ENTRY_NAME_BYTES);
+        enum setting setting = setting_by_name((const char *)entry, name_bytes);
+        uint64_t value = mni_get_u64(entry + ENTRY_NAME_BYTES);
+        if (setting == N_SETTINGS)
+            return mni_fail(err, MN_ERR_UNSUPPORTED,
+                            "STORE: a setting of a newer version, \"%.*s\"", (int)name_bytes,
+                            (const char *)entry);
+        if (!setting_in_range(setting, value))
+            return mni_fail(err, MN_ERR_CORRUPT, "STORE: %s is %" PRIu64, mni_setting_key(setting),
+                            value);
+        store->settings[setting] = value;
+    }
+    return MN_OK;
+}
+
+mn_status store_file_read(struct mni_dir *dir, struct store_file *store_out, struct mn_error *err)
+{
+    unsigned char bytes[STORE_BYTES + 1];
+    struct mni_file *file = NULL;
+    size_t n_read = 0;
+    mn_status st = mni_dir_open_file(dir, store_name, MNI_OPEN_READ, &file, err);
+
+    if (st != MN_OK)
+        return st;
+    st = mni_file_read(file, 0, bytes, sizeof bytes, &n_read, err);
+    mni_file_close(file);
+    if (st != MN_OK)
+        return st;
+    if (n_read != STORE_BYTES || memcmp(bytes, "MNEMEDIR", 8) != 0 ||
+        mni_get_u32(bytes + STORE_OFF_CRC) != mni_crc32c(0, bytes, STORE_OFF_CRC))
+        return mni_fail(err, MN_ERR_CORRUPT, "STORE is damaged");
+    if (mni_get_u32(bytes + STORE_OFF_VERSION) != STORE_VERSION)
+        return mni_fail(err, MN_ERR_UNSUPPORTED,
+                        "STORE: format version %" PRIu32 ", this program reads version %d",
+                        mni_get_u32(bytes + STORE_OFF_VERSION), STORE_VERSION);
+    memcpy(store_out->store_id, bytes + STORE_OFF_ID, MNI_STORE_ID_BYTES);
+    store_out->created_us = mni_get_i64(bytes + STORE_OFF_CREATED);
+    return decode_settings(bytes, store_out, err);
+}
+
+static void encode(const struct store_file *store, unsigned char bytes[STORE_BYTES])
+{
+    uint32_t n = 0;
+
+    memset(bytes, 0, STORE_BYTES);
+    memcpy(bytes + STORE_OFF_MAGIC, "MNEMEDIR", 8);
+    mni_put_u32(bytes + STORE_OFF_VERSION, STORE_VERSION);
+    memcpy(bytes + STORE_OFF_ID, store->store_id, MNI_STORE_ID_BYTES);
+    mni_put_i64(bytes + STORE_OFF_CREATED, store->created_us);
+    for (int i = 0; i < N_SETTINGS; i++) {
+        if (store->settings[i] == setting_default((enum setting)i))
+            continue;
+        unsigned char *entry = bytes + STORE_OFF_ENTRIES + (size_t)n * ENTRY_BYTES;
+        size_t name_bytes = strlen(mni_setting_key((size_t)i));
+        MNI_CHECK(name_bytes < ENTRY_NAME_BYTES);
+        memcpy(entry, mni_setting_key((size_t)i), name_bytes);
+        mni_put_u64(entry + ENTRY_NAME_BYTES, store->settings[i]);
+        n++;
+    }
+    mni_put_u32(bytes + STORE_OFF_SETTINGS, n);
+    mni_put_u32(bytes + STORE_OFF_CRC, mni_crc32c(0, bytes, STORE_OFF_CRC));
+}
+
+mn_status store_file_write(struct mni_dir *dir, const struct store_file *store,
+                           struct mn_error *err)
+{
+    unsigned char bytes[STORE_BYTES];
+    struct mni_file *file = NULL;
+
+    encode(store, bytes);
+    mn_status st = mni_dir_unlink(dir, store_new_name, err);
+    if (st != MN_OK && st != MN_NOT_FOUND)
+        return st;
+    st = mni_dir_open_file(dir, store_new_name, MNI_OPEN_WRITE | MNI_OPEN_CREATE, &file, err);
+    if (st != MN_OK)
+        return st;
+    st = mni_file_write(file, 0, bytes, sizeof bytes, err);
+    if (st == MN_OK)
+        st = mni_file_sync(file, err);
+    mni_file_close(file);
+    if (st == MN_OK)
+        st = mni_dir_rename(dir, store_new_name, store_name, err);
+    else
+        mni_ignore(mni_dir_unlink(dir, store_new_name, NULL));
+    if (st == MN_OK)
+        st = mni_dir_sync(dir, err);
+    return st;
+}

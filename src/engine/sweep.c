@@ -1,0 +1,192 @@
+/*
+ * sweep.c - gives back the memory of expired records, and counts live ones exactly.
+ *
+ * Owns:    the background thread of the sweep.
+ * Threads: one sweep at a time (`sweep_lock`).
+ * Fails:   a sweep that cannot commit is tried again later; nobody sees expired records meanwhile.
+ *
+ * A sweep deletes by ordinary commits, a bounded batch each, until nothing has expired or its time
+ * is up. A record that was written or touched meanwhile is left alone.
+ */
+#include "base/check.h"
+#include "base/mem.h"
+#include "engine/batch.h"
+
+/* Takes what has expired by now out of the counts. */
+static void lapse(struct mni_engine *engine)
+{
+    mni_memtable_read_lock(engine->table);
+    int64_t now_us = mni_engine_now_us(engine);
+    bool has_due = mni_memtable_has_due(engine->table, now_us);
+    mni_memtable_unlock(engine->table);
+    if (!has_due)
+        return;
+    mni_memtable_write_lock(engine->table);
+    mni_memtable_lapse(engine->table, now_us);
+    mni_memtable_unlock(engine->table);
+}
+
+uint64_t mni_engine_count(struct mni_engine *engine, uint64_t collection)
+{
+    lapse(engine);
+    mni_memtable_read_lock(engine->table);
+    uint64_t n = mni_memtable_count(engine->table, collection);
+    mni_memtable_unlock(engine->table);
+    return n;
+}
+
+/* Deletes these versions in one commit, if all of them are still the newest of their keys. */
+static mn_status delete_versions(struct mni_engine *engine, struct mni_version **versions, size_t n,
+                                 struct mn_error *err)
+{
+    struct mni_batch *batch = NULL;
+    mn_status st = mni_batch_new(engine, NULL, &batch);
+
+    for (size_t i = 0; i < n && st == MN_OK; i++) {
+        struct mni_record r;
+        size_t collection_index;
+        mni_record_view(mni_version_bytes(versions[i]), &r);
+        struct mni_record gone = {.type = MNI_RECORD_DELETE, .key = r.key};
+        st = batch_collection_by_number(batch, r.collection, &collection_index, err);
+        if (st == MN_OK)
+            st = mni_batch_add(batch, collection_index, &gone, MNI_IF_UNCHANGED,
+                               mni_version_lsn(versions[i]), NULL, err);
+    }
+    if (st == MN_OK)
+        st = mni_batch_commit(batch, MN_ACK_NONE, NULL, err);
+    mni_batch_free(batch);
+    return st;
+}
+
+/* The same, record by record where one of them was changed meanwhile. */
+static mn_status sweep_versions(struct mni_engine *engine, struct mni_version **versions, size_t n,
+                                uint64_t *n_swept, struct mn_error *err)
+{
+    mn_status st = delete_versions(engine, versions, n, err);
+
+    if (st == MN_OK)
+        *n_swept += n;
+    if (st != MN_CHANGED)
+        return st;
+    for (size_t i = 0; i < n; i++) {
+        st = delete_versions(engine, &versions[i], 1, err);
+        if (st != MN_OK && st != MN_CHANGED)
+            return st;
+        *n_swept += st == MN_OK;
+    }
+    return MN_OK;
+}
+
+mn_status mni_engine_sweep(struct mni_engine *engine, uint64_t *n_swept_out, struct mn_error *err)
+{
+    uint64_t n_swept = 0;
+    mn_status st = MN_OK;
+    size_t n;
+
+    if (engine->read_only)
+        return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
+    mni_mutex_lock(&engine->settings_lock);
+    size_t batch_records = (size_t)engine->store.settings[SETTING_SWEEP_BATCH_RECORDS];
+    int64_t cap_us = (int64_t)engine->store.settings[SETTING_SWEEP_TIME_CAP_MS] * 1000;
+    mni_mutex_unlock(&engine->settings_lock);
+    struct mni_version **versions = mni_alloc_array(batch_records, sizeof(struct mni_version *));
+    if (versions == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "a sweep of %zu records", batch_records);
+    mni_mutex_lock(&engine->sweep_lock);
+    int64_t end_us = mni_env_mono_us(engine->env) + cap_us;
+    lapse(engine);
+    do {
+        mni_memtable_read_lock(engine->table);
+        n = mni_memtable_lapsed(engine->table, versions, batch_records);
+        mni_memtable_unlock(engine->table);
+        if (n > 0)
+            st = sweep_versions(engine, versions, n, &n_swept, err);
+        for (size_t i = 0; i < n; i++)
+            mni_version_unref(versions[i]);
+    } while (st == MN_OK && n == batch_records && mni_env_mono_us(engine->env) < end_us);
+    mni_mutex_unlock(&engine->sweep_lock);
+    mni_free(versions);
+    if (n_swept_out != NULL)
+        *n_swept_out = n_swept;
+    return st;
+}
+
+/* What superseded versions and dropped collections still hold goes in slices, between commits. */
+static void tidy(struct mni_engine *engine)
+{
+    struct mni_commit role;
+
+    mni_wal_enter(engine->wal, &role);
+    mni_memtable_write_lock(engine->table);
+    uint64_t oldest = engine_oldest_view_lsn(engine);
+    (void)mni_memtable_collect(engine->table, oldest, TIDY_SLICE);
+    engine_reclaim(engine, oldest, TIDY_SLICE);
+    mni_memtable_unlock(engine->table);
+    mni_wal_leave(engine->wal);
+}
+
+static bool has_untidy(struct mni_engine *engine)
+{
+    struct mni_memtable_stats stats;
+
+    mni_memtable_read_lock(engine->table);
+    mni_memtable_get_stats(engine->table, &stats);
+    bool untidy = engine->dropped != NULL || stats.n_superseded > 0;
+    mni_memtable_unlock(engine->table);
+    return untidy;
+}
+
+static void run_sweeper(void *context)
+{
+    struct mni_engine *engine = context;
+
+    mni_mutex_lock(&engine->sweeper_lock);
+    while (!engine->sweeper_stops) {
+        mni_mutex_lock(&engine->settings_lock);
+        int64_t interval_us = (int64_t)engine->store.settings[SETTING_SWEEP_INTERVAL_MS] * 1000;
+        mni_mutex_unlock(&engine->settings_lock);
+        if (interval_us > SWEEPER_NAP_US)
+            interval_us = SWEEPER_NAP_US; /* a changed setting takes effect soon */
+        (void)mni_cond_wait_for(&engine->sweeper_wakes, &engine->sweeper_lock, interval_us);
+        if (engine->sweeper_stops)
+            break;
+        mni_mutex_unlock(&engine->sweeper_lock);
+        mni_engine_tick(engine);
+        mni_mutex_lock(&engine->sweeper_lock);
+    }
+    mni_mutex_unlock(&engine->sweeper_lock);
+}
+
+void mni_engine_tick(struct mni_engine *engine)
+{
+    mni_mutex_lock(&engine->settings_lock);
+    int64_t interval_us = (int64_t)engine->store.settings[SETTING_SWEEP_INTERVAL_MS] * 1000;
+    mni_mutex_unlock(&engine->settings_lock);
+    int64_t now_us = mni_env_mono_us(engine->env);
+    if (now_us - engine->last_sweep_us >= interval_us) {
+        engine->last_sweep_us = now_us;
+        mni_ignore(mni_engine_sweep(engine, NULL, NULL));
+    }
+    for (int i = 0; i < TIDY_SLICES_MAX && has_untidy(engine); i++)
+        tidy(engine);
+}
+
+mn_status sweeper_start(struct mni_engine *engine, struct mn_error *err)
+{
+    mn_status st = mni_thread_start(&engine->sweeper, run_sweeper, engine, err);
+
+    engine->has_sweeper = st == MN_OK;
+    return st;
+}
+
+void sweeper_stop(struct mni_engine *engine)
+{
+    if (!engine->has_sweeper)
+        return;
+    mni_mutex_lock(&engine->sweeper_lock);
+    engine->sweeper_stops = true;
+    mni_cond_signal(&engine->sweeper_wakes);
+    mni_mutex_unlock(&engine->sweeper_lock);
+    mni_thread_join(&engine->sweeper);
+    engine->has_sweeper = false;
+}

@@ -1,0 +1,88 @@
+/*
+ * view.c - read views: one LSN and one clock reading.
+ *
+ * Owns:    the list of open views; each view lies in its holder.
+ * Threads: any; `views_lock` guards the list. A view is opened under the table's read lock, so that
+ *          no commit is published between reading the LSN and noting it.
+ * Fails:   never.
+ */
+#include "base/check.h"
+#include "engine/engine_private.h"
+
+int64_t mni_engine_now_us(struct mni_engine *engine)
+{
+    int64_t now = mni_env_wall_us(engine->env);
+    int64_t last = atomic_load_explicit(&engine->last_now_us, memory_order_relaxed);
+
+    while (now > last)
+        if (atomic_compare_exchange_weak(&engine->last_now_us, &last, now))
+            return now;
+    return last;
+}
+
+struct mni_view_point mni_view_now(struct mni_engine *engine)
+{
+    return (struct mni_view_point){
+        .lsn = atomic_load_explicit(&engine->visible_lsn, memory_order_relaxed),
+        .now_us = mni_engine_now_us(engine),
+    };
+}
+
+void mni_view_open(struct mni_engine *engine, struct mni_view *view)
+{
+    mni_memtable_read_lock(engine->table);
+    mni_mutex_lock(&engine->views_lock);
+    view->engine = engine;
+    view->point = mni_view_now(engine);
+    view->older = engine->newest_view;
+    view->newer = NULL;
+    if (engine->newest_view != NULL)
+        engine->newest_view->newer = view;
+    else
+        engine->oldest_view = view;
+    engine->newest_view = view;
+    engine->n_held++;
+    mni_mutex_unlock(&engine->views_lock);
+    mni_memtable_unlock(engine->table);
+}
+
+void mni_view_close(struct mni_view *view)
+{
+    struct mni_engine *engine = view->engine;
+
+    mni_mutex_lock(&engine->views_lock);
+    if (view->older != NULL)
+        view->older->newer = view->newer;
+    else
+        engine->oldest_view = view->newer;
+    if (view->newer != NULL)
+        view->newer->older = view->older;
+    else
+        engine->newest_view = view->older;
+    MNI_CHECK(engine->n_held > 0);
+    engine->n_held--;
+    mni_mutex_unlock(&engine->views_lock);
+}
+
+uint64_t engine_oldest_view_lsn(struct mni_engine *engine)
+{
+    mni_mutex_lock(&engine->views_lock);
+    uint64_t lsn = engine->oldest_view != NULL ? engine->oldest_view->point.lsn : UINT64_MAX;
+    mni_mutex_unlock(&engine->views_lock);
+    return lsn;
+}
+
+void mni_engine_hold(struct mni_engine *engine)
+{
+    mni_mutex_lock(&engine->views_lock);
+    engine->n_held++;
+    mni_mutex_unlock(&engine->views_lock);
+}
+
+void mni_engine_release(struct mni_engine *engine)
+{
+    mni_mutex_lock(&engine->views_lock);
+    MNI_CHECK(engine->n_held > 0);
+    engine->n_held--;
+    mni_mutex_unlock(&engine->views_lock);
+}
