@@ -7,7 +7,20 @@
 #define MNI_API_API_H
 
 #include "io/env.h"
+#include "mneme/store.h"
 #include "mneme/wal.h"
+
+/* mn_open in this world, which is borrowed and outlives the store. */
+MN_MUST_USE mn_status mni_api_store_open(struct mni_env *env, const char *path,
+                                         const struct mn_options *options, mn_store **store_out,
+                                         struct mn_error *err);
+
+/* Frees the handle as if the process had ended: nothing is synced or sealed. NULL is fine. */
+void mni_api_store_abandon(mn_store *store);
+
+/* The engine below a handle; borrowed. */
+struct mni_engine;
+struct mni_engine *mni_api_store_engine(mn_store *store);
 
 /* mn_wal_open in this world, which is borrowed and outlives the log. */
 MN_MUST_USE mn_status mni_api_wal_open(struct mni_env *env, const char *path,

@@ -1,0 +1,322 @@
+/*
+ * records.c - putting, getting, deleting and touching records of a namespace.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Fails:   as records.h says; a refused write has changed nothing.
+ */
+#include "mneme/records.h"
+
+#include "api/store_private.h"
+#include "base/check.h"
+#include "base/mem.h"
+
+mn_status api_no_namespace(struct mn_slice name, struct mn_error *err)
+{
+    int n = (int)(name.n_bytes < 200 ? name.n_bytes : 200);
+
+    return mni_fail(err, MN_NOT_FOUND, "there is no namespace \"%.*s\"", n,
+                    (const char *)name.data);
+}
+
+/* Writing ---------- */
+
+/* A write while it is put together. */
+struct write {
+    struct mni_batch *batch; /* owned */
+    size_t collection_index;
+    mn_ack ack;
+    int64_t now_us;
+};
+
+static mn_status begin_write(mn_store *store, struct mn_slice name, bool creates,
+                             const struct mn_write_options *options, struct write *w,
+                             struct mn_error *err)
+{
+    mn_status st = api_check_store(store, err);
+
+    *w = (struct write){0};
+    if (st == MN_OK)
+        st = api_check_name(name, err);
+    if (st == MN_OK)
+        st = api_ack(options, &w->ack, err);
+    if (st != MN_OK)
+        return st;
+    st = mni_batch_new(store->engine, NULL, &w->batch);
+    if (st != MN_OK)
+        return mni_fail(err, st, "a batch");
+    w->now_us = mni_engine_now_us(store->engine);
+    return mni_batch_collection(w->batch, MNI_KIND_NAMESPACE, name, creates, &w->collection_index,
+                                err);
+}
+
+static mn_status put_one(mn_store *store, struct mn_slice name, const struct mn_record *record,
+                         enum mni_condition condition, uint64_t condition_lsn,
+                         const struct mn_write_options *options, uint64_t *lsn_out,
+                         struct mn_error *err)
+{
+    struct write w = {0};
+    mn_status st = record == NULL ? mni_fail(err, MN_ERR_INVALID, "no record is given") : MN_OK;
+
+    if (st == MN_OK)
+        st = api_check_record(record, err);
+    if (st == MN_OK)
+        st = begin_write(store, name, condition != MNI_IF_LSN, options, &w, err);
+    if (st == MN_OK && condition == MNI_IF_LSN &&
+        mni_batch_known_collection(w.batch, w.collection_index).number == 0)
+        st = mni_fail(err, MN_CHANGED, "there is no such namespace");
+    if (st == MN_OK) {
+        struct mni_record r = api_engine_record(record, w.now_us);
+        st = mni_batch_add(w.batch, w.collection_index, &r, condition, condition_lsn, NULL, err);
+    }
+    if (st == MN_OK)
+        st = mni_batch_commit(w.batch, w.ack, lsn_out, err);
+    mni_batch_free(w.batch);
+    return st;
+}
+
+mn_status mn_put(mn_store *store, struct mn_slice name, const struct mn_record *record,
+                 const struct mn_write_options *options, uint64_t *lsn_out, struct mn_error *err)
+{
+    return put_one(store, name, record, MNI_ALWAYS, 0, options, lsn_out, err);
+}
+
+mn_status mn_put_if_absent(mn_store *store, struct mn_slice name, const struct mn_record *record,
+                           const struct mn_write_options *options, uint64_t *lsn_out,
+                           struct mn_error *err)
+{
+    return put_one(store, name, record, MNI_IF_ABSENT, 0, options, lsn_out, err);
+}
+
+mn_status mn_put_if_lsn(mn_store *store, struct mn_slice name, const struct mn_record *record,
+                        uint64_t expected_lsn, const struct mn_write_options *options,
+                        uint64_t *lsn_out, struct mn_error *err)
+{
+    return put_one(store, name, record, MNI_IF_LSN, expected_lsn, options, lsn_out, err);
+}
+
+mn_status mn_put_batch(mn_store *store, struct mn_slice name, const struct mn_record *records,
+                       size_t n_records, const struct mn_write_options *options,
+                       uint64_t *n_stored_out, uint64_t *lsn_out, struct mn_error *err)
+{
+    struct write w = {0};
+    mn_status st = records == NULL && n_records > 0
+                       ? mni_fail(err, MN_ERR_INVALID, "no records are given")
+                       : MN_OK;
+
+    if (st == MN_OK)
+        st = begin_write(store, name, n_records > 0, options, &w, err);
+    for (size_t i = 0; i < n_records && st == MN_OK; i++) {
+        st = api_check_record(&records[i], err);
+        if (st == MN_OK) {
+            struct mni_record r = api_engine_record(&records[i], w.now_us);
+            st = mni_batch_add(w.batch, w.collection_index, &r, MNI_ALWAYS, 0, NULL, err);
+        }
+        if (st != MN_OK)
+            mni_error_prefix(err, "record %zu", i);
+    }
+    if (st == MN_OK && n_records > 0)
+        st = mni_batch_commit(w.batch, w.ack, lsn_out, err);
+    else if (st == MN_OK && lsn_out != NULL)
+        *lsn_out = 0;
+    if (st == MN_OK && n_stored_out != NULL)
+        *n_stored_out = mni_batch_n_ops(w.batch);
+    mni_batch_free(w.batch);
+    return st;
+}
+
+static mn_status add_deletes(struct write *w, const struct mn_slice *ids, size_t n_ids,
+                             size_t *op_indexes, struct mn_error *err)
+{
+    for (size_t i = 0; i < n_ids; i++) {
+        mn_status st = api_check_id(ids[i], err);
+        if (st == MN_OK) {
+            struct mni_record r = {.type = MNI_RECORD_DELETE, .key = ids[i]};
+            st = mni_batch_add(w->batch, w->collection_index, &r, MNI_ALWAYS, 0, &op_indexes[i],
+                               err);
+        }
+        if (st != MN_OK) {
+            if (n_ids > 1)
+                mni_error_prefix(err, "id %zu", i);
+            return st;
+        }
+    }
+    return MN_OK;
+}
+
+mn_status mn_delete_batch(mn_store *store, struct mn_slice name, const struct mn_slice *ids,
+                          size_t n_ids, const struct mn_write_options *options, bool *existed_out,
+                          uint64_t *n_existed_out, uint64_t *lsn_out, struct mn_error *err)
+{
+    struct write w = {0};
+    size_t *op_indexes = NULL;
+    uint64_t n_existed = 0;
+    mn_status st = begin_write(store, name, false, options, &w, err);
+
+    if (st == MN_OK && ids == NULL && n_ids > 0)
+        st = mni_fail(err, MN_ERR_INVALID, "no ids are given");
+    if (st == MN_OK) {
+        op_indexes = mni_alloc_array(n_ids, sizeof *op_indexes);
+        if (op_indexes == NULL)
+            st = mni_fail(err, MN_ERR_NOMEM, "%zu ids", n_ids);
+    }
+    if (st == MN_OK)
+        st = add_deletes(&w, ids, n_ids, op_indexes, err);
+    if (st == MN_OK)
+        st = mni_batch_commit(w.batch, w.ack, lsn_out, err);
+    if (st == MN_OK) {
+        for (size_t i = 0; i < mni_batch_n_ops(w.batch); i++)
+            n_existed += mni_batch_existed(w.batch, i);
+        for (size_t i = 0; i < n_ids && existed_out != NULL; i++)
+            existed_out[i] = mni_batch_existed(w.batch, op_indexes[i]);
+        if (n_existed_out != NULL)
+            *n_existed_out = n_existed;
+    }
+    mni_free(op_indexes);
+    mni_batch_free(w.batch);
+    return st;
+}
+
+mn_status mn_delete(mn_store *store, struct mn_slice name, struct mn_slice id,
+                    const struct mn_write_options *options, bool *existed_out, uint64_t *lsn_out,
+                    struct mn_error *err)
+{
+    return mn_delete_batch(store, name, &id, 1, options, existed_out, NULL, lsn_out, err);
+}
+
+mn_status mn_touch(mn_store *store, struct mn_slice name, struct mn_slice id, uint32_t fields,
+                   int64_t when_us, const struct mn_write_options *options, uint64_t *lsn_out,
+                   struct mn_error *err)
+{
+    struct write w = {0};
+    mn_status st = api_check_id(id, err);
+
+    if (st == MN_OK)
+        st = api_check_expiry(fields, when_us, err);
+    if (st == MN_OK)
+        st = begin_write(store, name, false, options, &w, err);
+    if (st == MN_OK && mni_batch_known_collection(w.batch, w.collection_index).number == 0)
+        st = api_no_namespace(name, err);
+    if (st == MN_OK) {
+        struct mni_record r = api_touch_record(id, fields, when_us, w.now_us);
+        st = mni_batch_add(w.batch, w.collection_index, &r, MNI_IF_LIVE, 0, NULL, err);
+    }
+    if (st == MN_OK)
+        st = mni_batch_commit(w.batch, w.ack, lsn_out, err);
+    mni_batch_free(w.batch);
+    return st;
+}
+
+/* Reading ---------- */
+
+/* The namespace as `view` shows it. Under the table's read lock. */
+static mn_status find_under_lock(mn_store *store, struct mn_slice name, struct mni_view_point view,
+                                 uint64_t *number_out, struct mn_error *err)
+{
+    struct mni_collection c;
+
+    if (!mni_collection_find(store->engine, MNI_KIND_NAMESPACE, name, view, &c))
+        return api_no_namespace(name, err);
+    *number_out = c.number;
+    return MN_OK;
+}
+
+mn_status mn_get_batch(mn_store *store, struct mn_slice name, const struct mn_slice *ids,
+                       size_t n_ids, struct mn_view *views_out, size_t *n_found_out,
+                       struct mn_error *err)
+{
+    size_t n_found = 0;
+    uint64_t number = 0;
+    mn_status st = api_check_store(store, err);
+
+    if (n_ids > 0 && (ids == NULL || views_out == NULL))
+        return mni_fail(err, MN_ERR_INVALID, "no ids, or no place for the views");
+    for (size_t i = 0; i < n_ids; i++)
+        api_view_clear(&views_out[i]);
+    if (st == MN_OK)
+        st = api_check_name(name, err);
+    for (size_t i = 0; i < n_ids && st == MN_OK; i++) {
+        st = api_check_id(ids[i], err);
+        if (st != MN_OK)
+            mni_error_prefix(err, "id %zu", i);
+    }
+    if (st != MN_OK)
+        return st;
+    struct mni_memtable *table = mni_engine_table(store->engine);
+    mni_memtable_read_lock(table);
+    struct mni_view_point view = mni_view_now(store->engine);
+    st = find_under_lock(store, name, view, &number, err);
+    for (size_t i = 0; i < n_ids && st == MN_OK; i++) {
+        struct mni_version *version = mni_memtable_find(table, number, ids[i], view);
+        if (version == NULL)
+            continue;
+        mni_version_pin(version);
+        api_view_set(&views_out[i], version);
+        n_found++;
+    }
+    mni_memtable_unlock(table);
+    if (st == MN_OK && n_found_out != NULL)
+        *n_found_out = n_found;
+    return st;
+}
+
+/* The live version of an id, pinned. */
+static mn_status find_pinned(mn_store *store, struct mn_slice name, struct mn_slice id,
+                             struct mni_version **version_out, struct mn_error *err)
+{
+    uint64_t number = 0;
+    struct mni_version *version = NULL;
+    mn_status st = api_check_store(store, err);
+
+    if (st == MN_OK)
+        st = api_check_name(name, err);
+    if (st == MN_OK)
+        st = api_check_id(id, err);
+    if (st != MN_OK)
+        return st;
+    struct mni_memtable *table = mni_engine_table(store->engine);
+    mni_memtable_read_lock(table);
+    struct mni_view_point view = mni_view_now(store->engine);
+    st = find_under_lock(store, name, view, &number, err);
+    if (st == MN_OK) {
+        version = mni_memtable_find(table, number, id, view);
+        if (version != NULL)
+            mni_version_pin(version);
+    }
+    mni_memtable_unlock(table);
+    if (st == MN_OK && version == NULL)
+        return mni_fail(err, MN_NOT_FOUND, "there is no record with this id");
+    *version_out = version;
+    return st;
+}
+
+mn_status mn_get(mn_store *store, struct mn_slice name, struct mn_slice id,
+                 struct mn_view *view_out, struct mn_error *err)
+{
+    struct mni_version *version = NULL;
+
+    if (view_out == NULL)
+        return mni_fail(err, MN_ERR_INVALID, "no place for the view");
+    mn_status st = find_pinned(store, name, id, &version, err);
+    if (st == MN_OK)
+        api_view_set(view_out, version);
+    else
+        api_view_clear(view_out);
+    return st;
+}
+
+mn_status mn_exists(mn_store *store, struct mn_slice name, struct mn_slice id, bool *exists_out,
+                    struct mn_error *err)
+{
+    struct mni_version *version = NULL;
+
+    if (exists_out == NULL)
+        return mni_fail(err, MN_ERR_INVALID, "no place for the answer");
+    mn_status st = find_pinned(store, name, id, &version, err);
+    if (st < 0)
+        return st;
+    *exists_out = st == MN_OK;
+    if (st == MN_OK)
+        mni_version_unpin(version);
+    return MN_OK;
+}
