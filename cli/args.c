@@ -170,7 +170,10 @@ static bool check_words(const struct args *args)
         return false;
     }
     if (args->n_words < command->n_words_min) {
-        (void)args_refuse(command, "something is missing");
+        const char *word = command->usage; /* begins with the words, in their order */
+        for (int i = 0; i < args->n_words; i++)
+            word = strchr(word, ' ') + 1;
+        (void)args_refuse(command, "%.*s is missing", (int)strcspn(word, " ."), word);
         return false;
     }
     if (command->n_words_max != WORDS_ANY && args->n_words > command->n_words_max) {

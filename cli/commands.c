@@ -241,7 +241,7 @@ static const struct command commands[] = {
         .usage = "KEY",
         .about = "print a setting of the store",
         .help = "Prints {\"key\",\"value\"}; exits 3 where no setting has this name.\n",
-        .example = "mneme -d memory config get sync_policy",
+        .example = "mneme -d memory config get sync",
         .n_words_min = 1,
         .n_words_max = 1,
         .opens_store = true,
@@ -253,7 +253,7 @@ static const struct command commands[] = {
         .about = "change a setting of the store",
         .help = "Durable when it returns; prints {\"key\",\"value\"} as it is now. Settings of\n"
                 "the log take effect the next time the store is opened.\n",
-        .example = "mneme -d memory config set sync_policy manual",
+        .example = "mneme -d memory config set sync manual",
         .n_words_min = 2,
         .n_words_max = 2,
         .opens_store = true,
