@@ -182,7 +182,7 @@ static mn_status header_of_next(struct mni_wal *wal, bool replaces, size_t frame
 {
     const struct wal_file *old = wal_current_file(wal);
     uint64_t need =
-        mni_align_up(HEADER_BYTES + (uint64_t)frame_bytes + 2 * MNI_DIRECT_ALIGN, MNI_DIRECT_ALIGN);
+        mni_align_up(HEADER_BYTES + (uint64_t)frame_bytes + 2 * MARK_BYTES, MNI_DIRECT_ALIGN);
 
     *h = old->header;
     if (!replaces) {

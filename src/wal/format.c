@@ -96,7 +96,7 @@ void wal_frame_encode(const struct wal_frame *f, uint64_t salt, uint64_t offset,
 {
     mni_put_u32(out + FRAME_OFF_BYTES, f->frame_bytes);
     mni_put_u64(out + FRAME_OFF_LSN, f->lsn);
-    mni_put_u64(out + FRAME_OFF_SYNCED_LSN, f->synced_lsn);
+    mni_put_u64(out + FRAME_OFF_SYNCED_END, f->synced_end);
     mni_put_i64(out + FRAME_OFF_TIME, f->time_us);
     mni_put_u32(out + FRAME_OFF_PAYLOAD_BYTES, f->payload_bytes);
     mni_put_u32(out + FRAME_OFF_PAYLOAD_CRC, f->payload_crc);
@@ -112,7 +112,7 @@ bool wal_frame_decode(const unsigned char *bytes, uint64_t salt, uint64_t offset
         return false;
     frame_out->frame_bytes = mni_get_u32(bytes + FRAME_OFF_BYTES);
     frame_out->lsn = mni_get_u64(bytes + FRAME_OFF_LSN);
-    frame_out->synced_lsn = mni_get_u64(bytes + FRAME_OFF_SYNCED_LSN);
+    frame_out->synced_end = mni_get_u64(bytes + FRAME_OFF_SYNCED_END);
     frame_out->time_us = mni_get_i64(bytes + FRAME_OFF_TIME);
     frame_out->payload_bytes = mni_get_u32(bytes + FRAME_OFF_PAYLOAD_BYTES);
     frame_out->payload_crc = mni_get_u32(bytes + FRAME_OFF_PAYLOAD_CRC);
@@ -137,11 +137,12 @@ bool wal_frame_is_sane(const struct wal_frame *f, uint64_t offset, uint64_t file
 {
     if (f->payload_bytes > MNI_WAL_PAYLOAD_BYTES_MAX ||
         f->frame_bytes != wal_frame_bytes(f->payload_bytes) ||
-        f->frame_bytes > file_bytes - offset || f->synced_lsn > f->lsn)
+        f->frame_bytes > file_bytes - offset || f->synced_end < HEADER_BYTES ||
+        f->synced_end > offset)
         return false;
     switch (f->type) {
     case FRAME_COMMIT:
-        return f->lsn > 0 && f->synced_lsn < f->lsn && f->n_records > 0 && f->payload_bytes > 0;
+        return f->lsn > 0 && f->n_records > 0 && f->payload_bytes > 0;
     case FRAME_CHECKPOINT:
     case FRAME_CLOSED:
     case FRAME_ROTATED:

@@ -44,11 +44,12 @@ enum wal_header_flags {
 };
 
 enum {
-    FRAME_OFF_HEADER_CRC = 0,     /* u32, CRC-32C of salt, file offset and bytes 4..47 */
-    FRAME_OFF_BYTES = 4,          /* u32, whole frame, a multiple of 8 */
-    FRAME_OFF_LSN = 8,            /* u64 */
-    FRAME_OFF_SYNCED_LSN = 16,    /* u64, newest LSN known to be synced when this was written */
-    FRAME_OFF_TIME = 24,          /* i64, wall time of the commit, microseconds */
+    FRAME_OFF_HEADER_CRC = 0, /* u32, CRC-32C of salt, file offset and bytes 4..47 */
+    FRAME_OFF_BYTES = 4,      /* u32, whole frame, a multiple of 8 */
+    FRAME_OFF_LSN = 8,        /* u64 */
+    FRAME_OFF_SYNCED_END =
+        16,              /* u64, offset up to which the file was synced when this was written */
+    FRAME_OFF_TIME = 24, /* i64, wall time of the commit, microseconds */
     FRAME_OFF_PAYLOAD_BYTES = 32, /* u32, without padding */
     FRAME_OFF_PAYLOAD_CRC = 36,   /* u32, CRC-32C of payload and padding */
     FRAME_OFF_RECORDS = 40,       /* u32 */
@@ -92,7 +93,7 @@ struct wal_header {
 struct wal_frame {
     uint32_t frame_bytes;
     uint64_t lsn;
-    uint64_t synced_lsn;
+    uint64_t synced_end;
     int64_t time_us;
     uint32_t payload_bytes;
     uint32_t payload_crc;

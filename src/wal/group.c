@@ -167,7 +167,7 @@ static mn_status log_commit(struct mni_wal *wal, struct group *g, struct mni_com
     struct wal_frame frame = {
         .frame_bytes = (uint32_t)wal_frame_bytes(commit->payload_bytes),
         .lsn = wal->next_lsn,
-        .synced_lsn = wal->synced_lsn,
+        .synced_end = wal->synced_end,
         .time_us = g->time_us,
         .payload_bytes = (uint32_t)commit->payload_bytes,
         .payload_crc = commit->payload_crc,

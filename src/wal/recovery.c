@@ -8,7 +8,7 @@
  *
  * Older files end where the next file's header says: a bad frame before that is damage. The newest
  * file ends at the first place where no valid frame begins. What lies behind it decides: if a later
- * frame knows that an LSN above the last good one was synced, synced bytes are bad, which is
+ * frame knows that the file was synced beyond that place, synced bytes are bad, which is
  * damage; else it is a torn tail, an unfinished write that nobody was told about, and is cut.
  *
  * Nothing is appended to a file that was found. The frames of the newest file are written to a new
@@ -237,6 +237,11 @@ static mn_status take_frame(struct recovery *r, struct wal_file *file, const str
 
 static mn_status fail_damaged(const struct wal_scan *scan, uint64_t last_lost, struct mn_error *err)
 {
+    if (last_lost <= scan->last_lsn)
+        return mni_fail(err, MN_ERR_CORRUPT,
+                        "wal/%s: damaged at offset %" PRIu64 ", in a mark behind LSN %" PRIu64
+                        " that was synced",
+                        scan->name, scan->offset, scan->last_lsn);
     return mni_fail(err, MN_ERR_CORRUPT,
                     "wal/%s: damaged at offset %" PRIu64 ", where LSNs %" PRIu64 " to %" PRIu64
                     " were synced",
@@ -274,7 +279,7 @@ static mn_status read_newest(struct recovery *r, struct wal_file *file, struct w
                              struct mn_error *err)
 {
     bool is_rotated = false;
-    uint64_t evidence = 0;
+    struct wal_beyond beyond;
     mn_status st = MN_OK;
 
     while (!r->is_stopped) {
@@ -302,11 +307,12 @@ static mn_status read_newest(struct recovery *r, struct wal_file *file, struct w
                         "wal/%s: the log goes on in a file that begins with LSN %" PRIu64
                         ", and that file is missing",
                         scan->name, r->next_lsn);
-    st = wal_scan_beyond(scan, &evidence, &r->remnant_bytes, err);
+    st = wal_scan_beyond(scan, &beyond, err);
     if (st != MN_OK)
         return st;
-    if (evidence > 0)
-        return fail_damaged(scan, evidence, err);
+    if (beyond.synced_end > scan->offset)
+        return fail_damaged(scan, beyond.last_lsn, err);
+    r->remnant_bytes = beyond.remnant_bytes;
     r->wal->torn_tail_bytes = r->remnant_bytes;
     if (r->remnant_bytes > 0 && r->wal->config.recovery == MN_RECOVERY_STRICT)
         return mni_fail(err, MN_ERR_CORRUPT,
@@ -376,8 +382,10 @@ static mn_status copy_frames(struct mni_wal *wal, const struct wal_file *old, ui
             break;
         if (f.type != FRAME_COMMIT)
             continue;
-        wal_frame_encode(&f, wal_current_file(wal)->header.salt, wal_writer_end(&wal->writer),
-                         header);
+        /* The file gets its name after its sync: whoever reads a frame knows those before it to
+         * be synced. */
+        f.synced_end = wal_writer_end(&wal->writer);
+        wal_frame_encode(&f, wal_current_file(wal)->header.salt, f.synced_end, header);
         st = wal_writer_append(wal, header, sizeof header, err);
         if (st == MN_OK)
             st = wal_writer_append(wal, payload, f.frame_bytes - sizeof header, err);
@@ -392,8 +400,8 @@ static mn_status copy_frames(struct mni_wal *wal, const struct wal_file *old, ui
 static mn_status publish_rewritten(struct mni_wal *wal, const char *temporary, const char *name,
                                    struct mn_error *err)
 {
+    wal->synced_end = wal_writer_end(&wal->writer);
     mn_status st = wal_writer_append_mark(wal, FRAME_CHECKPOINT, wal->checkpoint_lsn, err);
-
     if (st == MN_OK)
         st = wal_writer_put_out(wal, MN_ACK_DISK, err);
     if (st == MN_OK)
@@ -429,8 +437,6 @@ static mn_status rewrite_newest(struct recovery *r, struct mn_error *err)
     if (st != MN_OK)
         return st;
     wal_writer_attach(wal, handle, HEADER_BYTES, zeroed_to);
-    /* The file gets its name after its sync: whoever reads the mark knows that all is synced. */
-    wal->synced_lsn = wal->newest_lsn;
     st = copy_frames(wal, &old, r->tail_end, err);
     wal_file_name(file->header.first_lsn, name);
     if (st == MN_OK)

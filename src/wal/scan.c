@@ -130,12 +130,26 @@ static bool may_be_frame(const unsigned char *p, const struct wal_scan *scan, ui
            lsn >= scan->last_lsn && lsn <= scan->header->lsn_ceiling;
 }
 
-mn_status wal_scan_beyond(struct wal_scan *scan, uint64_t *evidence_lsn_out,
-                          uint64_t *remnant_bytes_out, struct mn_error *err)
+/* A later frame: the LSN before it was synced if the frame knows everything before it to be. */
+static void note_later(struct wal_beyond *beyond, const struct wal_frame *f, uint64_t offset,
+                       uint64_t *remnant_end)
+{
+    uint64_t lsn_before = f->type == FRAME_COMMIT ? f->lsn - 1 : f->lsn;
+
+    if (f->synced_end > beyond->synced_end) {
+        beyond->synced_end = f->synced_end;
+        beyond->last_lsn = lsn_before;
+    }
+    if (offset + f->frame_bytes > *remnant_end)
+        *remnant_end = offset + f->frame_bytes;
+}
+
+mn_status wal_scan_beyond(struct wal_scan *scan, struct wal_beyond *beyond_out,
+                          struct mn_error *err)
 {
     const uint64_t file_bytes = scan->header->file_bytes;
     bool is_recycled = (scan->header->flags & HEADER_FLAG_RECYCLED) != 0;
-    uint64_t evidence = 0;
+    struct wal_beyond beyond = {0};
     uint64_t remnant_end = scan->offset;
 
     for (uint64_t at = scan->offset; at < file_bytes;) {
@@ -154,19 +168,15 @@ mn_status wal_scan_beyond(struct wal_scan *scan, uint64_t *evidence_lsn_out,
             struct wal_frame f;
             if (mni_get_u64(p + i) != 0 && !is_recycled)
                 remnant_end = at + i + FRAME_ALIGN;
-            if (i + FRAME_HEADER_BYTES > n || !may_be_frame(p + i, scan, at + i) ||
-                !wal_frame_decode(p + i, scan->header->salt, at + i, &f))
-                continue;
-            if (f.synced_lsn > scan->last_lsn && f.synced_lsn > evidence)
-                evidence = f.synced_lsn;
-            if (at + i + f.frame_bytes > remnant_end)
-                remnant_end = at + i + f.frame_bytes;
+            if (i + FRAME_HEADER_BYTES <= n && may_be_frame(p + i, scan, at + i) &&
+                wal_frame_decode(p + i, scan->header->salt, at + i, &f))
+                note_later(&beyond, &f, at + i, &remnant_end);
         }
         if (is_end)
             break;
         at += last;
     }
-    *evidence_lsn_out = evidence;
-    *remnant_bytes_out = remnant_end - scan->offset;
+    beyond.remnant_bytes = remnant_end - scan->offset;
+    *beyond_out = beyond;
     return MN_OK;
 }

@@ -47,6 +47,7 @@ struct mni_wal {
     uint64_t next_lsn;
     uint64_t newest_lsn; /* handed out last */
     uint64_t synced_lsn;
+    uint64_t synced_end; /* of the newest file */
     uint64_t checkpoint_lsn;
     uint64_t records_since_checkpoint;
     uint64_t commits_since_sync;
@@ -131,13 +132,14 @@ void wal_scan_done(struct wal_scan *scan);
  */
 MN_MUST_USE mn_status wal_scan_next(struct wal_scan *scan, struct wal_frame *frame_out,
                                     const unsigned char **payload_out, struct mn_error *err);
-/*
- * Looks behind a place where no valid frame begins. `evidence_lsn_out`: the highest LSN that a
- * later frame of this file knows to be synced, 0 if none is above scan->last_lsn.
- * `remnant_bytes_out`: how many bytes from scan->offset on may be remnants of unfinished writes.
- */
-MN_MUST_USE mn_status wal_scan_beyond(struct wal_scan *scan, uint64_t *evidence_lsn_out,
-                                      uint64_t *remnant_bytes_out, struct mn_error *err);
+/* What lies behind a place where no valid frame begins. */
+struct wal_beyond {
+    uint64_t synced_end;    /* the furthest that a later frame of this file knows to be synced */
+    uint64_t last_lsn;      /* newest LSN below it, as far as later frames tell */
+    uint64_t remnant_bytes; /* from scan->offset on, that may be remnants of unfinished writes */
+};
+MN_MUST_USE mn_status wal_scan_beyond(struct wal_scan *scan, struct wal_beyond *beyond_out,
+                                      struct mn_error *err);
 
 /* file.c: making files ----------*/
 

@@ -78,6 +78,7 @@ void wal_writer_attach(struct mni_wal *wal, struct mni_file *file, uint64_t end,
     w->n_written = 0;
     w->zeroed_to = zeroed_to;
     w->has_unsynced = false;
+    wal->synced_end = end;
 }
 
 /* Zeroes the file ahead of `end`, so that a synced write there changes no metadata. */
@@ -201,6 +202,7 @@ mn_status wal_writer_put_out(struct mni_wal *wal, mn_ack ack, struct mn_error *e
             return st;
     }
     wal->synced_lsn = wal->newest_lsn;
+    wal->synced_end = wal_writer_end(w);
     wal->commits_since_sync = 0;
     wal->last_sync_us = mni_env_mono_us(wal->config.env);
     return MN_OK;
@@ -214,7 +216,7 @@ mn_status wal_writer_append_mark(struct mni_wal *wal, enum wal_frame_type type, 
     struct wal_frame frame = {
         .frame_bytes = MARK_BYTES,
         .lsn = wal->newest_lsn,
-        .synced_lsn = wal->synced_lsn,
+        .synced_end = wal->synced_end,
         .time_us = wal->last_time_us,
         .payload_bytes = MARK_PAYLOAD_BYTES,
         .type = type,

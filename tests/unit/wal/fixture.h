@@ -289,7 +289,7 @@ static inline size_t count_by_cursor(struct world *w, uint64_t from_lsn)
 
 /* Files of the directory ----------*/
 
-enum { NAMES_MAX = 32 };
+enum { NAMES_MAX = 400 };
 
 struct names {
     size_t n;
@@ -303,8 +303,8 @@ static inline mn_status note_name(void *context, const char *name, bool is_dir,
 
     (void)is_dir;
     (void)err;
-    if (names->n < NAMES_MAX)
-        (void)snprintf(names->names[names->n++], MNI_NAME_BYTES_MAX, "%s", name);
+    CHECK(names->n < NAMES_MAX);
+    (void)snprintf(names->names[names->n++], MNI_NAME_BYTES_MAX, "%s", name);
     return MN_OK;
 }
 
