@@ -340,6 +340,7 @@ struct judge {
     enum mni_admit verdicts[MEMBERS_MAX];
     size_t n_asked;
     size_t n_asked_first;
+    size_t n_abandoned;
 };
 
 static enum mni_admit judge_commit(void *context, struct mni_commit *commit, bool is_first)
@@ -376,7 +377,8 @@ static void hooks_judge_before_and_publish_in_order(void)
     struct judge judge = {.verdicts = {MNI_ADMIT, MNI_REFUSE, MNI_NEXT_GROUP, MNI_ADMIT,
                                        MNI_ADMIT_LAST, MNI_ADMIT, MNI_ADMIT}};
     world_init(&w, 8);
-    w.config.hooks = (struct mni_wal_hooks){&judge, judge_commit, publish};
+    w.config.hooks =
+        (struct mni_wal_hooks){.context = &judge, .admit = judge_commit, .publish = publish};
     open_log(&w);
     for (size_t i = 0; i < CHECK_COUNT(members); i++)
         submit(&w, &members[i], MN_ACK_DISK);
@@ -393,6 +395,66 @@ static void hooks_judge_before_and_publish_in_order(void)
             CHECK_EQ(members[i].commit.lsn, ++lsn);
     CHECK_EQ(stats_of(&w).n_groups, 3);
     world_done(&w);
+}
+
+static void count_abandoned(void *context, struct mni_commit *commit)
+{
+    struct judge *judge = context;
+
+    CHECK(commit->n_records > 0);
+    judge->n_abandoned++;
+}
+
+static void what_was_admitted_and_failed_is_abandoned_once(void)
+{
+    struct world w;
+    struct member members[6];
+    struct mni_commit flush;
+    struct judge judge = {.verdicts = {MNI_ADMIT, MNI_REFUSE}};
+    for (size_t i = 2; i < CHECK_COUNT(judge.verdicts); i++)
+        judge.verdicts[i] = MNI_ADMIT;
+    world_init(&w, 12);
+    w.config.hooks = (struct mni_wal_hooks){
+        .context = &judge, .admit = judge_commit, .publish = publish, .abandon = count_abandoned};
+    open_log(&w);
+    mni_crash_env_fail_sync_at(w.crash, 1);
+    for (size_t i = 0; i < CHECK_COUNT(members); i++)
+        submit(&w, &members[i], MN_ACK_DISK);
+    CHECK_OK(mni_commit_init(&flush, NULL, 0, 0, MN_ACK_DISK, NULL, NULL));
+    mni_wal_submit(w.wal, &flush);
+    mni_wal_lead_all(w.wal);
+    CHECK_EQ(judge.n_abandoned, 5); /* not the refused one, not the flush */
+    CHECK_EQ(judge.n_published, 0);
+    submit(&w, &members[0], MN_ACK_DISK);
+    mni_wal_lead_all(w.wal);
+    CHECK_STATUS(members[0].commit.status, MN_ERR_POISONED);
+    CHECK_EQ(judge.n_asked, 6); /* a poisoned log admits nothing */
+    CHECK_EQ(judge.n_abandoned, 5);
+    world_done(&w);
+}
+
+/* A second sync succeeds without writing what the first one lost. */
+static void a_failed_sync_is_never_tried_again(void)
+{
+    for (uint64_t n = 1; n <= 3; n++) {
+        struct world w;
+        world_init(&w, 13);
+        w.config.sync = MN_SYNC_MANUAL;
+        open_log(&w);
+        commit(&w, 64, MN_ACK_OS);
+        mni_crash_env_fail_sync_at(w.crash, 1);
+        if (n == 1)
+            CHECK_STATUS(commit_as(&w, 64, 1, MN_ACK_DISK), MN_ERR_IO);
+        else if (n == 2)
+            CHECK_STATUS(mni_wal_flush(w.wal, &w.err), MN_ERR_IO);
+        else
+            CHECK_STATUS(mni_wal_rotate(w.wal, &w.err), MN_ERR_IO);
+        CHECK_STATUS(mni_wal_flush(w.wal, &w.err), MN_ERR_POISONED);
+        CHECK_EQ(stats_of(&w).durable_lsn, 0);
+        crash(&w);
+        open_log(&w);
+        world_done(&w);
+    }
 }
 
 static void a_group_ends_at_its_size(void)
@@ -486,6 +548,8 @@ int main(int argc, char **argv)
         CHECK_TEST(a_group_shares_one_write_and_one_sync),
         CHECK_TEST(a_failed_sync_is_an_error_to_every_member),
         CHECK_TEST(hooks_judge_before_and_publish_in_order),
+        CHECK_TEST(what_was_admitted_and_failed_is_abandoned_once),
+        CHECK_TEST(a_failed_sync_is_never_tried_again),
         CHECK_TEST(a_group_ends_at_its_size),
         CHECK_TEST(lsns_beyond_the_reserved_ones_begin_a_file),
         CHECK_TEST(time_never_goes_back),
