@@ -27,7 +27,7 @@
 #include "base/plant.h"
 #include "wal/wal_private.h"
 
-enum { ZEROES_BYTES = 64 << 10 };
+enum { ZEROES_BYTES = 1 << 20 };
 
 mn_status wal_write_zeroes(struct mni_file *file, uint64_t from, uint64_t to, struct mn_error *err)
 {

@@ -22,6 +22,9 @@
 #include "base/plant.h"
 #include "wal/wal_private.h"
 
+/* A write of so many bytes gains less from space that was zeroed before than the zeroes cost. */
+enum { UNZEROED_BYTES_MIN = 64 << 10 };
+
 mn_status wal_poison(struct mni_wal *wal, mn_status status, const struct mn_error *err)
 {
     if (atomic_load(&wal->is_poisoned))
@@ -112,14 +115,21 @@ static mn_status write_buffer(struct mni_wal *wal, size_t n, bool durable, struc
     struct wal_writer *w = &wal->writer;
     size_t from = (size_t)mni_align_down(w->n_written, w->block_bytes);
     size_t to = (size_t)mni_align_up(n, w->block_bytes);
-    mn_status st;
+    mn_status st = MN_OK;
 
     if (n == w->n_written)
         return MN_OK;
     MNI_CHECK(to <= w->buffer_bytes && from < to);
     if (to > w->n_bytes)
         memset(w->buffer + w->n_bytes, 0, to - w->n_bytes);
-    st = zero_ahead(wal, w->buffer_offset + to, err);
+    if (w->buffer_offset + to > w->zeroed_to) {
+        if (to - from >= UNZEROED_BYTES_MIN) {
+            durable = false; /* the sync also commits that this space is written now */
+            w->zeroed_to = w->buffer_offset + to;
+        } else {
+            st = zero_ahead(wal, w->buffer_offset + to, err);
+        }
+    }
     if (st != MN_OK)
         goto out;
     if (durable)
