@@ -209,13 +209,13 @@ mn_status mn_touch(mn_store *store, struct mn_slice name, struct mn_slice id, ui
 
 /* Reading ---------- */
 
-/* The namespace as `view` shows it. Under the table's read lock. */
-static mn_status find_under_lock(mn_store *store, struct mn_slice name, struct mni_view_point view,
-                                 uint64_t *number_out, struct mn_error *err)
+/* The namespace as of the newest commit. Under the table's read lock. */
+static mn_status find_under_lock(mn_store *store, struct mn_slice name, uint64_t *number_out,
+                                 struct mn_error *err)
 {
     struct mni_collection c;
 
-    if (!mni_collection_find(store->engine, MNI_KIND_NAMESPACE, name, view, &c))
+    if (!mni_collection_now(store->engine, MNI_KIND_NAMESPACE, name, &c))
         return api_no_namespace(name, err);
     *number_out = c.number;
     return MN_OK;
@@ -245,7 +245,7 @@ mn_status mn_get_batch(mn_store *store, struct mn_slice name, const struct mn_sl
     struct mni_memtable *table = mni_engine_table(store->engine);
     mni_memtable_read_lock(table);
     struct mni_view_point view = mni_view_now(store->engine);
-    st = find_under_lock(store, name, view, &number, err);
+    st = find_under_lock(store, name, &number, err);
     for (size_t i = 0; i < n_ids && st == MN_OK; i++) {
         struct mni_version *version = mni_memtable_find(table, number, ids[i], view);
         if (version == NULL)
@@ -260,12 +260,13 @@ mn_status mn_get_batch(mn_store *store, struct mn_slice name, const struct mn_sl
     return st;
 }
 
-/* The live version of an id, pinned. */
+/* The live version of an id, pinned. The clock is read only for a record that expires. */
 static mn_status find_pinned(mn_store *store, struct mn_slice name, struct mn_slice id,
                              struct mni_version **version_out, struct mn_error *err)
 {
-    uint64_t number = 0;
     struct mni_version *version = NULL;
+    uint64_t number = 0;
+    int64_t expires_at_us;
     mn_status st = api_check_store(store, err);
 
     if (st == MN_OK)
@@ -276,13 +277,16 @@ static mn_status find_pinned(mn_store *store, struct mn_slice name, struct mn_sl
         return st;
     struct mni_memtable *table = mni_engine_table(store->engine);
     mni_memtable_read_lock(table);
-    struct mni_view_point view = mni_view_now(store->engine);
-    st = find_under_lock(store, name, view, &number, err);
-    if (st == MN_OK) {
+    struct mni_view_point view = {.lsn = mni_engine_visible_lsn(store->engine),
+                                  .now_us = INT64_MIN};
+    st = find_under_lock(store, name, &number, err);
+    if (st == MN_OK)
         version = mni_memtable_find(table, number, id, view);
-        if (version != NULL)
-            mni_version_pin(version);
-    }
+    if (version != NULL && mni_version_expiry(version, &expires_at_us) &&
+        expires_at_us <= mni_engine_now_us(store->engine))
+        version = NULL;
+    if (version != NULL)
+        mni_version_pin(version);
     mni_memtable_unlock(table);
     if (st == MN_OK && version == NULL)
         return mni_fail(err, MN_NOT_FOUND, "there is no record with this id");

@@ -17,17 +17,15 @@ void api_view_set(struct mn_view *view, struct mni_version *version)
     struct mni_record r;
 
     mni_record_view(mni_version_bytes(version), &r);
-    *view = (struct mn_view){
-        .id = r.key,
-        .vector = r.vector,
-        .n_dims = r.n_dims,
-        .fields = (r.fields & MNI_FIELD_EVENT_TIME) != 0 ? MN_HAS_EVENT_TIME : 0,
-        .metadata = r.metadata,
-        .payload = r.payload,
-        .event_time_us = r.event_time_us,
-        .lsn = mni_version_record_lsn(version),
-        .pin = version,
-    };
+    view->id = r.key;
+    view->vector = r.vector;
+    view->n_dims = r.n_dims;
+    view->fields = (r.fields & MNI_FIELD_EVENT_TIME) != 0 ? MN_HAS_EVENT_TIME : 0;
+    view->metadata = r.metadata;
+    view->payload = r.payload;
+    view->event_time_us = r.event_time_us;
+    view->lsn = mni_version_record_lsn(version);
+    view->pin = version;
     if (mni_version_expiry(version, &view->expires_at_us))
         view->fields |= MN_HAS_EXPIRES_AT;
     else

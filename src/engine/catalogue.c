@@ -8,6 +8,8 @@
  */
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/hash.h"
+#include "base/mem.h"
 #include "engine/engine_private.h"
 
 enum {
@@ -70,6 +72,65 @@ bool mni_collection_find(struct mni_engine *engine, enum mni_kind kind, struct m
         catalogue_row_decode(record.payload, mni_version_lsn(version), collection_out, NULL);
     MNI_CHECK(st == MN_OK);
     return true;
+}
+
+/* Names seen lately ----------
+ *
+ * Entries are immutable. Readers add them under the table's read lock; a commit that changes the
+ * catalogue removes all of them under the write lock, when no reader can hold one. */
+
+struct known_name {
+    struct mni_collection collection;
+    size_t key_bytes;
+    unsigned char key[]; /* kind, name */
+};
+
+static _Atomic(struct known_name *) *name_slot(struct mni_engine *engine, enum mni_kind kind,
+                                               struct mn_slice name)
+{
+    return &engine->known_names[mni_hash(name.data, name.n_bytes, (uint64_t)kind) % KNOWN_NAMES];
+}
+
+static void remember_name(_Atomic(struct known_name *) *slot, enum mni_kind kind,
+                          struct mn_slice name, const struct mni_collection *collection)
+{
+    struct known_name *expected = NULL;
+    struct known_name *known = mni_alloc(sizeof *known + 1 + name.n_bytes);
+
+    if (known == NULL)
+        return; /* it is found in the table again */
+    known->collection = *collection;
+    known->key_bytes = 1 + name.n_bytes;
+    known->key[0] = (unsigned char)kind;
+    memcpy(known->key + 1, name.data, name.n_bytes);
+    if (!atomic_compare_exchange_strong(slot, &expected, known))
+        mni_free(known);
+}
+
+bool mni_collection_now(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
+                        struct mni_collection *collection_out)
+{
+    struct mni_view_point view = {.lsn = mni_engine_visible_lsn(engine), .now_us = INT64_MIN};
+    _Atomic(struct known_name *) *slot = name_slot(engine, kind, name);
+    const struct known_name *known = atomic_load_explicit(slot, memory_order_acquire);
+
+    if (known != NULL && known->key_bytes == 1 + name.n_bytes &&
+        known->key[0] == (unsigned char)kind &&
+        memcmp(known->key + 1, name.data, name.n_bytes) == 0) {
+        *collection_out = known->collection;
+        return true;
+    }
+    if (!mni_collection_find(engine, kind, name, view, collection_out))
+        return false;
+    if (known == NULL)
+        remember_name(slot, kind, name, collection_out);
+    return true;
+}
+
+void catalogue_forget_names(struct mni_engine *engine)
+{
+    for (size_t i = 0; i < KNOWN_NAMES; i++)
+        mni_free(atomic_exchange(&engine->known_names[i], NULL));
 }
 
 uint64_t catalogue_next_number(struct mni_engine *engine, struct mni_view_point view,

@@ -428,6 +428,8 @@ static void publish_batch(struct mni_engine *engine, struct mni_batch *batch,
     mni_memtable_apply(engine->table, batch->changes, batch->n_changes, batch->commit.lsn,
                        batch->commit.time_us, oldest_view_lsn);
     batch->is_applied = true;
+    if (batch->n_catalogue_changes > 0)
+        catalogue_forget_names(engine);
     for (size_t i = 0; i < batch->n_collections; i++) {
         struct batch_collection *c = &batch->collections[i];
         if (!c->drops || c->drop_node == NULL)

@@ -67,6 +67,10 @@ struct mni_collection {
 bool mni_collection_find(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
                          struct mni_view_point view, struct mni_collection *collection_out);
 
+/* The same as of the newest commit, from a cache of names. */
+bool mni_collection_now(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
+                        struct mni_collection *collection_out);
+
 /* Batches ----------*/
 
 enum mni_condition {
@@ -139,6 +143,8 @@ void mni_view_open(struct mni_engine *engine, struct mni_view *view);
 void mni_view_close(struct mni_view *view);
 /* A view for one locked stretch of reading: the caller holds the table's read lock. */
 struct mni_view_point mni_view_now(struct mni_engine *engine);
+/* The same without the clock. */
+uint64_t mni_engine_visible_lsn(const struct mni_engine *engine);
 
 /* Transactions ----------*/
 

@@ -16,6 +16,7 @@ enum {
     COLLECT_PER_COMMIT = 64,  /* superseded versions dropped in passing */
     RECLAIM_PER_COMMIT = 256, /* keys of dropped collections removed in passing */
     CATALOGUE_ROW_BYTES = 24,
+    KNOWN_NAMES = 256, /* slots of the cache of names */
     TIDY_SLICE = 1024, /* the same, by the background thread */
     TIDY_SLICES_MAX = 64,
     SWEEPER_NAP_US = 200000,
@@ -61,6 +62,7 @@ struct mni_engine {
     struct mni_fork_guard *fork_guard; /* owned */
     bool read_only;
 
+    _Atomic(struct known_name *) known_names[KNOWN_NAMES]; /* owned; see catalogue.c */
     atomic_uint_fast64_t visible_lsn; /* changes under the table's write lock */
     atomic_int_fast64_t last_now_us;
 
@@ -101,6 +103,9 @@ struct mn_slice catalogue_counter_key(void);
 /* The next collection number, and the LSN of the row that says so (0: no row). Read lock held. */
 uint64_t catalogue_next_number(struct mni_engine *engine, struct mni_view_point view,
                                uint64_t *row_lsn_out);
+
+/* Empties the cache of names: the catalogue changes. Write lock held, or nobody else is there. */
+void catalogue_forget_names(struct mni_engine *engine);
 
 /* commit.c ----------*/
 

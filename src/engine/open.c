@@ -85,6 +85,7 @@ static void free_engine(struct mni_engine *engine)
         mni_free(engine->dropped);
         engine->dropped = next;
     }
+    catalogue_forget_names(engine);
     mni_memtable_free(engine->table);
     mni_fork_guard_free(engine->fork_guard);
     mni_dir_close(engine->dir);

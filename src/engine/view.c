@@ -28,6 +28,11 @@ struct mni_view_point mni_view_now(struct mni_engine *engine)
     };
 }
 
+uint64_t mni_engine_visible_lsn(const struct mni_engine *engine)
+{
+    return atomic_load_explicit(&engine->visible_lsn, memory_order_relaxed);
+}
+
 void mni_view_open(struct mni_engine *engine, struct mni_view *view)
 {
     mni_memtable_read_lock(engine->table);

@@ -48,41 +48,79 @@ void mni_mutex_unlock(struct mni_mutex *mutex)
     MNI_CHECK(rc == 0);
 }
 
+#define RWLOCK_WRITER (1U << 31)
+
 void mni_rwlock_init(struct mni_rwlock *lock)
 {
-    pthread_rwlockattr_t attr;
-    int rc = pthread_rwlockattr_init(&attr);
-    MNI_CHECK(rc == 0);
-    /* The plain "prefer writers" of glibc lets readers pass all the same. */
-    rc = pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    MNI_CHECK(rc == 0);
-    rc = pthread_rwlock_init(&lock->pthread, &attr);
-    MNI_CHECK(rc == 0);
-    (void)pthread_rwlockattr_destroy(&attr);
+    atomic_init(&lock->state, 0);
+    atomic_init(&lock->n_sleepers, 0);
+    mni_mutex_init(&lock->writers);
 }
 
 void mni_rwlock_done(struct mni_rwlock *lock)
 {
-    int rc = pthread_rwlock_destroy(&lock->pthread);
-    MNI_CHECK(rc == 0);
+    MNI_CHECK(atomic_load(&lock->state) == 0);
+    mni_mutex_done(&lock->writers);
+}
+
+/* Sleeps while the state is `state`. Whoever changes it looks at n_sleepers afterwards: both sides
+ * are sequentially consistent, so one of them sees the other. */
+static void sleep_on(struct mni_rwlock *lock, unsigned state)
+{
+    atomic_fetch_add(&lock->n_sleepers, 1);
+    mni_word_wait(&lock->state, state);
+    atomic_fetch_sub(&lock->n_sleepers, 1);
+}
+
+static void wake_sleepers(struct mni_rwlock *lock)
+{
+    if (atomic_load(&lock->n_sleepers) > 0)
+        mni_word_wake_all(&lock->state);
 }
 
 void mni_rwlock_read(struct mni_rwlock *lock)
 {
-    int rc = pthread_rwlock_rdlock(&lock->pthread);
-    MNI_CHECK(rc == 0);
+    unsigned state = atomic_load_explicit(&lock->state, memory_order_relaxed);
+
+    for (;;) {
+        if ((state & RWLOCK_WRITER) != 0) {
+            sleep_on(lock, state);
+            state = atomic_load_explicit(&lock->state, memory_order_relaxed);
+        } else if (atomic_compare_exchange_weak_explicit(&lock->state, &state, state + 1,
+                                                         memory_order_acquire,
+                                                         memory_order_relaxed)) {
+            return;
+        }
+    }
 }
 
 void mni_rwlock_write(struct mni_rwlock *lock)
 {
-    int rc = pthread_rwlock_wrlock(&lock->pthread);
-    MNI_CHECK(rc == 0);
+    mni_mutex_lock(&lock->writers);
+    unsigned state = atomic_fetch_or_explicit(&lock->state, RWLOCK_WRITER, memory_order_acquire);
+    MNI_CHECK((state & RWLOCK_WRITER) == 0);
+    state |= RWLOCK_WRITER;
+    while (state != RWLOCK_WRITER) {
+        sleep_on(lock, state);
+        state = atomic_load_explicit(&lock->state, memory_order_acquire);
+    }
 }
 
 void mni_rwlock_unlock(struct mni_rwlock *lock)
 {
-    int rc = pthread_rwlock_unlock(&lock->pthread);
-    MNI_CHECK(rc == 0);
+    unsigned state = atomic_load_explicit(&lock->state, memory_order_relaxed);
+
+    /* A reader that holds the lock counts, so the bit alone says that a writer holds it. */
+    if (state == RWLOCK_WRITER) {
+        atomic_store(&lock->state, 0);
+        wake_sleepers(lock);
+        mni_mutex_unlock(&lock->writers);
+        return;
+    }
+    state = atomic_fetch_sub(&lock->state, 1);
+    MNI_CHECK((state & ~RWLOCK_WRITER) > 0);
+    if (state == (RWLOCK_WRITER | 1)) /* the last one before the writer */
+        wake_sleepers(lock);
 }
 
 /* Conditions -------------------------------------------------------------------------------------

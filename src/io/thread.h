@@ -22,8 +22,12 @@ void mni_mutex_done(struct mni_mutex *mutex);
 void mni_mutex_lock(struct mni_mutex *mutex);
 void mni_mutex_unlock(struct mni_mutex *mutex);
 
+/* A word that readers count themselves in and out of: one atomic step each, where the POSIX lock
+ * takes several. */
 struct mni_rwlock {
-    pthread_rwlock_t pthread;
+    atomic_uint state; /* readers, and RWLOCK_WRITER while one waits or holds it */
+    atomic_uint n_sleepers;
+    struct mni_mutex writers; /* one of them at a time */
 };
 
 /* Many readers or one writer; a waiting writer goes before new readers. */
