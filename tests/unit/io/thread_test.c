@@ -235,26 +235,37 @@ static void write_once(void *context)
     mni_rwlock_unlock(&s->lock);
 }
 
+/* Notes what it read, in n_wrong, which the writer before it has changed to 1 or not. */
+static void read_once(void *context)
+{
+    struct shared *s = context;
+
+    atomic_store(&s->tid, (int)gettid());
+    mni_rwlock_read(&s->lock);
+    atomic_store(&s->n_wrong, (int)s->counter);
+    mni_rwlock_unlock(&s->lock);
+}
+
 static void a_waiting_writer_goes_before_new_readers(void)
 {
     struct shared s;
     struct mni_thread writer;
+    struct mni_thread reader;
 
     init_shared(&s);
     mni_rwlock_read(&s.lock);
-    int rc_before = pthread_rwlock_tryrdlock(&s.lock.pthread); /* readers share it */
-    if (rc_before == 0)
-        mni_rwlock_unlock(&s.lock);
+    mni_rwlock_read(&s.lock); /* readers share it */
+    mni_rwlock_unlock(&s.lock);
     start_all(&writer, 1, write_once, &s);
     wait_until_asleep(&s.tid);
-    int rc_after = pthread_rwlock_tryrdlock(&s.lock.pthread);
-    if (rc_after == 0)
-        mni_rwlock_unlock(&s.lock);
+    atomic_store(&s.tid, 0);
+    start_all(&reader, 1, read_once, &s);
+    wait_until_asleep(&s.tid);
     mni_rwlock_unlock(&s.lock);
     mni_thread_join(&writer);
-    CHECK_EQ(rc_before, 0);
-    CHECK_EQ(rc_after, EBUSY);
+    mni_thread_join(&reader);
     CHECK_EQ(s.counter, 1);
+    CHECK_EQ(atomic_load(&s.n_wrong), 1);
     done_shared(&s);
 }
 
