@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""examples/demo succeeds with the real command, and would not with one that loses or changes data."""
+import os
+import pathlib
+import re
+import subprocess
+
+from harness import MNEME, environment, has, main, run, same
+
+DEMO = pathlib.Path(__file__).resolve().parents[2] / "examples" / "demo"
+
+
+def _demo(place, *args, command=MNEME):
+    """Runs the demo with `command` as the first mneme on PATH, and nothing of the tests' own."""
+    folder = place.folder / "bin"
+    folder.mkdir(exist_ok=True)
+    link = folder / "mneme"
+    link.unlink(missing_ok=True)
+    link.symlink_to(command)
+    done = subprocess.run([DEMO, *args], stdin=subprocess.DEVNULL, capture_output=True,
+                          cwd=place.folder, env=environment(PATH=f"{folder}:{os.environ['PATH']}"))
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def _pretender(place, before):
+    """A command that does `before` (shell; sees its arguments) and then what the real one does."""
+    path = place.folder / "pretender"
+    path.write_text(f'#!/bin/bash\nreal="{MNEME}"\n{before}\nexec "$real" "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+def everything_acknowledged_comes_back_and_the_store_stays(place):
+    code, out, err = _demo(place)
+    same((code, err), (0, ""))
+    acked = int(re.search(r"disk: (\d+) passages are acknowledged", out)[1])
+    same(acked, 1398 // 2 // 6 * 6)
+    has(out, f"all {acked} acknowledged passages are there")
+    has(out, "Batches that are there in part: 0.")
+    has(out, "All 1398 are there")
+    has(out, "George Washington, 1790:\n    The progress of public credit")
+    same("\x1b" in out, False, "colours")
+    store = str(place.folder / "mneme-demo" / "store")
+    same(run("-d", store, "count", "speeches").lines(), [{"count": 1398}])
+    same(sorted(os.listdir(place.folder / "mneme-demo")), ["made-by-examples-demo", "store"])
+    # What it says that the reader can type works as it is written.
+    commands = out.partition("== Go on alone\n")[2].strip().splitlines()
+    has(commands[-1], "rm -r ")
+    done = subprocess.run(["bash", "-euc", "\n".join(commands)], capture_output=True,
+                          cwd="/", env=environment())
+    same((done.returncode, done.stderr), (0, b""))
+    same(os.path.exists(place.folder / "mneme-demo"), False)
+
+
+def it_runs_again_in_its_own_directory_and_in_no_other(place):
+    mine = place.folder / "mine"
+    mine.mkdir()
+    (mine / "letter").write_text("keep")
+    code, _, err = _demo(place, str(mine))
+    same(code, 1)
+    has(err, "not from an earlier demo")
+    same(os.listdir(mine), ["letter"])
+    for _ in range(2):
+        code, _, err = _demo(place, str(place.folder / "other"))
+        same((code, err), (0, ""))
+
+
+def passages_that_are_lost_are_found_out(place):
+    for n_lost in (1, 6, 60):
+        losing = 'for a; do [ "$a" != count ] || "$real" -d "$2" delete speeches ' \
+                 f'$("$real" -d "$2" list speeches --limit {n_lost} | cut -d\\" -f4) >&2; done'
+        code, out, err = _demo(place, command=_pretender(place, losing))
+        same(code, 1, out)
+        has(err, "demo: ")
+
+
+def another_text_and_another_vector_are_found_out(place):
+    for change, what in (("s/public credit/private credit/", "texts are not"),
+                         ('s/"vector_base64":"./"vector_base64":"B/', "vectors are not")):
+        command = _pretender(place, 'for a; do [ "$a" != get ] || '
+                             f"{{ \"$real\" \"$@\" | sed '7{change}; 1{change}'; exit; }}; done")
+        code, _, err = _demo(place, command=command)
+        same(code, 1)
+        has(err, what)
+
+
+def a_writer_that_fails_is_no_success(place):
+    for before in ("exit 1", 'for a; do [ "$a" != import ] || { echo \'{"count":6,"lsn":1}\'; '
+                             "exit 0; }; done"):
+        code, _, err = _demo(place, command=_pretender(place, before))
+        same(code, 1)
+        has(err, "not killed")
+
+
+if __name__ == "__main__":
+    main()
