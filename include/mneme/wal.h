@@ -7,7 +7,7 @@
  *
  * Life of a log: open it, replay what it holds (mn_wal_recover), append; whenever your data up to
  * some LSN is safe elsewhere, say so (mn_wal_checkpoint) and give the space back (mn_wal_truncate),
- * or let the `checkpoint` callback do both.
+ * or let the log ask for it by the `checkpoint` callback. examples/log_only.c does both.
  *
  * Threads: any number may append at once; their commits share syncs (group commit). A cursor and a
  * transaction belong to one thread at a time. Close when no other call runs.
@@ -39,12 +39,16 @@ struct mn_wal_options {
     mn_sync_policy sync;
     uint32_t sync_every_commits; /* 1 to 1,000,000; default 100 */
     uint32_t sync_interval_ms;   /* 1 to 3,600,000; default 100 */
-    /* After this many records since the last checkpoint, `checkpoint` is called by the thread whose
-     * append reached it, with the LSN up to which it should make the data safe. 0 = 10,000. When it
-     * returns MN_OK the log is checkpointed and trimmed up to that LSN; another status means: not
-     * now, ask again after as many records. Without a callback nothing is automatic. */
+    /* After this many records since the last checkpoint, `checkpoint` is called, from within the
+     * append that reached it, by its thread; it may append itself. 0 = 10,000. Without a callback
+     * nothing is automatic. */
     uint64_t checkpoint_threshold_records;
-    mn_status (*checkpoint)(void *context, uint64_t up_to_lsn);
+    /* Makes the data safe elsewhere, as far as it can, and says how far that is in `safe_lsn_out`
+     * (at most `newest_lsn`; 0 before the call): only what the data provably holds. The append that
+     * is under way, and those of other threads, have LSNs but may not be in your data yet. After
+     * MN_OK the log is checkpointed and trimmed up to that LSN; another status means: not now. Asked
+     * again after as many records. */
+    mn_status (*checkpoint)(void *context, uint64_t newest_lsn, uint64_t *safe_lsn_out);
     void *checkpoint_context;
 };
 

@@ -258,16 +258,17 @@ static void count_anew(mn_wal *wal)
  * which the next append reports, or is tried again after as many records. */
 static void ask_for_checkpoint(mn_wal *wal)
 {
-    uint64_t up_to_lsn = mni_wal_visible_lsn(wal->log);
-    mn_status st = wal->checkpoint(wal->checkpoint_context, up_to_lsn);
+    uint64_t safe_lsn = 0;
+    mn_status st =
+        wal->checkpoint(wal->checkpoint_context, mni_wal_visible_lsn(wal->log), &safe_lsn);
 
     if (st == MN_OK)
-        st = mni_wal_checkpoint(wal->log, up_to_lsn, NULL);
+        st = mni_wal_checkpoint(wal->log, safe_lsn, NULL);
     if (st == MN_OK)
-        st = mni_wal_truncate(wal->log, up_to_lsn, NULL, NULL);
+        st = mni_wal_truncate(wal->log, safe_lsn, NULL, NULL);
     if (st == MN_OK)
         count_anew(wal);
-    else
+    if (st != MN_OK || atomic_load(&wal->n_since_asked) >= wal->threshold_records)
         atomic_store(&wal->n_since_asked, 0);
 }
 

@@ -26,8 +26,9 @@ struct mn_wal {
 
     /* The automatic checkpoint. */
     uint64_t threshold_records;
-    mn_status (*checkpoint)(void *context, uint64_t up_to_lsn); /* NULL = none */
-    void *checkpoint_context;                                   /* of the caller */
+    /* as in the options; NULL = none */
+    mn_status (*checkpoint)(void *context, uint64_t newest_lsn, uint64_t *safe_lsn_out);
+    void *checkpoint_context;           /* of the caller */
     atomic_uint_fast64_t n_since_asked; /* records since the checkpoint, or since "not now" */
     atomic_bool is_asking;              /* the callback runs */
 };

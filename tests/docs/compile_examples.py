@@ -10,7 +10,8 @@ Looked at: README.md, ARCHITECTURE.md, docs/**/*.md, examples/*.c and the man pa
     ```sh    Checked for syntax only.
 
 `<!-- run -->` on the line before a block has it run in an empty directory, with the command `mneme`
-of the build on PATH: a program must exit with 0, every line of a script must succeed.
+of the build on PATH: a program must exit with 0, every line of a script must succeed. The programs
+in examples/ are run in the same way.
 
 usage: compile_examples.py [--library FILE] [--command FILE] ROOT | --self-test
 """
@@ -171,7 +172,7 @@ def main():
              *sorted(root.glob("man/*.scd"))]
     blocks = [b for p in pages for b in blocks_of(p.relative_to(root), p.read_text())]
     for source in sorted(root.glob("examples/*.c")):
-        blocks.append(Block(source.relative_to(root), 1, "c", source.read_text(), False))
+        blocks.append(Block(source.relative_to(root), 1, "c", source.read_text(), True))
     with tempfile.TemporaryDirectory() as scratch:
         examples = Examples(root, pathlib.Path(scratch), options.library, options.command)
         for block in blocks:

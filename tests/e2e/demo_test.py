@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""examples/demo succeeds with the real command, and would not with one that loses or changes data."""
+"""examples/demo succeeds with the real command, and fails with one that loses or changes data."""
 import os
 import pathlib
 import re

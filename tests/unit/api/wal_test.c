@@ -362,11 +362,12 @@ struct asked {
     int n;
     int depth;
     int depth_max;
-    uint64_t up_to_lsn;
+    uint64_t newest_lsn;
+    uint64_t n_unsafe; /* newest LSNs that are not safe elsewhere yet */
     mn_status answer;
 };
 
-static mn_status on_checkpoint(void *context, uint64_t up_to_lsn)
+static mn_status on_checkpoint(void *context, uint64_t newest_lsn, uint64_t *safe_lsn_out)
 {
     struct asked *asked = context;
 
@@ -374,11 +375,13 @@ static mn_status on_checkpoint(void *context, uint64_t up_to_lsn)
     asked->depth++;
     if (asked->depth > asked->depth_max)
         asked->depth_max = asked->depth;
-    asked->up_to_lsn = up_to_lsn;
+    asked->newest_lsn = newest_lsn;
+    CHECK_EQ(*safe_lsn_out, 0);
     /* Appending here neither locks up nor asks again. */
     for (int i = 0; i < 20; i++)
         (void)append(asked->wal, "from the callback");
     asked->depth--;
+    *safe_lsn_out = newest_lsn - asked->n_unsafe;
     return asked->answer;
 }
 
@@ -396,7 +399,7 @@ static void the_threshold_asks_for_a_checkpoint_and_trims(void)
     CHECK_EQ(asked.n, 0);
     (void)append(wal, "the hundredth");
     CHECK_EQ(asked.n, 1);
-    CHECK_EQ(asked.up_to_lsn, 100);
+    CHECK_EQ(asked.newest_lsn, 100);
     CHECK_EQ(stats_of(wal).checkpoint_lsn, 100);
     CHECK_EQ(stats_of(wal).records_since_checkpoint, 20);
     for (int i = 0; i < 79; i++)
@@ -414,6 +417,30 @@ static void the_threshold_asks_for_a_checkpoint_and_trims(void)
     for (int i = 0; i < 20000; i++)
         (void)append(wal, "the log does not grow for ever");
     CHECK(stats_of(wal).n_files <= 2);
+    CHECK_OK(mn_wal_close(wal, NULL));
+}
+
+static void only_what_the_callback_calls_safe_is_trimmed(void)
+{
+    struct asked asked = {.n_unsafe = 1};
+    mn_wal *wal =
+        open_with(check_temp_dir(), (struct mn_wal_options){.sync = MN_SYNC_MANUAL,
+                                                            .checkpoint_threshold_records = 100,
+                                                            .checkpoint = on_checkpoint,
+                                                            .checkpoint_context = &asked});
+    asked.wal = wal;
+    for (int i = 0; i < 100; i++)
+        (void)append(wal, "one of many");
+    CHECK_EQ(asked.n, 1);
+    CHECK_EQ(stats_of(wal).checkpoint_lsn, 99);
+    CHECK_EQ(replay(wal), 21); /* the hundredth, and those from the callback */
+    /* What says that nothing is safe is asked again after as many records, not at once. */
+    for (int i = 0; i < 400; i++) {
+        asked.n_unsafe = mn_wal_current_lsn(wal) + 1;
+        (void)append(wal, "one of many");
+    }
+    CHECK_EQ(stats_of(wal).checkpoint_lsn, 99);
+    CHECK_EQ(asked.n, 5);
     CHECK_OK(mn_wal_close(wal, NULL));
 }
 
@@ -531,6 +558,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_handle_is_useless_after_fork),
         CHECK_TEST(replay_begins_after_the_checkpoint),
         CHECK_TEST(the_threshold_asks_for_a_checkpoint_and_trims),
+        CHECK_TEST(only_what_the_callback_calls_safe_is_trimmed),
         CHECK_TEST(a_cursor_shows_records_and_follows),
         CHECK_TEST(a_point_in_time_ends_the_log_there),
         CHECK_TEST(the_largest_transaction_survives_a_restart),
