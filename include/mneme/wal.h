@@ -46,8 +46,8 @@ struct mn_wal_options {
     /* Makes the data safe elsewhere, as far as it can, and says how far that is in `safe_lsn_out`
      * (at most `newest_lsn`; 0 before the call): only what the data provably holds. The append that
      * is under way, and those of other threads, have LSNs but may not be in your data yet. After
-     * MN_OK the log is checkpointed and trimmed up to that LSN; another status means: not now. Asked
-     * again after as many records. */
+     * MN_OK the log is checkpointed and trimmed up to that LSN; another status means: not now. It
+     * is called again after as many records. */
     mn_status (*checkpoint)(void *context, uint64_t newest_lsn, uint64_t *safe_lsn_out);
     void *checkpoint_context;
 };

@@ -284,10 +284,10 @@ static mn_status count_record(void *context, const struct mn_wal_record *record)
     return MN_OK;
 }
 
-static mn_status on_checkpoint(void *context, uint64_t up_to_lsn)
+static mn_status on_checkpoint(void *context, uint64_t newest_lsn, uint64_t *safe_lsn_out)
 {
     (void)context;
-    (void)up_to_lsn;
+    *safe_lsn_out = newest_lsn;
     return MN_OK;
 }
 
