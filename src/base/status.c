@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 const char *mn_status_name(mn_status status)
 {
     switch (status) {
@@ -61,6 +63,23 @@ static void trim_broken_tail(char *text)
         text[n - 1 - back] = '\0';
 }
 
+/* A message is one line of UTF-8, whatever names of files and namespaces stand in it. */
+static void scrub(char *text)
+{
+    size_t n;
+
+    trim_broken_tail(text);
+    n = strlen(text);
+    for (size_t i = 0; i < n; i++) {
+        size_t end = i + mni_utf8_valid_prefix(text + i, n - i);
+        for (; i < end; i++)
+            if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+                text[i] = '?';
+        if (i < n)
+            text[i] = '?';
+    }
+}
+
 static void set_message(struct mn_error *err, mn_status status, int os_errno, const char *format,
                         va_list args)
 {
@@ -69,8 +88,7 @@ static void set_message(struct mn_error *err, mn_status status, int os_errno, co
     int n = vsnprintf(err->message, sizeof err->message, format, args);
     if (n < 0)
         err->message[0] = '\0';
-    else if ((size_t)n >= sizeof err->message)
-        trim_broken_tail(err->message);
+    scrub(err->message);
 }
 
 mn_status mni_fail(struct mn_error *err, mn_status status, const char *format, ...)
@@ -120,7 +138,7 @@ mn_status mni_fail_os(struct mn_error *err, int os_errno, const char *format, ..
             (void)snprintf(reason, sizeof reason, "error %d", os_errno);
         size_t n = strlen(err->message);
         (void)snprintf(err->message + n, sizeof err->message - n, ": %s", reason);
-        trim_broken_tail(err->message);
+        scrub(err->message);
     }
     return status;
 }
@@ -139,5 +157,5 @@ void mni_error_prefix(struct mn_error *err, const char *format, ...)
         return;
     (void)snprintf(message + n, sizeof message - (size_t)n, ": %s", err->message);
     memcpy(err->message, message, sizeof message);
-    trim_broken_tail(err->message);
+    scrub(err->message);
 }

@@ -239,8 +239,11 @@ static struct mni_commit *gather(struct mni_wal *wal, struct group *g, struct mn
         }
         head = commit->next;
         if (verdict != MNI_REFUSE && !has_room(wal, commit)) {
-            mn_status st = wal_rotate_for(wal, wal_frame_bytes(commit->payload_bytes), commit->err);
+            struct mn_error why; /* also of what rotating can do without */
+            mn_status st = wal_rotate_for(wal, wal_frame_bytes(commit->payload_bytes), &why);
             if (st != MN_OK) {
+                if (commit->err != NULL)
+                    *commit->err = why;
                 abandon(wal, commit);
                 (void)refuse(commit, st);
                 verdict = MNI_REFUSE;
@@ -294,7 +297,9 @@ static void work_one_group(struct mni_wal *wal, const struct mni_commit *self)
     struct mn_error err = {0};
     mn_status st;
 
-    g.time_us = mni_env_wall_us(wal->config.env);
+    g.time_us = wal->config.hooks.now_us != NULL
+                    ? wal->config.hooks.now_us(wal->config.hooks.context)
+                    : mni_env_wall_us(wal->config.env);
     if (g.time_us < wal->last_time_us)
         g.time_us = wal->last_time_us;
     struct mni_commit *rest = gather(wal, &g, take(wal), &refused, &st, &err);

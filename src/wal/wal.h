@@ -76,6 +76,9 @@ struct mni_wal_hooks {
     /* The commits from `first` on (linked by `next_in_group`) are as durable as asked, have their
      * LSNs and time. After it returns they are visible and answered. May be NULL. */
     void (*publish)(void *context, struct mni_commit *first);
+    /* Wall time for commits, in microseconds: never below what readers were told. NULL: that of the
+     * world. */
+    int64_t (*now_us)(void *context);
     /* An admitted commit will not happen: the log failed. May be NULL. */
     void (*abandon)(void *context, struct mni_commit *commit);
 };
