@@ -13,6 +13,7 @@ struct dump {
     uint64_t from_lsn;
     mn_log_dump_fn *each;
     void *context;
+    mn_status answer; /* what ended it from outside; MN_OK: nothing */
 };
 
 static const char *type_name(enum mni_record_type type)
@@ -30,7 +31,7 @@ static const char *type_name(enum mni_record_type type)
 
 static mn_status dump_commit(void *context, const struct mni_wal_entry *entry, struct mn_error *err)
 {
-    const struct dump *d = context;
+    struct dump *d = context;
     const unsigned char *p = entry->payload.data;
     size_t left = entry->payload.n_bytes;
 
@@ -56,9 +57,9 @@ static mn_status dump_commit(void *context, const struct mni_wal_entry *entry, s
             .has_expires_at = (r.fields & MNI_FIELD_EXPIRY) != 0,
             .expires_at_us = r.expires_at_us,
         };
-        st = d->each(d->context, &e);
-        if (st != MN_OK)
-            return mni_fail(err, st, "stopped by the caller");
+        d->answer = d->each(d->context, &e);
+        if (d->answer != MN_OK)
+            return mni_fail(err, MN_ERR_CANCELLED, "stopped by the caller");
         p += used;
         left -= used;
     }
@@ -69,8 +70,16 @@ mn_status mn_log_dump(const char *path, uint64_t from_lsn, mn_log_dump_fn *each,
                       struct mn_error *err)
 {
     struct dump d = {.from_lsn = from_lsn, .each = each, .context = context};
+    struct mn_error details = {0};
 
     if (path == NULL || each == NULL)
         return mni_fail(err, MN_ERR_INVALID, "no path, or no callback");
-    return mni_engine_read_log(mni_posix_env(), path, MN_RECOVERY_TAIL, dump_commit, &d, NULL, err);
+    mn_status st = mni_engine_read_log(mni_posix_env(), path, MN_RECOVERY_TAIL, dump_commit, &d,
+                                       NULL, &details);
+    /* A status of the caller may be one that opening a log has a meaning for. */
+    if (st != MN_OK && d.answer != MN_OK) {
+        st = d.answer;
+        details.status = st;
+    }
+    return api_answer(st, &details, err);
 }

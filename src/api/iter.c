@@ -89,7 +89,8 @@ static mn_status new_walk(mn_store *store, struct mn_slice after, struct mn_slic
 
 void mn_iter_close(mn_iter *iter)
 {
-    if (iter == NULL)
+    /* A fork's copy is left alone: a lock may be held for ever by a thread that it has not got. */
+    if (iter == NULL || mni_engine_check(iter->view.engine, NULL) != MN_OK)
         return;
     while (iter->next < iter->n_ahead)
         mni_version_unpin(iter->ahead[iter->next++]);
@@ -117,6 +118,8 @@ mn_status mn_iter_open(mn_store *store, struct mn_slice name, const struct mn_it
 
     if (st == MN_OK)
         st = api_check_name(name, err);
+    if (st == MN_OK && iter_out == NULL)
+        st = mni_fail(err, MN_ERR_INVALID, "no place for the iterator");
     if (st == MN_OK)
         st = api_copy_options(options, &o, sizeof o, "mn_iter_options", err);
     if (st == MN_OK)
@@ -168,6 +171,8 @@ mn_status mn_namespace_iter_open(mn_store *store, struct mn_slice after,
     struct mn_slice none = {NULL, 0};
     mn_status st = api_check_store(store, err);
 
+    if (st == MN_OK && iter_out == NULL)
+        st = mni_fail(err, MN_ERR_INVALID, "no place for the iterator");
     if (st == MN_OK)
         st = check_bounds(after, none, err);
     if (st != MN_OK)
@@ -219,7 +224,7 @@ mn_status mn_namespace_iter_next(mn_namespace_iter *iter, struct mn_namespace_in
 
 void mn_namespace_iter_close(mn_namespace_iter *iter)
 {
-    if (iter == NULL)
+    if (iter == NULL || mni_engine_check(iter->rows->view.engine, NULL) != MN_OK)
         return;
     mn_iter_close(iter->rows);
     mni_free(iter);

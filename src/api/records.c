@@ -42,6 +42,8 @@ static mn_status begin_write(mn_store *store, struct mn_slice name, bool creates
         st = api_ack(options, &w->ack, err);
     if (st != MN_OK)
         return st;
+    if (mni_engine_is_read_only(store->engine))
+        return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
     st = mni_batch_new(store->engine, NULL, &w->batch);
     if (st != MN_OK)
         return mni_fail(err, st, "a batch");
@@ -95,6 +97,29 @@ mn_status mn_put_if_lsn(mn_store *store, struct mn_slice name, const struct mn_r
     return put_one(store, name, record, MNI_IF_LSN, expected_lsn, options, lsn_out, err);
 }
 
+/* All of a batch, its size too, before any of it is copied. */
+static mn_status check_batch(const struct mn_record *records, size_t n_records, int64_t now_us,
+                             struct mn_error *err)
+{
+    uint64_t n_bytes = 0;
+
+    for (size_t i = 0; i < n_records; i++) {
+        mn_status st = api_check_record(&records[i], err);
+        if (st == MN_OK) {
+            struct mni_record r = api_engine_record(&records[i], now_us);
+            n_bytes += mni_record_encoded_bytes(&r);
+            if (n_bytes > MN_BATCH_BYTES_MAX || i >= MN_BATCH_RECORDS_MAX)
+                st = mni_fail(err, MN_ERR_LIMIT, "the batch has more than %d MiB or %d records",
+                              MN_BATCH_BYTES_MAX >> 20, MN_BATCH_RECORDS_MAX);
+        }
+        if (st != MN_OK) {
+            mni_error_prefix(err, "record %zu", i);
+            return st;
+        }
+    }
+    return MN_OK;
+}
+
 mn_status mn_put_batch(mn_store *store, struct mn_slice name, const struct mn_record *records,
                        size_t n_records, const struct mn_write_options *options,
                        uint64_t *n_stored_out, uint64_t *lsn_out, struct mn_error *err)
@@ -106,12 +131,11 @@ mn_status mn_put_batch(mn_store *store, struct mn_slice name, const struct mn_re
 
     if (st == MN_OK)
         st = begin_write(store, name, n_records > 0, options, &w, err);
+    if (st == MN_OK)
+        st = check_batch(records, n_records, w.now_us, err);
     for (size_t i = 0; i < n_records && st == MN_OK; i++) {
-        st = api_check_record(&records[i], err);
-        if (st == MN_OK) {
-            struct mni_record r = api_engine_record(&records[i], w.now_us);
-            st = mni_batch_add(w.batch, w.collection_index, &r, MNI_ALWAYS, 0, NULL, err);
-        }
+        struct mni_record r = api_engine_record(&records[i], w.now_us);
+        st = mni_batch_add(w.batch, w.collection_index, &r, MNI_ALWAYS, 0, NULL, err);
         if (st != MN_OK)
             mni_error_prefix(err, "record %zu", i);
     }
@@ -155,6 +179,8 @@ mn_status mn_delete_batch(mn_store *store, struct mn_slice name, const struct mn
 
     if (st == MN_OK && ids == NULL && n_ids > 0)
         st = mni_fail(err, MN_ERR_INVALID, "no ids are given");
+    if (st == MN_OK && n_ids > MN_BATCH_RECORDS_MAX)
+        st = mni_fail(err, MN_ERR_LIMIT, "%zu ids, the limit is %d", n_ids, MN_BATCH_RECORDS_MAX);
     if (st == MN_OK) {
         op_indexes = mni_alloc_array(n_ids, sizeof *op_indexes);
         if (op_indexes == NULL)
@@ -316,9 +342,10 @@ mn_status mn_exists(mn_store *store, struct mn_slice name, struct mn_slice id, b
 
     if (exists_out == NULL)
         return mni_fail(err, MN_ERR_INVALID, "no place for the answer");
-    mn_status st = find_pinned(store, name, id, &version, err);
+    struct mn_error details;
+    mn_status st = find_pinned(store, name, id, &version, &details);
     if (st < 0)
-        return st;
+        return api_answer(st, &details, err);
     *exists_out = st == MN_OK;
     if (st == MN_OK)
         mni_version_unpin(version);

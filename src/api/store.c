@@ -44,6 +44,7 @@ mn_status mni_api_store_open(struct mni_env *env, const char *path,
                              struct mn_error *err)
 {
     struct mn_options o;
+    struct mn_error details = {0};
     mn_status st;
 
     if (store_out == NULL || path == NULL || path[0] == '\0')
@@ -58,10 +59,10 @@ mn_status mni_api_store_open(struct mni_env *env, const char *path,
     mn_store *store = mni_alloc_zero(sizeof *store);
     if (store == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "store handle");
-    st = mni_engine_open(env, path, &o, &store->engine, err);
+    st = mni_engine_open(env, path, &o, &store->engine, &details);
     if (st != MN_OK) {
         mni_free(store);
-        return st;
+        return api_answer(st, &details, err);
     }
     *store_out = store;
     return MN_OK;
@@ -194,10 +195,13 @@ mn_status mn_namespace_exists(mn_store *store, struct mn_slice name, bool *exist
                               struct mn_error *err)
 {
     struct mni_collection c;
-    mn_status st = find_namespace(store, name, &c, err);
+    struct mn_error details;
 
+    if (exists_out == NULL)
+        return mni_fail(err, MN_ERR_INVALID, "no place for the answer");
+    mn_status st = find_namespace(store, name, &c, &details);
     if (st < 0)
-        return st;
+        return api_answer(st, &details, err);
     *exists_out = st == MN_OK;
     return MN_OK;
 }
@@ -206,8 +210,10 @@ mn_status mn_count(mn_store *store, struct mn_slice name, uint64_t *n_records_ou
                    struct mn_error *err)
 {
     struct mni_collection c;
-    mn_status st = find_namespace(store, name, &c, err);
 
+    if (n_records_out == NULL)
+        return mni_fail(err, MN_ERR_INVALID, "no place for the count");
+    mn_status st = find_namespace(store, name, &c, err);
     if (st == MN_OK)
         *n_records_out = mni_engine_count(store->engine, c.number);
     return st;
@@ -217,8 +223,10 @@ mn_status mn_dimension(mn_store *store, struct mn_slice name, uint32_t *dimensio
                        struct mn_error *err)
 {
     struct mni_collection c;
-    mn_status st = find_namespace(store, name, &c, err);
 
+    if (dimension_out == NULL)
+        return mni_fail(err, MN_ERR_INVALID, "no place for the dimension");
+    mn_status st = find_namespace(store, name, &c, err);
     if (st == MN_OK)
         *dimension_out = c.dimension;
     return st;
@@ -242,7 +250,11 @@ mn_status mn_config_set(mn_store *store, const char *key, const char *value, str
 
     if (st == MN_OK && (key == NULL || value == NULL))
         st = mni_fail(err, MN_ERR_INVALID, "no setting is named, or no value");
-    return st == MN_OK ? mni_engine_set(store->engine, key, value, err) : st;
+    if (st != MN_OK)
+        return st;
+    struct mn_error details = {0};
+    st = mni_engine_set(store->engine, key, value, &details);
+    return api_answer(st, &details, err);
 }
 
 const char *mn_config_key(size_t index)
@@ -252,9 +264,13 @@ const char *mn_config_key(size_t index)
 
 mn_status mn_sweep(mn_store *store, uint64_t *n_swept_out, struct mn_error *err)
 {
+    struct mn_error details = {0};
     mn_status st = api_check_store(store, err);
 
-    return st == MN_OK ? mni_engine_sweep(store->engine, n_swept_out, err) : st;
+    if (st != MN_OK)
+        return st;
+    st = mni_engine_sweep(store->engine, n_swept_out, &details);
+    return api_answer(st, &details, err);
 }
 
 mn_status mn_stats(mn_store *store, struct mn_stats *stats_out, struct mn_error *err)
@@ -275,14 +291,15 @@ mn_status mn_stats(mn_store *store, struct mn_stats *stats_out, struct mn_error 
 mn_status mn_verify(const char *path, struct mn_verify_report *report_out, struct mn_error *err)
 {
     struct mn_verify_report report = {0};
+    struct mn_error details = {0};
 
     if (path == NULL || report_out == NULL || report_out->size < sizeof(size_t) ||
         report_out->size > 4096)
         return mni_fail(err, MN_ERR_INVALID, "no path, or mn_verify_report.size is not set");
-    mn_status st = mni_engine_verify(mni_posix_env(), path, &report, err);
+    mn_status st = mni_engine_verify(mni_posix_env(), path, &report, &details);
     report.size = report_out->size;
     memcpy(report_out, &report, report.size < sizeof report ? report.size : sizeof report);
-    return st;
+    return api_answer(st, &details, err);
 }
 
 const char *mn_version(void)

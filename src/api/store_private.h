@@ -39,6 +39,16 @@ struct mni_record api_touch_record(struct mn_slice id, uint32_t fields, int64_t 
 /* MN_NOT_FOUND, naming the namespace. */
 MN_MUST_USE mn_status api_no_namespace(struct mn_slice name, struct mn_error *err);
 
+/* For calls that meet failures on their way and answer MN_OK in the end: hands the details on only
+ * when `status` is none. Returns `status`. */
+static inline mn_status api_answer(mn_status status, const struct mn_error *details,
+                                   struct mn_error *err)
+{
+    if (status != MN_OK && err != NULL)
+        *err = *details;
+    return status;
+}
+
 /* view.c ---------- */
 
 /* Shows a pinned version; the view takes the pin over. */

@@ -54,8 +54,15 @@ static mn_status add(mn_txn *txn, struct mn_slice name, const struct mni_record 
 
     if (mni_engine_is_read_only(mni_txn_engine(txn->txn)))
         return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
-    mn_status st = mni_batch_collection(batch, MNI_KIND_NAMESPACE, name, creates, &index, err);
-    return st == MN_OK ? mni_batch_add(batch, index, r, condition, 0, NULL, err) : st;
+    bool is_known = mni_batch_has_collection(batch, MNI_KIND_NAMESPACE, name, &index);
+    mn_status st = mni_batch_collection(batch, MNI_KIND_NAMESPACE, name, false, &index, err);
+    if (st != MN_OK)
+        return st;
+    st = mni_batch_add(batch, index, r, condition, 0, NULL, err);
+    if (st != MN_OK && !is_known)
+        mni_batch_forget_collection(batch, index);
+    /* Not before: a put that is refused makes no namespace. */
+    return st == MN_OK && creates ? mni_batch_create(batch, index, 0, false, err) : st;
 }
 
 mn_status mn_txn_put(mn_txn *txn, struct mn_slice name, const struct mn_record *record,
@@ -90,10 +97,10 @@ mn_status mn_txn_get(mn_txn *txn, struct mn_slice name, struct mn_slice id,
     api_view_set(view_out, found.version);
     if (found.is_own)
         view_out->lsn = 0;
-    if (found.is_touched) {
+    if (found.is_own || found.is_touched) {
         view_out->fields &= ~(uint32_t)MN_HAS_EXPIRES_AT;
         view_out->fields |= found.has_expiry ? MN_HAS_EXPIRES_AT : 0U;
-        view_out->expires_at_us = found.expires_at_us;
+        view_out->expires_at_us = found.has_expiry ? found.expires_at_us : 0;
     }
     return MN_OK;
 }
@@ -102,12 +109,13 @@ mn_status mn_txn_exists(mn_txn *txn, struct mn_slice name, struct mn_slice id, b
                         struct mn_error *err)
 {
     struct mn_view view;
+    struct mn_error details;
 
     if (exists_out == NULL)
         return mni_fail(err, MN_ERR_INVALID, "no place for the answer");
-    mn_status st = mn_txn_get(txn, name, id, &view, err);
+    mn_status st = mn_txn_get(txn, name, id, &view, &details);
     if (st < 0)
-        return st;
+        return api_answer(st, &details, err);
     *exists_out = st == MN_OK;
     mn_view_release(&view);
     return MN_OK;
@@ -171,8 +179,9 @@ mn_status mn_txn_commit(mn_txn *txn, const struct mn_write_options *options, uin
     if (txn == NULL)
         return mni_fail(err, MN_ERR_INVALID, "no transaction is given");
     mn_status st = mni_engine_check(mni_txn_engine(txn->txn), err);
-    if (st == MN_OK)
-        st = api_ack(options, &ack, err);
+    if (st != MN_OK)
+        return st;
+    st = api_ack(options, &ack, err);
     if (st == MN_OK)
         st = mni_txn_commit(txn->txn, ack, lsn_out, err);
     else
@@ -183,7 +192,8 @@ mn_status mn_txn_commit(mn_txn *txn, const struct mn_write_options *options, uin
 
 void mn_txn_rollback(mn_txn *txn)
 {
-    if (txn == NULL)
+    /* A fork's copy is left alone: a lock may be held for ever by a thread that it has not got. */
+    if (txn == NULL || mni_engine_check(mni_txn_engine(txn->txn), NULL) != MN_OK)
         return;
     mni_txn_rollback(txn->txn);
     mni_free(txn);

@@ -77,7 +77,7 @@ static uint64_t number_in_snapshot(const struct mni_batch *batch, enum mni_kind 
     mni_memtable_read_lock(batch->engine->table);
     bool found = mni_collection_find(batch->engine, kind, name, view, &seen);
     mni_memtable_unlock(batch->engine->table);
-    return found ? seen.number : 0;
+    return found ? seen.number : latest;
 }
 
 /* Room for one more collection, or NULL with `err` filled. */
@@ -153,6 +153,13 @@ mn_status mni_batch_collection(struct mni_batch *batch, enum mni_kind kind, stru
     c->first_number = number_in_snapshot(batch, kind, name, c->known.number);
     *index_out = batch->n_collections++;
     return MN_OK;
+}
+
+void mni_batch_forget_collection(struct mni_batch *batch, size_t index)
+{
+    MNI_CHECK(index + 1 == batch->n_collections);
+    batch->n_collections = index;
+    mni_free(batch->collections[index].key);
 }
 
 mn_status mni_batch_create(struct mni_batch *batch, size_t collection_index, uint32_t dimension,

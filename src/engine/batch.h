@@ -27,7 +27,6 @@ struct batch_op {
     enum mni_condition condition;
     uint64_t condition_lsn;
     uint64_t hash; /* of collection index and key */
-    bool is_gone;  /* its collection does not exist: nothing to do */
     bool existed;
 };
 

@@ -161,19 +161,39 @@ static void forget_changes(struct mni_batch *batch)
     batch->n_catalogue_changes = 0;
 }
 
-static void add_ops(struct mni_batch *batch)
+/* What an operation on a collection that does not exist answers: nothing is to be done. */
+static mn_status judge_gone(const struct batch_op *op, struct mn_error *err)
+{
+    switch (op->condition) {
+    case MNI_ALWAYS:
+    case MNI_IF_ABSENT:
+        return MN_OK;
+    case MNI_IF_LIVE:
+        return mni_fail(err, MN_NOT_FOUND, "there is no such namespace");
+    case MNI_IF_LSN:
+    case MNI_IF_UNCHANGED:
+        return mni_fail(err, MN_CHANGED, "there is no such namespace");
+    }
+    return MN_OK;
+}
+
+static mn_status add_ops(struct mni_batch *batch, struct mn_error *err)
 {
     for (size_t i = 0; i < batch->n_ops; i++) {
         struct batch_op *op = &batch->ops[i];
         const struct batch_collection *c = &batch->collections[op->collection_index];
-        op->is_gone = c->known.number == 0;
         op->existed = false;
-        if (op->is_gone)
+        if (c->known.number == 0) {
+            mn_status st = judge_gone(op, err);
+            if (st != MN_OK)
+                return st;
             continue;
+        }
         mni_record_set_collection(mni_version_bytes(op->version), c->known.number);
         mni_version_ref(op->version);
         add_change(batch, op->version, (uint32_t)i);
     }
+    return MN_OK;
 }
 
 mn_status mni_batch_submit(struct mni_batch *batch, mn_ack ack, struct mn_error *err)
@@ -183,7 +203,7 @@ mn_status mni_batch_submit(struct mni_batch *batch, mn_ack ack, struct mn_error 
     MNI_CHECK(!batch->is_applied && batch->n_changes == 0);
     batch->err = err;
     for (size_t i = 0; i < batch->n_collections && st == MN_OK; i++) {
-        if (batch->is_stale)
+        if (batch->is_stale || batch->is_transaction) /* its looks may be long ago */
             batch_look_up(batch, &batch->collections[i]);
         st = judge_collection(batch, &batch->collections[i], err);
     }
@@ -192,11 +212,11 @@ mn_status mni_batch_submit(struct mni_batch *batch, mn_ack ack, struct mn_error 
     if (st == MN_OK)
         st = add_rows(batch, err);
     batch->n_catalogue_changes = batch->n_changes;
-    if (st == MN_OK) {
-        add_ops(batch);
+    if (st == MN_OK)
+        st = add_ops(batch, err);
+    if (st == MN_OK)
         st = mni_commit_init(&batch->commit, batch->parts, batch->n_changes,
                              (uint32_t)batch->n_changes, ack, batch, err);
-    }
     if (st != MN_OK)
         forget_changes(batch);
     return st;
@@ -220,6 +240,18 @@ mn_status mni_batch_finish(struct mni_batch *batch, uint64_t *lsn_out)
     return st;
 }
 
+/* An answer is as durable as a commit would have been: it waits for what it was judged by. */
+static mn_status answer_without_commit(struct mni_batch *batch, mn_ack ack, mn_status answer,
+                                       struct mn_error *err)
+{
+    struct mni_commit commit;
+    mn_status st = mni_commit_init(&commit, NULL, 0, 0, ack, NULL, err);
+
+    if (st == MN_OK)
+        st = mni_wal_commit(batch->engine->wal, &commit);
+    return st == MN_OK ? answer : st;
+}
+
 mn_status mni_batch_commit(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_out,
                            struct mn_error *err)
 {
@@ -227,16 +259,20 @@ mn_status mni_batch_commit(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_ou
         return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
     for (;;) {
         mn_status st = mni_batch_submit(batch, ack, err);
-        if (st != MN_OK)
-            return st;
-        if (batch->n_changes == 0) {
-            if (lsn_out != NULL)
+        if (st == MN_OK && batch->n_changes == 0) {
+            if (batch->n_collections > 0)
+                st = answer_without_commit(batch, ack, MN_OK, err);
+            if (st == MN_OK && lsn_out != NULL)
                 *lsn_out = 0;
-            return MN_OK;
+            return st;
         }
-        mn_status logged = mni_wal_commit(batch->engine->wal, &batch->commit);
-        st = mni_batch_finish(batch, lsn_out);
-        MNI_CHECK(st == logged);
+        if (st == MN_OK) {
+            mn_status logged = mni_wal_commit(batch->engine->wal, &batch->commit);
+            st = mni_batch_finish(batch, lsn_out);
+            MNI_CHECK(st == logged);
+        }
+        if (st > MN_OK)
+            return answer_without_commit(batch, ack, st, err);
         if (st != look_again)
             return st;
     }

@@ -95,6 +95,8 @@ void mni_batch_free(struct mni_batch *batch); /* NULL is fine */
 MN_MUST_USE mn_status mni_batch_collection(struct mni_batch *batch, enum mni_kind kind,
                                            struct mn_slice name, bool creates, size_t *index_out,
                                            struct mn_error *err);
+/* Takes back the collection that was named last, before any operation on it. */
+void mni_batch_forget_collection(struct mni_batch *batch, size_t index);
 /* Whether the batch knows the collection already. */
 bool mni_batch_has_collection(const struct mni_batch *batch, enum mni_kind kind,
                               struct mn_slice name, size_t *index_out);
@@ -159,8 +161,8 @@ struct mni_engine *mni_txn_engine(struct mni_txn *txn);
 struct mni_txn_found {
     struct mni_version *version; /* pinned; the pin goes to the caller */
     bool is_own;                 /* it is a put of this transaction */
-    bool is_touched;             /* this transaction touched it: its expiry is what follows */
-    bool has_expiry;
+    bool is_touched;             /* this transaction touched it */
+    bool has_expiry;             /* of what is its own or touched: the version does not know yet */
     int64_t expires_at_us;
 };
 MN_MUST_USE mn_status mni_txn_find(struct mni_txn *txn, enum mni_kind kind, struct mn_slice name,

@@ -122,6 +122,9 @@ void engine_reclaim(struct mni_engine *engine, uint64_t oldest_view_lsn, size_t 
 /* replay.c ----------*/
 
 mn_status engine_replay(void *context, const struct mni_wal_entry *entry, struct mn_error *err);
+/* MN_ERR_CORRUPT for a record of collection 0 that no writer wrote. */
+MN_MUST_USE mn_status engine_check_catalogue_record(const struct mni_record *r, uint64_t lsn,
+                                                    struct mn_error *err);
 
 /* view.c ----------*/
 

@@ -118,6 +118,8 @@ static mn_status verify_commit(void *context, const struct mni_wal_entry *entry,
         struct mni_record r;
         size_t used;
         mn_status st = mni_record_decode(p, left, &r, &used, err);
+        if (st == MN_OK && r.collection == 0)
+            st = engine_check_catalogue_record(&r, entry->lsn, err);
         if (st != MN_OK) {
             mni_error_prefix(err, "the commit of LSN %llu", (unsigned long long)entry->lsn);
             return st;

@@ -124,6 +124,13 @@ static mn_status new_engine(struct mni_env *env, bool read_only, struct mni_engi
     return MN_OK;
 }
 
+/* Commits and readers share one clock: what a commit counts as expired no reader sees, and the
+ * reverse. */
+static int64_t engine_clock(void *engine)
+{
+    return mni_engine_now_us(engine);
+}
+
 static void configure_log(const struct mni_engine *engine, const struct mn_options *options,
                           struct mni_wal_config *config)
 {
@@ -149,6 +156,7 @@ static void configure_log(const struct mni_engine *engine, const struct mn_optio
         .replay = engine_replay,
         .hooks = {.admit = engine_admit,
                   .publish = engine_publish,
+                  .now_us = engine_clock,
                   .abandon = engine_abandon_commit},
     };
 }

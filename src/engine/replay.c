@@ -17,7 +17,7 @@
 /* Commits of a few records need no memory of their own. */
 enum { CHANGES_ON_STACK = 16 };
 
-static mn_status check_catalogue_record(const struct mni_record *r, uint64_t lsn,
+mn_status engine_check_catalogue_record(const struct mni_record *r, uint64_t lsn,
                                         struct mn_error *err)
 {
     struct mn_slice counter = catalogue_counter_key();
@@ -90,7 +90,7 @@ static mn_status decode_all(struct mni_engine *engine, const struct mni_wal_entr
         if (st == MN_OK)
             st = mni_record_decode(p, left, &r, &used, err);
         if (st == MN_OK && r.collection == 0)
-            st = check_catalogue_record(&r, entry->lsn, err);
+            st = engine_check_catalogue_record(&r, entry->lsn, err);
         if (st == MN_OK)
             st = copy_record(engine, p, used, &version, err);
         if (st != MN_OK)

@@ -116,11 +116,10 @@ mn_status store_file_write(struct mni_dir *dir, const struct store_file *store,
 
     encode(store, bytes);
     mn_status st = mni_dir_unlink(dir, store_new_name, err);
-    if (st != MN_OK && st != MN_NOT_FOUND)
-        return st;
-    st = mni_dir_open_file(dir, store_new_name, MNI_OPEN_WRITE | MNI_OPEN_CREATE, &file, err);
+    if (st == MN_OK || st == MN_NOT_FOUND)
+        st = mni_dir_open_file(dir, store_new_name, MNI_OPEN_WRITE | MNI_OPEN_CREATE, &file, err);
     if (st != MN_OK)
-        return st;
+        goto out;
     st = mni_file_write(file, 0, bytes, sizeof bytes, err);
     if (st == MN_OK)
         st = mni_file_sync(file, err);
@@ -131,5 +130,11 @@ mn_status store_file_write(struct mni_dir *dir, const struct store_file *store,
         mni_ignore(mni_dir_unlink(dir, store_new_name, NULL));
     if (st == MN_OK)
         st = mni_dir_sync(dir, err);
-    return st;
+out:
+    if (st == MN_OK || st < 0)
+        return st;
+    /* The directory was removed under us; callers take "not found" for an answer. */
+    if (err != NULL)
+        err->status = MN_ERR_IO;
+    return MN_ERR_IO;
 }

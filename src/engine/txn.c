@@ -91,11 +91,11 @@ mn_status mni_txn_find(struct mni_txn *txn, enum mni_kind kind, struct mn_slice 
     if (r.type == MNI_RECORD_DELETE ||
         ((r.fields & MNI_FIELD_EXPIRY) != 0 && r.expires_at_us <= txn->view.point.now_us))
         return MN_NOT_FOUND;
+    found.has_expiry = (r.fields & MNI_FIELD_EXPIRY) != 0;
+    found.expires_at_us = r.expires_at_us;
     if (r.type == MNI_RECORD_PATCH) {
         found.is_own = false;
         found.is_touched = true;
-        found.has_expiry = (r.fields & MNI_FIELD_EXPIRY) != 0;
-        found.expires_at_us = r.expires_at_us;
         mn_status st = find_below(txn, kind, name, key, &found.version);
         *found_out = found;
         return st;

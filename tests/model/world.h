@@ -1,0 +1,206 @@
+/*
+ * world.h - a store in a simulated world, beside the model of what it should hold.
+ */
+#ifndef TESTS_MODEL_WORLD_H
+#define TESTS_MODEL_WORLD_H
+
+#include "base/utf8.h"
+#include "model.h"
+
+enum {
+    N_HELD = 12,
+    N_WALKS = 3,
+    N_TXNS = 3,
+    SECOND_US = 1000000,
+    CALL_US_MAX = 2000, /* no call reads the clock more often: each reading moves it by 1 us */
+};
+
+struct held_view {
+    struct mn_view view; /* pin NULL: free */
+    unsigned id;
+    struct content content;
+    uint64_t lsn;
+};
+
+/* A walk, and what it has still to show. */
+struct walk {
+    mn_iter *iter; /* NULL: free */
+    unsigned n_left;
+    unsigned next;
+    unsigned ids[N_IDS];
+    struct slot slots[N_IDS];
+};
+
+enum own { OWN_NOTHING, OWN_PUT, OWN_DELETE, OWN_TOUCH };
+
+struct own_slot {
+    enum own kind;
+    struct content content; /* of a put; of a touch its expiry */
+};
+
+struct own_space {
+    bool is_looked_at;
+    bool creates;
+    uint64_t incarnation;     /* that it writes to; 0 = none yet */
+    uint32_t known_dimension; /* as it was first looked at */
+    uint32_t own_dimension;
+    struct own_slot slots[N_IDS];
+};
+
+struct txn {
+    mn_txn *txn; /* NULL: free */
+    int64_t began_us;
+    struct state snapshot;
+    struct own_space spaces[N_NAMES];
+};
+
+struct world {
+    struct mni_crash_env *crash;
+    mn_store *store;
+    uint64_t random;
+    struct mn_error err;
+    int64_t now_us; /* of the engine, before the call */
+
+    struct state now;
+    struct state solid; /* survives the process */
+    struct state later[N_PENDING_MAX];
+    unsigned n_later;
+    bool has_gap; /* opened after an unclean end: the next LSN is a later one */
+    mn_sync_policy sync;
+    uint64_t n_incarnations;
+
+    struct held_view held[N_HELD];
+    struct walk walks[N_WALKS];
+    struct txn txns[N_TXNS];
+};
+
+static inline unsigned below(struct world *w, unsigned bound)
+{
+    return (unsigned)check_below(&w->random, bound);
+}
+
+static inline bool one_in(struct world *w, unsigned n)
+{
+    return below(w, n) == 0;
+}
+
+static inline int64_t engine_now(struct world *w)
+{
+    int64_t now_us = mni_engine_now_us(mni_api_store_engine(w->store));
+
+    CHECK(now_us >= w->now_us);
+    return now_us;
+}
+
+static inline bool is_close(int64_t expires_at_us, int64_t now_us)
+{
+    return expires_at_us > now_us && expires_at_us - CALL_US_MAX <= now_us;
+}
+
+/* Reads the clock, at a moment when nothing is about to expire. */
+static inline void settle(struct world *w)
+{
+    for (bool again = true; again;) {
+        again = false;
+        w->now_us = engine_now(w);
+        for (unsigned n = 0; n < N_NAMES; n++)
+            for (unsigned i = 0; i < N_IDS; i++) {
+                const struct slot *s = &w->now.spaces[n].slots[i];
+                again = again || (s->is_there && s->content.has_expiry &&
+                                  is_close(s->content.expires_at_us, w->now_us));
+            }
+        if (again)
+            mni_crash_env_advance_us(w->crash, 2 * CALL_US_MAX);
+    }
+}
+
+/* Before and after each call: details come with failures, and only with them. */
+static inline struct mn_error *call(struct world *w)
+{
+    w->err = (struct mn_error){.os_errno = 4711};
+    return &w->err;
+}
+
+static inline mn_status answered(struct world *w, mn_status st)
+{
+    size_t n = strnlen(w->err.message, sizeof w->err.message);
+
+    if (st == MN_OK) {
+        CHECK_EQ(w->err.os_errno, 4711);
+        return st;
+    }
+    if (st == MN_END)
+        return st;
+    CHECK_EQ(w->err.status, st);
+    CHECK(n > 0 && n < sizeof w->err.message);
+    CHECK_EQ(mni_utf8_valid_prefix(w->err.message, n), n);
+    for (size_t i = 0; i < n; i++)
+        CHECK((unsigned char)w->err.message[i] >= 0x20 && w->err.message[i] != 0x7f);
+    return st;
+}
+
+#define CALLED(w, expression) answered((w), (expression))
+
+/* The model's state is one commit further; `ack` is what the call asked for. */
+static inline void committed(struct world *w, uint64_t lsn, mn_ack ack)
+{
+    if (w->has_gap)
+        CHECK(lsn > w->now.lsn);
+    else
+        CHECK_EQ(lsn, w->now.lsn + 1);
+    w->has_gap = false;
+    w->now.lsn = lsn;
+    if (ack == MN_ACK_NONE && w->n_later < N_PENDING_MAX) {
+        w->later[w->n_later++] = w->now;
+        return;
+    }
+    if (ack == MN_ACK_NONE)
+        CHECK_OK(mn_flush(w->store, NULL));
+    w->solid = w->now;
+    w->n_later = 0;
+}
+
+/* LSN of the commit that a call without an LSN among its answers has made. */
+static inline uint64_t newest_lsn(struct world *w)
+{
+    struct mn_stats stats = {.size = sizeof stats};
+
+    CHECK_OK(mn_stats(w->store, &stats, NULL));
+    return stats.current_lsn;
+}
+
+static inline uint64_t count_visible(const struct world *w, unsigned n)
+{
+    uint64_t n_records = 0;
+
+    for (unsigned i = 0; i < N_IDS; i++)
+        n_records += is_visible(&w->now.spaces[n].slots[i], w->now_us);
+    return n_records;
+}
+
+static inline void make_space(struct world *w, unsigned n)
+{
+    struct space *s = &w->now.spaces[n];
+
+    if (s->exists)
+        return;
+    *s = (struct space){.exists = true, .incarnation = ++w->n_incarnations};
+    s->created_lsn = UINT64_MAX; /* until the commit has an LSN */
+}
+
+static inline void finish_space(struct world *w, unsigned n, uint64_t lsn)
+{
+    if (w->now.spaces[n].created_lsn == UINT64_MAX)
+        w->now.spaces[n].created_lsn = lsn;
+}
+
+static inline void store_in(struct space *s, unsigned id, const struct content *c, uint64_t lsn)
+{
+    s->slots[id] = (struct slot){.is_there = true, .content = *c, .lsn = lsn, .change_lsn = lsn};
+    if (s->dimension == 0)
+        s->dimension = c->n_dims;
+}
+
+/* txn_ops.h, walk_ops.h and model_test.c have the operations. */
+
+#endif
