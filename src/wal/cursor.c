@@ -26,6 +26,7 @@ struct mni_wal_cursor {
     char name[WAL_NAME_BYTES];
     struct wal_scan scan;
     bool is_newest;     /* the file was the newest one when last looked at */
+    bool is_trimmed;    /* the file is no longer part of the log */
     uint64_t known_end; /* frames of the file up to here are in it */
 };
 
@@ -80,6 +81,7 @@ static mn_status look_again(struct mni_wal_cursor *c, struct mn_error *err)
     }
     mni_wal_leave(wal);
     /* A trimmed file was complete: the scan tells where its frames end. */
+    c->is_trimmed = !found;
     if (!found) {
         c->is_newest = false;
         c->known_end = c->header.file_bytes;
@@ -113,6 +115,7 @@ static mn_status open_file_of(struct mni_wal_cursor *c, uint64_t lsn, struct mn_
         mni_mutex_unlock(&wal->queue_lock);
         c->header = file->header;
         c->known_end = HEADER_BYTES;
+        c->is_trimmed = false;
     }
     if (!wal->config.read_only)
         mni_wal_leave(wal);
@@ -189,7 +192,7 @@ static mn_status next_frame(struct mni_wal_cursor *c, struct wal_frame *frame_ou
             mn_status st = wal_scan_next(&c->scan, frame_out, payload_out, err);
             if (st != MN_END)
                 return st;
-            if (c->is_newest)
+            if (!c->is_trimmed)
                 return mni_fail(err, MN_ERR_CORRUPT, "wal/%s: damaged at offset %" PRIu64, c->name,
                                 c->scan.offset);
         } else if (!has_looked) {

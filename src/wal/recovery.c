@@ -542,6 +542,10 @@ static mn_status read_all(struct recovery *r, const struct listing *l, struct mn
         return st;
     wal->newest_lsn = r->last_lsn;
     wal->next_lsn = lsn_to_go_on_with(r);
+    /* Nobody gets there by counting. Half of them are left for this run. */
+    if (!wal->config.read_only && wal->next_lsn > WAL_LSN_MAX / 2)
+        return mni_fail(err, MN_ERR_LIMIT, "the log has used up its LSNs: the next is %" PRIu64,
+                        wal->next_lsn);
     if (wal_current_file(wal)->header.time_us > wal->last_time_us && !r->is_stopped)
         wal->last_time_us = wal_current_file(wal)->header.time_us;
     return MN_OK;

@@ -2,9 +2,9 @@
  * fixture.h - a log on a simulated disk, and what it must hold.
  *
  * Each commit carries a number, its tag, from which all its bytes follow. The history knows the
- * tags in the order of the log, how many of them were promised to survive a crash, and how many at its
- * end were answered with an error: those may be there or not. What recovery shows must be a prefix
- * of that with at least the promised ones.
+ * tags in the order of the log, how many of them were promised to survive a crash, and how many at
+ * its end were answered with an error: those may be there or not. What recovery shows must be a
+ * prefix of that with at least the promised ones.
  */
 #ifndef TESTS_UNIT_WAL_FIXTURE_H
 #define TESTS_UNIT_WAL_FIXTURE_H
