@@ -43,6 +43,9 @@ static mn_status decode_settings(const unsigned char *bytes, struct store_file *
         store->settings[i] = setting_default((enum setting)i);
     if (n > ENTRIES_MAX)
         return mni_fail(err, MN_ERR_CORRUPT, "STORE: %" PRIu32 " settings", n);
+    size_t end = STORE_OFF_ENTRIES + (size_t)n * ENTRY_BYTES;
+    if (!mni_is_zero(bytes + end, STORE_OFF_CRC - end))
+        return mni_fail(err, MN_ERR_CORRUPT, "STORE: something stands behind its settings");
     for (uint32_t i = 0; i < n; i++) {
         const unsigned char *entry = bytes + STORE_OFF_ENTRIES + (size_t)i * ENTRY_BYTES;
         size_t name_bytes = strnlen((const char *)entry, ENTRY_NAME_BYTES);
@@ -52,6 +55,9 @@ static mn_status decode_settings(const unsigned char *bytes, struct store_file *
             return mni_fail(err, MN_ERR_UNSUPPORTED,
                             "STORE: a setting of a newer version, \"%.*s\"", (int)name_bytes,
                             (const char *)entry);
+        if (!mni_is_zero(entry + name_bytes, ENTRY_NAME_BYTES - name_bytes))
+            return mni_fail(err, MN_ERR_CORRUPT, "STORE: something stands behind the name of %s",
+                            mni_setting_key(setting));
         if (!setting_in_range(setting, value))
             return mni_fail(err, MN_ERR_CORRUPT, "STORE: %s is %" PRIu64, mni_setting_key(setting),
                             value);
