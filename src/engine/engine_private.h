@@ -83,10 +83,11 @@ struct mni_engine {
 
     /* the background thread */
     struct mni_thread sweeper;
-    struct mni_mutex sweeper_lock; /* guards sweeper_stops */
+    struct mni_mutex sweeper_lock; /* guards sweeper_stops and wants_stock */
     struct mni_cond sweeper_wakes;
     bool has_sweeper;
     bool sweeper_stops;
+    bool wants_stock;
     int64_t last_sweep_us; /* only that thread */
 };
 

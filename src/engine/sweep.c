@@ -1,5 +1,5 @@
 /*
- * sweep.c - gives back the memory of expired records, and counts live ones exactly.
+ * sweep.c - the background thread: sweeps expired records, tidies, makes memory ready.
  *
  * Owns:    the background thread of the sweep.
  * Threads: one sweep at a time (`sweep_lock`).
@@ -136,6 +136,25 @@ static bool has_untidy(struct mni_engine *engine)
     return untidy;
 }
 
+/* The table grows: the sweeper makes memory ready for it. */
+static void wake_for_stock(void *context)
+{
+    struct mni_engine *engine = context;
+
+    mni_mutex_lock(&engine->sweeper_lock);
+    engine->wants_stock = true;
+    mni_cond_signal(&engine->sweeper_wakes);
+    mni_mutex_unlock(&engine->sweeper_lock);
+}
+
+/* Stocking comes first: whoever writes may be about to wait for it. */
+static void work_once(struct mni_engine *engine, bool wants_stock)
+{
+    if (wants_stock)
+        mni_memtable_stock(engine->table);
+    mni_engine_tick(engine);
+}
+
 static void run_sweeper(void *context)
 {
     struct mni_engine *engine = context;
@@ -147,11 +166,14 @@ static void run_sweeper(void *context)
         mni_mutex_unlock(&engine->settings_lock);
         if (interval_us > SWEEPER_NAP_US)
             interval_us = SWEEPER_NAP_US; /* a changed setting takes effect soon */
-        (void)mni_cond_wait_for(&engine->sweeper_wakes, &engine->sweeper_lock, interval_us);
+        if (!engine->wants_stock)
+            (void)mni_cond_wait_for(&engine->sweeper_wakes, &engine->sweeper_lock, interval_us);
         if (engine->sweeper_stops)
             break;
+        bool wants_stock = engine->wants_stock;
+        engine->wants_stock = false;
         mni_mutex_unlock(&engine->sweeper_lock);
-        mni_engine_tick(engine);
+        work_once(engine, wants_stock);
         mni_mutex_lock(&engine->sweeper_lock);
     }
     mni_mutex_unlock(&engine->sweeper_lock);
@@ -173,6 +195,7 @@ void mni_engine_tick(struct mni_engine *engine)
 
 mn_status sweeper_start(struct mni_engine *engine, struct mn_error *err)
 {
+    mni_memtable_on_want_stock(engine->table, wake_for_stock, engine);
     mn_status st = mni_thread_start(&engine->sweeper, run_sweeper, engine, err);
 
     engine->has_sweeper = st == MN_OK;

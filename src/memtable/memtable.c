@@ -35,6 +35,53 @@ void mni_memtable_dealloc(struct mni_memtable *table, void *memory, size_t n_byt
     mni_free(memory);
 }
 
+/* Test builds see every version as an allocation of its own, so that the N-th can fail and a
+ * sanitizer sees a use after the end. */
+#if defined(MNI_TEST_HOOKS) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static bool comes_from_slab(size_t n_bytes)
+{
+    (void)n_bytes;
+    return false;
+}
+#else
+static bool comes_from_slab(size_t n_bytes)
+{
+    return mni_slabs_serves(n_bytes);
+}
+#endif
+
+void *mni_memtable_alloc_version(struct mni_memtable *table, size_t n_bytes)
+{
+    if (!comes_from_slab(n_bytes))
+        return mni_memtable_alloc(table, n_bytes);
+    void *memory = mni_slabs_alloc(&table->slabs, n_bytes);
+    if (memory != NULL)
+        atomic_fetch_add_explicit(&table->memory_bytes, n_bytes, memory_order_relaxed);
+    return memory;
+}
+
+void mni_memtable_dealloc_version(struct mni_memtable *table, void *memory, size_t n_bytes)
+{
+    if (!comes_from_slab(n_bytes)) {
+        mni_memtable_dealloc(table, memory, n_bytes);
+        return;
+    }
+    atomic_fetch_sub_explicit(&table->memory_bytes, n_bytes, memory_order_relaxed);
+    mni_slabs_free(&table->slabs, memory);
+}
+
+void mni_memtable_on_want_stock(struct mni_memtable *table, void (*on_want)(void *context),
+                                void *context)
+{
+    table->slabs.on_want = on_want;
+    table->slabs.on_want_context = context;
+}
+
+void mni_memtable_stock(struct mni_memtable *table)
+{
+    mni_slabs_stock(&table->slabs);
+}
+
 mn_status mni_memtable_new(struct mni_memtable **table_out)
 {
     mn_status st = MN_OK;
@@ -49,6 +96,7 @@ mn_status mni_memtable_new(struct mni_memtable **table_out)
     table->random_state = UINT64_C(0x2545f4914f6cdd1d);
     atomic_init(&table->memory_bytes, sizeof *table);
     mni_rwlock_init(&table->lock);
+    mni_slabs_init(&table->slabs);
     st = mni_buckets_init(&table->entries, table);
     if (st != MN_OK)
         goto out;
@@ -100,6 +148,7 @@ void mni_memtable_free(struct mni_memtable *table)
     mni_buckets_done(&table->entries, table);
     mni_buckets_done(&table->rows, table);
     mni_buckets_done(&table->new_rows, table);
+    mni_slabs_done(&table->slabs);
     mni_slots_done(&table->expiry.slots, table);
     mni_rwlock_done(&table->lock);
     /* What is left now is a reference that somebody forgot to give back. */

@@ -46,6 +46,15 @@ MN_MUST_USE mn_status mni_memtable_new(struct mni_memtable **table_out);
  * before. */
 void mni_memtable_free(struct mni_memtable *table);
 
+/*
+ * Memory of versions comes in large pieces, and the first touch of fresh memory is slow. When the
+ * table grows, `on_want` is called (by any thread, under locks of the table: it only wakes someone),
+ * and mni_memtable_stock, called by a thread in the background, makes the next piece ready.
+ */
+void mni_memtable_on_want_stock(struct mni_memtable *table, void (*on_want)(void *context),
+                                void *context);
+void mni_memtable_stock(struct mni_memtable *table);
+
 void mni_memtable_read_lock(struct mni_memtable *table);
 void mni_memtable_write_lock(struct mni_memtable *table);
 void mni_memtable_unlock(struct mni_memtable *table);

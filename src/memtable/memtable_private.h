@@ -11,6 +11,7 @@
  *     order.c      skip list of one collection
  *     rows.c       collections: their counts, drop and reclaim
  *     version.c    versions and pins
+ *     slabs.c      the memory of versions
  *     expiry.c     records that will expire, and those that have
  *     superseded.c versions that wait until no view needs them
  *     memtable.c   life, reading
@@ -25,6 +26,7 @@
 #include "base/check.h"
 #include "io/thread.h"
 #include "memtable/memtable.h"
+#include "memtable/slabs_private.h"
 
 enum {
     MEMTABLE_MAGIC = 0x4d4e4d54,
@@ -188,12 +190,16 @@ struct mni_memtable {
     alignas(CACHE_LINE_BYTES) atomic_uint_fast64_t memory_bytes;
     atomic_uint_fast64_t n_pins;
     atomic_uint_fast64_t pinned_bytes;
+    struct slab_pool slabs; /* of versions */
 };
 
 /* Memory that is counted in memory_bytes. */
 void *mni_memtable_alloc(struct mni_memtable *table, size_t n_bytes);
 void *mni_memtable_alloc_zero(struct mni_memtable *table, size_t n_bytes);
 void mni_memtable_dealloc(struct mni_memtable *table, void *memory, size_t n_bytes);
+/* The same for versions, which come in large numbers and about equal sizes. */
+void *mni_memtable_alloc_version(struct mni_memtable *table, size_t n_bytes);
+void mni_memtable_dealloc_version(struct mni_memtable *table, void *memory, size_t n_bytes);
 
 uint64_t mni_memtable_hash(uint64_t collection, struct mn_slice key);
 /* The entry of a key, or NULL. */

@@ -1,0 +1,136 @@
+/* Tests of the memory of versions. */
+#include "check.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "io/pages.h"
+#include "memtable/slabs_private.h"
+
+struct held {
+    unsigned char *block;
+    size_t n_bytes;
+    unsigned char mark;
+};
+
+static void fill(struct held *h)
+{
+    memset(h->block, h->mark, h->n_bytes);
+}
+
+static bool is_intact(const struct held *h)
+{
+    for (size_t i = 0; i < h->n_bytes; i++)
+        if (h->block[i] != h->mark)
+            return false;
+    return true;
+}
+
+static void blocks_of_all_sizes_do_not_overlap(void)
+{
+    struct slab_pool pool;
+    struct held held[64] = {0};
+    uint64_t random = check_seed();
+    uint64_t n_live = mni_mem_live_blocks();
+    mni_slabs_init(&pool);
+    for (int step = 0; step < 60000; step++) {
+        struct held *h = &held[check_below(&random, CHECK_COUNT(held))];
+        if (h->block != NULL) {
+            CHECK(is_intact(h));
+            mni_slabs_free(&pool, h->block);
+            h->block = NULL;
+            continue;
+        }
+        h->n_bytes = SLAB_BLOCK_BYTES_MIN +
+                     check_below(&random, SLAB_BLOCK_BYTES_MAX - SLAB_BLOCK_BYTES_MIN + 1);
+        h->mark = (unsigned char)check_random(&random);
+        h->block = mni_slabs_alloc(&pool, h->n_bytes);
+        CHECK(h->block != NULL);
+        CHECK_EQ((uintptr_t)h->block % 16, 0);
+        fill(h);
+    }
+    for (size_t i = 0; i < CHECK_COUNT(held); i++) {
+        if (held[i].block == NULL)
+            continue;
+        CHECK(is_intact(&held[i]));
+        mni_slabs_free(&pool, held[i].block);
+    }
+    mni_slabs_done(&pool);
+    CHECK_EQ(mni_mem_live_blocks(), n_live);
+}
+
+static void every_size_that_is_served_fits_its_block(void)
+{
+    struct slab_pool pool;
+    mni_slabs_init(&pool);
+    CHECK(!mni_slabs_serves(SLAB_BLOCK_BYTES_MIN - 1));
+    CHECK(!mni_slabs_serves(SLAB_BLOCK_BYTES_MAX + 1));
+    for (size_t n = SLAB_BLOCK_BYTES_MIN; n <= SLAB_BLOCK_BYTES_MAX; n++) {
+        struct held one = {mni_slabs_alloc(&pool, n), n, 0xA5};
+        struct held two = {mni_slabs_alloc(&pool, n), n, 0x5A};
+        CHECK(one.block != NULL && two.block != NULL);
+        fill(&one);
+        fill(&two);
+        CHECK(is_intact(&one));
+        mni_slabs_free(&pool, two.block);
+        mni_slabs_free(&pool, one.block);
+    }
+    mni_slabs_done(&pool);
+}
+
+static void memory_comes_back_when_blocks_go(void)
+{
+    enum { N_BLOCKS = 4000 };
+    static void *blocks[N_BLOCKS];
+    struct slab_pool pool;
+    mni_slabs_init(&pool);
+    for (int i = 0; i < N_BLOCKS; i++) {
+        blocks[i] = mni_slabs_alloc(&pool, 3000);
+        CHECK(blocks[i] != NULL);
+    }
+    CHECK(pool.n_regions >= (size_t)N_BLOCKS * 3000 / MNI_PAGES_BYTES);
+    for (int i = 0; i < N_BLOCKS; i++)
+        mni_slabs_free(&pool, blocks[i]);
+    CHECK(pool.n_regions <= 1);
+    mni_slabs_done(&pool);
+}
+
+static void count_wish(void *context)
+{
+    (*(int *)context)++;
+}
+
+static void a_growing_pool_asks_for_stock_and_uses_it(void)
+{
+    enum { N_BLOCKS = 2000 };
+    static void *blocks[N_BLOCKS];
+    struct slab_pool pool;
+    int n_wishes = 0;
+    mni_slabs_init(&pool);
+    pool.on_want = count_wish;
+    pool.on_want_context = &n_wishes;
+    mni_slabs_stock(&pool); /* nothing is wanted */
+    CHECK(pool.stock == NULL);
+    for (int i = 0; i < N_BLOCKS; i++) {
+        blocks[i] = mni_slabs_alloc(&pool, 4000);
+        CHECK(blocks[i] != NULL);
+        if (n_wishes == 1 && pool.stock == NULL)
+            mni_slabs_stock(&pool);
+    }
+    CHECK(n_wishes > 1);
+    CHECK(pool.stock == NULL); /* taken */
+    for (int i = 0; i < N_BLOCKS; i++)
+        mni_slabs_free(&pool, blocks[i]);
+    mni_slabs_done(&pool);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct check_test tests[] = {
+        CHECK_TEST(blocks_of_all_sizes_do_not_overlap),
+        CHECK_TEST(every_size_that_is_served_fits_its_block),
+        CHECK_TEST(memory_comes_back_when_blocks_go),
+        CHECK_TEST(a_growing_pool_asks_for_stock_and_uses_it),
+    };
+    return check_run("memtable.slabs", tests, CHECK_COUNT(tests), argc, argv);
+}
