@@ -207,13 +207,13 @@ static mn_status make_next(struct mni_wal *wal, struct wal_header *h, struct mni
 {
     char name[WAL_NAME_BYTES];
     char spare[WAL_NAME_BYTES];
-    bool is_recycled = false;
+    enum wal_spare_kind kind = SPARE_RESERVED;
     mn_status st;
 
-    if (h->file_bytes == wal->config.file_bytes && wal_take_spare(wal, spare, &is_recycled)) {
-        if (is_recycled)
+    if (h->file_bytes == wal->config.file_bytes && wal_take_spare(wal, spare, &kind)) {
+        if (kind == SPARE_RECYCLED)
             h->flags |= HEADER_FLAG_RECYCLED;
-        *zeroed_to_out = h->file_bytes;
+        *zeroed_to_out = kind == SPARE_RESERVED ? HEADER_BYTES : h->file_bytes;
         st = make_of_spare(wal, spare, h, file_out, err);
         if (st != MN_OK)
             mni_ignore(mni_dir_unlink(wal->config.dir, spare, NULL));
@@ -235,6 +235,10 @@ static mn_status make_next(struct mni_wal *wal, struct wal_header *h, struct mni
 static void switch_to(struct mni_wal *wal, bool replaces, const struct wal_header *header,
                       struct mni_file *file, uint64_t zeroed_to, size_t block_bytes)
 {
+    /* Large writes gain nothing from zeroes, see write_buffer. */
+    uint64_t n_groups = wal->n_groups - wal->groups_before_file + 1;
+    bool writes_are_small = wal_current_file(wal)->end / n_groups < WAL_UNZEROED_BYTES_MIN;
+
     if (replaces)
         wal->n_files--;
     mni_file_close(wal->writer.file);
@@ -243,7 +247,8 @@ static void switch_to(struct mni_wal *wal, bool replaces, const struct wal_heade
     wal->files[wal->n_files++] =
         (struct wal_file){.header = *header, .end = HEADER_BYTES, .last_lsn = wal->newest_lsn};
     wal_writer_attach(wal, file, HEADER_BYTES, zeroed_to);
-    wal_keeper_want_spare(wal);
+    wal_keeper_want_spare(wal, writes_are_small);
+    wal->groups_before_file = wal->n_groups;
 }
 
 static mn_status rotate(struct mni_wal *wal, size_t frame_bytes, struct mn_error *err)

@@ -12,25 +12,26 @@
 #include "base/check.h"
 #include "wal/wal_private.h"
 
-bool wal_take_spare(struct mni_wal *wal, char name_out[WAL_NAME_BYTES], bool *is_recycled_out)
+bool wal_take_spare(struct mni_wal *wal, char name_out[WAL_NAME_BYTES],
+                    enum wal_spare_kind *kind_out)
 {
     mni_mutex_lock(&wal->keeper_lock);
     bool found = wal->has_spare;
     if (found) {
         (void)snprintf(name_out, WAL_NAME_BYTES, "%s", wal->spare_name);
-        *is_recycled_out = wal->spare_is_recycled;
+        *kind_out = wal->spare_kind;
         wal->has_spare = false;
     }
     mni_mutex_unlock(&wal->keeper_lock);
     return found;
 }
 
-static void set_spare(struct mni_wal *wal, const char *name, bool is_recycled)
+static void set_spare(struct mni_wal *wal, const char *name, enum wal_spare_kind kind)
 {
     (void)snprintf(wal->spare_name, WAL_NAME_BYTES, "%s", name);
     wal->has_spare = true;
     wal->wants_spare = false;
-    wal->spare_is_recycled = is_recycled;
+    wal->spare_kind = kind;
 }
 
 bool wal_offer_spare(struct mni_wal *wal, const char *name)
@@ -38,32 +39,48 @@ bool wal_offer_spare(struct mni_wal *wal, const char *name)
     mni_mutex_lock(&wal->keeper_lock);
     bool taken = !wal->has_spare && (!wal->wants_spare || !wal->has_keeper);
     if (taken)
-        set_spare(wal, name, true);
+        set_spare(wal, name, SPARE_RECYCLED);
     mni_mutex_unlock(&wal->keeper_lock);
     return taken;
 }
 
-void wal_keeper_want_spare(struct mni_wal *wal)
+void wal_keeper_want_spare(struct mni_wal *wal, bool zeroed)
 {
     if (wal->config.no_background)
         return;
     mni_mutex_lock(&wal->keeper_lock);
     wal->wants_spare = !wal->has_spare;
+    wal->wants_zeroes = zeroed;
     mni_cond_signal(&wal->keeper_wakes);
     mni_mutex_unlock(&wal->keeper_lock);
 }
 
-/* Writes a whole file of zeroes under a name that opening removes. */
-static mn_status make_spare(struct mni_wal *wal, const char *name)
+/* Zeroes are written past the page cache where that is possible: nobody will read them. */
+static mn_status open_spare(struct mni_wal *wal, const char *name, struct mni_file **file_out)
+{
+    const unsigned flags = MNI_OPEN_WRITE | MNI_OPEN_CREATE;
+    mn_status st =
+        mni_dir_open_file(wal->config.dir, name, flags | MNI_OPEN_DIRECT, file_out, NULL);
+
+    if (st == MN_ERR_UNSUPPORTED)
+        st = mni_dir_open_file(wal->config.dir, name, flags, file_out, NULL);
+    return st;
+}
+
+/* Makes a file under a name that opening removes: its space reserved, and zeroed if asked. */
+static mn_status make_spare(struct mni_wal *wal, const char *name, bool *zeroed)
 {
     struct mni_file *file = NULL;
-    mn_status st =
-        mni_dir_open_file(wal->config.dir, name, MNI_OPEN_WRITE | MNI_OPEN_CREATE, &file, NULL);
+    mn_status st = open_spare(wal, name, &file);
 
     if (st != MN_OK)
         return st;
     st = mni_file_allocate(file, wal->config.file_bytes, NULL);
-    if (st == MN_OK || st == MN_ERR_UNSUPPORTED)
+    if (st == MN_ERR_UNSUPPORTED) {
+        *zeroed = true;
+        st = MN_OK;
+    }
+    if (st == MN_OK && *zeroed)
         st = wal_write_zeroes(file, 0, wal->config.file_bytes, NULL);
     if (st == MN_OK)
         st = mni_file_sync(file, NULL);
@@ -80,14 +97,15 @@ static void work_spare(struct mni_wal *wal)
     (void)snprintf(name, sizeof name, "%020d.spare", 0);
     mni_mutex_lock(&wal->keeper_lock);
     bool wanted = wal->wants_spare && !wal->has_spare;
+    bool zeroed = wal->wants_zeroes;
     mni_mutex_unlock(&wal->keeper_lock);
     if (!wanted)
         return;
-    mn_status st = make_spare(wal, name);
+    mn_status st = make_spare(wal, name, &zeroed);
     mni_mutex_lock(&wal->keeper_lock);
     wal->wants_spare = false;
     if (st == MN_OK)
-        set_spare(wal, name, false);
+        set_spare(wal, name, zeroed ? SPARE_ZEROED : SPARE_RESERVED);
     mni_mutex_unlock(&wal->keeper_lock);
 }
 

@@ -109,11 +109,11 @@ static mn_status keep_as_spare(struct mni_wal *wal, const char *name, const char
                                struct mn_error *err)
 {
     char taken_back[WAL_NAME_BYTES];
-    bool is_recycled;
+    enum wal_spare_kind kind;
     mn_status st = mni_dir_rename(wal->config.dir, name, spare, err);
 
     if (st != MN_OK) {
-        bool found = wal_take_spare(wal, taken_back, &is_recycled);
+        bool found = wal_take_spare(wal, taken_back, &kind);
         MNI_CHECK(found);
     }
     return st;

@@ -9,7 +9,17 @@
 #include "wal/format.h"
 #include "wal/wal.h"
 
-enum { WAL_NAME_BYTES = 32 };
+enum {
+    WAL_NAME_BYTES = 32,
+    /* A write of so many bytes gains less from zeroed space than the zeroes cost. */
+    WAL_UNZEROED_BYTES_MIN = 64 << 10,
+};
+
+enum wal_spare_kind {
+    SPARE_RESERVED, /* has its space, nothing is written */
+    SPARE_ZEROED,   /* written with zeroes and synced */
+    SPARE_RECYCLED, /* holds the bytes of an older file, all synced */
+};
 
 /* A file of the log that stands in the directory. */
 struct wal_file {
@@ -51,8 +61,9 @@ struct mni_wal {
     uint64_t checkpoint_lsn;
     uint64_t records_since_checkpoint;
     uint64_t commits_since_sync;
-    int64_t last_sync_us; /* monotonic */
-    int64_t last_time_us; /* of the newest commit */
+    uint64_t groups_before_file; /* n_groups when the newest file was begun */
+    int64_t last_sync_us;        /* monotonic */
+    int64_t last_time_us;        /* of the newest commit */
     uint64_t torn_tail_bytes;
     uint64_t opened_bytes;
     uint64_t opened_commits;
@@ -75,8 +86,9 @@ struct mni_wal {
     bool has_keeper;
     bool keeper_stops;
     bool wants_spare;
-    bool has_spare; /* a file `spare_name` of config.file_bytes lies ready, zeroed or recycled */
-    bool spare_is_recycled;
+    bool wants_zeroes;
+    bool has_spare; /* a file `spare_name` of config.file_bytes lies ready */
+    enum wal_spare_kind spare_kind;
     char spare_name[WAL_NAME_BYTES];
 
     struct mni_wal_cursor *cursors; /* open ones, linked */
@@ -205,9 +217,10 @@ MN_MUST_USE mn_status wal_count_records_after(struct mni_wal *wal, uint64_t lsn,
 
 MN_MUST_USE mn_status wal_keeper_start(struct mni_wal *wal, struct mn_error *err);
 void wal_keeper_stop(struct mni_wal *wal);
-void wal_keeper_want_spare(struct mni_wal *wal);
+void wal_keeper_want_spare(struct mni_wal *wal, bool zeroed);
 /* Takes the spare, if one is ready. */
-bool wal_take_spare(struct mni_wal *wal, char name_out[WAL_NAME_BYTES], bool *is_recycled_out);
+bool wal_take_spare(struct mni_wal *wal, char name_out[WAL_NAME_BYTES],
+                    enum wal_spare_kind *kind_out);
 /* Offers a file for reuse; false when there is one already. */
 bool wal_offer_spare(struct mni_wal *wal, const char *name);
 

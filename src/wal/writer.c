@@ -22,9 +22,6 @@
 #include "base/plant.h"
 #include "wal/wal_private.h"
 
-/* A write of so many bytes gains less from space that was zeroed before than the zeroes cost. */
-enum { UNZEROED_BYTES_MIN = 64 << 10 };
-
 mn_status wal_poison(struct mni_wal *wal, mn_status status, const struct mn_error *err)
 {
     if (atomic_load(&wal->is_poisoned))
@@ -123,7 +120,7 @@ static mn_status write_buffer(struct mni_wal *wal, size_t n, bool durable, struc
     if (to > w->n_bytes)
         memset(w->buffer + w->n_bytes, 0, to - w->n_bytes);
     if (w->buffer_offset + to > w->zeroed_to) {
-        if (to - from >= UNZEROED_BYTES_MIN) {
+        if (to - from >= WAL_UNZEROED_BYTES_MIN) {
             durable = false; /* the sync also commits that this space is written now */
             w->zeroed_to = w->buffer_offset + to;
         } else {
