@@ -48,7 +48,7 @@ void mni_memtable_free(struct mni_memtable *table);
 
 /*
  * Memory of versions comes in large pieces, and the first touch of fresh memory is slow. When the
- * table grows, `on_want` is called (by any thread, under locks of the table: it only wakes someone),
+ * table grows, `on_want` is called (by any thread, under locks of the table: it just wakes one),
  * and mni_memtable_stock, called by a thread in the background, makes the next piece ready.
  */
 void mni_memtable_on_want_stock(struct mni_memtable *table, void (*on_want)(void *context),
