@@ -36,6 +36,15 @@ void wal_header_encode(const struct wal_header *h, unsigned char *out)
     mni_put_u32(out + HEADER_OFF_CRC, mni_crc32c(0, out, HEADER_OFF_CRC));
 }
 
+/* The first file ever follows nothing, and every other one something. */
+static bool knows_its_place(const struct wal_header *h)
+{
+    if (h->sequence == 1)
+        return h->prev_first_lsn == 0 && h->prev_salt == 0 && h->prev_end == 0 &&
+               h->prev_last_lsn == 0;
+    return h->prev_first_lsn > 0 && h->prev_first_lsn < h->first_lsn && h->prev_end >= HEADER_BYTES;
+}
+
 static bool is_possible(const struct wal_header *h)
 {
     const uint32_t known = HEADER_FLAG_RECYCLED | HEADER_FLAG_ALONE;
@@ -43,7 +52,7 @@ static bool is_possible(const struct wal_header *h)
     return (h->flags & ~known) == 0 && h->sequence > 0 && h->first_lsn > 0 &&
            h->prev_last_lsn < h->first_lsn && h->first_lsn <= h->lsn_ceiling &&
            h->lsn_ceiling <= WAL_LSN_MAX && h->checkpoint_lsn <= h->lsn_ceiling &&
-           h->file_bytes >= HEADER_BYTES && h->file_bytes % FRAME_ALIGN == 0;
+           h->file_bytes >= HEADER_BYTES && h->file_bytes % FRAME_ALIGN == 0 && knows_its_place(h);
 }
 
 mn_status wal_header_decode(const unsigned char *bytes, const char *name,

@@ -529,6 +529,28 @@ static void the_largest_transaction_survives_a_restart(void)
     free(bytes);
 }
 
+static void a_directory_that_is_removed_is_not_made_anew(void)
+{
+    const char *path = check_temp_dir();
+    char directory[700], file[760];
+    struct mn_error err;
+    mn_status st = MN_OK;
+    (void)snprintf(directory, sizeof directory, "%s/log", path);
+    mn_wal *wal = open_with(directory, (struct mn_wal_options){.no_background = true});
+    (void)append(wal, "before");
+    (void)snprintf(file, sizeof file, "%s/00000000000000000001.wal", directory);
+    CHECK_EQ(unlink(file), 0);
+    CHECK_EQ(rmdir(directory), 0);
+    for (int i = 0; i < 3000 && st == MN_OK; i++)
+        st = mn_wal_append(wal, mn_str("until a new file is needed"), MN_ACK_OS, NULL, &err);
+    CHECK_STATUS(st, MN_ERR_IO);
+    CHECK_STATUS(err.status, MN_ERR_IO);
+    CHECK(access(directory, F_OK) != 0);
+    CHECK_OK_ERR(mn_wal_close(wal, &err),
+                 &err); /* the file is still there for whoever has it open */
+    CHECK(access(directory, F_OK) != 0);
+}
+
 static void calls_without_a_handle_are_refused(void)
 {
     struct mn_wal_stats stats = {.size = sizeof stats};
@@ -562,6 +584,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_cursor_shows_records_and_follows),
         CHECK_TEST(a_point_in_time_ends_the_log_there),
         CHECK_TEST(the_largest_transaction_survives_a_restart),
+        CHECK_TEST(a_directory_that_is_removed_is_not_made_anew),
         CHECK_TEST(calls_without_a_handle_are_refused),
     };
     return check_run("api.wal", tests, CHECK_COUNT(tests), argc, argv);

@@ -139,12 +139,28 @@ static void checkpoint_beyond(struct wal_header *h)
     h->checkpoint_lsn = UINT64_MAX;
 }
 
-static void not_the_first(struct wal_header *h)
+static void follows_nothing(struct wal_header *h)
 {
     h->sequence = 2;
-    h->first_lsn = 1;
-    h->prev_last_lsn = 0;
-    h->checkpoint_lsn = 0;
+}
+
+static void first_with_previous(struct wal_header *h)
+{
+    h->prev_salt = 1;
+}
+
+static void follows_itself(struct wal_header *h)
+{
+    h->sequence = 2;
+    h->prev_first_lsn = 1;
+    h->prev_end = HEADER_BYTES;
+}
+
+static void previous_end_in_header(struct wal_header *h)
+{
+    h->sequence = 2;
+    h->prev_first_lsn = 1;
+    h->prev_end = HEADER_BYTES - 8;
 }
 
 /* A log of three commits and its only file, to be changed and put back. */
@@ -178,10 +194,23 @@ static mn_status open_with_header(void (*change)(struct wal_header *h), struct m
 
 static void headers_that_lie_are_refused(void)
 {
-    static void (*const lies[])(struct wal_header *) = {
-        unknown_flag,   no_sequence,      first_lsn_zero,   other_first_lsn, ceiling_below,
-        ceiling_beyond, shorter,          longer,           odd_length,      no_length,
-        previous_above, checkpoint_ahead, checkpoint_beyond};
+    static void (*const lies[])(struct wal_header *) = {unknown_flag,
+                                                        no_sequence,
+                                                        first_lsn_zero,
+                                                        other_first_lsn,
+                                                        ceiling_below,
+                                                        ceiling_beyond,
+                                                        shorter,
+                                                        longer,
+                                                        odd_length,
+                                                        no_length,
+                                                        previous_above,
+                                                        checkpoint_ahead,
+                                                        checkpoint_beyond,
+                                                        follows_nothing,
+                                                        first_with_previous,
+                                                        follows_itself,
+                                                        previous_end_in_header};
     struct mn_error err;
     CHECK_OK(open_with_header(no_change, &err));
     for (size_t i = 0; i < CHECK_COUNT(lies); i++) {
@@ -189,8 +218,6 @@ static void headers_that_lie_are_refused(void)
         if (lies[i] != checkpoint_ahead)
             CHECK_STR_HAS(err.message, NAME);
     }
-    /* Trimmed up to LSN 0, which a checkpoint at 0 allows. */
-    CHECK_OK(open_with_header(not_the_first, &err));
 }
 
 static void ceiling_near_the_end(struct wal_header *h)
