@@ -32,7 +32,8 @@ typedef struct mn_store mn_store;
  * is not zero. */
 struct mn_options {
     size_t size;
-    bool create;        /* make a store where the directory is missing or empty */
+    bool create;        /* make a store where the directory is missing, empty, or where making one
+                           was cut off */
     bool read_only;     /* replay into memory and write nothing; refused beside a writer */
     bool no_background; /* start no threads: no timed sync, no sweep; mn_sweep does it by hand */
     mn_recovery recovery;
@@ -82,7 +83,7 @@ struct mn_namespace_settings {
 struct mn_namespace_info {
     struct mn_slice name;
     uint32_t dimension; /* 0 = no vector yet and none given */
-    uint64_t n_records; /* live records: what mn_count says */
+    uint64_t n_records; /* live records as of now: what mn_count says */
     uint64_t created_lsn;
 };
 
@@ -117,7 +118,7 @@ MN_API MN_MUST_USE mn_status mn_dimension(mn_store *store, struct mn_slice name,
                                           uint32_t *dimension_out, struct mn_error *err);
 
 /* Walks the namespaces in the order of their names' bytes, those after the name `after` (empty =
- * all). It shows the store as it was when the walk began. */
+ * all). It shows which there were when the walk began; the counts are those of now. */
 typedef struct mn_namespace_iter mn_namespace_iter;
 MN_API MN_MUST_USE mn_status mn_namespace_iter_open(mn_store *store, struct mn_slice after,
                                                     mn_namespace_iter **iter_out,
