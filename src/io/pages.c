@@ -24,7 +24,7 @@ static void unmap(unsigned char *from, const unsigned char *to)
 }
 
 /* Asks for one mapping twice as large and gives back what lies outside of the aligned part. */
-void *mni_pages_new(bool populate)
+void *mni_pages_new(bool huge)
 {
     const size_t n = MNI_PAGES_BYTES;
     void *map = mmap(NULL, 2 * n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -35,13 +35,18 @@ void *mni_pages_new(bool populate)
     unsigned char *pages = start + (n - (uintptr_t)start % n) % n;
     unmap(start, pages);
     unmap(pages + n, start + 2 * n);
-    if (!populate)
-        return pages;
-    /* Without huge pages small ones are touched; that is slower and nothing else. */
-    (void)madvise(pages, n, MADV_HUGEPAGE);
-    for (size_t i = 0; i < n; i += TOUCH_BYTES)
-        ((volatile unsigned char *)pages)[i] = 0;
+    /* Without huge pages small ones are used; that is slower and nothing else. */
+    if (huge)
+        (void)madvise(pages, n, MADV_HUGEPAGE);
     return pages;
+}
+
+void mni_pages_touch(void *pages)
+{
+    volatile unsigned char *bytes = pages;
+
+    for (size_t i = 0; i < MNI_PAGES_BYTES; i += TOUCH_BYTES)
+        bytes[i] = 0;
 }
 
 void mni_pages_free(void *pages)

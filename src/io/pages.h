@@ -9,13 +9,12 @@
 
 enum { MNI_PAGES_BYTES = 2 << 20 };
 
-/*
- * Maps MNI_PAGES_BYTES of zeroes at a multiple of that size, NULL when memory is short. With
- * `populate` the kernel is asked for huge pages and the memory is touched, so that whoever writes
- * to it does not wait for that: on a virtual machine a first touch can cost a microsecond per
- * KiB. Any thread.
- */
-void *mni_pages_new(bool populate);
+/* Maps MNI_PAGES_BYTES of zeroes at a multiple of that size, NULL when memory is short. With `huge`
+ * the kernel is asked for a huge page: for memory that will be filled. Any thread. */
+void *mni_pages_new(bool huge);
+/* Touches the memory, so that whoever writes to it first does not wait for the kernel: on a virtual
+ * machine that can cost a microsecond per KiB. */
+void mni_pages_touch(void *pages);
 void mni_pages_free(void *pages); /* NULL is fine */
 
 #endif

@@ -100,13 +100,13 @@ void mni_slabs_done(struct slab_pool *pool)
 
 /* Regions ---------- */
 
-static struct slab_region *new_region(bool populate)
+static struct slab_region *new_region(bool huge)
 {
     struct slab_region *region = mni_alloc_zero(sizeof *region);
 
     if (region == NULL)
         return NULL;
-    region->pages = mni_pages_new(populate);
+    region->pages = mni_pages_new(huge);
     if (region->pages == NULL) {
         mni_free(region);
         return NULL;
@@ -146,7 +146,7 @@ static struct slab_region *usable_region(struct slab_pool *pool)
     region = pool->stock;
     pool->stock = NULL;
     if (region == NULL)
-        region = new_region(false);
+        region = new_region(pool->n_regions >= STOCK_FROM_REGIONS);
     if (region == NULL)
         return NULL;
     link_region(pool, region);
@@ -198,6 +198,8 @@ void mni_slabs_stock(struct slab_pool *pool)
     if (!wanted)
         return;
     struct slab_region *region = new_region(true);
+    if (region != NULL)
+        mni_pages_touch(region->pages);
     mni_mutex_lock(&pool->lock);
     pool->wants_stock = false;
     if (pool->stock == NULL) {
