@@ -155,25 +155,34 @@ static void work_once(struct mni_engine *engine, bool wants_stock)
     mni_engine_tick(engine);
 }
 
+static int64_t sweep_interval_us(struct mni_engine *engine)
+{
+    mni_mutex_lock(&engine->settings_lock);
+    int64_t interval_us = (int64_t)engine->store.settings[SETTING_SWEEP_INTERVAL_MS] * 1000;
+    mni_mutex_unlock(&engine->settings_lock);
+    return interval_us;
+}
+
+/* Settings are not looked at under `sweeper_lock`: who changes one writes a file, and who makes
+ * room for a record may wait for `sweeper_lock`. */
 static void run_sweeper(void *context)
 {
     struct mni_engine *engine = context;
+    int64_t nap_us = sweep_interval_us(engine);
 
     mni_mutex_lock(&engine->sweeper_lock);
     while (!engine->sweeper_stops) {
-        mni_mutex_lock(&engine->settings_lock);
-        int64_t interval_us = (int64_t)engine->store.settings[SETTING_SWEEP_INTERVAL_MS] * 1000;
-        mni_mutex_unlock(&engine->settings_lock);
-        if (interval_us > SWEEPER_NAP_US)
-            interval_us = SWEEPER_NAP_US; /* a changed setting takes effect soon */
+        if (nap_us > SWEEPER_NAP_US)
+            nap_us = SWEEPER_NAP_US; /* a changed setting takes effect soon */
         if (!engine->wants_stock)
-            (void)mni_cond_wait_for(&engine->sweeper_wakes, &engine->sweeper_lock, interval_us);
+            (void)mni_cond_wait_for(&engine->sweeper_wakes, &engine->sweeper_lock, nap_us);
         if (engine->sweeper_stops)
             break;
         bool wants_stock = engine->wants_stock;
         engine->wants_stock = false;
         mni_mutex_unlock(&engine->sweeper_lock);
         work_once(engine, wants_stock);
+        nap_us = sweep_interval_us(engine);
         mni_mutex_lock(&engine->sweeper_lock);
     }
     mni_mutex_unlock(&engine->sweeper_lock);
@@ -181,11 +190,8 @@ static void run_sweeper(void *context)
 
 void mni_engine_tick(struct mni_engine *engine)
 {
-    mni_mutex_lock(&engine->settings_lock);
-    int64_t interval_us = (int64_t)engine->store.settings[SETTING_SWEEP_INTERVAL_MS] * 1000;
-    mni_mutex_unlock(&engine->settings_lock);
     int64_t now_us = mni_env_mono_us(engine->env);
-    if (now_us - engine->last_sweep_us >= interval_us) {
+    if (now_us - engine->last_sweep_us >= sweep_interval_us(engine)) {
         engine->last_sweep_us = now_us;
         mni_ignore(mni_engine_sweep(engine, NULL, NULL));
     }
