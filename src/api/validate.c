@@ -56,7 +56,10 @@ static mn_status check_metadata(struct mn_slice metadata, struct mn_error *err)
                         metadata.n_bytes, MN_METADATA_BYTES_MAX);
     if (metadata.data == NULL)
         return mni_fail(err, MN_ERR_INVALID, "metadata has bytes and no address");
-    if (mni_json_check_object(metadata, MN_METADATA_DEPTH_MAX, NULL, &why) != MN_OK)
+    mn_status st = mni_json_check_object(metadata, MN_METADATA_DEPTH_MAX, NULL, &why);
+    if (st == MN_ERR_LIMIT)
+        return mni_fail(err, st, "metadata is nested deeper than %d", MN_METADATA_DEPTH_MAX);
+    if (st != MN_OK)
         return mni_fail(err, MN_ERR_INVALID, "metadata is no JSON object: %.300s", why.message);
     return MN_OK;
 }

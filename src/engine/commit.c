@@ -255,13 +255,17 @@ static mn_status answer_without_commit(struct mni_batch *batch, mn_ack ack, mn_s
 mn_status mni_batch_commit(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_out,
                            struct mn_error *err)
 {
+    if (batch->n_collections == 0) {
+        if (lsn_out != NULL)
+            *lsn_out = 0;
+        return MN_OK;
+    }
     if (batch->engine->read_only)
         return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
     for (;;) {
         mn_status st = mni_batch_submit(batch, ack, err);
         if (st == MN_OK && batch->n_changes == 0) {
-            if (batch->n_collections > 0)
-                st = answer_without_commit(batch, ack, MN_OK, err);
+            st = answer_without_commit(batch, ack, MN_OK, err);
             if (st == MN_OK && lsn_out != NULL)
                 *lsn_out = 0;
             return st;

@@ -161,16 +161,34 @@ static void configure_log(const struct mni_engine *engine, const struct mn_optio
     };
 }
 
-/* A log of a store whose making was cut off holds no commit. Its id becomes the store's. */
-static mn_status finish_making(struct mni_engine *engine, struct mn_error *err)
+/* A log of a store whose making was cut off holds no commit. Looks without changing it; whether it
+ * can be opened at all is found out afterwards. */
+static mn_status check_unfinished(struct mni_engine *engine, struct mn_error *err)
 {
-    struct mni_wal_stats stats;
+    struct mni_wal_config config = {.env = engine->env, .read_only = true, .any_store_id = true};
+    struct mni_wal_stats stats = {0};
+    struct mni_wal *wal = NULL;
+    mn_status st = mni_dir_open_dir(engine->dir, "wal", false, &config.dir, err);
 
-    mni_wal_get_stats(engine->wal, &stats);
-    if (stats.opened_commits > 0 || stats.current_lsn > 0)
+    if (st != MN_OK)
+        return st == MN_NOT_FOUND ? MN_OK : st;
+    st = mni_wal_open(&config, &wal, err);
+    if (st != MN_OK) {
+        mni_dir_close(config.dir);
+        return st == MN_ERR_NOMEM ? st : MN_OK;
+    }
+    mni_wal_get_stats(wal, &stats);
+    st = mni_wal_close(wal, err);
+    if (st == MN_OK && (stats.opened_commits > 0 || stats.current_lsn > 0))
         return mni_fail(err, MN_ERR_CORRUPT,
                         "the file STORE is missing beside a log with LSNs up to %" PRIu64,
                         stats.current_lsn);
+    return st;
+}
+
+/* The id of the log becomes the store's. */
+static mn_status finish_making(struct mni_engine *engine, struct mn_error *err)
+{
     memcpy(engine->store.store_id, mni_wal_store_id(engine->wal), MNI_STORE_ID_BYTES);
     engine->store.created_us = mni_env_wall_us(engine->env);
     mn_status st = mni_dir_sync(engine->dir, err);
@@ -206,8 +224,10 @@ static mn_status open_log(struct mni_engine *engine, const struct mn_options *op
 static mn_status start(struct mni_engine *engine, const struct mn_options *options, bool is_new,
                        struct mn_error *err)
 {
-    mn_status st = open_log(engine, options, is_new, err);
+    mn_status st = is_new ? check_unfinished(engine, err) : MN_OK;
 
+    if (st == MN_OK)
+        st = open_log(engine, options, is_new, err);
     if (st == MN_OK && is_new)
         st = finish_making(engine, err);
     if (st != MN_OK)
