@@ -10,11 +10,11 @@
  * MN_ERR_FORKED.
  *
  * Every function that returns mn_status may also return MN_ERR_INVALID (an argument breaks a stated
- * rule), MN_ERR_NOMEM and MN_ERR_FORKED. Every function that writes may also return
- * MN_ERR_READ_ONLY (opened for reading), MN_ERR_POISONED (a write or sync of the log failed before:
- * reads go on, writes are over until the store is opened again), MN_ERR_NO_SPACE and MN_ERR_IO.
- * `err` may always be NULL. Outputs are set only when the function says so for the status that it
- * returns.
+ * rule), MN_ERR_LIMIT (one is larger than limits.h allows), MN_ERR_NOMEM and MN_ERR_FORKED. Every
+ * function that writes may also return MN_ERR_READ_ONLY (opened for reading), MN_ERR_POISONED (a
+ * write or sync of the log failed before: reads go on, writes are over until the store is opened
+ * again), MN_ERR_NO_SPACE and MN_ERR_IO. `err` may always be NULL. Outputs are set only when the
+ * function says so for the status that it returns.
  */
 #ifndef MNEME_STORE_H
 #define MNEME_STORE_H
@@ -42,7 +42,8 @@ struct mn_options {
     mn_sync_policy sync;
     uint32_t sync_every_commits; /* MN_SYNC_EVERY_N: commits, 1 to 1,000,000; default 100 */
     uint32_t sync_interval_ms;   /* MN_SYNC_EVERY_MS: 1 to 3,600,000; default 100 */
-    uint64_t wal_file_bytes;     /* size of a log file: 64 KiB to 4 GiB; default 64 MiB */
+    uint64_t wal_file_bytes;     /* size of a log file: 64 KiB to 4 GiB, rounded up to 4 KiB;
+                                    default 64 MiB */
 };
 
 /*
@@ -59,8 +60,9 @@ MN_API MN_MUST_USE mn_status mn_open(const char *path, const struct mn_options *
 
 /*
  * Syncs the log, seals its end, and frees the handle. NULL is fine. MN_ERR_BUSY: views, iterators
- * or transactions are still open; the store stays open too. After any other error the handle is
- * gone; what was acknowledged at MN_ACK_DISK is safe, weaker acknowledgements may be lost.
+ * or transactions are still open; the store stays open too. MN_ERR_FORKED: nothing happens. After
+ * any other error the handle is gone; what was acknowledged at MN_ACK_DISK is safe, weaker
+ * acknowledgements may be lost.
  */
 MN_API MN_MUST_USE mn_status mn_close(mn_store *store, struct mn_error *err);
 
@@ -72,7 +74,8 @@ MN_API MN_MUST_USE mn_status mn_flush(mn_store *store, struct mn_error *err);
  * A namespace holds records by id. Its name is UTF-8 of 1 to 1,024 bytes; any character may stand
  * in it, U+0000, ':' and '/' included. All vectors of a namespace have one number of elements: the
  * one given when it is made, else that of the first vector put into it. A put into a namespace that
- * does not exist makes it, in the same commit.
+ * does not exist makes it, in the same commit. Making and dropping one are as safe, when the call
+ * returns, as the sync policy says.
  */
 
 struct mn_namespace_settings {

@@ -35,7 +35,7 @@ struct mn_wal_options {
     mn_recovery recovery;
     uint64_t stop_lsn;    /* point in time */
     int64_t stop_time_us; /* point in time */
-    uint64_t file_bytes;  /* 64 KiB to 4 GiB; default 64 MiB */
+    uint64_t file_bytes;  /* 64 KiB to 4 GiB, rounded up to 4 KiB; default 64 MiB */
     mn_sync_policy sync;
     uint32_t sync_every_commits; /* 1 to 1,000,000; default 100 */
     uint32_t sync_interval_ms;   /* 1 to 3,600,000; default 100 */
