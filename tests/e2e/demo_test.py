@@ -34,7 +34,8 @@ def everything_acknowledged_comes_back_and_the_store_stays(place):
     code, out, err = _demo(place)
     same((code, err), (0, ""))
     acked = int(re.search(r"disk: (\d+) passages are acknowledged", out)[1])
-    same(acked, 1398 // 2 // 6 * 6)
+    # What the writer acknowledged between the half and its death counts, too.
+    same(acked >= 1398 // 2 // 6 * 6 and acked % 6 == 0, True, acked)
     has(out, f"all {acked} acknowledged passages are there")
     has(out, "Batches that are there in part: 0.")
     has(out, "All 1398 are there")
