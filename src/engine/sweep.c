@@ -42,6 +42,8 @@ static mn_status delete_versions(struct mni_engine *engine, struct mni_version *
     struct mni_batch *batch = NULL;
     mn_status st = mni_batch_new(engine, NULL, &batch);
 
+    if (st != MN_OK)
+        return mni_fail(err, st, "a sweep of %zu records", n);
     for (size_t i = 0; i < n && st == MN_OK; i++) {
         struct mni_record r;
         size_t collection_index;

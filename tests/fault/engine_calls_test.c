@@ -1,0 +1,469 @@
+/*
+ * engine_calls_test.c - every allocation and every call to the disk fails once, in all that a store
+ * does: the answer is an error or right, and the store is as it was before or after.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/api.h"
+#include "base/mem.h"
+#include "check.h"
+#include "engine/engine.h"
+#include "io/crash.h"
+#include "io/fault.h"
+#include "mneme/mneme.h"
+
+enum { IMAGE_BYTES = 4096 };
+
+/* All that can be read of a store, as text. */
+struct image {
+    char text[IMAGE_BYTES];
+    size_t n;
+};
+
+struct world {
+    struct mni_crash_env *crash;
+    struct mni_fault_env *fault;
+    struct mni_env *env;
+    mn_store *store;
+    struct mn_error err;
+    bool ends_closed;
+};
+
+struct deed {
+    const char *name;
+    bool begins_closed;
+    bool begins_empty; /* no store yet */
+    mn_status (*act)(struct world *w);
+};
+
+static struct mn_slice name_n(void)
+{
+    return mn_str("n");
+}
+
+static mn_status try_open(struct world *w)
+{
+    struct mn_options o = {.size = sizeof o, .create = true, .wal_file_bytes = 64 << 10};
+
+    return mni_api_store_open(w->env, "/s", &o, &w->store, &w->err);
+}
+
+static void put(struct world *w, const char *name, const char *id, const char *payload,
+                bool is_expired)
+{
+    struct mn_record r = {
+        .id = mn_str(id), .payload = mn_str(payload), .fields = is_expired ? MN_HAS_TTL : 0};
+
+    CHECK_OK_ERR(mn_put(w->store, mn_str(name), &r, NULL, NULL, &w->err), &w->err);
+}
+
+static void add(struct image *image, const char *format, ...) MN_PRINTF(2, 3);
+static void add(struct image *image, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    image->n += (size_t)vsnprintf(image->text + image->n, IMAGE_BYTES - image->n, format, args);
+    va_end(args);
+    CHECK(image->n < IMAGE_BYTES);
+}
+
+static struct image image_of(struct world *w)
+{
+    struct image image = {.n = 0};
+    mn_namespace_iter *names = NULL;
+    struct mn_namespace_info info;
+    char value[64];
+
+    CHECK_OK(mn_namespace_iter_open(w->store, (struct mn_slice){0}, &names, NULL));
+    while (mn_namespace_iter_next(names, &info, NULL) == MN_OK) {
+        mn_iter *iter = NULL;
+        struct mn_view view;
+        add(&image, "%.*s %u %llu:", (int)info.name.n_bytes, (const char *)info.name.data,
+            info.dimension, (unsigned long long)info.n_records);
+        CHECK_OK(mn_iter_open(w->store, info.name, NULL, &iter, NULL));
+        while (mn_iter_next(iter, &view, NULL) == MN_OK) {
+            add(&image, " %.*s=%.20s/%zu/%u", (int)view.id.n_bytes, (const char *)view.id.data,
+                view.payload.n_bytes == 0 ? "" : (const char *)view.payload.data,
+                view.payload.n_bytes, view.fields);
+            mn_view_release(&view);
+        }
+        mn_iter_close(iter);
+        add(&image, "\n");
+    }
+    mn_namespace_iter_close(names);
+    CHECK_OK(mn_config_get(w->store, "sweep_interval_ms", value, sizeof value, NULL));
+    add(&image, "%s\n", value);
+    return image;
+}
+
+static bool is_image(struct world *w, const struct image *image)
+{
+    struct image now = image_of(w);
+
+    return now.n == image->n && memcmp(now.text, image->text, now.n) == 0;
+}
+
+/* What is done ---------- */
+
+static mn_status act_put(struct world *w)
+{
+    struct mn_record r = {.id = mn_str("new"), .payload = mn_str("value;")};
+
+    return mn_put(w->store, name_n(), &r, NULL, NULL, &w->err);
+}
+
+static mn_status act_put_into_new(struct world *w)
+{
+    float vector[2] = {1, 2};
+    struct mn_record r = {.id = mn_str("first"), .vector = vector, .n_dims = 2};
+
+    return mn_put(w->store, mn_str("fresh"), &r, NULL, NULL, &w->err);
+}
+
+static mn_status act_put_much(struct world *w)
+{
+    static char payload[100000] = "much;";
+    struct mn_record r = {.id = mn_str("much"), .payload = {payload, sizeof payload}};
+
+    return mn_put(w->store, name_n(), &r, NULL, NULL, &w->err);
+}
+
+static mn_status act_put_batch(struct world *w)
+{
+    struct mn_record records[40];
+
+    for (int i = 0; i < 40; i++)
+        records[i] = (struct mn_record){.id = {&"abcdefghijklmnopqrstuvwxyzabcdefghijklmn"[i], 1},
+                                        .payload = mn_str("batch;"),
+                                        .fields = i % 2 == 0 ? MN_HAS_EXPIRES_AT : 0,
+                                        .expires_at_us = INT64_MAX};
+    return mn_put_batch(w->store, name_n(), records, 40, NULL, NULL, NULL, &w->err);
+}
+
+static mn_status act_put_if_absent(struct world *w)
+{
+    struct mn_record r = {.id = mn_str("gone"), .payload = mn_str("again;")};
+
+    return mn_put_if_absent(w->store, name_n(), &r, NULL, NULL, &w->err);
+}
+
+static mn_status act_txn(struct world *w)
+{
+    struct mn_record r = {.id = mn_str("t"), .payload = mn_str("txn;")};
+    struct mn_view view;
+    mn_txn *txn = NULL;
+    bool existed = false;
+    mn_status st = mn_txn_begin(w->store, &txn, &w->err);
+
+    if (st == MN_OK)
+        st = mn_txn_put(txn, name_n(), &r, &w->err);
+    if (st == MN_OK)
+        st = mn_txn_put(txn, mn_str("other"), &r, &w->err);
+    if (st == MN_OK)
+        st = mn_txn_delete(txn, name_n(), mn_str("a"), &existed, &w->err);
+    if (st == MN_OK)
+        st = mn_txn_touch(txn, name_n(), mn_str("b"), MN_HAS_TTL, INT64_MAX, &w->err);
+    if (st == MN_OK)
+        st = mn_txn_touch(txn, name_n(), mn_str("t"), MN_HAS_TTL, INT64_MAX, &w->err);
+    if (st == MN_OK) {
+        st = mn_txn_get(txn, name_n(), mn_str("t"), &view, &w->err);
+        mn_view_release(&view);
+    }
+    if (st == MN_OK)
+        return mn_txn_commit(txn, NULL, NULL, &w->err);
+    mn_txn_rollback(txn);
+    return st;
+}
+
+static mn_status act_delete(struct world *w)
+{
+    const struct mn_slice ids[] = {mn_str("a"), mn_str("?"), mn_str("c"), mn_str("a")};
+
+    return mn_delete_batch(w->store, name_n(), ids, 4, NULL, NULL, NULL, NULL, &w->err);
+}
+
+static mn_status act_touch(struct world *w)
+{
+    return mn_touch(w->store, name_n(), mn_str("b"), MN_HAS_EXPIRES_AT, INT64_MAX, NULL, NULL,
+                    &w->err);
+}
+
+static mn_status act_create(struct world *w)
+{
+    struct mn_namespace_settings settings = {.size = sizeof settings, .dimension = 5};
+
+    return mn_namespace_create(w->store, mn_str("made"), &settings, &w->err);
+}
+
+static mn_status act_drop(struct world *w)
+{
+    return mn_namespace_drop(w->store, name_n(), NULL, &w->err);
+}
+
+static mn_status act_read(struct world *w)
+{
+    struct mn_iter_options options = {.size = sizeof options, .prefix = mn_str("b")};
+    struct mn_slice ids[] = {mn_str("a"), mn_str("?")};
+    struct mn_view views[2];
+    mn_iter *iter = NULL;
+    mn_namespace_iter *names = NULL;
+    size_t n_found = 0;
+    mn_status st = mn_get_batch(w->store, name_n(), ids, 2, views, &n_found, &w->err);
+
+    if (st == MN_OK) {
+        CHECK_EQ(n_found, 1);
+        mn_view_release(&views[0]);
+    }
+    if (st == MN_OK)
+        st = mn_iter_open(w->store, name_n(), &options, &iter, &w->err);
+    if (st == MN_OK) {
+        CHECK_OK(mn_iter_next(iter, &views[0], &w->err));
+        mn_view_release(&views[0]);
+        mn_iter_close(iter);
+        st = mn_namespace_iter_open(w->store, mn_str("a"), &names, &w->err);
+    }
+    if (st == MN_OK)
+        mn_namespace_iter_close(names);
+    return st;
+}
+
+static mn_status act_sweep(struct world *w)
+{
+    uint64_t n_swept = 0;
+    mn_status st = mn_sweep(w->store, &n_swept, &w->err);
+
+    if (st == MN_OK)
+        CHECK_EQ(n_swept, 1);
+    return st;
+}
+
+static mn_status act_configure(struct world *w)
+{
+    return mn_config_set(w->store, "sweep_interval_ms", "77", &w->err);
+}
+
+static mn_status act_flush(struct world *w)
+{
+    return mn_flush(w->store, &w->err);
+}
+
+static mn_status act_close(struct world *w)
+{
+    mn_store *store = w->store;
+
+    w->store = NULL;
+    w->ends_closed = true;
+    return mn_close(store, &w->err);
+}
+
+static const struct deed deeds[] = {
+    {"make a store", true, true, try_open},
+    {"open a store", true, false, try_open},
+    {"put", false, false, act_put},
+    {"put into a new namespace", false, false, act_put_into_new},
+    {"put more than a log file holds", false, false, act_put_much},
+    {"put a batch", false, false, act_put_batch},
+    {"put if absent", false, false, act_put_if_absent},
+    {"commit a transaction", false, false, act_txn},
+    {"delete", false, false, act_delete},
+    {"touch", false, false, act_touch},
+    {"create", false, false, act_create},
+    {"drop", false, false, act_drop},
+    {"read", false, false, act_read},
+    {"sweep", false, false, act_sweep},
+    {"configure", false, false, act_configure},
+    {"flush", false, false, act_flush},
+    {"close", false, false, act_close},
+};
+
+/* One run ---------- */
+
+static void reopen(struct world *w)
+{
+    mni_api_store_abandon(w->store);
+    w->store = NULL;
+    CHECK_OK_ERR(try_open(w), &w->err);
+}
+
+static void begin(struct world *w, const struct deed *deed)
+{
+    *w = (struct world){0};
+    CHECK_OK(mni_crash_env_new(1, &w->crash));
+    CHECK_OK(mni_fault_env_new(mni_crash_env_base(w->crash), &w->fault));
+    w->env = mni_fault_env_base(w->fault);
+    if (deed->begins_empty)
+        return;
+    CHECK_OK_ERR(try_open(w), &w->err);
+    put(w, "n", "a", "1;", false);
+    put(w, "n", "b", "2;", false);
+    put(w, "n", "c", "3;", false);
+    put(w, "n", "gone", "4;", true);
+    put(w, "m", "x", "5;", false);
+    if (deed->begins_closed) {
+        mni_api_store_abandon(w->store);
+        w->store = NULL;
+    }
+}
+
+static void end(struct world *w)
+{
+    CHECK_OK_ERR(mn_close(w->store, &w->err), &w->err);
+    mni_fault_env_free(w->fault);
+    mni_crash_env_free(w->crash);
+}
+
+struct fault {
+    bool of_memory;
+    bool keeps_failing;
+    int os_errno;
+};
+
+struct images {
+    struct image before;
+    struct image after;
+    uint64_t n_points; /* allocations or calls of the deed */
+};
+
+static void start_fault(struct world *w, const struct fault *fault, uint64_t n)
+{
+    if (fault->of_memory)
+        mni_mem_fail_at(n);
+    else
+        mni_fault_env_fail_at(w->fault, n, fault->os_errno, fault->keeps_failing);
+}
+
+/* What the deed does when nothing fails, and how often it could. */
+static struct images count_points(const struct deed *deed, const struct fault *fault)
+{
+    static struct images images;
+    struct world w;
+
+    begin(&w, deed);
+    images.before.n = 0;
+    if (w.store != NULL)
+        images.before = image_of(&w);
+    start_fault(&w, fault, UINT32_MAX);
+    CHECK_OK_ERR(deed->act(&w), &w.err);
+    images.n_points = fault->of_memory ? mni_mem_calls() : mni_fault_env_n_calls(w.fault);
+    mni_mem_fail_at(0);
+    if (w.store == NULL)
+        CHECK_OK_ERR(try_open(&w), &w.err);
+    images.after = image_of(&w);
+    if (images.before.n == 0)
+        images.before = images.after; /* opening shows what is there, or nothing yet */
+    end(&w);
+    return images;
+}
+
+static void check_failure(const struct world *w, const struct fault *fault, mn_status st)
+{
+    CHECK_STATUS(w->err.status, st);
+    if (fault->of_memory)
+        CHECK(st == MN_ERR_NOMEM);
+    else if (fault->os_errno == ENOSPC)
+        CHECK(st == MN_ERR_NO_SPACE || st == MN_ERR_POISONED);
+    else
+        CHECK(st == MN_ERR_IO || st == MN_ERR_POISONED);
+}
+
+static void check_state(struct world *w, const struct images *images, mn_status st)
+{
+    struct mn_stats stats = {.size = sizeof stats};
+    bool is_poisoned = false;
+
+    if (w->store != NULL) {
+        CHECK(is_image(w, st == MN_OK ? &images->after : &images->before));
+        CHECK_OK(mn_stats(w->store, &stats, NULL));
+        is_poisoned = stats.is_poisoned;
+        if (st == MN_ERR_NOMEM)
+            CHECK(!is_poisoned);
+    }
+    if (!is_poisoned && images->before.n > 8) { /* not a store just made */
+        put(w, "m", "x", "6;", false);
+        put(w, "m", "x", "5;", false);
+    }
+    reopen(w);
+    CHECK(is_image(w, &images->after) || (st != MN_OK && is_image(w, &images->before)));
+    put(w, "m", "x", "5;", false);
+}
+
+/* Does the deed while the `n`-th point fails. */
+static void run(const struct deed *deed, const struct fault *fault, const struct images *images,
+                uint64_t n)
+{
+    uint64_t n_blocks = mni_mem_live_blocks();
+    struct world w;
+
+    begin(&w, deed);
+    uint64_t n_open = mni_mem_live_blocks();
+    start_fault(&w, fault, n);
+    mn_status st = deed->act(&w);
+    bool was_hit = fault->of_memory ? mni_mem_fail_was_hit() : mni_fault_env_was_hit(w.fault);
+    mni_mem_fail_at(0);
+    mni_fault_env_fail_at(w.fault, 0, 0, false);
+    CHECK(was_hit);
+    if (st != MN_OK) {
+        check_failure(&w, fault, st);
+        if (deed->begins_closed) {
+            CHECK(w.store == NULL);
+            CHECK_EQ(mni_mem_live_blocks(), n_open);
+        }
+    }
+    if (w.store == NULL)
+        CHECK_OK_ERR(try_open(&w), &w.err);
+    check_state(&w, images, st);
+    end(&w);
+    CHECK_EQ(mni_mem_live_blocks(), n_blocks);
+}
+
+static void run_all(const struct fault *fault)
+{
+    uint64_t n_points = 0;
+
+    for (size_t i = 0; i < CHECK_COUNT(deeds); i++) {
+        struct images images = count_points(&deeds[i], fault);
+        for (uint64_t n = 1; n <= images.n_points; n++)
+            run(&deeds[i], fault, &images, n);
+        n_points += images.n_points;
+        if (getenv("MNEME_VERBOSE") != NULL)
+            (void)fprintf(stderr, "%s: %llu points\n", deeds[i].name,
+                          (unsigned long long)images.n_points);
+    }
+    CHECK(n_points > 50);
+}
+
+static void any_allocation_may_fail(void)
+{
+    run_all(&(struct fault){.of_memory = true});
+}
+
+static void any_call_may_fail(void)
+{
+    run_all(&(struct fault){.os_errno = EIO});
+}
+
+static void any_call_and_all_after_it_may_fail(void)
+{
+    run_all(&(struct fault){.os_errno = EIO, .keeps_failing = true});
+}
+
+static void the_disk_may_be_full_at_any_call(void)
+{
+    run_all(&(struct fault){.os_errno = ENOSPC, .keeps_failing = true});
+}
+
+int main(int argc, char **argv)
+{
+    static const struct check_test tests[] = {
+        CHECK_TEST(any_allocation_may_fail),
+        CHECK_TEST(any_call_may_fail),
+        CHECK_TEST(any_call_and_all_after_it_may_fail),
+        CHECK_TEST(the_disk_may_be_full_at_any_call),
+    };
+
+    return check_run("fault.engine_calls", tests, CHECK_COUNT(tests), argc, argv);
+}
