@@ -11,6 +11,7 @@
 
 enum {
     SETTING_VALUE_BYTES = 24,
+    STORE_FILE_BYTES = 4096,
     GROUP_KEYS_MAX = 512, /* keys of a group that are remembered one by one */
     GROUP_SLOTS = 1024,
     COLLECT_PER_COMMIT = 64,  /* superseded versions dropped in passing */

@@ -147,7 +147,7 @@ mn_status mni_engine_verify(struct mni_env *env, const char *path,
     if (st != MN_OK)
         return st;
     report_out->n_files = stats.n_files + 1; /* and STORE */
-    report_out->n_bytes = stats.opened_bytes;
+    report_out->n_bytes = stats.opened_bytes + STORE_FILE_BYTES;
     report_out->torn_tail_bytes = stats.torn_tail_bytes;
     return MN_OK;
 }

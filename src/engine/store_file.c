@@ -26,9 +26,9 @@ enum {
     ENTRY_BYTES = 40,
     ENTRIES_MAX = 100,
     STORE_OFF_CRC = 4092, /* u32, CRC-32C of bytes 0..4091 */
-    STORE_BYTES = 4096,
 };
 static_assert(STORE_OFF_ENTRIES + ENTRIES_MAX * ENTRY_BYTES <= STORE_OFF_CRC, "STORE layout");
+static_assert(STORE_OFF_CRC + 4 == (int)STORE_FILE_BYTES, "STORE layout");
 static_assert((int)N_SETTINGS <= (int)ENTRIES_MAX, "settings fit");
 
 static const char store_name[] = "STORE";
@@ -68,7 +68,7 @@ static mn_status decode_settings(const unsigned char *bytes, struct store_file *
 
 mn_status store_file_read(struct mni_dir *dir, struct store_file *store_out, struct mn_error *err)
 {
-    unsigned char bytes[STORE_BYTES + 1];
+    unsigned char bytes[STORE_FILE_BYTES + 1];
     struct mni_file *file = NULL;
     size_t n_read = 0;
     mn_status st = mni_dir_open_file(dir, store_name, MNI_OPEN_READ, &file, err);
@@ -79,7 +79,7 @@ mn_status store_file_read(struct mni_dir *dir, struct store_file *store_out, str
     mni_file_close(file);
     if (st != MN_OK)
         return st;
-    if (n_read != STORE_BYTES || memcmp(bytes, "MNEMEDIR", 8) != 0 ||
+    if (n_read != STORE_FILE_BYTES || memcmp(bytes, "MNEMEDIR", 8) != 0 ||
         mni_get_u32(bytes + STORE_OFF_CRC) != mni_crc32c(0, bytes, STORE_OFF_CRC))
         return mni_fail(err, MN_ERR_CORRUPT, "STORE is damaged");
     if (mni_get_u32(bytes + STORE_OFF_VERSION) != STORE_VERSION)
@@ -91,11 +91,11 @@ mn_status store_file_read(struct mni_dir *dir, struct store_file *store_out, str
     return decode_settings(bytes, store_out, err);
 }
 
-static void encode(const struct store_file *store, unsigned char bytes[STORE_BYTES])
+static void encode(const struct store_file *store, unsigned char bytes[STORE_FILE_BYTES])
 {
     uint32_t n = 0;
 
-    memset(bytes, 0, STORE_BYTES);
+    memset(bytes, 0, STORE_FILE_BYTES);
     memcpy(bytes + STORE_OFF_MAGIC, "MNEMEDIR", 8);
     mni_put_u32(bytes + STORE_OFF_VERSION, STORE_VERSION);
     memcpy(bytes + STORE_OFF_ID, store->store_id, MNI_STORE_ID_BYTES);
@@ -117,7 +117,7 @@ static void encode(const struct store_file *store, unsigned char bytes[STORE_BYT
 mn_status store_file_write(struct mni_dir *dir, const struct store_file *store,
                            struct mn_error *err)
 {
-    unsigned char bytes[STORE_BYTES];
+    unsigned char bytes[STORE_FILE_BYTES];
     struct mni_file *file = NULL;
 
     encode(store, bytes);

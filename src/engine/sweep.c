@@ -108,7 +108,7 @@ mn_status mni_engine_sweep(struct mni_engine *engine, uint64_t *n_swept_out, str
     } while (st == MN_OK && n == batch_records && mni_env_mono_us(engine->env) < end_us);
     mni_mutex_unlock(&engine->sweep_lock);
     mni_free(versions);
-    if (n_swept_out != NULL)
+    if (st == MN_OK && n_swept_out != NULL)
         *n_swept_out = n_swept;
     return st;
 }

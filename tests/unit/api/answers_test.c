@@ -98,6 +98,25 @@ static void numbers_count_groups_commits_and_records(void)
     closed(store);
 }
 
+static void verifying_counts_all_files_and_what_they_hold(void)
+{
+    const char *path = check_temp_dir();
+    struct mn_verify_report report = {.size = sizeof report};
+    mn_store *store = opened(path);
+
+    (void)put(store, mn_str("n"), mn_str("a"), "x");
+    (void)put(store, mn_str("n"), mn_str("b"), "x");
+    struct mn_stats stats = stats_of(store);
+    closed(store);
+    CHECK_OK_ERR(mn_verify(path, &report, &err), &err);
+    CHECK_EQ(report.n_files, 2);
+    CHECK(report.n_bytes >= stats.wal_current_file_bytes + 4096);
+    CHECK_EQ(report.n_commits, 2);
+    CHECK_EQ(report.n_records, stats.wal_current_file_records);
+    CHECK_EQ(report.last_lsn, 2);
+    CHECK_EQ(report.torn_tail_bytes, 0);
+}
+
 static mn_status stop_at_second(void *context, const struct mn_log_entry *entry)
 {
     unsigned *n = context;
@@ -131,6 +150,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_put_makes_its_namespace_in_the_same_commit),
         CHECK_TEST(answers_wait_until_what_they_depend_on_is_durable),
         CHECK_TEST(numbers_count_groups_commits_and_records),
+        CHECK_TEST(verifying_counts_all_files_and_what_they_hold),
         CHECK_TEST(looking_into_the_log_ends_as_its_callback_says),
     };
 
