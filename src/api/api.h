@@ -15,11 +15,15 @@ MN_MUST_USE mn_status mni_api_store_open(struct mni_env *env, const char *path,
                                          const struct mn_options *options, mn_store **store_out,
                                          struct mn_error *err);
 
+/* Makes a handle of an engine that was opened with options that mn_open refuses, such as smaller log
+ * files. MN_OK takes the engine over. */
+struct mni_engine;
+MN_MUST_USE mn_status mni_api_store_of_engine(struct mni_engine *engine, mn_store **store_out);
+
 /* Frees the handle as if the process had ended: nothing is synced or sealed. NULL is fine. */
 void mni_api_store_abandon(mn_store *store);
 
 /* The engine below a handle; borrowed. */
-struct mni_engine;
 struct mni_engine *mni_api_store_engine(mn_store *store);
 
 /* mn_wal_open in this world, which is borrowed and outlives the log. */

@@ -68,6 +68,17 @@ mn_status mni_api_store_open(struct mni_env *env, const char *path,
     return MN_OK;
 }
 
+mn_status mni_api_store_of_engine(struct mni_engine *engine, mn_store **store_out)
+{
+    mn_store *store = mni_alloc_zero(sizeof *store);
+
+    if (store == NULL)
+        return MN_ERR_NOMEM;
+    store->engine = engine;
+    *store_out = store;
+    return MN_OK;
+}
+
 mn_status mn_open(const char *path, const struct mn_options *options, mn_store **store_out,
                   struct mn_error *err)
 {

@@ -196,7 +196,8 @@ static mn_status add_ops(struct mni_batch *batch, struct mn_error *err)
     return MN_OK;
 }
 
-mn_status mni_batch_submit(struct mni_batch *batch, mn_ack ack, struct mn_error *err)
+/* Turns the batch into a commit of the log. */
+static mn_status prepare(struct mni_batch *batch, mn_ack ack, struct mn_error *err)
 {
     mn_status st = MN_OK;
 
@@ -219,6 +220,16 @@ mn_status mni_batch_submit(struct mni_batch *batch, mn_ack ack, struct mn_error 
                              (uint32_t)batch->n_changes, ack, batch, err);
     if (st != MN_OK)
         forget_changes(batch);
+    return st;
+}
+
+mn_status mni_batch_submit(struct mni_batch *batch, mn_ack ack, struct mn_error *err)
+{
+    if (batch->engine->read_only)
+        return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
+    mn_status st = prepare(batch, ack, err);
+    if (st == MN_OK && batch->n_changes > 0)
+        mni_wal_submit(batch->engine->wal, &batch->commit);
     return st;
 }
 
@@ -263,7 +274,7 @@ mn_status mni_batch_commit(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_ou
     if (batch->engine->read_only)
         return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
     for (;;) {
-        mn_status st = mni_batch_submit(batch, ack, err);
+        mn_status st = prepare(batch, ack, err);
         if (st == MN_OK && batch->n_changes == 0) {
             st = answer_without_commit(batch, ack, MN_OK, err);
             if (st == MN_OK && lsn_out != NULL)

@@ -158,40 +158,73 @@ static void add_member(const struct mni_wal *wal, struct group *g, struct mni_co
         g->ack = ack;
 }
 
+/* Puts one frame with the newest LSN into the buffer: these parts of the commit. */
+static mn_status log_frame(struct mni_wal *wal, struct group *g, const struct mn_slice *parts,
+                           size_t n_parts, struct wal_frame *frame, struct mn_error *err)
+{
+    struct wal_file *file = wal_current_file(wal);
+    unsigned char header[FRAME_HEADER_BYTES];
+
+    frame->lsn = wal->next_lsn;
+    frame->synced_end = wal->synced_end;
+    frame->time_us = g->time_us;
+    frame->frame_bytes = (uint32_t)wal_frame_bytes(frame->payload_bytes);
+    frame->type = FRAME_COMMIT;
+    MNI_CHECK(frame->lsn > wal->newest_lsn && frame->lsn <= file->header.lsn_ceiling);
+    wal->next_lsn++;
+    wal->newest_lsn = frame->lsn;
+    wal->last_time_us = g->time_us;
+    wal_frame_encode(frame, file->header.salt, wal_writer_end(&wal->writer), header);
+    mn_status st = wal_writer_append(wal, header, sizeof header, err);
+    for (size_t i = 0; i < n_parts && st == MN_OK; i++)
+        st = wal_writer_append(wal, parts[i].data, parts[i].n_bytes, err);
+    file->n_records += frame->n_records;
+    file->last_lsn = frame->lsn;
+    g->n_bytes += frame->frame_bytes;
+    return st;
+}
+
+/* What a faulty log would do: a commit of several records as two frames. */
+static mn_status log_in_halves(struct mni_wal *wal, struct group *g, struct mni_commit *commit,
+                               struct mn_error *err)
+{
+    size_t n_half = commit->n_parts / 2;
+    struct wal_frame frames[2] = {{.n_records = (uint32_t)n_half},
+                                  {.n_records = commit->n_records - (uint32_t)n_half}};
+
+    for (size_t i = 0; i < commit->n_parts; i++) {
+        struct wal_frame *f = &frames[i >= n_half];
+        f->payload_bytes += (uint32_t)commit->parts[i].n_bytes;
+        f->payload_crc =
+            wal_payload_crc(f->payload_crc, commit->parts[i].data, commit->parts[i].n_bytes);
+    }
+    mn_status st = log_frame(wal, g, commit->parts, n_half, &frames[0], err);
+    if (st == MN_OK)
+        st = log_frame(wal, g, commit->parts + n_half, commit->n_parts - n_half, &frames[1], err);
+    return st;
+}
+
 /* Gives the commit its LSN and puts its frame into the buffer. */
 static mn_status log_commit(struct mni_wal *wal, struct group *g, struct mni_commit *commit,
                             struct mn_error *err)
 {
-    struct wal_file *file = wal_current_file(wal);
-    unsigned char header[FRAME_HEADER_BYTES];
     struct wal_frame frame = {
-        .frame_bytes = (uint32_t)wal_frame_bytes(commit->payload_bytes),
-        .lsn = wal->next_lsn,
-        .synced_end = wal->synced_end,
-        .time_us = g->time_us,
         .payload_bytes = (uint32_t)commit->payload_bytes,
         .payload_crc = commit->payload_crc,
         .n_records = commit->n_records,
-        .type = FRAME_COMMIT,
     };
+    mn_status st;
 
-    MNI_CHECK(frame.lsn > wal->newest_lsn && frame.lsn <= file->header.lsn_ceiling);
-    commit->lsn = frame.lsn;
+    if (commit->n_parts > 1 && commit->n_records > 1 && MNI_PLANTED("half_a_batch"))
+        st = log_in_halves(wal, g, commit, err);
+    else
+        st = log_frame(wal, g, commit->parts, commit->n_parts, &frame, err);
+    commit->lsn = wal->newest_lsn;
     commit->time_us = g->time_us;
-    wal->next_lsn++;
-    wal->newest_lsn = frame.lsn;
-    wal->last_time_us = g->time_us;
-    wal_frame_encode(&frame, file->header.salt, wal_writer_end(&wal->writer), header);
-    mn_status st = wal_writer_append(wal, header, sizeof header, err);
-    for (size_t i = 0; i < commit->n_parts && st == MN_OK; i++)
-        st = wal_writer_append(wal, commit->parts[i].data, commit->parts[i].n_bytes, err);
-    file->n_records += commit->n_records;
-    file->last_lsn = frame.lsn;
     wal->records_since_checkpoint += commit->n_records;
     wal->n_commits++;
     wal->commits_since_sync++;
     g->n_commits++;
-    g->n_bytes += frame.frame_bytes;
     return st;
 }
 
