@@ -29,7 +29,7 @@ struct listing {
     uint64_t *first_lsns; /* owned */
     size_t n_files;
     size_t capacity;
-    struct mni_buf leftovers; /* names of WAL_NAME_BYTES each */
+    struct mni_buf leftovers; /* to be removed: names of WAL_NAME_BYTES each */
 };
 
 struct recovery {
@@ -42,6 +42,8 @@ struct recovery {
     uint64_t next_lsn;     /* as the seal says */
     uint64_t tail_end;     /* of the newest file's good frames */
     uint64_t remnant_bytes;
+    bool has_stray; /* a file stands before a gap; its header is this */
+    struct wal_header stray;
 };
 
 static mn_status note_name(void *context, const char *name, bool is_dir, struct mn_error *err)
@@ -133,8 +135,7 @@ static mn_status load_headers(struct mni_wal *wal, const struct listing *l, stru
     return MN_OK;
 }
 
-/* Files belong to this store and follow each other without a gap. */
-static mn_status check_chain(struct mni_wal *wal, struct mn_error *err)
+static mn_status check_belongs(struct mni_wal *wal, struct mn_error *err)
 {
     char name[WAL_NAME_BYTES];
 
@@ -149,31 +150,65 @@ static mn_status check_chain(struct mni_wal *wal, struct mn_error *err)
             return mni_fail(err, MN_ERR_NO_STORE, "wal/%s: %s", name,
                             wal->config.is_alone ? "belongs to a store, and is no log on its own"
                                                  : "is a log on its own, and belongs to no store");
-        if (i == 0)
-            continue;
-        const struct wal_header *before = &wal->files[i - 1].header;
-        if (h->sequence != before->sequence + 1 || h->prev_first_lsn != before->first_lsn)
-            return mni_fail(err, MN_ERR_CORRUPT,
-                            "wal/%s: the log file before it is missing: it follows the one that "
-                            "begins with LSN %" PRIu64 ", found is %" PRIu64,
-                            name, h->prev_first_lsn, before->first_lsn);
-        if (h->prev_salt != before->salt || h->prev_end > before->file_bytes ||
-            h->prev_last_lsn < before->prev_last_lsn)
-            return mni_fail(err, MN_ERR_CORRUPT,
-                            "wal/%s: does not follow the file that begins with LSN %" PRIu64, name,
-                            before->first_lsn);
     }
     return MN_OK;
 }
 
-/* The files before the oldest one were trimmed, which only a checkpoint allows. */
-static mn_status check_oldest(struct mni_wal *wal, struct mn_error *err)
+static mn_status check_follows(const struct wal_header *before, const struct wal_header *h,
+                               struct mn_error *err)
 {
+    char name[WAL_NAME_BYTES];
+
+    wal_file_name(h->first_lsn, name);
+    if (h->sequence != before->sequence + 1 || h->prev_first_lsn != before->first_lsn)
+        return mni_fail(err, MN_ERR_CORRUPT,
+                        "wal/%s: the log file before it is missing: it follows the one that "
+                        "begins with LSN %" PRIu64 ", found is %" PRIu64,
+                        name, h->prev_first_lsn, before->first_lsn);
+    if (h->prev_salt != before->salt || h->prev_end > before->file_bytes ||
+        h->prev_last_lsn < before->prev_last_lsn)
+        return mni_fail(err, MN_ERR_CORRUPT,
+                        "wal/%s: does not follow the file that begins with LSN %" PRIu64, name,
+                        before->first_lsn);
+    return MN_OK;
+}
+
+/* Leaves the newest files that follow each other without a gap. What stands before them may be
+ * files that were trimmed and whose removal a crash undid; check_oldest tells. */
+static mn_status leave_chain(struct recovery *r, struct listing *l, struct mn_error *err)
+{
+    struct mni_wal *wal = r->wal;
+    size_t first = wal->n_files - 1;
+
+    while (first > 0 &&
+           check_follows(&wal->files[first - 1].header, &wal->files[first].header, NULL) == MN_OK)
+        first--;
+    for (size_t i = 0; i < first; i++) {
+        char entry[WAL_NAME_BYTES] = {0};
+        wal_file_name(wal->files[i].header.first_lsn, entry);
+        if (mni_buf_append(&l->leftovers, entry, sizeof entry) != MN_OK)
+            return mni_fail(err, MN_ERR_NOMEM, "list of log files");
+    }
+    if (first == 0)
+        return MN_OK;
+    r->has_stray = true;
+    r->stray = wal->files[first - 1].header;
+    wal->n_files -= first;
+    memmove(wal->files, wal->files + first, wal->n_files * sizeof *wal->files);
+    return MN_OK;
+}
+
+/* The files before the oldest one were trimmed, which only a checkpoint allows. */
+static mn_status check_oldest(const struct recovery *r, struct mn_error *err)
+{
+    const struct mni_wal *wal = r->wal;
     const struct wal_header *h = &wal->files[0].header;
     char name[WAL_NAME_BYTES];
 
-    if (h->sequence == 1 || h->prev_last_lsn <= wal->checkpoint_lsn)
+    if (h->prev_last_lsn <= wal->checkpoint_lsn || (h->sequence == 1 && !r->has_stray))
         return MN_OK;
+    if (r->has_stray)
+        return check_follows(&r->stray, h, err);
     wal_file_name(h->first_lsn, name);
     return mni_fail(err, MN_ERR_CORRUPT,
                     "wal/%s: older log files are missing, with LSNs %" PRIu64 " to %" PRIu64, name,
@@ -520,20 +555,22 @@ static mn_status make_first(struct mni_wal *wal, struct mn_error *err)
     return st;
 }
 
-static mn_status read_all(struct recovery *r, const struct listing *l, struct mn_error *err)
+static mn_status read_all(struct recovery *r, struct listing *l, struct mn_error *err)
 {
     struct mni_wal *wal = r->wal;
     mn_status st = load_headers(wal, l, err);
 
     if (st == MN_OK)
-        st = check_chain(wal, err);
+        st = check_belongs(wal, err);
+    if (st == MN_OK)
+        st = leave_chain(r, l, err);
     for (size_t i = 0; i < wal->n_files && st == MN_OK; i++) {
         st = read_file(r, i, err);
         if (r->is_stopped)
             wal->n_files = i + 1; /* later files are not part of what was asked for */
     }
     if (st == MN_OK)
-        st = check_oldest(wal, err);
+        st = check_oldest(r, err);
     if (st == MN_OK && !r->is_stopped && wal->checkpoint_lsn > r->last_lsn)
         st = mni_fail(err, MN_ERR_CORRUPT,
                       "the log ends with LSN %" PRIu64 ", but its checkpoint covers LSN %" PRIu64,

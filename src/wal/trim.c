@@ -142,6 +142,16 @@ static mn_status remove_oldest(struct mni_wal *wal, struct mn_error *err)
     return MN_OK;
 }
 
+/* As long as a crash may give the spare its old name back, nothing may be written to it. */
+static void discard_spare(struct mni_wal *wal)
+{
+    char spare[WAL_NAME_BYTES];
+    enum wal_spare_kind kind;
+
+    if (wal_take_spare(wal, spare, &kind))
+        mni_ignore(mni_dir_unlink(wal->config.dir, spare, NULL));
+}
+
 mn_status mni_wal_truncate(struct mni_wal *wal, uint64_t lsn, uint64_t *n_records_out,
                            struct mn_error *err)
 {
@@ -171,6 +181,8 @@ mn_status mni_wal_truncate(struct mni_wal *wal, uint64_t lsn, uint64_t *n_record
     }
     if (has_changed) {
         mn_status sync_st = mni_dir_sync(wal->config.dir, st == MN_OK ? err : NULL);
+        if (sync_st != MN_OK)
+            discard_spare(wal);
         if (st == MN_OK)
             st = sync_st;
     }
