@@ -64,9 +64,6 @@ static mn_status put_one(mn_store *store, struct mn_slice name, const struct mn_
         st = api_check_record(record, err);
     if (st == MN_OK)
         st = begin_write(store, name, condition != MNI_IF_LSN, options, &w, err);
-    if (st == MN_OK && condition == MNI_IF_LSN &&
-        mni_batch_known_collection(w.batch, w.collection_index).number == 0)
-        st = mni_fail(err, MN_CHANGED, "there is no such namespace");
     if (st == MN_OK) {
         struct mni_record r = api_engine_record(record, w.now_us);
         st = mni_batch_add(w.batch, w.collection_index, &r, condition, condition_lsn, NULL, err);
@@ -221,8 +218,6 @@ mn_status mn_touch(mn_store *store, struct mn_slice name, struct mn_slice id, ui
         st = api_check_expiry(fields, when_us, err);
     if (st == MN_OK)
         st = begin_write(store, name, false, options, &w, err);
-    if (st == MN_OK && mni_batch_known_collection(w.batch, w.collection_index).number == 0)
-        st = api_no_namespace(name, err);
     if (st == MN_OK) {
         struct mni_record r = api_touch_record(id, fields, when_us, w.now_us);
         st = mni_batch_add(w.batch, w.collection_index, &r, MNI_IF_LIVE, 0, NULL, err);
