@@ -15,8 +15,8 @@ MN_MUST_USE mn_status mni_api_store_open(struct mni_env *env, const char *path,
                                          const struct mn_options *options, mn_store **store_out,
                                          struct mn_error *err);
 
-/* Makes a handle of an engine that was opened with options that mn_open refuses, such as smaller log
- * files. MN_OK takes the engine over. */
+/* Makes a handle of an engine that was opened with options that mn_open refuses, such as smaller
+ * log files. MN_OK takes the engine over. */
 struct mni_engine;
 MN_MUST_USE mn_status mni_api_store_of_engine(struct mni_engine *engine, mn_store **store_out);
 

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/crc32c.h"
+#include "base/plant.h"
 #include "engine/engine_private.h"
 
 enum {
@@ -127,7 +128,7 @@ mn_status store_file_write(struct mni_dir *dir, const struct store_file *store,
     if (st != MN_OK)
         goto out;
     st = mni_file_write(file, 0, bytes, sizeof bytes, err);
-    if (st == MN_OK)
+    if (st == MN_OK && !MNI_PLANTED("store_file_not_synced"))
         st = mni_file_sync(file, err);
     mni_file_close(file);
     if (st == MN_OK)

@@ -95,6 +95,8 @@ static uint32_t frame_crc(const unsigned char *bytes, uint64_t salt, uint64_t of
 {
     unsigned char place[16];
 
+    if (MNI_PLANTED("no_salt"))
+        salt = 0;
     mni_put_u64(place, salt);
     mni_put_u64(place + 8, offset);
     return mni_crc32c(mni_crc32c(0, place, sizeof place), bytes + FRAME_OFF_BYTES,
@@ -132,9 +134,16 @@ bool wal_frame_decode(const unsigned char *bytes, uint64_t salt, uint64_t offset
 
 uint32_t wal_payload_crc(uint32_t crc, const void *data, size_t n)
 {
-    if (MNI_PLANTED("crc_of_first_sector"))
-        n = crc != 0 ? 0 : n < MNI_SECTOR_BYTES ? n : MNI_SECTOR_BYTES;
     return mni_crc32c(crc, data, n);
+}
+
+size_t wal_crc_covers(size_t offset, size_t n)
+{
+    if (!MNI_PLANTED("crc_of_first_sector"))
+        return n;
+    if (offset >= MNI_SECTOR_BYTES)
+        return 0;
+    return n < MNI_SECTOR_BYTES - offset ? n : MNI_SECTOR_BYTES - offset;
 }
 
 size_t wal_frame_bytes(size_t payload_bytes)

@@ -38,7 +38,8 @@ mn_status mni_commit_init(struct mni_commit *commit, const struct mn_slice *part
         if (n_bytes > MNI_WAL_PAYLOAD_BYTES_MAX)
             return mni_fail(err, MN_ERR_LIMIT, "a commit has more than %d MiB",
                             MN_BATCH_BYTES_MAX >> 20);
-        crc = wal_payload_crc(crc, parts[i].data, parts[i].n_bytes);
+        crc = wal_payload_crc(crc, parts[i].data,
+                              wal_crc_covers(n_bytes - parts[i].n_bytes, parts[i].n_bytes));
     }
     MNI_CHECK((n_bytes == 0) == (n_records == 0));
     *commit = (struct mni_commit){
@@ -194,9 +195,9 @@ static mn_status log_in_halves(struct mni_wal *wal, struct group *g, struct mni_
 
     for (size_t i = 0; i < commit->n_parts; i++) {
         struct wal_frame *f = &frames[i >= n_half];
-        f->payload_bytes += (uint32_t)commit->parts[i].n_bytes;
         f->payload_crc =
             wal_payload_crc(f->payload_crc, commit->parts[i].data, commit->parts[i].n_bytes);
+        f->payload_bytes += (uint32_t)commit->parts[i].n_bytes;
     }
     mn_status st = log_frame(wal, g, commit->parts, n_half, &frames[0], err);
     if (st == MN_OK)

@@ -106,7 +106,7 @@ mn_status wal_scan_next(struct wal_scan *scan, struct wal_frame *frame_out,
         bytes = scan->window.data + (scan->offset - scan->window_offset);
         const unsigned char *payload = bytes + FRAME_HEADER_BYTES;
         size_t padded = f.frame_bytes - FRAME_HEADER_BYTES;
-        if (wal_payload_crc(0, payload, padded) != f.payload_crc)
+        if (wal_payload_crc(0, payload, wal_crc_covers(0, padded)) != f.payload_crc)
             return MN_END;
         if (!mni_is_zero(payload + f.payload_bytes, padded - f.payload_bytes))
             return fail_lying(scan, err);

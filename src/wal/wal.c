@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "wal/wal_private.h"
 
 static void free_log(struct mni_wal *wal)
@@ -85,11 +86,12 @@ mn_status mni_wal_close(struct mni_wal *wal, struct mn_error *err)
     wal_keeper_stop(wal);
     if (!wal->config.read_only) {
         MNI_CHECK(wal->queue_head == NULL);
-        st = wal_writer_put_out(wal, MN_ACK_DISK, err);
+        mn_ack ack = MNI_PLANTED("close_without_sync") ? MN_ACK_OS : MN_ACK_DISK;
+        st = wal_writer_put_out(wal, ack, err);
         if (st == MN_OK)
             st = wal_writer_append_mark(wal, FRAME_CLOSED, wal->next_lsn, err);
         if (st == MN_OK)
-            st = wal_writer_put_out(wal, MN_ACK_DISK, err);
+            st = wal_writer_put_out(wal, ack, err);
     }
     struct mni_dir *dir = wal->config.dir;
     free_log(wal);

@@ -111,6 +111,8 @@ bool wal_frame_is_sane(const struct wal_frame *frame, uint64_t offset, uint64_t 
 size_t wal_frame_bytes(size_t payload_bytes);
 /* Goes on with the checksum of a payload, in pieces. */
 uint32_t wal_payload_crc(uint32_t crc, const void *data, size_t n);
+/* How many of the `n` bytes at `offset` of a payload the checksum covers: all of them. */
+size_t wal_crc_covers(size_t offset, size_t n);
 /* Whether a frame of these bytes fits behind `end`, with room left for two marks: the seal, and the
  * checkpoint mark of a recovery, so that a recovered file needs no more space than before. */
 static inline bool wal_frame_fits(const struct wal_header *header, uint64_t end, size_t frame_bytes)
