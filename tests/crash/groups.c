@@ -10,7 +10,8 @@ enum { MEMBERS_MAX = 6 };
 
 struct member {
     const struct wish_member *wish;
-    struct mni_batch *batch; /* owned; NULL = a flush, or refused at once */
+    struct mni_txn *txn;     /* owned, or NULL; it owns the batch */
+    struct mni_batch *batch; /* owned; NULL = a flush */
     struct mni_commit flush;
     bool is_submitted;
     bool is_nothing;    /* when it was submitted */
@@ -103,7 +104,12 @@ static void submit(struct world *w, struct member *m)
         mni_wal_submit(w->wal, &m->flush);
         return;
     }
-    m->st = mni_batch_new(w->engine, NULL, &m->batch);
+    if (m->wish->is_txn) {
+        m->st = mni_txn_begin(w->engine, &m->txn, &m->err);
+        m->batch = m->st == MN_OK ? mni_txn_batch(m->txn) : NULL;
+    } else {
+        m->st = mni_batch_new(w->engine, NULL, &m->batch);
+    }
     for (size_t i = 0; i < m->n_kept && m->st == MN_OK; i++)
         m->st = add_wish(w, m, &m->kept[i]);
     if (m->st == MN_OK)
@@ -123,6 +129,8 @@ static mn_status judge(struct world *w, const struct member *m)
         const struct wish *wish = &m->kept[i];
         const struct model_record *r = &w->state.spaces[wish->space].records[wish->id];
         bool is_live = model_is_live(r, m->commit.now_us);
+        if (m->txn != NULL && r->newest_lsn > w->base_of_group.lsn)
+            return MN_ERR_CONFLICT;
         if (wish->condition == MNI_IF_ABSENT && is_live)
             return MN_EXISTS;
         if (wish->condition == MNI_IF_LIVE && !is_live)
@@ -159,6 +167,8 @@ static void finish_member(struct world *w, struct member *m, bool *catalogue_cha
         return;
     }
     mn_status expected = judge(w, m);
+    if (m->st == MN_ERR_CONFLICT && expected == m->st)
+        return;
     if (m->st < 0) {
         world_failed(w, &m->commit, m->st, &m->err);
     } else if (m->st != expected) {
@@ -189,12 +199,18 @@ void world_group(struct world *w, const struct wish_member *members, size_t n)
         m->commit.now_us = now_us;
         keep_wishes(w, m);
         sim_tell(w->sim, "group member %zu: %s%zu records, ack %d", i,
-                 m->wish->is_flush ? "flush, " : "", m->n_kept, (int)m->wish->ack);
+                 m->wish->is_flush ? "flush, "
+                 : m->wish->is_txn ? "txn, "
+                                   : "",
+                 m->n_kept, (int)m->wish->ack);
         submit(w, m);
     }
     mni_wal_lead_all(w->wal);
     for (size_t i = 0; i < n; i++)
         finish_member(w, &work[i], &catalogue_changed);
-    for (size_t i = 0; i < n; i++)
-        mni_batch_free(work[i].batch);
+    for (size_t i = 0; i < n; i++) {
+        if (work[i].txn == NULL)
+            mni_batch_free(work[i].batch);
+        mni_txn_rollback(work[i].txn);
+    }
 }

@@ -127,13 +127,16 @@ static void submit_group(struct world *w)
     for (size_t i = 0; i < n; i++) {
         struct wish_member *m = &members[i];
         m->is_flush = sim_one_in(sim, 10);
+        m->is_txn = !m->is_flush && sim_one_in(sim, 5);
         m->ack = random_ack(sim);
         m->n_wishes = m->is_flush ? 0 : 1 + sim_below(sim, sim_one_in(sim, 3) ? 4 : 1);
         for (size_t j = 0; j < m->n_wishes; j++) {
-            m->wishes[j] = random_wish(w, random_space(sim), kinds[sim_below(sim, 5)]);
+            /* A transaction touches only what it saw, which is judged elsewhere. */
+            m->wishes[j] =
+                random_wish(w, random_space(sim), kinds[sim_below(sim, m->is_txn ? 4 : 5)]);
             if (m->wishes[j].expiry == WISH_TTL)
                 m->wishes[j].expiry = WISH_EXPIRES_IN;
-            if (m->wishes[j].kind != EFFECT_PUT)
+            if (m->is_txn || m->wishes[j].kind != EFFECT_PUT)
                 continue;
             m->wishes[j].condition = conditions[sim_below(sim, 5)];
             m->wishes[j].wants_wrong_lsn = sim_one_in(sim, 4);

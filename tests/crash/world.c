@@ -207,16 +207,18 @@ static void find_prefix(struct world *w, uint64_t lsn, struct model_state *state
 }
 
 /* Compares what came back with the prefix that its LSN names. */
-static void compare_recovered(struct world *w, struct model_state *state_out)
+static void compare_recovered(struct world *w, struct model_state *state_out, uint64_t stop_lsn)
 {
     char why[WHY_BYTES];
     uint64_t lsn = world_lsn(w);
 
     sim_tell(w->sim, "recovered to LSN %" PRIu64, lsn);
-    if (lsn < w->durable_lsn)
+    if (stop_lsn != 0 && lsn != stop_lsn)
+        sim_fail(w->sim, "stopped at LSN %" PRIu64 ", not %" PRIu64, lsn, stop_lsn);
+    if (stop_lsn == 0 && lsn < w->durable_lsn)
         sim_fail(w->sim, "recovered to LSN %" PRIu64 ", but %" PRIu64 " was durable", lsn,
                  w->durable_lsn);
-    if (lsn < w->kernel_lsn)
+    if (stop_lsn == 0 && lsn < w->kernel_lsn)
         sim_fail(w->sim, "recovered to LSN %" PRIu64 ", but the kernel had %" PRIu64, lsn,
                  w->kernel_lsn);
     find_prefix(w, lsn, state_out);
@@ -233,7 +235,19 @@ static void forget_handle(struct world *w)
     memset(w->txns, 0, sizeof w->txns);
 }
 
-static bool open_store(struct world *w, bool read_only)
+/* A point in time that a loss of power cannot take away, if there is one: else 0. */
+static uint64_t choose_stop(struct world *w)
+{
+    size_t n = 0;
+
+    while (n < w->n_commits && w->commits[n].lsn <= w->durable_lsn)
+        n++;
+    if (n == 0 || sim_one_in(w->sim, 2))
+        return 0;
+    return w->commits[sim_below(w->sim, n)].lsn;
+}
+
+static bool open_store(struct world *w, bool read_only, uint64_t stop_lsn)
 {
     struct mn_error err = {0};
     struct mn_options options = w->options;
@@ -241,6 +255,11 @@ static bool open_store(struct world *w, bool read_only)
     options.size = sizeof options;
     options.create = !w->was_made || options.create;
     options.read_only = read_only;
+    options.stop_lsn = stop_lsn;
+    if (stop_lsn != 0)
+        options.recovery = MN_RECOVERY_POINT_IN_TIME;
+    else if (w->is_sealed)
+        options.recovery = MN_RECOVERY_STRICT;
     mn_status st = mni_engine_open(w->sim->env, "store", &options, &w->engine, &err);
     if (st == MN_OK)
         st = mni_api_store_of_engine(w->engine, &w->store);
@@ -268,10 +287,11 @@ bool world_open(struct world *w)
     w->sim->deed = w->was_made ? DEED_RECOVER : DEED_OPEN;
     sim_tell(w->sim, "open, sync policy %d, files of %d bytes", (int)w->options.sync,
              (int)w->options.wal_file_bytes);
-    if (!open_store(w, false))
+    if (!open_store(w, false, 0))
         return false;
     w->was_made = true;
-    compare_recovered(w, &recovered);
+    w->is_sealed = false;
+    compare_recovered(w, &recovered, 0);
     w->base = recovered;
     w->state = recovered;
     w->n_commits = 0;
@@ -290,11 +310,12 @@ bool world_look(struct world *w)
     if (!w->was_made)
         return true;
     w->sim->deed = DEED_READ_ONLY;
-    sim_tell(w->sim, "open for reading");
+    uint64_t stop_lsn = choose_stop(w);
+    sim_tell(w->sim, "open for reading, up to LSN %" PRIu64, stop_lsn);
     size_t n_pending = mni_crash_env_n_pending(w->sim->crash);
-    if (!open_store(w, true))
+    if (!open_store(w, true, stop_lsn))
         return false;
-    compare_recovered(w, &recovered);
+    compare_recovered(w, &recovered, stop_lsn);
     mn_status st = mn_close(w->store, NULL);
     forget_handle(w);
     if (st != MN_OK || n_pending != mni_crash_env_n_pending(w->sim->crash))
@@ -342,6 +363,7 @@ void world_close(struct world *w)
     if (st != MN_OK && !is_cut)
         w->sync_may_fail = false;
     forget_handle(w);
+    w->is_sealed = st == MN_OK;
     if (st == MN_OK)
         world_is_durable(w);
 }

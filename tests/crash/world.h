@@ -60,6 +60,7 @@ struct world {
     bool config_is_settled; /* a restart decided */
     bool sync_may_fail;     /* a sync was told to fail */
     bool is_poisoned;
+    bool is_sealed; /* closed cleanly: strict recovery is content */
 };
 
 /* What to do to a record. */
@@ -79,6 +80,7 @@ struct wish {
 /* One of several commits that are submitted together. */
 struct wish_member {
     bool is_flush;
+    bool is_txn; /* a transaction that began before the group; its wishes have no condition */
     mn_ack ack;
     size_t n_wishes;
     struct wish wishes[4];
