@@ -48,6 +48,7 @@ struct command {
     uint32_t options; /* TAKES(...) of those beyond the global ones */
     int n_words_min;
     int n_words_max;  /* or WORDS_ANY */
+    bool takes_names; /* the first word names a namespace; all others are ids */
     bool opens_store; /* takes -d, MNEME_DIR and --recovery */
     int (*run)(struct cli *cli);
 };

@@ -55,6 +55,14 @@ static inline bool cli_is_for_people(const struct cli *cli)
 /* Of two codes the one to exit with: the first that is not 0, and damage above "not found". */
 int worse_code(int first, int second);
 
+/* Says what a failed call answered, and of which store where it is not about an argument. Returns
+ * the exit code for it. */
+int cli_say_status(const struct cli *cli, mn_status status, const struct mn_error *err);
+
+/* Checks the name of a namespace and the ids that were given as words, before any store is looked
+ * for or made. Returns an exit code; what is wrong was said. */
+int cli_check_names(const struct cli *cli);
+
 /* Says that there is no such namespace. Returns EXIT_CODE_NOT_FOUND. */
 int say_no_namespace(struct mn_slice name);
 

@@ -32,7 +32,7 @@ static int create(struct cli *cli, mn_store *store, uint32_t dimension)
     if (st == MN_EXISTS)
         st = mn_namespace_ensure(store, cli_word(cli, 0), &settings, &err);
     if (st != MN_OK)
-        return say_status(st, &err);
+        return cli_say_status(cli, st, &err);
     print_bool(cli, "created", was_created);
     return EXIT_CODE_OK;
 }
@@ -61,7 +61,7 @@ int run_drop(struct cli *cli)
         return code;
     mn_status st = mn_namespace_drop(store, cli_word(cli, 0), &existed, &err);
     if (st != MN_OK && st != MN_NOT_FOUND) {
-        code = say_status(st, &err);
+        code = cli_say_status(cli, st, &err);
     } else {
         existed = existed && st == MN_OK;
         print_bool(cli, "dropped", existed);
@@ -113,7 +113,7 @@ int run_namespaces(struct cli *cli)
             break;
     }
     if (st != MN_OK && st != MN_END)
-        code = say_status(st, &err);
+        code = cli_say_status(cli, st, &err);
     mn_namespace_iter_close(iter);
     return cli_close(cli, store, code);
 }
@@ -136,7 +136,7 @@ int run_exists(struct cli *cli)
         print_bool(cli, "exists", exists);
         code = exists ? EXIT_CODE_OK : EXIT_CODE_NOT_FOUND;
     } else {
-        code = say_status(st, &err);
+        code = cli_say_status(cli, st, &err);
     }
     return cli_close(cli, store, code);
 }
@@ -154,7 +154,7 @@ int run_dimension(struct cli *cli)
     if (st == MN_NOT_FOUND) {
         code = say_no_namespace(cli_word(cli, 0));
     } else if (st != MN_OK) {
-        code = say_status(st, &err);
+        code = cli_say_status(cli, st, &err);
     } else {
         struct mni_json_writer *w = out_begin(&cli->out);
         mni_json_write_key(w, "dimension");
@@ -196,7 +196,7 @@ int run_count(struct cli *cli)
     if (st == MN_NOT_FOUND)
         code = say_no_namespace(cli_word(cli, 0));
     else if (st != MN_OK)
-        code = say_status(st, &err);
+        code = cli_say_status(cli, st, &err);
     else
         print_count(cli, n_records);
     return cli_close(cli, store, code);

@@ -77,7 +77,7 @@ static int walk(struct cli *cli, mn_store *store, const struct walk *walk)
             progress_show("export", n_printed, walk->n_expected);
     }
     mn_iter_close(iter);
-    return st == MN_OK || st == MN_END ? EXIT_CODE_OK : say_status(st, &err);
+    return st == MN_OK || st == MN_END ? EXIT_CODE_OK : cli_say_status(cli, st, &err);
 }
 
 static bool take_walk_options(struct cli *cli, struct walk *walk)
@@ -161,7 +161,7 @@ static int get(struct cli *cli, mn_store *store, const struct mn_slice *ids, str
     if (st == MN_NOT_FOUND)
         return say_no_namespace(cli_word(cli, 0));
     if (st != MN_OK)
-        return say_status(st, &err);
+        return cli_say_status(cli, st, &err);
     for (size_t i = 0; i < n_ids; i++) {
         if (views[i].pin == NULL)
             code = say_missing(cli, ids[i]);
@@ -205,13 +205,19 @@ static int delete_ids(struct cli *cli, mn_store *store, const struct mn_slice *i
     mn_status st =
         mn_delete_batch(store, cli_word(cli, 0), ids, n_ids, NULL, existed, &n_deleted, &lsn, &err);
     if (st != MN_OK && st != MN_NOT_FOUND)
-        return say_status(st, &err);
+        return cli_say_status(cli, st, &err);
     struct mni_json_writer *w = out_begin(&cli->out);
     mni_json_write_key(w, "deleted");
     mni_json_write_u64(w, n_deleted);
     mni_json_write_key(w, "lsn");
     mni_json_write_u64(w, lsn);
     (void)out_end(&cli->out);
+    bool has_namespace = false;
+    st = mn_namespace_exists(store, cli_word(cli, 0), &has_namespace, &err);
+    if (st != MN_OK)
+        return cli_say_status(cli, st, &err);
+    if (!has_namespace)
+        return say_no_namespace(cli_word(cli, 0));
     for (size_t i = 0; i < n_ids; i++) {
         if (!existed[i])
             code = say_missing(cli, ids[i]);

@@ -62,7 +62,7 @@ static int read_stats(struct cli *cli, struct mn_stats *stats_out)
     if (code != EXIT_CODE_OK)
         return code;
     mn_status st = mn_stats(store, stats_out, &err);
-    return cli_close(cli, store, st == MN_OK ? EXIT_CODE_OK : say_status(st, &err));
+    return cli_close(cli, store, st == MN_OK ? EXIT_CODE_OK : cli_say_status(cli, st, &err));
 }
 
 int run_stats(struct cli *cli)
@@ -128,7 +128,7 @@ int run_flush(struct cli *cli)
     if (st == MN_OK)
         st = mn_stats(store, &stats, &err);
     if (st != MN_OK) {
-        code = say_status(st, &err);
+        code = cli_say_status(cli, st, &err);
     } else {
         const struct figure figure = {"durable_lsn", FIGURE_NUMBER, stats.durable_lsn};
         print_figures(cli, &figure, 1);
@@ -159,14 +159,14 @@ int run_verify(struct cli *cli)
     mn_status st = mn_verify(cli->dir, &report, &err);
     progress_clear();
     if (st != MN_OK && st != MN_ERR_CORRUPT)
-        return say_status(st, &err);
+        return cli_say_status(cli, st, &err);
     if (st == MN_OK && cli->recovery == MN_RECOVERY_STRICT && report.torn_tail_bytes > 0) {
         st = MN_ERR_CORRUPT;
         (void)snprintf(err.message, sizeof err.message, "the log ends in a torn tail of %llu bytes",
                        (unsigned long long)report.torn_tail_bytes);
     }
     print_report(cli, &report, st == MN_ERR_CORRUPT);
-    return cli_close(cli, NULL, st == MN_OK ? EXIT_CODE_OK : say_status(st, &err));
+    return cli_close(cli, NULL, st == MN_OK ? EXIT_CODE_OK : cli_say_status(cli, st, &err));
 }
 
 /* Settings --------------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ static int setting_code(struct cli *cli, mn_status st, const struct mn_error *er
         say("no setting %s; see mneme config list", quoted(cli_word(cli, 0), text));
         return EXIT_CODE_NOT_FOUND;
     }
-    return st == MN_OK ? EXIT_CODE_OK : say_status(st, err);
+    return st == MN_OK ? EXIT_CODE_OK : cli_say_status(cli, st, err);
 }
 
 int run_config_get(struct cli *cli)
@@ -243,5 +243,5 @@ int run_config_list(struct cli *cli)
         return code;
     for (size_t i = 0; st == MN_OK && (key = mn_config_key(i)) != NULL; i++)
         st = print_setting(cli, store, key, &err);
-    return cli_close(cli, store, st == MN_OK ? EXIT_CODE_OK : say_status(st, &err));
+    return cli_close(cli, store, st == MN_OK ? EXIT_CODE_OK : cli_say_status(cli, st, &err));
 }

@@ -67,6 +67,6 @@ int run_wal_dump(struct cli *cli)
     mn_status st = mn_log_dump(cli->dir, from_lsn, print_entry, cli, &err);
     /* MN_END: print_entry could not write, and has said so. */
     if (st != MN_OK && st != MN_END)
-        code = say_status(st, &err);
+        code = cli_say_status(cli, st, &err);
     return cli_close(cli, NULL, code);
 }

@@ -111,6 +111,8 @@ int run_import(struct cli *cli)
     ingest.has_progress = true;
     if (rows_path == NULL)
         return args_refuse(cli->args.command, "--rows is missing");
+    if (ingest.npy_name != NULL && strcmp(ingest.npy_name, "-") == 0)
+        return args_refuse(cli->args.command, "--vectors takes a file, not standard input");
     if (!take_ack(cli, &ingest.ack) ||
         !args_choice(&cli->args, OPTION_FORMAT, format_choices, LINE_FORMAT_FLAT, &format) ||
         !args_number(&cli->args, OPTION_BATCH, 1, MN_BATCH_RECORDS_MAX, IMPORT_BATCH_RECORDS,

@@ -26,15 +26,16 @@ static const struct command commands[] = {
         .name = "create",
         .usage = "NS [--dimension N]",
         .about = "make a namespace",
-        .help =
-            "Prints {\"created\":true}, or false when there is one already. Makes the store too\n"
-            "where DIR is missing or empty.\n\n"
-            "  --dimension N     elements per vector, 1 to 65536; without it the first vector\n"
-            "                    decides\n",
+        .help = "Prints {\"created\":true}, or false when there is one already; one without a\n"
+                "dimension then takes the one given. Makes the store too where DIR is missing or\n"
+                "empty.\n\n"
+                "  --dimension N     elements per vector, 1 to 65536; without it the first vector\n"
+                "                    decides\n",
         .example = "mneme -d memory create notes --dimension 384",
         .options = TAKES(OPTION_DIMENSION),
         .n_words_min = 1,
         .n_words_max = 1,
+        .takes_names = true,
         .opens_store = true,
         .run = run_create,
     },
@@ -47,6 +48,7 @@ static const struct command commands[] = {
         .example = "mneme -d memory drop notes",
         .n_words_min = 1,
         .n_words_max = 1,
+        .takes_names = true,
         .opens_store = true,
         .run = run_drop,
     },
@@ -70,6 +72,7 @@ static const struct command commands[] = {
         .example = "mneme -d memory exists notes n1 && echo yes",
         .n_words_min = 1,
         .n_words_max = 2,
+        .takes_names = true,
         .opens_store = true,
         .run = run_exists,
     },
@@ -81,6 +84,7 @@ static const struct command commands[] = {
         .example = "mneme -d memory dimension notes",
         .n_words_min = 1,
         .n_words_max = 1,
+        .takes_names = true,
         .opens_store = true,
         .run = run_dimension,
     },
@@ -93,6 +97,7 @@ static const struct command commands[] = {
         .options = PEOPLE_OPTIONS,
         .n_words_min = 1,
         .n_words_max = 1,
+        .takes_names = true,
         .opens_store = true,
         .run = run_count,
     },
@@ -101,7 +106,8 @@ static const struct command commands[] = {
         .usage = "NS [--batch N] [--ack LEVEL]",
         .about = "store records from standard input",
         .help =
-            "Each line of standard input is a record; blank lines are skipped. Keys:\n\n"
+            "Each line of standard input is a record; blank lines, and a byte order mark before\n"
+            "the first one, are skipped. Keys:\n\n"
             "  id                string, 1 to 1024 bytes; the only one that must be there\n"
             "  vector            array of numbers\n"
             "  vector_base64     the same as little-endian float32, in base64\n"
@@ -124,6 +130,7 @@ static const struct command commands[] = {
         .options = TAKES(OPTION_BATCH) | TAKES(OPTION_ACK),
         .n_words_min = 1,
         .n_words_max = 1,
+        .takes_names = true,
         .opens_store = true,
         .run = run_put,
     },
@@ -134,9 +141,10 @@ static const struct command commands[] = {
         .about = "store records from files",
         .help =
             "Acknowledges like put. A row and the vector at the same position belong together;\n"
-            "their numbers must be equal.\n\n"
+            "their numbers must be equal. With rows from a pipe that shows at the end only, after\n"
+            "earlier batches were stored.\n\n"
             "  --rows F.jsonl    one JSON object a line; - is standard input\n"
-            "  --vectors F.npy   vectors: NumPy format 1.0 or 2.0, '<f4', C order, 2 axes\n"
+            "  --vectors F.npy   vectors: NumPy format 1.0 or 2.0, '<f4', C order, 2 axes; a file\n"
             "  --format FORM     flat (default): all fields but the id become the metadata;\n"
             "                    put: lines as put takes them\n"
             "  --id-field NAME   flat: the field that holds the id, a string (default: id)\n"
@@ -147,6 +155,7 @@ static const struct command commands[] = {
                    TAKES(OPTION_ID_FIELD) | TAKES(OPTION_BATCH) | TAKES(OPTION_ACK),
         .n_words_min = 1,
         .n_words_max = 1,
+        .takes_names = true,
         .opens_store = true,
         .run = run_import,
     },
@@ -160,6 +169,7 @@ static const struct command commands[] = {
         .options = TAKES(OPTION_LIMIT) | TAKES(OPTION_AFTER) | TAKES(OPTION_VECTORS),
         .n_words_min = 1,
         .n_words_max = 1,
+        .takes_names = true,
         .opens_store = true,
         .run = run_export,
     },
@@ -174,6 +184,7 @@ static const struct command commands[] = {
         .options = TAKES(OPTION_VECTORS),
         .n_words_min = 2,
         .n_words_max = WORDS_ANY,
+        .takes_names = true,
         .opens_store = true,
         .run = run_get,
     },
@@ -187,6 +198,7 @@ static const struct command commands[] = {
         .example = "mneme -d memory delete notes n1 -- -n2",
         .n_words_min = 2,
         .n_words_max = WORDS_ANY,
+        .takes_names = true,
         .opens_store = true,
         .run = run_delete,
     },
@@ -201,6 +213,7 @@ static const struct command commands[] = {
                    PEOPLE_OPTIONS,
         .n_words_min = 1,
         .n_words_max = 1,
+        .takes_names = true,
         .opens_store = true,
         .run = run_list,
     },
@@ -230,7 +243,9 @@ static const struct command commands[] = {
         .about = "read every byte of the store and check it",
         .help =
             "Prints a report and exits 4 when something is damaged. A torn tail, which a crash\n"
-            "leaves and opening cuts, is no damage, except with --recovery strict.\n\n" PEOPLE_HELP,
+            "leaves and opening cuts, is no damage, except with --recovery strict. Records are\n"
+            "operations in the log: overwritten versions, deletes and namespaces count too.\n"
+            "Files and bytes may be 0 when something is damaged.\n\n" PEOPLE_HELP,
         .example = "mneme -d memory verify",
         .options = PEOPLE_OPTIONS,
         .opens_store = true,
@@ -272,8 +287,10 @@ static const struct command commands[] = {
         .name = "wal stats",
         .usage = "[--table] [--human]",
         .about = "print the numbers of the write-ahead log",
-        .help = "One JSON object: current_lsn, checkpoint_lsn, files, current_file_bytes,\n"
-                "current_file_records, records_since_checkpoint.\n\n" PEOPLE_HELP,
+        .help =
+            "One JSON object: current_lsn, checkpoint_lsn, files, current_file_bytes,\n"
+            "current_file_records, records_since_checkpoint. Records are operations, deletes and\n"
+            "overwritten versions included.\n\n" PEOPLE_HELP,
         .example = "mneme -d memory wal stats",
         .options = PEOPLE_OPTIONS,
         .opens_store = true,

@@ -123,7 +123,7 @@ static int refuse_batch(const struct ingest *in, mn_status status, const struct 
     }
     if (status == MN_ERR_LIMIT || status == MN_ERR_INVALID || status == MN_ERR_DIMENSION)
         return refuse_line(in, in->lines.line_number, status, text);
-    return say_status(status, err);
+    return cli_say_status(in->cli, status, err);
 }
 
 static int commit(struct ingest *in)

@@ -57,6 +57,18 @@ static mn_status read_more(struct lines *lines, struct mn_error *err)
     }
 }
 
+/* Some programs begin a file of UTF-8 with one; it is not part of the first line. */
+static void skip_byte_order_mark(struct mn_slice *line)
+{
+    static const char mark[] = "\xEF\xBB\xBF";
+    size_t n = sizeof mark - 1;
+
+    if (line->n_bytes >= n && memcmp(line->data, mark, n) == 0) {
+        line->data = (const char *)line->data + n;
+        line->n_bytes -= n;
+    }
+}
+
 static mn_status any_line(struct lines *lines, struct mn_slice *line_out, struct mn_error *err)
 {
     struct mni_buf *buf = &lines->buf;
@@ -75,6 +87,8 @@ static mn_status any_line(struct lines *lines, struct mn_slice *line_out, struct
             lines->next_bytes = line_break == NULL ? line_end : line_end + 1;
             lines->searched_bytes = lines->next_bytes;
             lines->line_number++;
+            if (lines->line_number == 1)
+                skip_byte_order_mark(line_out);
             if (line_out->n_bytes > LINE_BYTES_MAX)
                 return mni_fail(err, MN_ERR_LIMIT, "line is longer than %d bytes", LINE_BYTES_MAX);
             return MN_OK;

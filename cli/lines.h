@@ -25,9 +25,10 @@ void lines_init(struct lines *lines, int fd);
 void lines_done(struct lines *lines);
 
 /*
- * The next line that is not blank, without its line break; valid until the next call. Nothing is
- * read while a whole line is at hand. MN_END after the last. MN_ERR_CANCELLED: the process was
- * asked to stop while it waited for input. MN_ERR_LIMIT: the line is too long. MN_ERR_IO.
+ * The next line that is not blank, without its line break and without a byte order mark before the
+ * first; valid until the next call. Nothing is read while a whole line is at hand. MN_END after the
+ * last. MN_ERR_CANCELLED: the process was asked to stop while it waited for input. MN_ERR_LIMIT:
+ * the line is too long. MN_ERR_IO.
  */
 MN_MUST_USE mn_status lines_next(struct lines *lines, struct mn_slice *line_out,
                                  struct mn_error *err);

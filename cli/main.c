@@ -64,6 +64,8 @@ static int run(struct cli *cli)
     }
     int code = find_store(cli);
     if (code == EXIT_CODE_OK)
+        code = cli_check_names(cli);
+    if (code == EXIT_CODE_OK)
         code = cli->args.command->run(cli);
     /* Some commands print after the store is closed. */
     return cli_close(cli, NULL, code);

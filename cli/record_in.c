@@ -233,13 +233,16 @@ static mn_status read_payload(struct reading *r)
     return MN_OK;
 }
 
-static mn_status read_seconds(struct reading *r, const char *name, int64_t *us_out)
+static mn_status read_seconds(struct reading *r, const char *name, bool may_be_negative,
+                              int64_t *us_out)
 {
     struct mni_json_token token;
     mn_status st = expect(r, MNI_JSON_NUMBER, name);
 
     if (st == MN_OK)
         st = mni_json_next(&r->scanner, &token);
+    if (st == MN_OK && !may_be_negative && seconds_is_negative(token.raw))
+        st = mni_fail(r->err, MN_ERR_INVALID, "%s is negative", name);
     if (st == MN_OK && !seconds_parse(token.raw, us_out))
         st = mni_fail(r->err, MN_ERR_INVALID, "%s is out of range", name);
     return st;
@@ -252,13 +255,11 @@ static mn_status read_times(struct reading *r, size_t field)
 
     switch (field) {
     case FIELD_TTL_SECONDS:
-        st = read_seconds(r, "ttl_seconds", &record->ttl_us);
-        if (st == MN_OK && record->ttl_us < 0)
-            st = mni_fail(r->err, MN_ERR_INVALID, "ttl_seconds is negative");
+        st = read_seconds(r, "ttl_seconds", false, &record->ttl_us);
         record->fields |= MN_HAS_TTL;
         return st;
     case FIELD_EXPIRES_AT:
-        st = read_seconds(r, "expires_at", &record->expires_at_us);
+        st = read_seconds(r, "expires_at", true, &record->expires_at_us);
         record->fields |= MN_HAS_EXPIRES_AT;
         return st;
     default:

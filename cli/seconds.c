@@ -89,6 +89,13 @@ bool seconds_parse(struct mn_slice number, int64_t *us_out)
     return true;
 }
 
+bool seconds_is_negative(struct mn_slice number)
+{
+    struct decimal d = take_apart(number);
+
+    return d.is_negative && d.n_digits > 0;
+}
+
 struct mn_slice seconds_format(int64_t us, char text[SECONDS_TEXT_BYTES])
 {
     uint64_t size = us < 0 ? 0 - (uint64_t)us : (uint64_t)us;

@@ -13,6 +13,9 @@
  * beyond 64 bits. `number` is a JSON number. */
 bool seconds_parse(struct mn_slice number, int64_t *us_out);
 
+/* Whether the JSON number is below 0, however little. */
+bool seconds_is_negative(struct mn_slice number);
+
 /* Seconds with up to six decimals, without trailing zeroes; seconds_parse reads the same
  * microsecond back. */
 enum { SECONDS_TEXT_BYTES = 32 };

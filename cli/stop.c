@@ -48,9 +48,9 @@ bool stop_init(void)
     }
     (void)sigemptyset(&action.sa_mask);
     (void)sigemptyset(&ignore.sa_mask);
-    /* A closed pipe shows as EPIPE where it is written to. */
+    /* A closed pipe shows as EPIPE where it is written to, a limit on file sizes as EFBIG. */
     return sigaction(SIGINT, &action, NULL) == 0 && sigaction(SIGTERM, &action, NULL) == 0 &&
-           sigaction(SIGPIPE, &ignore, NULL) == 0;
+           sigaction(SIGPIPE, &ignore, NULL) == 0 && sigaction(SIGXFSZ, &ignore, NULL) == 0;
 }
 
 void stop_gently(void)

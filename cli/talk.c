@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "base/utf8.h"
-#include "exit_codes.h"
 
 enum { PROGRESS_COLUMNS = 72, PROGRESS_INTERVAL_MS = 100 };
 
@@ -67,12 +66,6 @@ const char *status_text(mn_status status, const struct mn_error *err)
     default:
         return mn_status_name(status);
     }
-}
-
-int say_status(mn_status status, const struct mn_error *err)
-{
-    say("%s", status_text(status, err));
-    return exit_code_of(status);
 }
 
 const char *quoted(struct mn_slice name, char text[QUOTED_BYTES])

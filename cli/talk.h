@@ -13,9 +13,7 @@
  * terminal are replaced, except when the text comes from quoted(). */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Says what a failed call answered, and returns the exit code for it. A call that left no message
- * gets the meaning of its status. */
-int say_status(mn_status status, const struct mn_error *err);
+/* What a failed call answered. A call that left no message gets the meaning of its status. */
 const char *status_text(mn_status status, const struct mn_error *err);
 
 /* A name or id in quotes, with control characters and bytes that are no UTF-8 escaped; long ones

@@ -15,7 +15,7 @@ _mneme_options() {
 
 _mneme() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local word command='' skip='' i
+    local word command='' skip='' n_words=0 i
     COMPREPLY=()
 
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -29,6 +29,8 @@ _mneme() {
                 command=$word
             elif [[ $command == wal || $command == config ]]; then
                 command="$command $word"
+            else
+                n_words=$((n_words + 1))
             fi
         fi
     done
@@ -60,6 +62,15 @@ _mneme() {
             ;;
         wal) words='stats dump' ;;
         config) words='get set list' ;;
+        'config get' | 'config set')
+            words=''
+            if [[ $n_words == 0 ]]; then
+                words='sync sync_every_commits sync_interval_ms wal_file_bytes
+                    sweep_interval_ms sweep_batch_records sweep_time_cap_ms'
+            elif [[ $n_words == 1 && $command == 'config set' && $prev == sync ]]; then
+                words='every_write every_n every_ms manual'
+            fi
+            ;;
         completion) words='bash zsh fish' ;;
         *) return ;;
         esac

@@ -167,6 +167,20 @@ def npy_files_that_are_something_else_are_refused_by_name(place):
         same(result.err.count("\n"), 1)
 
 
+def vectors_do_not_come_from_stdin(place):
+    rows = _rows(place, [record("a")])
+    result = place.run("import", "n", "--rows", rows, "--vectors", "-", code=2)
+    has(result.err, "--vectors takes a file, not standard input")
+    same(os.path.exists(place.store), False)
+
+
+def a_byte_order_mark_is_no_row(place):
+    rows = place.file("rows.jsonl", "\ufeff\n" + record("a") + "\n")
+    file = place.file("v.npy", npy([[1, 2]]))
+    place.run("import", "n", "--rows", rows, "--vectors", file)
+    same(place.ids(), ["a"])
+
+
 def missing_files_are_named(place):
     rows = _rows(place, [record("a")])
     has(place.run("import", "n", "--rows", "no.jsonl", code=1).err, "mneme: no.jsonl: ")

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pty
+import resource
 import signal
 import subprocess
 import time
@@ -111,6 +112,22 @@ def a_full_disk_below_stdout_is_an_error(place):
                               stderr=subprocess.PIPE, env=environment())
     same(done.returncode, 1)
     has(done.stderr.decode(), "mneme: cannot write to standard output: ")
+
+
+def a_limit_on_the_size_of_files_is_an_error(place):
+    place.put([record("a")])
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100 << 10, 100 << 10))
+    for store in (place.store, str(place.folder / "other")):
+        done = subprocess.run([MNEME, "-d", store, "put", "n", "--batch", "10"],
+                              input=b"".join(record(f"r{i}", vector=[i] * 512).encode() + b"\n"
+                                             for i in range(100)),
+                              capture_output=True, env=environment(), preexec_fn=limit)
+        same(done.returncode, 1, done.stderr)
+        has(done.stderr.decode(), f"mneme: {store}: ")
+        has(done.stderr.decode(), "File too large")
+    same(place.ids()[0], "a")
 
 
 def closed_standard_streams_never_reach_the_store(place):

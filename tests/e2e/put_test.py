@@ -61,6 +61,16 @@ def blank_lines_are_skipped_and_counted_for_line_numbers(place):
     has(result.err, "mneme: -:4: ")
 
 
+def a_byte_order_mark_before_the_first_line_is_skipped(place):
+    mark = b"\xef\xbb\xbf"
+    same(place.put(mark + f'{record("a")}\n{record("b")}\n'.encode()).lines()[0]["count"], 2)
+    same(place.put(mark + f'\n{record("c")}'.encode()).lines()[0]["count"], 1)
+    same(place.put(mark).lines()[0]["count"], 0)
+    same(place.ids(), ["a", "b", "c"])
+    has(place.put(mark + mark + b"{}\n", code=1).err, "mneme: -:1: ")
+    has(place.put(mark + b"\nx\n", code=1).err, "mneme: -:2: ")
+
+
 def the_last_line_needs_no_line_break(place):
     place.put(f'{record("a")}\r\n{record("b")}')
     same(place.ids(), ["a", "b"])
@@ -141,6 +151,9 @@ REFUSED = [
     ('{"id":"a","payload_base64":1}', "payload_base64 is a number, not a string"),
     ('{"id":"a","ttl_seconds":-1}', "ttl_seconds is negative"),
     ('{"id":"a","ttl_seconds":-0.000001}', "ttl_seconds is negative"),
+    ('{"id":"a","ttl_seconds":-0.0000001}', "ttl_seconds is negative"),
+    ('{"id":"a","ttl_seconds":-1e-400}', "ttl_seconds is negative"),
+    ('{"id":"a","ttl_seconds":-1e400}', "ttl_seconds is negative"),
     ('{"id":"a","ttl_seconds":"1"}', "ttl_seconds is a string, not a number"),
     ('{"id":"a","ttl_seconds":1e30}', "ttl_seconds is out of range"),
     ('{"id":"a","expires_at":true}', "expires_at is true or false, not a number"),

@@ -32,7 +32,9 @@ def reading_a_namespace_that_is_not_there_exits_3(place):
                     ("dimension", "x")):
         result = place.run(*command, code=3)
         same((result.out, result.err), (b"", 'mneme: no namespace "x"\n'))
-    has(place.run("delete", "x", "a", code=3).err, '"x"')
+    result = place.run("delete", "x", "a", "b", code=3)
+    same((result.out, result.err),
+         (b'{"deleted":0,"lsn":0}\n', 'mneme: no namespace "x"\n'))
 
 
 def vectors_print_in_the_form_asked_for(place):
@@ -138,6 +140,19 @@ def ids_that_begin_with_a_dash_come_behind_two_dashes(place):
     same(len(place.run("get", "n", "--", "-a", "--", "-d").lines()), 3)
     same(place.run("delete", "n", "--", "-d").lines()[0]["deleted"], 1)
     place.run("get", "n", "-a", code=2)
+
+
+def a_bad_id_is_named_by_its_position(place):
+    _fill(place)
+    long = "x" * 1025
+    for command in ("get", "delete"):
+        for ids, text in [((long,), "id has 1025 bytes, the limit is 1024"),
+                          (("r001", "", "r002"), "id 2 of 3 is empty"),
+                          (("r001", b"a\xff"), "id 2 of 2 is not UTF-8 at byte 1")]:
+            result = place.run(command, "n", *ids, code=1)
+            same((result.out, result.err), (b"", f"mneme: {text}\n"))
+    has(place.run("exists", "n", long, code=1).err, "mneme: id has 1025 bytes")
+    same(place.run("count", "n").lines(), [{"count": 10}])
 
 
 def list_for_people_escapes_what_would_command_a_terminal(place):

@@ -97,6 +97,29 @@ def a_missing_store_exits_3_and_is_not_made(place):
         same(os.listdir(place.store), [], command)
 
 
+def a_bad_name_leaves_no_store_behind(place):
+    for name in ("", "x" * 1025, b"\xff"):
+        for command in (("create", name), ("put", name), ("count", name),
+                        ("import", name, "--rows", "/dev/null")):
+            result = place.run(*command, code=1)
+            has(result.err, "mneme: name of the namespace ")
+            same(result.err.count("\n"), 1)
+            same(os.path.exists(place.store), False, command)
+    place.run("create", "x" * 1024)
+
+
+def a_missing_directory_above_the_store_is_named(place):
+    above = str(place.folder / "no")
+    for store in (above + "/s", above + "//s/"):
+        result = run("-d", store, "create", "n")
+        same((result.code, result.err),
+             (3, f"mneme: {store}: the directory {above} is missing\n"))
+        same(run("-d", store, "count", "n").err, f"mneme: there is no store in {store}\n")
+    result = run("-d", "no/s", "create", "n", cwd=place.folder)
+    same(result.err, "mneme: no/s: the directory no is missing\n")
+    same(os.path.exists(above), False)
+
+
 def writers_make_a_store_in_an_empty_directory(place):
     os.mkdir(place.store)
     place.run("create", "n")
@@ -190,10 +213,28 @@ def damage_exits_4_and_names_the_file(place):
     name = _damage(place)
     for command in (("count", "n"), ("put", "n"), ("get", "n", "b"), ("stats",), ("wal", "dump")):
         result = place.run(*command, given=record("c") + "\n", code=4)
-        has(result.err, name)
+        has(result.err, f"mneme: {place.store}: wal/{name}: ")
+        same(result.err.count(place.store), 1)
     result = place.run("verify", code=4)
     same(result.lines()[0]["damaged"], True)
-    has(result.err, name)
+    has(result.err, f"mneme: {place.store}: wal/{name}: ")
+    for file in pathlib.Path(place.store, "wal").iterdir():
+        file.unlink()
+    has(place.run("verify", code=4).err, f"mneme: {place.store}: ")
+
+
+def messages_name_the_store_once(place):
+    place.put([record("a")])
+    store = pathlib.Path(place.store)
+    file = str(store / "STORE")
+    for directory, command in ((str(place.folder), "count"), (file, "create"), (file, "count")):
+        result = run("-d", directory, command, "n")
+        same(result.code in (1, 3), True)
+        same((result.err.count(directory), result.err.count("\n")), (1, 1), result.err)
+    (store / "STORE").write_bytes(b"x")
+    for name in ("store", "store/.", "../" + place.folder.name + "/store/"):
+        result = run("-d", name, "count", "n", cwd=place.folder)
+        same((result.code, result.err), (4, f"mneme: {name}: STORE is damaged\n"))
 
 
 def _files(place):

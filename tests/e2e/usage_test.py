@@ -135,6 +135,9 @@ def bash_completes_commands_options_and_values(place):
     same(_complete("mneme", "-d", "x", "nam"), ["namespaces"])
     same(_complete("mneme", "wal", ""), ["stats", "dump"])
     same(_complete("mneme", "config", "s"), ["set"])
+    same(_complete("mneme", "config", "get", "sync_"), ["sync_every_commits", "sync_interval_ms"])
+    same(_complete("mneme", "config", "get", "sync", ""), [])
+    same(_complete("mneme", "config", "set", "sync", "ev"), ["every_write", "every_n", "every_ms"])
     same(_complete("mneme", "put", "n", "--b"), ["--batch"])
     same(_complete("mneme", "wal", "dump", "--f"), ["--from"])
     same(_complete("mneme", "put", "n", "--ack", ""), ["none", "os", "disk"])
@@ -143,6 +146,15 @@ def bash_completes_commands_options_and_values(place):
     same(_complete("mneme", "completion", ""), ["bash", "zsh", "fish"])
     same(_complete("mneme", "create", "n", "--"), ["--recovery", "--help", "--version",
                                                   "--dimension"])
+
+
+def completion_knows_every_setting(place):
+    place.run("create", "n")
+    keys = [line["key"] for line in place.run("config", "list").lines()]
+    same(_complete("mneme", "config", "set", ""), keys)
+    for shell in ("zsh", "fish"):
+        for key in keys:
+            same(re.search(rf"\b{key}\b", _ok("completion", shell)) is not None, True, key)
 
 
 def the_command_is_the_one_under_test(place):

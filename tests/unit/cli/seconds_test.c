@@ -61,6 +61,17 @@ static void the_ends_of_the_range_are_exact(void)
     CHECK(is_refused("99999999999999999999999999"));
 }
 
+static void what_rounds_to_zero_may_be_negative(void)
+{
+    static const char *const below[] = {"-1", "-0.0000001", "-1e-400", "-1e400", "-00.01"};
+    static const char *const others[] = {"0", "-0", "-0.0", "-0e5", "-0.00E-3", "1", "1e-400"};
+
+    for (size_t i = 0; i < CHECK_COUNT(below); i++)
+        CHECK(seconds_is_negative(mn_str(below[i])));
+    for (size_t i = 0; i < CHECK_COUNT(others); i++)
+        CHECK(!seconds_is_negative(mn_str(others[i])));
+}
+
 static void what_is_written_reads_back(void)
 {
     static const int64_t fixed[] = {0, 1, -1, 10, 999999, 1000000, -1000000, INT64_MAX, INT64_MIN};
@@ -92,8 +103,11 @@ static void no_digit_is_written_that_says_nothing(void)
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
-        CHECK_TEST(numbers_of_every_form_are_read),        CHECK_TEST(halves_round_away_from_zero),
-        CHECK_TEST(the_ends_of_the_range_are_exact),       CHECK_TEST(what_is_written_reads_back),
+        CHECK_TEST(numbers_of_every_form_are_read),
+        CHECK_TEST(halves_round_away_from_zero),
+        CHECK_TEST(what_rounds_to_zero_may_be_negative),
+        CHECK_TEST(the_ends_of_the_range_are_exact),
+        CHECK_TEST(what_is_written_reads_back),
         CHECK_TEST(no_digit_is_written_that_says_nothing),
     };
     return check_run("cli.seconds", tests, CHECK_COUNT(tests), argc, argv);
