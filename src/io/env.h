@@ -68,7 +68,8 @@ struct mni_file_ops {
     mn_status (*write_durable)(struct mni_file *file, uint64_t offset, const void *data, size_t n,
                                struct mn_error *err);
     /* fdatasync: everything written to the file, by any handle, and its size are durable. After a
-     * failure nothing may be assumed about earlier writes, and calling again proves nothing. */
+     * failure nothing may be assumed about earlier writes, and calling again proves nothing. A file
+     * that has no name any more cannot be synced: MN_ERR_IO; `write_durable` likewise. */
     mn_status (*sync)(struct mni_file *file, struct mn_error *err);
     /* Reserves disk space for bytes [0, n_bytes) and makes the file at least that long, what is new
      * reading as zeroes. MN_ERR_UNSUPPORTED where the file system cannot. Durable after `sync`. */

@@ -183,13 +183,25 @@ static mn_status file_write(struct mni_file *file, uint64_t offset, const void *
 
 /* Not repeated after EINTR either: whether the interrupted call has already consumed the report of
  * a failed write-back is the file system's secret. Local ones are not interrupted here. */
+/* Bytes of a file that was removed are not durable: nobody finds them again. */
+static mn_status check_linked(const struct posix_file *f, struct mn_error *err)
+{
+    struct stat st;
+
+    if (fstat(f->fd, &st) != 0)
+        return mni_fail_os(err, errno, "look at %s", f->name);
+    if (st.st_nlink == 0)
+        return mni_fail(err, MN_ERR_IO, "the file opened as %s was removed", f->name);
+    return MN_OK;
+}
+
 static mn_status file_sync(struct mni_file *file, struct mn_error *err)
 {
     const struct posix_file *f = as_file(file);
 
     if (fdatasync(f->fd) != 0)
         return mni_fail_os(err, errno, "sync %s", f->name);
-    return MN_OK;
+    return check_linked(f, err);
 }
 
 static mn_status file_write_durable(struct mni_file *file, uint64_t offset, const void *data,
@@ -204,7 +216,7 @@ static mn_status file_write_durable(struct mni_file *file, uint64_t offset, cons
     if (!f->has_no_rwf_dsync) {
         int os_errno = write_all(f->fd, offset, data, n, RWF_DSYNC, &n_done);
         if (os_errno == 0)
-            return MN_OK;
+            return check_linked(f, err);
         if (n_done > 0 || (os_errno != EOPNOTSUPP && os_errno != EINVAL))
             return mni_fail_os(err, os_errno, "durable write %s at %" PRIu64, f->name,
                                offset + n_done);
@@ -317,7 +329,8 @@ static int open_direct(int dir_fd, const char *name, int access)
  * when it answers EINVAL, and nobody could tell whether it was there before. */
 static int open_file_descriptor(int dir_fd, const char *name, unsigned flags)
 {
-    int access = (flags & MNI_OPEN_WRITE) != 0 ? O_RDWR : O_RDONLY;
+    /* A pipe of this name must not make the call wait. */
+    int access = O_NONBLOCK | ((flags & MNI_OPEN_WRITE) != 0 ? O_RDWR : O_RDONLY);
 
     if ((flags & MNI_OPEN_CREATE) == 0)
         return (flags & MNI_OPEN_DIRECT) != 0 ? open_direct(dir_fd, name, access)
@@ -332,6 +345,13 @@ static int open_file_descriptor(int dir_fd, const char *name, unsigned flags)
         (void)unlinkat(dir_fd, name, 0);
     errno = os_errno;
     return direct_fd;
+}
+
+static bool is_regular(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static mn_status dir_open_file(struct mni_dir *dir, const char *name, unsigned flags,
@@ -359,6 +379,11 @@ static mn_status dir_open_file(struct mni_dir *dir, const char *name, unsigned f
         return mni_fail_os(err, os_errno, "%s %s in %s",
                            (flags & MNI_OPEN_CREATE) != 0 ? "create" : "open", name,
                            as_dir(dir)->label);
+    }
+    if (!is_regular(f->fd)) {
+        file_close(&f->base);
+        return mni_fail(err, MN_ERR_CORRUPT, "%s in %s is no regular file", name,
+                        as_dir(dir)->label);
     }
     *file_out = &f->base;
     return MN_OK;

@@ -27,7 +27,10 @@
 #include "base/plant.h"
 #include "wal/wal_private.h"
 
-enum { ZEROES_BYTES = 1 << 20 };
+enum {
+    ZEROES_BYTES = 1 << 20,
+    SMALL_FILE_BYTES = 256 << 10, /* room for commits in a file that is made when space is short */
+};
 
 mn_status wal_write_zeroes(struct mni_file *file, uint64_t from, uint64_t to, struct mn_error *err)
 {
@@ -142,6 +145,19 @@ mn_status wal_file_make(struct mni_wal *wal, const char *name, const struct wal_
     return MN_OK;
 }
 
+mn_status wal_file_make_fitting(struct mni_wal *wal, const char *name, struct wal_header *header,
+                                uint64_t need_bytes, struct mni_file **file_out,
+                                uint64_t *zeroed_to_out, struct mn_error *err)
+{
+    uint64_t small_bytes = mni_align_up(need_bytes + SMALL_FILE_BYTES, MNI_DIRECT_ALIGN);
+    mn_status st = wal_file_make(wal, name, header, file_out, zeroed_to_out, err);
+
+    if (st != MN_ERR_NO_SPACE || small_bytes >= header->file_bytes)
+        return st;
+    header->file_bytes = small_bytes;
+    return wal_file_make(wal, name, header, file_out, zeroed_to_out, err);
+}
+
 /* Gives the spare file a new life under this header. */
 static mn_status make_of_spare(struct mni_wal *wal, const char *name,
                                const struct wal_header *header, struct mni_file **file_out,
@@ -176,13 +192,19 @@ mn_status wal_files_reserve(struct mni_wal *wal)
     return MN_OK;
 }
 
+/* Size of the smallest file that holds such a frame. */
+static uint64_t bytes_needed(size_t frame_bytes)
+{
+    return mni_align_up(HEADER_BYTES + (uint64_t)frame_bytes + (uint64_t)2 * MARK_BYTES,
+                        MNI_DIRECT_ALIGN);
+}
+
 /* What the new file's header says; in place of the newest file if that holds no commit. */
 static mn_status header_of_next(struct mni_wal *wal, bool replaces, size_t frame_bytes,
                                 struct wal_header *h, struct mn_error *err)
 {
     const struct wal_file *old = wal_current_file(wal);
-    uint64_t need =
-        mni_align_up(HEADER_BYTES + (uint64_t)frame_bytes + 2 * MARK_BYTES, MNI_DIRECT_ALIGN);
+    uint64_t need = bytes_needed(frame_bytes);
 
     *h = old->header;
     if (!replaces) {
@@ -202,8 +224,9 @@ static mn_status header_of_next(struct mni_wal *wal, bool replaces, size_t frame
 }
 
 /* Steps 2 and 3. Sets `*is_named_out` once the new file may have its name. */
-static mn_status make_next(struct mni_wal *wal, struct wal_header *h, struct mni_file **file_out,
-                           uint64_t *zeroed_to_out, bool *is_named_out, struct mn_error *err)
+static mn_status make_next(struct mni_wal *wal, struct wal_header *h, size_t frame_bytes,
+                           struct mni_file **file_out, uint64_t *zeroed_to_out, bool *is_named_out,
+                           struct mn_error *err)
 {
     char name[WAL_NAME_BYTES];
     char spare[WAL_NAME_BYTES];
@@ -219,7 +242,8 @@ static mn_status make_next(struct mni_wal *wal, struct wal_header *h, struct mni
             mni_ignore(mni_dir_unlink(wal->config.dir, spare, NULL));
     } else {
         (void)snprintf(spare, sizeof spare, "%020" PRIu64 ".new", h->first_lsn);
-        st = wal_file_make(wal, spare, h, file_out, zeroed_to_out, err);
+        st = wal_file_make_fitting(wal, spare, h, bytes_needed(frame_bytes), file_out,
+                                   zeroed_to_out, err);
     }
     if (st != MN_OK)
         return st;
@@ -271,7 +295,7 @@ static mn_status rotate(struct mni_wal *wal, size_t frame_bytes, struct mn_error
         return st;
     wal_current_file(wal)->end = wal_writer_end(&wal->writer);
     wal_current_file(wal)->last_lsn = wal->newest_lsn;
-    st = make_next(wal, &header, &file, &zeroed_to, &is_named, err);
+    st = make_next(wal, &header, frame_bytes, &file, &zeroed_to, &is_named, err);
     size_t new_block_bytes = wal->writer.block_bytes;
     wal->writer.block_bytes = old_block_bytes;
     if (st == MN_OK && !replaces) {

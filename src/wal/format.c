@@ -214,5 +214,6 @@ bool mni_wal_is_log_name(const char *name)
 {
     uint64_t ignored;
 
-    return wal_file_name_parse(name, &ignored) || wal_name_is_spare(name);
+    return wal_file_name_parse(name, &ignored) || wal_name_is_spare(name) ||
+           strcmp(name, WAL_CLOSED_NAME) == 0;
 }

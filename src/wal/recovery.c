@@ -309,6 +309,25 @@ static mn_status read_older(struct recovery *r, struct wal_file *file,
     return MN_OK;
 }
 
+/* A clean close said where the log ends: less than that is damage, also of the seal alone. */
+static mn_status heed_closed(struct recovery *r, const struct wal_scan *scan, struct mn_error *err)
+{
+    struct wal_closed closed;
+
+    mn_status st = wal_closed_read(r->wal, &closed, err);
+    if (st != MN_OK || !closed.is_there || closed.salt != scan->header->salt)
+        return st;
+    if (scan->offset < closed.end)
+        return fail_damaged(scan, closed.last_lsn, err);
+    if (scan->last_lsn != closed.last_lsn)
+        return mni_fail(err, MN_ERR_CORRUPT,
+                        "wal/%s: ends with LSN %" PRIu64 ", the file CLOSED says %" PRIu64,
+                        scan->name, scan->last_lsn, closed.last_lsn);
+    r->is_closed = true;
+    r->next_lsn = closed.next_lsn;
+    return MN_OK;
+}
+
 /* The good frames of the newest file, and what lies behind them. */
 static mn_status read_newest(struct recovery *r, struct wal_file *file, struct wal_scan *scan,
                              struct mn_error *err)
@@ -333,6 +352,9 @@ static mn_status read_newest(struct recovery *r, struct wal_file *file, struct w
     if (r->is_stopped)
         return MN_OK;
     if (st != MN_END)
+        return st;
+    st = heed_closed(r, scan, err);
+    if (st != MN_OK)
         return st;
     /* Nothing is ever written behind the seal of a clean close. */
     if (r->is_closed)
@@ -468,7 +490,7 @@ static mn_status rewrite_newest(struct recovery *r, struct mn_error *err)
     if (st != MN_OK)
         return st;
     (void)snprintf(temporary, sizeof temporary, "%020" PRIu64 ".new", file->header.first_lsn);
-    st = wal_file_make(wal, temporary, &file->header, &handle, &zeroed_to, err);
+    st = wal_file_make_fitting(wal, temporary, &file->header, need, &handle, &zeroed_to, err);
     if (st != MN_OK)
         return st;
     wal_writer_attach(wal, handle, HEADER_BYTES, zeroed_to);
@@ -541,7 +563,8 @@ static mn_status make_first(struct mni_wal *wal, struct mn_error *err)
     memcpy(file->header.store_id, wal->config.store_id, MNI_STORE_ID_BYTES);
     (void)snprintf(temporary, sizeof temporary, "%020d.new", 1);
     wal_file_name(1, name);
-    st = wal_file_make(wal, temporary, &file->header, &handle, &zeroed_to, err);
+    st = wal_file_make_fitting(wal, temporary, &file->header, HEADER_BYTES, &handle, &zeroed_to,
+                               err);
     if (st != MN_OK)
         return st;
     wal->n_files = 1;
@@ -604,15 +627,18 @@ mn_status wal_recover(struct mni_wal *wal, struct mn_error *err)
         st = mni_fail(err, MN_NOT_FOUND, "there is no log file");
     if (st != MN_OK || wal->config.read_only)
         goto out;
-    st = wal_writer_init(wal, err);
+    st = remove_leftovers(wal, &l, err); /* first: their space may be needed */
+    if (st == MN_OK)
+        st = wal_writer_init(wal, err);
     if (st == MN_OK && l.n_files == 0)
         st = make_first(wal, err);
     else if (st == MN_OK && MNI_PLANTED("tail_appended_behind_garbage"))
         st = append_to_found(&r, err);
     else if (st == MN_OK)
         st = rewrite_newest(&r, err);
+    /* It speaks of a file that is gone by now. */
     if (st == MN_OK)
-        st = remove_leftovers(wal, &l, err);
+        st = wal_closed_remove(wal, err);
 out:
     mni_free(l.first_lsns);
     mni_buf_done(&l.leftovers);

@@ -88,10 +88,13 @@ mn_status mni_wal_close(struct mni_wal *wal, struct mn_error *err)
         MNI_CHECK(wal->queue_head == NULL);
         mn_ack ack = MNI_PLANTED("close_without_sync") ? MN_ACK_OS : MN_ACK_DISK;
         st = wal_writer_put_out(wal, ack, err);
+        uint64_t end = wal_writer_end(&wal->writer);
         if (st == MN_OK)
             st = wal_writer_append_mark(wal, FRAME_CLOSED, wal->next_lsn, err);
         if (st == MN_OK)
             st = wal_writer_put_out(wal, ack, err);
+        if (st == MN_OK)
+            wal_closed_write(wal, end);
     }
     struct mni_dir *dir = wal->config.dir;
     free_log(wal);

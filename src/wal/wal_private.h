@@ -162,6 +162,12 @@ MN_MUST_USE mn_status wal_scan_beyond(struct wal_scan *scan, struct wal_beyond *
 MN_MUST_USE mn_status wal_file_make(struct mni_wal *wal, const char *name,
                                     const struct wal_header *header, struct mni_file **file_out,
                                     uint64_t *zeroed_to_out, struct mn_error *err);
+/* The same; when space is short, the file may be as small as `need_bytes` and a little, and the
+ * header says so. */
+MN_MUST_USE mn_status wal_file_make_fitting(struct mni_wal *wal, const char *name,
+                                            struct wal_header *header, uint64_t need_bytes,
+                                            struct mni_file **file_out, uint64_t *zeroed_to_out,
+                                            struct mn_error *err);
 MN_MUST_USE mn_status wal_open_for_writing(struct mni_wal *wal, const char *name, unsigned flags,
                                            struct mni_file **file_out, struct mn_error *err);
 MN_MUST_USE mn_status wal_write_zeroes(struct mni_file *file, uint64_t from, uint64_t to,
@@ -204,6 +210,24 @@ MN_MUST_USE mn_status wal_writer_append_mark(struct mni_wal *wal, enum wal_frame
 /* Poisons the log: `err` says why. Returns `status`. */
 mn_status wal_poison(struct mni_wal *wal, mn_status status, const struct mn_error *err);
 MN_MUST_USE mn_status wal_fail_poisoned(struct mni_wal *wal, struct mn_error *err);
+
+/* closed.c ---------- */
+
+#define WAL_CLOSED_NAME "CLOSED"
+
+/* Where the log ended when it was closed cleanly. */
+struct wal_closed {
+    bool is_there; /* false: there is none that is whole */
+    uint64_t salt; /* of the file that was newest */
+    uint64_t end;  /* offset behind its last frame before the seal */
+    uint64_t last_lsn;
+    uint64_t next_lsn;
+};
+/* The seal is synced already, so nothing depends on this: it does what it can. */
+void wal_closed_write(struct mni_wal *wal, uint64_t end);
+MN_MUST_USE mn_status wal_closed_read(struct mni_wal *wal, struct wal_closed *closed_out,
+                                      struct mn_error *err);
+MN_MUST_USE mn_status wal_closed_remove(struct mni_wal *wal, struct mn_error *err);
 
 /* recovery.c ----------*/
 

@@ -205,12 +205,60 @@ static void fill(struct world *w)
     }
 }
 
+/* Nothing in the newest file vouches for its end; the note of the clean close does. */
+static void zero_the_end_from_every_place(struct world *w)
+{
+    struct reference r = load(w);
+    const struct file *f = &r.files[r.n_files - 1];
+    unsigned char *bytes = malloc(f->n_bytes);
+
+    CHECK(bytes != NULL);
+    r.n_commits = w->n_history;
+    w->config.read_only = true;
+    for (size_t at = HEADER_BYTES; at <= f->end; at += 8) {
+        memcpy(bytes, f->bytes, f->n_bytes);
+        memset(bytes + at, 0, f->n_bytes - at);
+        write_file(w, f->name, bytes, f->n_bytes);
+        check_outcome(w, &r, f, at, at < f->begin_last ? REFUSED : ALL);
+    }
+    write_file(w, f->name, f->bytes, f->n_bytes);
+    w->config.read_only = false;
+    free(bytes);
+    release(&r);
+}
+
+/* A damaged note says nothing; the log itself is whole. */
+static void damage_the_note(struct world *w)
+{
+    struct reference r = load(w);
+    size_t n_bytes;
+    unsigned char *bytes = read_file(w, WAL_CLOSED_NAME, &n_bytes);
+
+    r.n_commits = w->n_history;
+    w->config.read_only = true;
+    for (size_t at = 0; at < n_bytes; at++) {
+        bytes[at] ^= 0xFF;
+        write_file(w, WAL_CLOSED_NAME, bytes, n_bytes);
+        check_outcome(w, &r, &r.files[r.n_files - 1], at, ALL);
+        bytes[at] ^= 0xFF;
+    }
+    for (size_t n = 0; n <= n_bytes; n++) {
+        write_file(w, WAL_CLOSED_NAME, bytes, n);
+        check_outcome(w, &r, &r.files[r.n_files - 1], n, ALL);
+    }
+    w->config.read_only = false;
+    free(bytes);
+    release(&r);
+}
+
 static void damage_to_a_log_that_was_closed(void)
 {
     struct world w;
     world_init(&w, 1);
     fill(&w);
     close_log(&w);
+    zero_the_end_from_every_place(&w);
+    damage_the_note(&w);
     lose_every_way(&w);
     world_done(&w);
 }

@@ -247,7 +247,7 @@ static void writers_exclude_everybody_and_readers_do_not(void)
     (void)snprintf(file, sizeof file, "%s/00000000000000000001.wal", path);
     CHECK_EQ(unlink(file), 0);
     CHECK_STATUS(try_open(path, as_writer, &err), MN_ERR_IN_USE);
-    CHECK_OK(mn_wal_close(wal, NULL));
+    CHECK_STATUS(mn_wal_close(wal, NULL), MN_ERR_IO); /* its file is gone */
     CHECK_OK(mn_wal_close(open_with(path, (struct mn_wal_options){0}), NULL));
     wal = open_with(path, as_reader);
     mn_wal *second = open_with(path, as_reader);
@@ -546,9 +546,24 @@ static void a_directory_that_is_removed_is_not_made_anew(void)
     CHECK_STATUS(st, MN_ERR_IO);
     CHECK_STATUS(err.status, MN_ERR_IO);
     CHECK(access(directory, F_OK) != 0);
-    CHECK_OK_ERR(mn_wal_close(wal, &err),
-                 &err); /* the file is still there for whoever has it open */
+    /* The rotation found it out; nothing was promised after that. */
+    CHECK_STATUS(mn_wal_close(wal, &err), MN_ERR_POISONED);
     CHECK(access(directory, F_OK) != 0);
+}
+
+static void nothing_is_durable_in_a_file_that_was_removed(void)
+{
+    const char *path = check_temp_dir();
+    char file[760];
+    struct mn_error err;
+    mn_wal *wal = open_with(path, (struct mn_wal_options){.no_background = true});
+    (void)append(wal, "before");
+    (void)snprintf(file, sizeof file, "%s/00000000000000000001.wal", path);
+    CHECK_EQ(unlink(file), 0);
+    CHECK_STATUS(mn_wal_append(wal, mn_str("x"), MN_ACK_DISK, NULL, &err), MN_ERR_IO);
+    CHECK_STR_HAS(err.message, "was removed");
+    CHECK_STATUS(mn_wal_append(wal, mn_str("x"), MN_ACK_OS, NULL, &err), MN_ERR_POISONED);
+    CHECK_STATUS(mn_wal_close(wal, &err), MN_ERR_POISONED);
 }
 
 static void calls_without_a_handle_are_refused(void)
@@ -585,6 +600,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_point_in_time_ends_the_log_there),
         CHECK_TEST(the_largest_transaction_survives_a_restart),
         CHECK_TEST(a_directory_that_is_removed_is_not_made_anew),
+        CHECK_TEST(nothing_is_durable_in_a_file_that_was_removed),
         CHECK_TEST(calls_without_a_handle_are_refused),
     };
     return check_run("api.wal", tests, CHECK_COUNT(tests), argc, argv);

@@ -313,7 +313,8 @@ static inline int compare_names(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-/* The log's files by name, oldest first; spare and unfinished ones too. */
+/* The log's files by name, oldest first; spare and unfinished ones too, the note of a clean close
+ * not. */
 static inline struct names list_files(struct world *w)
 {
     struct mni_dir *dir;
@@ -323,6 +324,8 @@ static inline struct names list_files(struct world *w)
     CHECK_OK(mni_dir_list(dir, note_name, &names, NULL));
     mni_dir_close(dir);
     qsort(names.names, names.n, sizeof names.names[0], compare_names);
+    if (names.n > 0 && strcmp(names.names[names.n - 1], "CLOSED") == 0)
+        names.n--; /* capitals sort behind digits */
     return names;
 }
 
