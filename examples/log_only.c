@@ -7,6 +7,8 @@
  * kept in memory and now and then in the file ./counter; each change of it is a record in the log
  * ./counter-log. Start it several times: the number goes on where it was.
  */
+#define _POSIX_C_SOURCE 200809L /* fileno and fsync, also with -std=c17 */
+
 #include <mneme/wal.h>
 
 #include <inttypes.h>

@@ -48,7 +48,8 @@ struct mn_view {
 /* Gives a view back and clears it. A cleared view and NULL are fine. Any thread. */
 MN_API void mn_view_release(struct mn_view *view);
 
-/* How to write. NULL or all zero is the default; set `size` to sizeof(struct mn_write_options). */
+/* How to write. NULL is the default; otherwise set `size` to sizeof(struct mn_write_options), all
+ * else may be zero. */
 struct mn_write_options {
     size_t size;
     mn_ack ack;
@@ -89,13 +90,16 @@ MN_API MN_MUST_USE mn_status mn_put_if_lsn(mn_store *store, struct mn_slice name
                                            const struct mn_write_options *options,
                                            uint64_t *lsn_out, struct mn_error *err);
 
-/* Removes a record. `existed_out` (may be NULL) tells whether there was a live one. */
+/* Removes a record. `existed_out` (may be NULL) tells whether there was a live one. A delete is a
+ * commit also where there was none, so that the answer has its place in the order and is as durable
+ * as asked. Without such a namespace nothing is written, and the LSN is 0. */
 MN_API MN_MUST_USE mn_status mn_delete(mn_store *store, struct mn_slice name, struct mn_slice id,
                                        const struct mn_write_options *options, bool *existed_out,
                                        uint64_t *lsn_out, struct mn_error *err);
 
-/* Removes all of them as one commit. `n_existed_out` (may be NULL): how many live records went; an
- * id that comes twice counts once. `existed_out` (may be NULL): per id, whether it was there. */
+/* Removes all of them as one commit, as mn_delete does. `n_existed_out` (may be NULL): how many
+ * live records went; an id that comes twice counts once. `existed_out` (may be NULL): per id,
+ * whether it was there. */
 MN_API MN_MUST_USE mn_status mn_delete_batch(mn_store *store, struct mn_slice name,
                                              const struct mn_slice *ids, size_t n_ids,
                                              const struct mn_write_options *options,
@@ -134,6 +138,8 @@ MN_API MN_MUST_USE mn_status mn_exists(mn_store *store, struct mn_slice name, st
  */
 typedef struct mn_iter mn_iter;
 
+/* NULL is the default; otherwise set `size` to sizeof(struct mn_iter_options), all else may be
+ * zero. */
 struct mn_iter_options {
     size_t size;
     struct mn_slice after;  /* only ids greater than this; empty = from the first */

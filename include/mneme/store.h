@@ -27,9 +27,9 @@ extern "C" {
 
 typedef struct mn_store mn_store;
 
-/* How to open a store. All zero is the default; set `size` to sizeof(struct mn_options). Settings
- * that are kept in the store (mn_config_set) are overridden for this handle where the option here
- * is not zero. */
+/* How to open a store. NULL is the default; otherwise set `size` to sizeof(struct mn_options), all
+ * else may be zero. Settings that are kept in the store (mn_config_set) are overridden for this
+ * handle where the option here is not zero. */
 struct mn_options {
     size_t size;
     bool create;        /* make a store where the directory is missing, empty, or where making one
@@ -42,8 +42,9 @@ struct mn_options {
     mn_sync_policy sync;
     uint32_t sync_every_commits; /* MN_SYNC_EVERY_N: commits, 1 to 1,000,000; default 100 */
     uint32_t sync_interval_ms;   /* MN_SYNC_EVERY_MS: 1 to 3,600,000; default 100 */
-    uint64_t wal_file_bytes;     /* size of a log file: 64 KiB to 4 GiB, rounded up to 4 KiB;
-                                    default 64 MiB */
+    uint64_t wal_file_bytes;     /* size of a log file: 64 KiB to 4 GiB, rounded up to a multiple
+                                    of 4096 (the setting of this name must be one); default
+                                    64 MiB */
 };
 
 /*
@@ -74,10 +75,12 @@ MN_API MN_MUST_USE mn_status mn_flush(mn_store *store, struct mn_error *err);
  * A namespace holds records by id. Its name is UTF-8 of 1 to 1,024 bytes; any character may stand
  * in it, U+0000, ':' and '/' included. All vectors of a namespace have one number of elements: the
  * one given when it is made, else that of the first vector put into it. A put into a namespace that
- * does not exist makes it, in the same commit. Making and dropping one are as safe, when the call
- * returns, as the sync policy says.
+ * does not exist makes it, in the same commit. Making and dropping one are commits at
+ * MN_ACK_DEFAULT: under the default sync policy they are synced when the call returns.
  */
 
+/* NULL is the default; otherwise set `size` to sizeof(struct mn_namespace_settings), all else may
+ * be zero. */
 struct mn_namespace_settings {
     size_t size;
     uint32_t dimension; /* elements per vector, 1 to 65,536; 0 = by the first vector */
@@ -177,8 +180,8 @@ struct mn_stats {
     uint64_t memory_bytes; /* records, indexes and log buffers, as allocated by the engine */
     uint64_t pinned_bytes; /* records held by open views */
     uint64_t wal_files;
-    uint64_t wal_current_file_bytes; /* used, of the newest file */
-    uint64_t wal_current_file_records;
+    uint64_t wal_current_file_bytes;   /* used, of the newest file */
+    uint64_t wal_current_file_records; /* operations, as in struct mn_verify_report */
     uint64_t wal_records_since_checkpoint;
     uint64_t wal_syncs;         /* since open */
     uint64_t wal_groups;        /* group commits since open */
@@ -194,17 +197,17 @@ MN_API MN_MUST_USE mn_status mn_stats(mn_store *store, struct mn_stats *stats_ou
 /* What mn_verify read. */
 struct mn_verify_report {
     size_t size;
-    uint64_t n_files;
+    uint64_t n_files; /* of these two only once all was read: 0 after MN_ERR_CORRUPT */
     uint64_t n_bytes;
     uint64_t n_commits;
-    uint64_t n_records;
+    uint64_t n_records; /* operations: overwritten versions, deletes, rows of the catalogue count */
     uint64_t last_lsn;
     uint64_t torn_tail_bytes; /* unfinished write at the end, which opening cuts; no damage */
 };
 
 /* Reads every byte of the store in `path`, without changing anything, and checks it. Refused beside
- * a writer. MN_ERR_CORRUPT: the message names the first damage; the report holds what was read
- * before it. MN_ERR_NO_STORE: none there. */
+ * a writer. MN_ERR_CORRUPT: the message names the first damage; the report counts the commits and
+ * records before it. MN_ERR_NO_STORE: none there. */
 MN_API MN_MUST_USE mn_status mn_verify(const char *path, struct mn_verify_report *report_out,
                                        struct mn_error *err);
 

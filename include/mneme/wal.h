@@ -26,7 +26,8 @@ extern "C" {
 
 typedef struct mn_wal mn_wal;
 
-/* All zero is the default; set `size` to sizeof(struct mn_wal_options). */
+/* NULL is the default; otherwise set `size` to sizeof(struct mn_wal_options), all else may be
+ * zero. */
 struct mn_wal_options {
     size_t size;
     bool create; /* make the directory and a log in it where there is none */

@@ -82,7 +82,7 @@ class Examples:
     def compile(self, text, *arguments):
         source = self.scratch / "example.c"
         source.write_text(text)
-        return self.call([os.environ.get("CC", "cc"), "-std=c17", "-D_POSIX_C_SOURCE=200809L",
+        return self.call([os.environ.get("CC", "cc"), "-std=c17",
                           *WARNINGS, f"-I{self.root / 'include'}", str(source), *arguments])
 
     def note(self, where, done):
