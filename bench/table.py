@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Turns the results of `make bench` into the tables of docs/benchmarks.md.
+
+usage: table.py RESULTS [--into FILE]
+
+RESULTS is what bench/run wrote. Without --into the tables go to standard output; with it they
+replace what stands between the two marks in FILE.
+"""
+import json
+import pathlib
+import sys
+
+BEGIN = "<!-- figures: written by bench/table.py -->\n"
+END = "<!-- end of figures -->\n"
+
+CASES = {
+    "commit-1": "durable commits, 1 writer",
+    "commit-16": "durable commits, 16 writers",
+    "batch-100": "durable batches of 100",
+    "get-hot": "point reads of a hot set",
+    "replay": "opening after a kill",
+    "memory-128": "memory, 400,000 records, 128 dimensions",
+    "memory-128-grown": "memory, 270,000 records, 128 dimensions",
+    "memory-768": "memory, 100,000 records, 768 dimensions",
+}
+
+
+def number(value):
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
+
+
+def row(*cells):
+    return "| " + " | ".join(cells) + " |\n"
+
+
+def machine(results):
+    for result in results:
+        if "machine" in result:
+            m = result["machine"]
+            return (f"{m['cpu']}, {m['cores']} cores, {m['memory_mib']:,} MiB of memory, "
+                    f"Linux {m['kernel']}, {m['disk']}.\n")
+    return ""
+
+
+def targets(results):
+    units = {r["case"]: r["unit"] for r in results if "contender" in r}
+    text = row("figure", "target", "measured", "") + row("---", "---", "---", "---")
+    for r in results:
+        if "target" not in r:
+            continue
+        unit = "x" if "/" in r["target"] else " " + units[r["case"]]
+        what = r["target"].replace("/", " / ")
+        text += row(f"{CASES[r['case']]}: {what}", f"{r['wanted']} {number(r['bound'])}{unit}",
+                    f"{number(r['measured'])}{unit}", "reached" if r["reached"] else "**MISSED**")
+    return text
+
+
+def contenders(results):
+    medians = {(r["case"], r["contender"]): r["median"] for r in results if "contender" in r}
+    text = row("case", "contender", "median", "lowest to highest", "Mneme / this")
+    text += row("---", "---", "--:", "--:", "--:")
+    for r in results:
+        if "contender" not in r:
+            continue
+        own = medians.get((r["case"], "mneme"))
+        ratio = "" if own is None or r["contender"] == "mneme" else f"{own / r['median']:.2f}"
+        spread = f"{number(min(r['rounds']))} to {number(max(r['rounds']))}"
+        text += row(CASES[r["case"]], r["contender"], f"{number(r['median'])} {r['unit']}", spread,
+                    ratio)
+    return text
+
+
+def settings(results):
+    seen = {}
+    for r in results:
+        if "contender" in r:
+            seen.setdefault((r["contender"], r["settings"]), None)
+    return "".join(f"- **{name}**: {text}\n" for name, text in seen)
+
+
+def main():
+    if len(sys.argv) not in (2, 4) or (len(sys.argv) == 4 and sys.argv[2] != "--into"):
+        sys.exit(__doc__)
+    lines = pathlib.Path(sys.argv[1]).read_text().splitlines()
+    results = [json.loads(line) for line in lines]
+    parts = [machine(results), targets(results), contenders(results), settings(results)]
+    text = "\n" + "\n".join(parts) + "\n"
+    if len(sys.argv) == 2:
+        sys.stdout.write(text)
+        return
+    path = pathlib.Path(sys.argv[3])
+    page = path.read_text()
+    if page.count(BEGIN) != 1 or page.count(END) != 1:
+        sys.exit(f"{path}: the marks of the figures are missing")
+    before, rest = page.split(BEGIN)
+    path.write_text(before + BEGIN + text + END + rest.split(END)[1])
+
+
+if __name__ == "__main__":
+    main()
