@@ -5,7 +5,7 @@
  * Threads: one.
  * Fails:   by ending the program with a message.
  */
-#define _GNU_SOURCE /* nftw, syncfs */
+#define _GNU_SOURCE /* nftw, syncfs, madvise */
 #include "bench.h"
 
 #include <errno.h>
@@ -15,11 +15,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUNDS_DEFAULT = 5, OPEN_DIRS_MAX = 16 };
+enum { ROUNDS_DEFAULT = 5, OPEN_DIRS_MAX = 16, TOUCH_BYTES = 4096 };
 
 struct result {
     bool is_measured;
@@ -130,6 +131,18 @@ void bench_settle(const struct bench_options *options)
     if (fd < 0 || syncfs(fd) != 0)
         bench_die("cannot sync %s: %s", options->dir, strerror(errno));
     close(fd);
+}
+
+void bench_warm_memory(size_t n_bytes)
+{
+    char *memory = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED)
+        bench_die("out of memory: %zu bytes", n_bytes);
+    (void)madvise(memory, n_bytes, MADV_HUGEPAGE); /* only makes it faster */
+    for (size_t at = 0; at < n_bytes; at += TOUCH_BYTES)
+        memory[at] = 1;
+    munmap(memory, n_bytes);
 }
 
 size_t bench_scaled(const struct bench_options *options, size_t n)

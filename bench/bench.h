@@ -96,4 +96,12 @@ void bench_dir_remove(const struct bench_options *options, const char *name);
 /* Writes back what earlier measurements left in the page cache of the directory's file system. */
 void bench_settle(const struct bench_options *options);
 
+/*
+ * Takes so much memory from the machine and gives it back. A virtual machine may get its memory
+ * from the host page by page, when it is first touched, and lose it again when it is free; that
+ * takes longer than most of what is measured here, and varies. What was free a moment ago comes
+ * without that.
+ */
+void bench_warm_memory(size_t n_bytes);
+
 #endif
