@@ -223,6 +223,20 @@ def damage_exits_4_and_names_the_file(place):
     has(place.run("verify", code=4).err, f"mneme: {place.store}: ")
 
 
+def a_lost_end_after_a_clean_close_is_damage(place):
+    place.put([record("a")])
+    place.put([record("canary-id")])
+    file = sorted(pathlib.Path(place.store, "wal").glob("*.wal"))[-1]
+    content = bytearray(file.read_bytes())
+    at = content.index(b"canary-id") & ~4095
+    content[at:] = bytes(len(content) - at)
+    file.write_bytes(content)
+    for command in (("verify",), ("count", "n"), ("create", "n")):
+        has(place.run(*command, code=4).err, f"mneme: {place.store}: wal/")
+    pathlib.Path(place.store, "wal", "CLOSED").unlink()
+    place.run("verify")
+
+
 def messages_name_the_store_once(place):
     place.put([record("a")])
     store = pathlib.Path(place.store)
