@@ -70,7 +70,7 @@ static mn_status take_options(const struct mn_wal_options *given, struct mn_wal_
     *options = (struct mn_wal_options){0};
     if (given == NULL)
         return MN_OK;
-    if (given->size < sizeof given->size)
+    if (given->size < sizeof given->size || given->size > 4096)
         return mni_fail(err, MN_ERR_INVALID, "set options.size to sizeof(struct mn_wal_options)");
     size_t known = given->size < sizeof *options ? given->size : sizeof *options;
     if (!mni_is_zero((const unsigned char *)given + known, given->size - known))
@@ -454,7 +454,7 @@ mn_status mn_wal_stats(mn_wal *wal, struct mn_wal_stats *stats_out, struct mn_er
 
     if (st != MN_OK)
         return st;
-    if (stats_out == NULL || stats_out->size < sizeof stats_out->size)
+    if (stats_out == NULL || stats_out->size < sizeof stats_out->size || stats_out->size > 4096)
         return mni_fail(err, MN_ERR_INVALID, "set stats.size to sizeof(struct mn_wal_stats)");
     mni_wal_get_stats(wal->log, &s);
     const struct mn_wal_stats stats = {

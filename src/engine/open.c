@@ -232,6 +232,11 @@ static mn_status start(struct mni_engine *engine, const struct mn_options *optio
         st = finish_making(engine, err);
     if (st != MN_OK)
         return st;
+    /* Whoever made or renamed STORE may have died before its name was durable. */
+    if (!options->read_only)
+        st = mni_dir_sync(engine->dir, err);
+    if (st != MN_OK)
+        return st;
     atomic_store(&engine->visible_lsn, mni_wal_visible_lsn(engine->wal));
     atomic_store(&engine->last_now_us, mni_wal_last_time_us(engine->wal));
     if (options->read_only || options->no_background || !mni_env_has_threads(engine->env))

@@ -23,12 +23,17 @@ mn_status engine_check_catalogue_record(const struct mni_record *r, uint64_t lsn
     struct mn_slice counter = catalogue_counter_key();
     struct mni_collection ignored;
 
-    if (r->type == MNI_RECORD_DELETE)
+    bool is_counter = r->key.n_bytes == counter.n_bytes &&
+                      memcmp(r->key.data, counter.data, counter.n_bytes) == 0;
+
+    if (!is_counter && (*(const unsigned char *)r->key.data != MNI_KIND_NAMESPACE ||
+                        r->key.n_bytes < 2 || r->key.n_bytes > 1 + MN_NAMESPACE_BYTES_MAX))
+        return mni_fail(err, MN_ERR_CORRUPT, "catalogue record of an unknown kind");
+    if (r->type == MNI_RECORD_DELETE && !is_counter)
         return MN_OK;
     if (r->type != MNI_RECORD_UPSERT || (r->fields & MNI_FIELD_EXPIRY) != 0)
         return mni_fail(err, MN_ERR_CORRUPT, "catalogue record of an impossible type");
-    if (r->key.n_bytes == counter.n_bytes &&
-        memcmp(r->key.data, counter.data, counter.n_bytes) == 0)
+    if (is_counter)
         return r->payload.n_bytes == 8 ? MN_OK
                                        : mni_fail(err, MN_ERR_CORRUPT, "collection counter");
     return catalogue_row_decode(r->payload, lsn, &ignored, err);

@@ -70,6 +70,7 @@ void mni_slabs_init(struct slab_pool *pool)
     }
     mni_mutex_init(&pool->lock);
     pool->regions = NULL;
+    pool->full = NULL;
     pool->n_regions = 0;
     pool->stock = NULL;
     pool->wants_stock = false;
@@ -85,13 +86,19 @@ static void free_region(struct slab_region *region)
     mni_free(region);
 }
 
+static void free_regions(struct slab_region *region)
+{
+    while (region != NULL) {
+        struct slab_region *next = region->next;
+        free_region(region);
+        region = next;
+    }
+}
+
 void mni_slabs_done(struct slab_pool *pool)
 {
-    while (pool->regions != NULL) {
-        struct slab_region *next = pool->regions->next;
-        free_region(pool->regions);
-        pool->regions = next;
-    }
+    free_regions(pool->regions);
+    free_regions(pool->full);
     free_region(pool->stock);
     for (size_t i = 0; i < SLAB_N_CLASSES; i++)
         mni_mutex_done(&pool->classes[i].lock);
@@ -115,33 +122,31 @@ static struct slab_region *new_region(bool huge)
     return region;
 }
 
-static void link_region(struct slab_pool *pool, struct slab_region *region)
+static void link_region(struct slab_region **list, struct slab_region *region)
 {
     region->previous = NULL;
-    region->next = pool->regions;
+    region->next = *list;
     if (region->next != NULL)
         region->next->previous = region;
-    pool->regions = region;
-    pool->n_regions++;
+    *list = region;
 }
 
-static void unlink_region(struct slab_pool *pool, struct slab_region *region)
+static void unlink_region(struct slab_region **list, struct slab_region *region)
 {
     if (region->previous != NULL)
         region->previous->next = region->next;
     else
-        pool->regions = region->next;
+        *list = region->next;
     if (region->next != NULL)
         region->next->previous = region->previous;
-    pool->n_regions--;
 }
 
-/* A region with a free slab. Those in use with one stand first, so one look is enough. */
+/* A region with a free slab. */
 static struct slab_region *usable_region(struct slab_pool *pool)
 {
     struct slab_region *region = pool->regions;
 
-    if (region != NULL && region->free_slabs != 0)
+    if (region != NULL)
         return region;
     region = pool->stock;
     pool->stock = NULL;
@@ -149,7 +154,8 @@ static struct slab_region *usable_region(struct slab_pool *pool)
         region = new_region(pool->n_regions >= STOCK_FROM_REGIONS);
     if (region == NULL)
         return NULL;
-    link_region(pool, region);
+    link_region(&pool->regions, region);
+    pool->n_regions++;
     if (pool->n_regions >= STOCK_FROM_REGIONS && !pool->wants_stock) {
         pool->wants_stock = true;
         if (pool->on_want != NULL)
@@ -167,6 +173,10 @@ static struct slab *take_slab(struct slab_pool *pool)
     if (region != NULL) {
         unsigned index = (unsigned)__builtin_ctz(region->free_slabs);
         region->free_slabs &= region->free_slabs - 1;
+        if (region->free_slabs == 0) {
+            unlink_region(&pool->regions, region);
+            link_region(&pool->full, region);
+        }
         slab = (struct slab *)(void *)(region->pages + (size_t)index * SLAB_BYTES);
         slab->region = region;
     }
@@ -181,12 +191,14 @@ static void give_slab(struct slab_pool *pool, struct slab *slab)
 
     slab->magic = 0;
     mni_mutex_lock(&pool->lock);
+    unlink_region(region->free_slabs == 0 ? &pool->full : &pool->regions, region);
     region->free_slabs |= 1U << (offset / SLAB_BYTES);
-    unlink_region(pool, region);
-    if (region->free_slabs == ALL_SLABS_FREE)
+    if (region->free_slabs == ALL_SLABS_FREE) {
         free_region(region);
-    else
-        link_region(pool, region); /* first: it has a free slab */
+        pool->n_regions--;
+    } else {
+        link_region(&pool->regions, region);
+    }
     mni_mutex_unlock(&pool->lock);
 }
 

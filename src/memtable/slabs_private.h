@@ -43,7 +43,8 @@ struct slab_class {
 struct slab_pool {
     struct slab_class classes[SLAB_N_CLASSES];
     struct mni_mutex lock;       /* guards what follows */
-    struct slab_region *regions; /* owned, linked */
+    struct slab_region *regions; /* owned, linked: those with a free slab */
+    struct slab_region *full;    /* owned, linked: those without */
     size_t n_regions;
     struct slab_region *stock; /* owned: made ready, not in use */
     bool wants_stock;
