@@ -167,8 +167,10 @@ static void finish_member(struct world *w, struct member *m, bool *catalogue_cha
         return;
     }
     mn_status expected = judge(w, m);
-    if (m->st == MN_ERR_CONFLICT && expected == m->st)
+    if (m->st == MN_ERR_CONFLICT && (expected == m->st || w->has_swept))
         return;
+    if (expected == MN_ERR_CONFLICT && w->has_swept)
+        expected = m->st;
     if (m->st < 0) {
         world_failed(w, &m->commit, m->st, &m->err);
     } else if (m->st != expected) {

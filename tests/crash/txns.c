@@ -171,6 +171,10 @@ void world_txn_commit(struct world *w, unsigned slot, mn_ack ack)
              may_conflict ? ", in conflict" : "");
     mn_status st = mn_txn_commit(t->txn, &options, &lsn, &err);
     t->txn = NULL;
+    if (st == MN_ERR_CONFLICT && w->has_swept)
+        return;
+    if (may_conflict && st == MN_OK && w->has_swept)
+        may_conflict = false;
     if (may_conflict || may_not_fit) {
         if (!(st == MN_ERR_CONFLICT && may_conflict) && !(st == MN_ERR_DIMENSION && may_not_fit))
             sim_fail(w->sim, "committing a transaction in conflict: %s", mn_status_name(st));

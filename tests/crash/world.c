@@ -109,6 +109,36 @@ void world_failed(struct world *w, const struct model_commit *commit, mn_status 
     w->doubtful[w->n_doubtful++] = *commit;
 }
 
+/* The commit that gave a record its expiry learns what reading has shown since: a later look at the
+ * commits must judge as this one did. */
+static void learn_expiry(struct world *w, unsigned space, unsigned id)
+{
+    const struct model_record *r = &w->state.spaces[space].records[id];
+    struct model_record *base = &w->base.spaces[space].records[id];
+
+    if (!r->is_there || !r->expiry.is_set || r->expiry.least_us != r->expiry.most_us)
+        return;
+    if (base->is_there && base->newest_lsn == r->newest_lsn)
+        base->expiry = r->expiry;
+    for (size_t i = w->n_commits; i-- > 0 && w->commits[i].lsn >= r->newest_lsn;) {
+        struct model_commit *c = &w->commits[i];
+        for (size_t j = 0; j < c->n_effects && c->lsn == r->newest_lsn; j++) {
+            struct model_effect *e = &c->effects[j];
+            if ((e->kind == EFFECT_PUT || e->kind == EFFECT_TOUCH) && e->space == space &&
+                e->id == id && e->expiry.is_set && e->expiry.least_us <= r->expiry.least_us &&
+                e->expiry.most_us >= r->expiry.least_us)
+                e->expiry = r->expiry;
+        }
+    }
+}
+
+static void learn_expiries(struct world *w)
+{
+    for (unsigned s = 0; s < N_SPACES; s++)
+        for (unsigned i = 0; i < N_IDS; i++)
+            learn_expiry(w, s, i);
+}
+
 void world_answered(struct world *w, struct model_commit *commit, mn_status st, uint64_t lsn,
                     mn_ack ack, const struct mn_error *err)
 {
@@ -129,6 +159,7 @@ void world_answered(struct world *w, struct model_commit *commit, mn_status st, 
         sim_fail(w->sim, "LSN %" PRIu64 " is given out after %" PRIu64, lsn, w->max_lsn);
     if (w->n_commits == COMMITS_MAX)
         sim_fail(w->sim, "the simulator remembers too few commits");
+    learn_expiries(w);
     commit->lsn = lsn;
     if (commit->first_lsn == 0)
         commit->first_lsn = lsn;
