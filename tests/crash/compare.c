@@ -40,11 +40,11 @@ bool world_view_is(const struct mn_view *view, unsigned id, struct model_record 
         return DIFFERS("record %u: %s", id, expires ? "expires" : "does not expire");
     if (!expires)
         return true;
-    if (view->expires_at_us < r->expiry.least_us || view->expires_at_us > r->expiry.most_us)
+    if (view->expires_at_us < r->expiry.least_us || view->expires_at_us > r->expiry.most_us ||
+        (r->expiry.exact_us != 0 && view->expires_at_us != r->expiry.exact_us))
         return DIFFERS("record %u: expires at %" PRId64 ", not %" PRId64, id, view->expires_at_us,
                        r->expiry.least_us);
-    r->expiry.least_us = view->expires_at_us;
-    r->expiry.most_us = view->expires_at_us;
+    r->expiry.exact_us = view->expires_at_us;
     return true;
 }
 

@@ -345,7 +345,6 @@ static void swept(struct world *w, struct model_commit *c, mn_status st, const s
 {
     uint64_t lsn = world_lsn(w);
 
-    w->has_swept = true;
     c->n_effects = 1;
     c->effects[0] = (struct model_effect){.kind = EFFECT_SWEEP};
     if (lsn > w->state.lsn) {

@@ -73,6 +73,8 @@ static mn_status add_wish(struct world *w, struct member *m, const struct wish *
     size_t index;
 
     m->wants_missing = m->wants_missing || !w->state.spaces[wish->space].exists;
+    sim_tell(w->sim, "  kind %d space %u id %u condition %d expiry %d in %" PRId64, (int)wish->kind,
+             wish->space, wish->id, (int)wish->condition, (int)wish->expiry, wish->when_us);
     *e = world_effect(wish, m->commit.now_us);
     struct mni_record record = engine_record(wish, e);
     mn_status st = mni_batch_collection(m->batch, MNI_KIND_NAMESPACE, model_space_name(wish->space),
@@ -129,8 +131,11 @@ static mn_status judge(struct world *w, const struct member *m)
         const struct wish *wish = &m->kept[i];
         const struct model_record *r = &w->state.spaces[wish->space].records[wish->id];
         bool is_live = model_is_live(r, m->commit.now_us);
-        if (m->txn != NULL && r->newest_lsn > w->base_of_group.lsn)
-            return MN_ERR_CONFLICT;
+        if (m->txn != NULL) {
+            enum model_answer is_late = model_changed_after(r, w->base_of_group.lsn);
+            if (is_late == MODEL_YES || (is_late == MODEL_MAYBE && m->st == MN_ERR_CONFLICT))
+                return MN_ERR_CONFLICT;
+        }
         if (wish->condition == MNI_IF_ABSENT && is_live)
             return MN_EXISTS;
         if (wish->condition == MNI_IF_LIVE && !is_live)
@@ -167,10 +172,8 @@ static void finish_member(struct world *w, struct member *m, bool *catalogue_cha
         return;
     }
     mn_status expected = judge(w, m);
-    if (m->st == MN_ERR_CONFLICT && (expected == m->st || w->has_swept))
+    if (m->st == MN_ERR_CONFLICT && expected == m->st)
         return;
-    if (expected == MN_ERR_CONFLICT && w->has_swept)
-        expected = m->st;
     if (m->st < 0) {
         world_failed(w, &m->commit, m->st, &m->err);
     } else if (m->st != expected) {

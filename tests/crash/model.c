@@ -99,6 +99,13 @@ bool model_is_live(const struct model_record *record, int64_t now_us)
     return !record->expiry.is_set || now_us < record->expiry.least_us;
 }
 
+enum model_answer model_changed_after(const struct model_record *record, uint64_t lsn)
+{
+    if (record->newest_lsn > lsn)
+        return MODEL_YES;
+    return record->maybe_lsn > lsn ? MODEL_MAYBE : MODEL_NO;
+}
+
 static void make_space(struct model_state *state, struct model_space *space, uint32_t n_dims,
                        uint64_t lsn)
 {
@@ -112,13 +119,22 @@ static void make_space(struct model_state *state, struct model_space *space, uin
         space->dimension = n_dims;
 }
 
+/* What a delete leaves, and what a sweep leaves of a record that is not live. */
+static void remove_record(struct model_record *r, uint64_t lsn, int64_t now_us)
+{
+    if (model_is_live(r, now_us))
+        *r = (struct model_record){.newest_lsn = lsn};
+    else
+        *r = (struct model_record){.newest_lsn = r->newest_lsn, .maybe_lsn = lsn};
+}
+
 static void sweep(struct model_state *state, uint64_t lsn, int64_t now_us)
 {
     for (unsigned s = 0; s < N_SPACES; s++) {
         for (unsigned i = 0; i < N_IDS; i++) {
             struct model_record *r = &state->spaces[s].records[i];
-            if (r->is_there && !model_is_live(r, now_us))
-                *r = (struct model_record){.newest_lsn = lsn};
+            if (!model_is_live(r, now_us))
+                remove_record(r, lsn, now_us);
         }
     }
 }
@@ -142,8 +158,7 @@ void model_apply_effect(struct model_state *state, const struct model_effect *e,
         };
         break;
     case EFFECT_DELETE:
-        if (r->is_there)
-            *r = (struct model_record){.newest_lsn = lsn};
+        remove_record(r, lsn, now_us);
         break;
     case EFFECT_TOUCH:
         if (!(r->is_there && r->lsn == lsn) && !model_is_live(r, now_us))

@@ -33,6 +33,8 @@ struct model_expiry {
     bool is_set;
     int64_t least_us;
     int64_t most_us;
+    int64_t exact_us; /* as it was read; 0 = not yet. What is live goes by the bounds all the same:
+                         a history that is done again knows no more. */
 };
 
 struct model_record {
@@ -42,7 +44,14 @@ struct model_record {
     struct model_expiry expiry;
     uint64_t lsn;        /* of the commit that wrote it; 0 = the transaction that looks */
     uint64_t newest_lsn; /* of the commit that changed the key last */
+    /* Of the last delete or sweep that met no live record. Whether it changed the key is not
+     * known: a sweep may end early, and commits in doubt that nobody sees may have happened. */
+    uint64_t maybe_lsn;
 };
+
+enum model_answer { MODEL_NO, MODEL_MAYBE, MODEL_YES };
+/* Whether the key was changed by a commit above `lsn`. */
+enum model_answer model_changed_after(const struct model_record *record, uint64_t lsn);
 
 struct model_space {
     bool exists;

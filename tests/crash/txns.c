@@ -78,6 +78,19 @@ static void forget_writes(struct world_txn *t, const struct wish *wish)
     }
 }
 
+/* Of several touches only the last is committed: an expiry that was taken back never comes due. */
+static void forget_touches(struct world_txn *t, const struct wish *wish)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < t->commit.n_effects; i++) {
+        const struct model_effect *e = &t->commit.effects[i];
+        if (e->kind != EFFECT_TOUCH || e->space != wish->space || e->id != wish->id)
+            t->commit.effects[n++] = *e;
+    }
+    t->commit.n_effects = n;
+}
+
 void world_txn_write(struct world *w, unsigned slot, const struct wish *wish)
 {
     struct world_txn *t = &w->txns[slot];
@@ -105,6 +118,8 @@ void world_txn_write(struct world *w, unsigned slot, const struct wish *wish)
     mention(w, t, wish->space);
     if (wish->kind == EFFECT_DELETE)
         forget_writes(t, wish);
+    if (wish->kind == EFFECT_TOUCH)
+        forget_touches(t, wish);
     t->commit.effects[t->commit.n_effects++] = e;
     model_apply_effect(&t->view, &e, 0, t->now_us);
 }
@@ -128,21 +143,26 @@ void world_txn_read(struct world *w, unsigned slot, unsigned space, unsigned id)
     mn_view_release(&view);
 }
 
-static bool conflicts(const struct world *w, const struct world_txn *t)
+static enum model_answer conflicts(const struct world *w, const struct world_txn *t)
 {
+    enum model_answer answer = MODEL_NO;
+
     for (unsigned s = 0; s < N_SPACES; s++)
         if (t->mentions[s] && t->numbers[s] != 0 &&
             (!w->state.spaces[s].exists || w->state.spaces[s].number != t->numbers[s]))
-            return true;
+            return MODEL_YES;
     for (size_t i = 0; i < t->commit.n_effects; i++) {
         const struct model_effect *e = &t->commit.effects[i];
-        if (e->kind != EFFECT_MAKE &&
-            w->state.spaces[e->space].records[e->id].newest_lsn > t->snapshot_lsn) {
+        enum model_answer changed = MODEL_NO;
+        if (e->kind != EFFECT_MAKE)
+            changed =
+                model_changed_after(&w->state.spaces[e->space].records[e->id], t->snapshot_lsn);
+        if (changed > answer)
+            answer = changed;
+        if (changed == MODEL_YES)
             sim_tell(w->sim, "space %u id %u was changed by a later one", e->space, e->id);
-            return true;
-        }
     }
-    return false;
+    return answer;
 }
 
 static bool has_wrong_dimension(const struct world *w, const struct world_txn *t)
@@ -165,18 +185,17 @@ void world_txn_commit(struct world *w, unsigned slot, mn_ack ack)
         return;
     w->sim->deed = DEED_COMMIT;
     t->commit.now_us = world_settle_clock(w, &w->state);
-    bool may_conflict = conflicts(w, t);
+    enum model_answer is_late = conflicts(w, t);
     bool may_not_fit = has_wrong_dimension(w, t);
     sim_tell(w->sim, "txn %u commits %zu writes%s", slot, t->commit.n_effects,
-             may_conflict ? ", in conflict" : "");
+             is_late == MODEL_YES ? ", in conflict" : "");
     mn_status st = mn_txn_commit(t->txn, &options, &lsn, &err);
     t->txn = NULL;
-    if (st == MN_ERR_CONFLICT && w->has_swept)
+    if (st == MN_ERR_CONFLICT && is_late == MODEL_MAYBE)
         return;
-    if (may_conflict && st == MN_OK && w->has_swept)
-        may_conflict = false;
-    if (may_conflict || may_not_fit) {
-        if (!(st == MN_ERR_CONFLICT && may_conflict) && !(st == MN_ERR_DIMENSION && may_not_fit))
+    if (is_late == MODEL_YES || may_not_fit) {
+        if (!(st == MN_ERR_CONFLICT && is_late != MODEL_NO) &&
+            !(st == MN_ERR_DIMENSION && may_not_fit))
             sim_fail(w->sim, "committing a transaction in conflict: %s", mn_status_name(st));
         return;
     }

@@ -109,36 +109,6 @@ void world_failed(struct world *w, const struct model_commit *commit, mn_status 
     w->doubtful[w->n_doubtful++] = *commit;
 }
 
-/* The commit that gave a record its expiry learns what reading has shown since: a later look at the
- * commits must judge as this one did. */
-static void learn_expiry(struct world *w, unsigned space, unsigned id)
-{
-    const struct model_record *r = &w->state.spaces[space].records[id];
-    struct model_record *base = &w->base.spaces[space].records[id];
-
-    if (!r->is_there || !r->expiry.is_set || r->expiry.least_us != r->expiry.most_us)
-        return;
-    if (base->is_there && base->newest_lsn == r->newest_lsn)
-        base->expiry = r->expiry;
-    for (size_t i = w->n_commits; i-- > 0 && w->commits[i].lsn >= r->newest_lsn;) {
-        struct model_commit *c = &w->commits[i];
-        for (size_t j = 0; j < c->n_effects && c->lsn == r->newest_lsn; j++) {
-            struct model_effect *e = &c->effects[j];
-            if ((e->kind == EFFECT_PUT || e->kind == EFFECT_TOUCH) && e->space == space &&
-                e->id == id && e->expiry.is_set && e->expiry.least_us <= r->expiry.least_us &&
-                e->expiry.most_us >= r->expiry.least_us)
-                e->expiry = r->expiry;
-        }
-    }
-}
-
-static void learn_expiries(struct world *w)
-{
-    for (unsigned s = 0; s < N_SPACES; s++)
-        for (unsigned i = 0; i < N_IDS; i++)
-            learn_expiry(w, s, i);
-}
-
 void world_answered(struct world *w, struct model_commit *commit, mn_status st, uint64_t lsn,
                     mn_ack ack, const struct mn_error *err)
 {
@@ -159,7 +129,6 @@ void world_answered(struct world *w, struct model_commit *commit, mn_status st, 
         sim_fail(w->sim, "LSN %" PRIu64 " is given out after %" PRIu64, lsn, w->max_lsn);
     if (w->n_commits == COMMITS_MAX)
         sim_fail(w->sim, "the simulator remembers too few commits");
-    learn_expiries(w);
     commit->lsn = lsn;
     if (commit->first_lsn == 0)
         commit->first_lsn = lsn;
@@ -207,6 +176,15 @@ static bool may_be_sweep(const struct world *w, uint64_t lsn)
            lsn > w->max_lsn && lsn - w->max_lsn <= UINT64_C(2) << 20;
 }
 
+/* A sweep that came as far as this LSN. */
+static void apply_up_to(struct model_state *state, const struct model_commit *sweep, uint64_t lsn)
+{
+    struct model_commit part = *sweep;
+
+    part.lsn = lsn;
+    model_apply(state, &part);
+}
+
 /* The state at the recovered LSN. */
 static void find_prefix(struct world *w, uint64_t lsn, struct model_state *state_out)
 {
@@ -217,7 +195,7 @@ static void find_prefix(struct world *w, uint64_t lsn, struct model_state *state
     for (size_t i = 0; i < w->n_commits && s->lsn < lsn; i++) {
         const struct model_commit *c = &w->commits[i];
         if (c->first_lsn <= lsn && lsn < c->lsn)
-            s->lsn = lsn; /* within a sweep */
+            apply_up_to(s, c, lsn);
         else if (c->lsn <= lsn)
             model_apply(s, c);
     }
@@ -234,7 +212,7 @@ static void find_prefix(struct world *w, uint64_t lsn, struct model_state *state
                  "recovered to LSN %" PRIu64 ", last known is %" PRIu64
                  "; no prefix of %zu commits in doubt gives this state",
                  lsn, known.lsn, w->n_doubtful);
-    s->lsn = lsn;
+    apply_up_to(s, &w->doubtful[0], lsn);
 }
 
 /* Compares what came back with the prefix that its LSN names. */

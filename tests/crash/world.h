@@ -52,11 +52,8 @@ struct world {
     struct model_commit doubtful[DOUBTFUL_MAX]; /* failed, and may have happened: in this order */
     size_t n_doubtful;
     uint64_t durable_lsn; /* everything up to here survives a loss of power */
-    /* A sweep writes the records that it deletes, for conflicts. Of one that a crash cut in two the
-     * model does not know which half was left; after that it does not insist on conflicts. */
-    bool has_swept;
-    uint64_t kernel_lsn; /* and up to here the end of the process */
-    uint64_t max_lsn;    /* the highest that anybody was told */
+    uint64_t kernel_lsn;  /* and up to here the end of the process */
+    uint64_t max_lsn;     /* the highest that anybody was told */
     struct world_txn txns[N_TXNS];
     uint64_t config_values[CONFIG_VALUES_MAX]; /* what the setting may be */
     size_t n_config_values;
