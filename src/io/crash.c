@@ -17,6 +17,7 @@
 
 #define FIRST_WALL_US INT64_C(1700000000000000)
 #define FIRST_MONO_US INT64_C(1000000)
+#define MAP_ALIGN ((size_t)4096)
 
 struct crash_file {
     struct mni_file base;
@@ -24,6 +25,13 @@ struct crash_file {
     struct mni_crash_inode *inode; /* shared while the generation is current; else dangling */
     uint64_t generation;
     unsigned flags;
+};
+
+/* A copy: what is mapped does not change, and stays when the power goes. */
+struct crash_map {
+    struct mni_map base;
+    struct mni_crash_env *env; /* borrowed; outlives its maps */
+    unsigned char *copy;       /* owned */
 };
 
 struct crash_dir {
@@ -231,6 +239,45 @@ static mn_status file_size(struct mni_file *base, uint64_t *n_bytes_out, struct 
     return MN_OK;
 }
 
+static void map_will_read(struct mni_map *base, uint64_t offset, uint64_t n)
+{
+    (void)base;
+    (void)offset;
+    (void)n;
+}
+
+static void map_close(struct mni_map *base)
+{
+    struct crash_map *map = (struct crash_map *)base;
+
+    map->env->n_handles--;
+    free(map->copy);
+    free(map);
+}
+
+static mn_status file_map(struct mni_file *base, struct mni_map **map_out, struct mn_error *err)
+{
+    static const struct mni_map_ops map_ops = {.will_read = map_will_read, .close = map_close};
+    struct crash_file *file = file_of(base);
+
+    *map_out = NULL;
+    if (begin_call(file->env, file->generation, MNI_CRASH_MAP) != POWER_ON)
+        return no_power(err);
+    const struct mni_crash_content *content = content_of(file);
+    struct crash_map *map = mni_crash_must(calloc(1, sizeof *map));
+    size_t n = (size_t)content->n_bytes;
+    if (n > 0) {
+        map->copy =
+            mni_crash_must(aligned_alloc(MAP_ALIGN, (n + MAP_ALIGN - 1) & ~(MAP_ALIGN - 1)));
+        memcpy(map->copy, content->bytes, n);
+    }
+    map->base = (struct mni_map){.ops = &map_ops, .bytes = map->copy, .n_bytes = n};
+    map->env = file->env;
+    file->env->n_handles++;
+    *map_out = &map->base;
+    return MN_OK;
+}
+
 static void file_close(struct mni_file *base)
 {
     struct crash_file *file = file_of(base);
@@ -250,6 +297,7 @@ static const struct mni_file_ops file_ops = {
     .allocate = file_allocate,
     .truncate = file_truncate,
     .size = file_size,
+    .map = file_map,
     .close = file_close,
 };
 
@@ -634,7 +682,8 @@ const char *mni_crash_step_name(enum mni_crash_step step)
         [MNI_CRASH_TRUNCATE] = "truncate",   [MNI_CRASH_SIZE] = "size",
         [MNI_CRASH_LIST] = "list",           [MNI_CRASH_RENAME] = "rename",
         [MNI_CRASH_UNLINK] = "unlink",       [MNI_CRASH_DIR_SYNC] = "dir_sync",
-        [MNI_CRASH_LOCK] = "lock",           [MNI_CRASH_N_STEPS] = "none",
+        [MNI_CRASH_LOCK] = "lock",           [MNI_CRASH_MAP] = "map",
+        [MNI_CRASH_N_STEPS] = "none",
     };
 
     MNI_CHECK(step <= MNI_CRASH_N_STEPS);

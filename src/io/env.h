@@ -23,7 +23,8 @@
  *
  * Threads: an env may be used by many threads. Different files and directories may be used at the
  * same time; calls on one handle are the caller's to order, except file_read, which any number of
- * threads may call at once, also beside file_write elsewhere in the file.
+ * threads may call at once, also beside file_write elsewhere in the file. A map may be read and
+ * hinted at by any number of threads.
  */
 #ifndef MNI_IO_ENV_H
 #define MNI_IO_ENV_H
@@ -37,6 +38,7 @@
 struct mni_env;
 struct mni_dir;
 struct mni_file;
+struct mni_map;
 
 enum mni_open_flags {
     MNI_OPEN_READ = 0,        /* for reading only; the file must exist */
@@ -76,11 +78,29 @@ struct mni_file_ops {
     mn_status (*allocate)(struct mni_file *file, uint64_t n_bytes, struct mn_error *err);
     mn_status (*truncate)(struct mni_file *file, uint64_t n_bytes, struct mn_error *err);
     mn_status (*size)(struct mni_file *file, uint64_t *n_bytes_out, struct mn_error *err);
+    /* Maps the whole file for reading, as long as it is now. Only for files that nobody changes any
+     * more: whether a map shows later writes is undefined, and a file that gets shorter under its
+     * map ends the process. The map outlives this handle and the name of the file. */
+    mn_status (*map)(struct mni_file *file, struct mni_map **map_out, struct mn_error *err);
     void (*close)(struct mni_file *file); /* frees the handle; syncs nothing */
 };
 
 struct mni_file {
     const struct mni_file_ops *ops;
+};
+
+struct mni_map_ops {
+    /* A hint that the range will be read soon, from its beginning to its end. Without it the map
+     * expects single reads at random places, and fetches no more than these. */
+    void (*will_read)(struct mni_map *map, uint64_t offset, uint64_t n);
+    void (*close)(struct mni_map *map);
+};
+
+/* The first byte stands at a multiple of 4096; `bytes` is NULL when there are none. */
+struct mni_map {
+    const struct mni_map_ops *ops;
+    const unsigned char *bytes;
+    uint64_t n_bytes;
 };
 
 /* Called once per entry; a status other than MN_OK ends the listing and is returned. */
@@ -169,6 +189,22 @@ MNI_IO_CALL mni_file_truncate(struct mni_file *file, uint64_t n_bytes, struct mn
 MNI_IO_CALL mni_file_size(struct mni_file *file, uint64_t *n_bytes_out, struct mn_error *err)
 {
     return file->ops->size(file, n_bytes_out, err);
+}
+
+MNI_IO_CALL mni_file_map(struct mni_file *file, struct mni_map **map_out, struct mn_error *err)
+{
+    return file->ops->map(file, map_out, err);
+}
+
+static inline void mni_map_will_read(struct mni_map *map, uint64_t offset, uint64_t n)
+{
+    map->ops->will_read(map, offset, n);
+}
+
+static inline void mni_map_close(struct mni_map *map)
+{
+    if (map != NULL)
+        map->ops->close(map);
 }
 
 static inline void mni_file_close(struct mni_file *file)

@@ -184,6 +184,17 @@ static mn_status file_size(struct mni_file *file, uint64_t *n_bytes_out, struct 
     return mni_file_size(f->below, n_bytes_out, err);
 }
 
+static mn_status file_map(struct mni_file *file, struct mni_map **map_out, struct mn_error *err)
+{
+    struct fault_file *f = as_file(file);
+    int os_errno = next_fault(f->env, false);
+
+    *map_out = NULL;
+    if (os_errno != 0)
+        return mni_fail_os(err, os_errno, "map %s", f->name);
+    return mni_file_map(f->below, map_out, err);
+}
+
 static void file_close(struct mni_file *file)
 {
     struct fault_file *f = as_file(file);
@@ -200,6 +211,7 @@ static const struct mni_file_ops file_ops = {
     .allocate = file_allocate,
     .truncate = file_truncate,
     .size = file_size,
+    .map = file_map,
     .close = file_close,
 };
 

@@ -44,6 +44,13 @@ struct record_file {
     char name[MNI_NAME_BYTES_MAX];
 };
 
+struct record_map {
+    struct mni_map base;
+    struct mni_record_env *env; /* borrowed; outlives its maps */
+    struct mni_map *below;      /* owned */
+    char name[MNI_NAME_BYTES_MAX];
+};
+
 static struct record_file *as_file(struct mni_file *file)
 {
     return (struct record_file *)file;
@@ -150,6 +157,46 @@ static mn_status file_size(struct mni_file *file, uint64_t *n_bytes_out, struct 
     return note(f->env, mni_file_size(f->below, n_bytes_out, err), "size %s", f->name);
 }
 
+static void map_will_read(struct mni_map *base, uint64_t offset, uint64_t n)
+{
+    struct record_map *map = (struct record_map *)base;
+
+    mni_map_will_read(map->below, offset, n);
+    (void)note(map->env, MN_OK, "will_read %s %" PRIu64 " %" PRIu64, map->name, offset, n);
+}
+
+static void map_close(struct mni_map *base)
+{
+    struct record_map *map = (struct record_map *)base;
+
+    (void)note(map->env, MN_OK, "unmap %s", map->name);
+    mni_map_close(map->below);
+    free(map);
+}
+
+static mn_status file_map(struct mni_file *file, struct mni_map **map_out, struct mn_error *err)
+{
+    static const struct mni_map_ops map_ops = {.will_read = map_will_read, .close = map_close};
+    struct record_file *f = as_file(file);
+    struct record_map *map = calloc(1, sizeof *map);
+
+    *map_out = NULL;
+    if (map == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "map of %s", f->name);
+    mn_status st = mni_file_map(f->below, &map->below, err);
+    (void)note(f->env, st, "map %s", f->name);
+    if (st != MN_OK) {
+        free(map);
+        return st;
+    }
+    map->base = *map->below;
+    map->base.ops = &map_ops;
+    map->env = f->env;
+    memcpy(map->name, f->name, sizeof map->name);
+    *map_out = &map->base;
+    return MN_OK;
+}
+
 static void free_file(struct record_file *f)
 {
     mni_file_close(f->below);
@@ -172,6 +219,7 @@ static const struct mni_file_ops file_ops = {
     .allocate = file_allocate,
     .truncate = file_truncate,
     .size = file_size,
+    .map = file_map,
     .close = file_close,
 };
 

@@ -20,7 +20,8 @@ struct mni_env *mni_record_env_base(struct mni_record_env *env);
  *     read | write | write_durable NAME OFFSET N  lock NAME shared | exclusive
  *     sync NAME                                   rename FROM TO
  *     allocate | truncate NAME N                  unlink NAME
- *     size NAME                                   close | close_dir NAME
+ *     size | map NAME                             close | unmap | close_dir NAME
+ *     will_read NAME OFFSET N
  * For example
  *     write 00000000000000000001.wal 4096 512 ok
  *     sync 00000000000000000001.wal ok

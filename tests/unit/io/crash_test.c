@@ -15,6 +15,7 @@ static bool run_all_steps(struct world *w, uint64_t cut_at, enum mni_crash_step 
     struct mni_file *a = durable_file(w, "a", 4 * SECTOR, 1);
     struct mni_file *b = NULL;
     struct mni_dir *sub = NULL;
+    struct mni_map *map = NULL;
     struct mn_error err = {0};
     uint64_t n_bytes;
     size_t n_read;
@@ -31,6 +32,7 @@ static bool run_all_steps(struct world *w, uint64_t cut_at, enum mni_crash_step 
         mni_file_allocate(a, 8192, &err),
         mni_file_truncate(a, 100, &err),
         mni_file_size(a, &n_bytes, &err),
+        mni_file_map(a, &map, &err),
         mni_dir_list(w->dir, note_entry, &(struct listing){0}, &err),
         mni_dir_rename(w->dir, "a", "c", &err),
         mni_dir_unlink(w->dir, "z", &err),
@@ -45,6 +47,7 @@ static bool run_all_steps(struct world *w, uint64_t cut_at, enum mni_crash_step 
         CHECK_STATUS(st[i], was_cut && i + 1 >= cut_at ? MN_ERR_IO : MN_OK);
     CHECK_EQ(err.os_errno, was_cut ? EIO : 0);
     *step_out = mni_crash_env_cut_step(w->crash);
+    mni_map_close(map);
     mni_file_close(a);
     mni_file_close(b);
     mni_dir_close(sub);
@@ -56,8 +59,8 @@ static void every_call_can_be_cut_and_all_after_it_fail(void)
     static const enum mni_crash_step steps[] = {
         MNI_CRASH_CREATE_FILE,   MNI_CRASH_WRITE,    MNI_CRASH_READ,     MNI_CRASH_SYNC,
         MNI_CRASH_WRITE_DURABLE, MNI_CRASH_ALLOCATE, MNI_CRASH_TRUNCATE, MNI_CRASH_SIZE,
-        MNI_CRASH_LIST,          MNI_CRASH_RENAME,   MNI_CRASH_UNLINK,   MNI_CRASH_DIR_SYNC,
-        MNI_CRASH_LOCK,          MNI_CRASH_OPEN_DIR,
+        MNI_CRASH_MAP,           MNI_CRASH_LIST,     MNI_CRASH_RENAME,   MNI_CRASH_UNLINK,
+        MNI_CRASH_DIR_SYNC,      MNI_CRASH_LOCK,     MNI_CRASH_OPEN_DIR,
     };
     enum mni_crash_step step;
 
@@ -151,6 +154,26 @@ static void handles_of_an_earlier_life_are_dead(void)
     mni_file_close(file);
     mni_dir_close(dir);
     CHECK_EQ(byte_of(&w, "a"), 1);
+    world_free(&w);
+}
+
+static void a_map_is_a_copy_that_survives_the_power(void)
+{
+    struct world w = world_new(1);
+    struct mni_file *file = durable_file(&w, "a", 2 * SECTOR, 1);
+    struct mni_map *map = NULL;
+    unsigned char ones[2 * SECTOR];
+
+    memset(ones, 1, sizeof ones);
+    CHECK_OK(mni_file_map(file, &map, NULL));
+    fill(file, 0, SECTOR, 2);
+    mni_map_will_read(map, 0, map->n_bytes);
+    mni_file_close(file);
+    restart(&w);
+    CHECK_EQ(map->n_bytes, sizeof ones);
+    CHECK_EQ((uintptr_t)map->bytes % 4096, 0);
+    CHECK_MEM_EQ(map->bytes, ones, sizeof ones);
+    mni_map_close(map);
     world_free(&w);
 }
 
@@ -343,6 +366,7 @@ int main(int argc, char **argv)
         CHECK_TEST(every_call_can_be_cut_and_all_after_it_fail),
         CHECK_TEST(cut_calls_may_have_happened_or_not),
         CHECK_TEST(handles_of_an_earlier_life_are_dead),
+        CHECK_TEST(a_map_is_a_copy_that_survives_the_power),
         CHECK_TEST(restart_forgets_cut_and_failure_that_did_not_come),
         CHECK_TEST(masks_enumerate_every_outcome),
         CHECK_TEST(equal_seeds_and_calls_give_equal_disks),

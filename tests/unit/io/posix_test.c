@@ -138,6 +138,47 @@ static void writing_no_bytes_changes_nothing(void)
     mni_dir_close(dir);
 }
 
+static void a_map_shows_the_whole_file_and_outlives_handle_and_name(void)
+{
+    struct mni_dir *dir = open_dir(check_temp_dir());
+    struct mni_file *file = create_file(dir, "a");
+    unsigned char *data = new_pattern(3 * (size_t)BLOCK, 7);
+    struct mni_map *map = NULL;
+    size_t n = 2 * (size_t)BLOCK + 17;
+
+    CHECK_OK(mni_file_write(file, 0, data, n, &err));
+    int n_before = n_open_descriptors();
+    CHECK_OK_ERR(mni_file_map(file, &map, &err), &err);
+    CHECK_EQ(n_open_descriptors(), n_before);
+    mni_file_close(file);
+    CHECK_OK(mni_dir_unlink(dir, "a", &err));
+    CHECK_EQ(map->n_bytes, n);
+    CHECK_EQ((uintptr_t)map->bytes % BLOCK, 0);
+    mni_map_will_read(map, 5, BLOCK);
+    mni_map_will_read(map, 0, UINT64_MAX);
+    mni_map_will_read(map, n, 1);
+    CHECK_MEM_EQ(map->bytes, data, n);
+    mni_map_close(map);
+    mni_map_close(NULL);
+    free(data);
+    mni_dir_close(dir);
+}
+
+static void an_empty_file_has_an_empty_map(void)
+{
+    struct mni_dir *dir = open_dir(check_temp_dir());
+    struct mni_file *file = create_file(dir, "a");
+    struct mni_map *map = NULL;
+
+    CHECK_OK_ERR(mni_file_map(file, &map, &err), &err);
+    CHECK_EQ(map->n_bytes, 0);
+    CHECK(map->bytes == NULL);
+    mni_map_will_read(map, 0, 1);
+    mni_map_close(map);
+    mni_file_close(file);
+    mni_dir_close(dir);
+}
+
 static void truncate_cuts_and_grows_with_zeroes(void)
 {
     struct mni_dir *dir = open_dir(check_temp_dir());
@@ -796,6 +837,8 @@ int main(int argc, char **argv)
     static const struct check_test tests[] = {
         CHECK_TEST(what_was_written_is_read_back),
         CHECK_TEST(writing_no_bytes_changes_nothing),
+        CHECK_TEST(a_map_shows_the_whole_file_and_outlives_handle_and_name),
+        CHECK_TEST(an_empty_file_has_an_empty_map),
         CHECK_TEST(truncate_cuts_and_grows_with_zeroes),
         CHECK_TEST(allocate_reserves_and_never_shrinks),
         CHECK_TEST(a_file_opened_for_reading_refuses_writes),

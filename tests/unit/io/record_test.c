@@ -48,6 +48,7 @@ static void every_call_has_its_line_in_order(void)
     struct mni_dir *dir = open_store(env);
     struct mni_dir *inner = NULL;
     struct mni_file *file = NULL;
+    struct mni_map *map = NULL;
     char data[100] = {0};
     size_t n_read;
     uint64_t n_bytes = 0;
@@ -66,7 +67,12 @@ static void every_call_has_its_line_in_order(void)
     CHECK_OK(mni_file_truncate(file, 5, &err));
     CHECK_OK(mni_file_size(file, &n_bytes, &err));
     CHECK_EQ(n_bytes, 5);
+    CHECK_OK(mni_file_map(file, &map, &err));
+    CHECK_EQ(map->n_bytes, 5);
+    CHECK_MEM_EQ(map->bytes, data, 5);
     mni_file_close(file);
+    mni_map_will_read(map, 1, 4);
+    mni_map_close(map);
     CHECK_OK(mni_dir_rename(inner, "1.wal", "2.wal", &err));
     CHECK_OK(mni_dir_open_file(inner, "2.wal", MNI_OPEN_READ, &file, &err));
     mni_file_close(file);
@@ -87,7 +93,10 @@ static void every_call_has_its_line_in_order(void)
                                             "read 1.wal 8190 100 ok\n"
                                             "truncate 1.wal 5 ok\n"
                                             "size 1.wal ok\n"
+                                            "map 1.wal ok\n"
                                             "close 1.wal ok\n"
+                                            "will_read 1.wal 1 4 ok\n"
+                                            "unmap 1.wal ok\n"
                                             "rename 1.wal 2.wal ok\n"
                                             "open 2.wal ok\n"
                                             "close 2.wal ok\n"
