@@ -21,7 +21,7 @@ void mni_change_init(struct mni_change *change, struct mni_version *version)
     *change = (struct mni_change){.version = version};
     mni_record_view(mni_version_bytes(version), &record);
     mni_version_classify(version, &record);
-    change->hash = mni_memtable_hash(record.collection, record.key);
+    change->hash = mni_key_hash(record.collection, record.key);
 }
 
 uint64_t mni_change_collection(const struct mni_change *change)

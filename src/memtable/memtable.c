@@ -7,7 +7,6 @@
  */
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
 #include "memtable/memtable_private.h"
 
@@ -188,11 +187,6 @@ static struct mni_version *visible(const struct mni_entry *entry, struct mni_vie
     return version;
 }
 
-uint64_t mni_memtable_hash(uint64_t collection, struct mn_slice key)
-{
-    return mni_hash(key.data, key.n_bytes, collection * UINT64_C(0x9e3779b97f4a7c15));
-}
-
 struct mni_entry *mni_memtable_entry(struct mni_memtable *table, uint64_t hash, uint64_t collection,
                                      struct mn_slice key)
 {
@@ -216,7 +210,7 @@ struct mni_version *mni_memtable_find(struct mni_memtable *table, uint64_t colle
 {
     MNI_CHECK(table->magic == MEMTABLE_MAGIC);
     struct mni_entry *entry =
-        mni_memtable_entry(table, mni_memtable_hash(collection, key), collection, key);
+        mni_memtable_entry(table, mni_key_hash(collection, key), collection, key);
     return entry == NULL ? NULL : visible(entry, view);
 }
 
@@ -225,7 +219,7 @@ uint64_t mni_memtable_newest_lsn(struct mni_memtable *table, uint64_t collection
 {
     MNI_CHECK(table->magic == MEMTABLE_MAGIC);
     struct mni_entry *entry =
-        mni_memtable_entry(table, mni_memtable_hash(collection, key), collection, key);
+        mni_memtable_entry(table, mni_key_hash(collection, key), collection, key);
     return entry == NULL ? 0 : entry->head->lsn;
 }
 

@@ -201,7 +201,6 @@ void mni_memtable_dealloc(struct mni_memtable *table, void *memory, size_t n_byt
 void *mni_memtable_alloc_version(struct mni_memtable *table, size_t n_bytes);
 void mni_memtable_dealloc_version(struct mni_memtable *table, void *memory, size_t n_bytes);
 
-uint64_t mni_memtable_hash(uint64_t collection, struct mn_slice key);
 /* The entry of a key, or NULL. */
 struct mni_entry *mni_memtable_entry(struct mni_memtable *table, uint64_t hash, uint64_t collection,
                                      struct mn_slice key);

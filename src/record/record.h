@@ -86,4 +86,8 @@ bool mni_record_expiry(const void *bytes, int64_t *expires_at_us_out); /* false:
 void mni_record_set_collection(void *bytes, uint64_t collection);
 size_t mni_record_bytes(const void *bytes);
 
+/* The hash of a key, or of a second key, in its collection: the same in memory and in files, for
+ * ever (docs/format/segment.md). All 64 bits are good. Any thread. */
+uint64_t mni_key_hash(uint64_t collection, struct mn_slice key);
+
 #endif
