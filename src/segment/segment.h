@@ -1,0 +1,311 @@
+/*
+ * segment.h - immutable files of records, with their indexes in them.
+ *
+ * A segment holds rows of many collections, sorted by (collection, key), newest version of a key
+ * first. A row is a whole record, its LSN, and nothing that can change: which rows are dead is said
+ * elsewhere (live.h). The layout is docs/format/segment.md.
+ *
+ * Writing takes two passes over the same rows, because the place of each column depends on the
+ * sizes of the others:
+ *
+ *     plan      mni_segment_plan_add per row, until it answers MN_END: the segment is full
+ *     write     mni_segment_writer_new, _add per row again, _finish
+ *
+ * Reading goes through a source of bytes: a mapped file, or something that fetches ranges. Opening
+ * reads header and footer only. Every 16 KiB block is checked when it is first touched; a bad one is MN_ERR_CORRUPT with the names of file and block, and the rows in other blocks stay
+ * readable. What a good checksum covers is still checked for sense before it is followed.
+ *
+ * Threads: plans and writers belong to one thread at a time. A segment may be read, reffed and
+ * unreffed by any number of threads.
+ */
+#ifndef MNI_SEGMENT_SEGMENT_H
+#define MNI_SEGMENT_SEGMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "io/env.h"
+#include "record/record.h"
+
+enum {
+    MNI_SEGMENT_BLOCK_BYTES = 16384, /* what a checksum covers */
+    MNI_SEGMENT_ID_BYTES = 16,
+    MNI_SEGMENT_NAME_BYTES = 37, /* 32 hexadecimal digits, ".seg", NUL */
+    MNI_SEGMENT_ROWS_MAX = 1U << 31,
+};
+#define MNI_SEGMENT_FILE_BYTES_DEFAULT (UINT64_C(256) << 20)
+
+struct mni_segment_id {
+    unsigned char bytes[MNI_SEGMENT_ID_BYTES];
+};
+
+void mni_segment_name(const struct mni_segment_id *id, char name_out[MNI_SEGMENT_NAME_BYTES]);
+/* False: not the name of a segment. */
+bool mni_segment_parse_name(const char *name, struct mni_segment_id *id_out);
+
+/* What a manifest keeps of a segment: enough to read its footer with one read, and to know it from
+ * any other file. */
+struct mni_segment_info {
+    struct mni_segment_id id;
+    uint64_t file_bytes;
+    uint32_t footer_bytes; /* the last ones of the file */
+    uint32_t footer_crc;
+    uint64_t n_rows;
+    uint64_t n_keys; /* rows that are the newest version of their key */
+    uint64_t n_groups;
+    uint64_t n_expiring; /* rows with an expiry */
+    uint64_t min_lsn;    /* of the rows' `lsn` */
+    uint64_t max_lsn;
+    int64_t min_expiry_us; /* INT64_MAX when no row expires */
+};
+
+/* Rows --------------------------------------------------------------------------------------------
+ */
+
+/* Holds what a row points to, where the source fetches bytes. All zero for a mapped file. */
+struct mni_segment_pins {
+    void *vector;
+    void *blob;
+    void *payload;
+};
+
+/* A row is given to plan and writer in this form, and comes back from a segment in it. */
+struct mni_segment_row {
+    struct mni_record record; /* an upsert; what it points to is borrowed, see the calls */
+    uint64_t lsn;             /* of the newest change that is folded in: upsert or patch */
+    uint64_t record_lsn;      /* of the upsert; at most `lsn` */
+    bool is_older;            /* the row before is a newer version of the same key (reading only) */
+    struct mni_segment_pins pins; /* reading only */
+};
+
+/* Planning ----------------------------------------------------------------------------------------
+ */
+
+struct mni_segment_plan;
+
+/* `file_bytes_max` 0 is the default. */
+MN_MUST_USE mn_status mni_segment_plan_new(uint64_t file_bytes_max,
+                                           struct mni_segment_plan **plan_out);
+void mni_segment_plan_free(struct mni_segment_plan *plan);
+void mni_segment_plan_reset(struct mni_segment_plan *plan); /* to plan another segment */
+
+/*
+ * Adds a row behind those before it: (collection, key) ascending, versions of one key by `lsn`
+ * descending; the caller's bug otherwise. MN_END: the segment is full without this row, which
+ * begins the next one. A segment never ends between two versions of a key, and holds at least one key
+ * however large. MN_ERR_DIMENSION: the collection's rows before have vectors of another shape.
+ * MN_ERR_LIMIT: the versions of one key exceed what a file can hold.
+ */
+MN_MUST_USE mn_status mni_segment_plan_add(struct mni_segment_plan *plan,
+                                           const struct mni_segment_row *row, struct mn_error *err);
+
+uint64_t mni_segment_plan_n_rows(const struct mni_segment_plan *plan);
+uint64_t mni_segment_plan_file_bytes(const struct mni_segment_plan *plan); /* of a file of it */
+/* What a writer of this plan allocates at most. */
+uint64_t mni_segment_plan_memory_bytes(const struct mni_segment_plan *plan);
+
+/* Writing -----------------------------------------------------------------------------------------
+ */
+
+/* Called before `n_bytes` are written; it may wait. A status other than MN_OK ends the writing and
+ * is returned. */
+typedef mn_status mni_pace_fn(void *context, uint64_t n_bytes, struct mn_error *err);
+
+struct mni_segment_writer_config {
+    struct mni_dir *dir;                 /* borrowed until the writer is finished or abandoned */
+    struct mni_segment_id id;            /* never used before */
+    const struct mni_segment_plan *plan; /* borrowed likewise, with at least one row */
+    bool is_buffered;  /* through the page cache, also where direct I/O is there */
+    mni_pace_fn *pace; /* may be NULL */
+    void *pace_context;
+};
+
+struct mni_segment_writer;
+
+/* Creates the file. MN_EXISTS: there is one of this name. */
+MN_MUST_USE mn_status mni_segment_writer_new(const struct mni_segment_writer_config *config,
+                                             struct mni_segment_writer **writer_out,
+                                             struct mn_error *err);
+
+/* The rows of the plan, in the same order. Everything is copied. After a failure only abandon is
+ * left. MN_ERR_INVALID: this is not what was planned. */
+MN_MUST_USE mn_status mni_segment_writer_add(struct mni_segment_writer *writer,
+                                             const struct mni_segment_row *row,
+                                             struct mn_error *err);
+
+/* Writes the rest, syncs the file (not the directory), and frees the writer when it succeeds; after
+ * a failure only abandon is left. */
+MN_MUST_USE mn_status mni_segment_writer_finish(struct mni_segment_writer *writer,
+                                                struct mni_segment_info *info_out,
+                                                struct mn_error *err);
+
+/* Frees the writer and removes its file, if it can: a file that stays is named by no manifest. NULL
+ * is fine. */
+void mni_segment_writer_abandon(struct mni_segment_writer *writer);
+
+/* Sources -----------------------------------------------------------------------------------------
+ */
+
+struct mni_source;
+
+struct mni_source_ops {
+    /* Fetches `n` > 0 bytes at `offset`, which lie inside the source. They stay until `release` of
+     * `pin_out`. Their address is a multiple of 64 if `offset` is. Any thread. */
+    mn_status (*get)(struct mni_source *source, uint64_t offset, size_t n,
+                     const unsigned char **bytes_out, void **pin_out, struct mn_error *err);
+    void (*release)(struct mni_source *source, void *pin);
+    /* A hint that the range will be read soon, in order. May be NULL. */
+    void (*will_read)(struct mni_source *source, uint64_t offset, uint64_t n);
+    void (*close)(struct mni_source *source);
+};
+
+struct mni_source {
+    const struct mni_source_ops *ops;
+    const unsigned char *map; /* all bytes, if they lie in memory; `get` is not called then */
+    uint64_t n_bytes;
+};
+
+/* Opening -----------------------------------------------------------------------------------------
+ */
+
+struct mni_segment;
+
+/*
+ * Opens and maps the file of a segment; the caller has one reference. `expected` (may be NULL) is
+ * what the manifest says. MN_NOT_FOUND: there is no such file. MN_ERR_CORRUPT: header or footer is
+ * damaged, or the file is another one than expected. MN_ERR_UNSUPPORTED: it was written by a newer
+ * program.
+ */
+MN_MUST_USE mn_status mni_segment_open(struct mni_dir *dir, const struct mni_segment_id *id,
+                                       const struct mni_segment_info *expected,
+                                       struct mni_segment **segment_out, struct mn_error *err);
+
+/* The same over a source, which the segment takes over if it succeeds. */
+MN_MUST_USE mn_status mni_segment_open_source(struct mni_source *source,
+                                              const struct mni_segment_id *id,
+                                              const struct mni_segment_info *expected,
+                                              struct mni_segment **segment_out,
+                                              struct mn_error *err);
+
+void mni_segment_ref(struct mni_segment *segment);
+void mni_segment_unref(struct mni_segment *segment); /* NULL is fine; the last one closes */
+
+/* The last unref removes the file from `dir`, borrowed until then. If that fails, the file is one
+ * that no manifest names. May be called again. */
+void mni_segment_doom(struct mni_segment *segment, struct mni_dir *dir);
+
+const struct mni_segment_info *mni_segment_get_info(const struct mni_segment *segment);
+const char *mni_segment_label(const struct mni_segment *segment); /* its name, for messages */
+uint64_t mni_segment_memory_bytes(const struct mni_segment *segment);
+
+/* The first and the last key, with their collections. Read from the footer: no block is touched. */
+struct mni_segment_bounds {
+    uint64_t first_collection;
+    uint64_t last_collection;
+    struct mn_slice first_key; /* borrowed from the segment */
+    struct mn_slice last_key;
+};
+void mni_segment_get_bounds(const struct mni_segment *segment,
+                            struct mni_segment_bounds *bounds_out);
+
+/* Looking up --------------------------------------------------------------------------------------
+ *
+ * Row numbers run from 0 to n_rows - 1. All calls may answer MN_ERR_CORRUPT, and what the source
+ * fails with; MN_NOT_FOUND is given only when every byte that says so was good.
+ */
+
+/* The row of the newest version of a key; `hash` is mni_key_hash of it. */
+MN_MUST_USE mn_status mni_segment_find(struct mni_segment *segment, uint64_t hash,
+                                       uint64_t collection, struct mn_slice key, uint32_t *row_out,
+                                       struct mn_error *err);
+
+/*
+ * The rows of newest versions that have a second key; `hash` is mni_key_hash of it. There can be
+ * several: a row that is dead does not give its second key back. `cursor` is 0 to begin with; the
+ * next call goes on behind the row found.
+ */
+MN_MUST_USE mn_status mni_segment_find_second(struct mni_segment *segment, uint64_t hash,
+                                              uint64_t collection, const unsigned char *second_key,
+                                              uint64_t *cursor, uint32_t *row_out,
+                                              struct mn_error *err);
+
+/* A row. What it points to is the segment's, and stays until mni_segment_row_done. */
+MN_MUST_USE mn_status mni_segment_row(struct mni_segment *segment, uint32_t row,
+                                      struct mni_segment_row *row_out, struct mn_error *err);
+void mni_segment_row_done(struct mni_segment *segment, struct mni_segment_row *row);
+
+/* What is in a row's fixed header: everything but pointers; the sizes of key, metadata and payload
+ * are set. Hits are not in it. Touches one cache line and needs no done. */
+MN_MUST_USE mn_status mni_segment_row_head(struct mni_segment *segment, uint32_t row,
+                                           struct mni_segment_row *row_out, struct mn_error *err);
+
+/* The first row at or behind (collection, key), n_rows if there is none. */
+MN_MUST_USE mn_status mni_segment_lower_bound(struct mni_segment *segment, uint64_t collection,
+                                              struct mn_slice key, uint64_t *row_out,
+                                              struct mn_error *err);
+
+/* A hint that these rows will be read in order, as a merge does. */
+void mni_segment_will_read_rows(struct mni_segment *segment, uint64_t first_row, uint64_t n_rows);
+
+/* Groups: the rows of one collection --------------------------------------------------------------
+ */
+
+struct mni_segment_group {
+    uint64_t collection;
+    uint32_t first_row;
+    uint32_t n_rows;
+    uint32_t n_keys;
+    uint32_t n_vectors;
+    uint32_t n_dims; /* 0 when there are no vectors */
+    enum mni_element_type element_type;
+    int64_t min_expiry_us;   /* INT64_MAX when no row expires */
+    uint64_t vectors_offset; /* for the room only, as is what follows */
+    uint64_t rows_offset;
+    bool has_rows;
+};
+
+/* Group `index` of n_groups, in the order of collections. */
+MN_MUST_USE mn_status mni_segment_group(struct mni_segment *segment, uint64_t index,
+                                        struct mni_segment_group *group_out, struct mn_error *err);
+/* MN_NOT_FOUND: the segment holds no row of the collection. */
+MN_MUST_USE mn_status mni_segment_find_group(struct mni_segment *segment, uint64_t collection,
+                                             struct mni_segment_group *group_out,
+                                             struct mn_error *err);
+
+/* Vectors `first` to `first + n - 1` of a group, packed, in the order of rows; the first of the
+ * group stands at a multiple of 64. `n` > 0. Release with mni_segment_release(segment, pin). */
+MN_MUST_USE mn_status mni_segment_vectors(struct mni_segment *segment,
+                                          const struct mni_segment_group *group, uint32_t first,
+                                          uint32_t n, const void **vectors_out, void **pin_out,
+                                          struct mn_error *err);
+void mni_segment_release(struct mni_segment *segment, void *pin);
+/* The row that a vector of a group belongs to. */
+MN_MUST_USE mn_status mni_segment_vector_row(struct mni_segment *segment,
+                                             const struct mni_segment_group *group,
+                                             uint32_t vector_index, uint32_t *row_out,
+                                             struct mn_error *err);
+
+/* Expiry ------------------------------------------------------------------------------------------
+ */
+
+/* The `index`-th row of the n_expiring rows in the order of their expiry, older versions of a key
+ * included. */
+MN_MUST_USE mn_status mni_segment_expiring_row(struct mni_segment *segment, uint64_t index,
+                                               uint32_t *row_out, struct mn_error *err);
+
+/* Verifying ---------------------------------------------------------------------------------------
+ */
+
+/* Called after each piece. `damage` is what is wrong with it, or NULL. A status other than MN_OK
+ * ends the verification and is returned. */
+typedef mn_status mni_segment_verify_fn(void *context, uint64_t n_bytes_done, uint64_t n_bytes,
+                                        const struct mn_error *damage);
+
+/* Reads and checks every byte of the file, those checked before too, and goes on behind what is
+ * damaged. MN_ERR_CORRUPT with the first damage. */
+MN_MUST_USE mn_status mni_segment_verify(struct mni_segment *segment, mni_segment_verify_fn *each,
+                                         void *context, struct mn_error *err);
+
+#endif
