@@ -12,8 +12,9 @@
  *     write     mni_segment_writer_new, _add per row again, _finish
  *
  * Reading goes through a source of bytes: a mapped file, or something that fetches ranges. Opening
- * reads header and footer only. Every 16 KiB block is checked when it is first touched; a bad one is MN_ERR_CORRUPT with the names of file and block, and the rows in other blocks stay
- * readable. What a good checksum covers is still checked for sense before it is followed.
+ * reads header and footer only. Every 16 KiB block is checked when it is first touched; a bad one
+ * is MN_ERR_CORRUPT with the names of file and block, and the rows in other blocks stay readable.
+ * What a good checksum covers is still checked for sense before it is followed.
  *
  * Threads: plans and writers belong to one thread at a time. A segment may be read, reffed and
  * unreffed by any number of threads.
@@ -94,8 +95,8 @@ void mni_segment_plan_reset(struct mni_segment_plan *plan); /* to plan another s
 /*
  * Adds a row behind those before it: (collection, key) ascending, versions of one key by `lsn`
  * descending; the caller's bug otherwise. MN_END: the segment is full without this row, which
- * begins the next one. A segment never ends between two versions of a key, and holds at least one key
- * however large. MN_ERR_DIMENSION: the collection's rows before have vectors of another shape.
+ * begins the next one. A segment never ends between two versions of a key, and holds at least one
+ * key however large. MN_ERR_DIMENSION: the collection's rows before have vectors of another shape.
  * MN_ERR_LIMIT: the versions of one key exceed what a file can hold.
  */
 MN_MUST_USE mn_status mni_segment_plan_add(struct mni_segment_plan *plan,
