@@ -246,6 +246,8 @@ static mn_status take_frame(struct recovery *r, struct wal_file *file, const str
             return mni_fail(err, MN_ERR_CORRUPT,
                             "a seal after LSN %" PRIu64 " goes on with %" PRIu64, f->lsn,
                             r->next_lsn);
+        if (f->time_us > wal->last_time_us)
+            wal->last_time_us = f->time_us;
         return MN_OK;
     }
     if (is_beyond_stop(wal, f)) {

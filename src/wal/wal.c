@@ -77,6 +77,16 @@ mn_status mni_wal_open(const struct mni_wal_config *config, struct mni_wal **wal
     return MN_OK;
 }
 
+/* The seal keeps the newest time that readers were told, so that it holds after opening again. */
+static void note_closing_time(struct mni_wal *wal)
+{
+    if (wal->config.hooks.now_us == NULL)
+        return;
+    int64_t now_us = wal->config.hooks.now_us(wal->config.hooks.context);
+    if (now_us > wal->last_time_us)
+        wal->last_time_us = now_us;
+}
+
 mn_status mni_wal_close(struct mni_wal *wal, struct mn_error *err)
 {
     mn_status st = MN_OK;
@@ -89,6 +99,7 @@ mn_status mni_wal_close(struct mni_wal *wal, struct mn_error *err)
         mn_ack ack = MNI_PLANTED("close_without_sync") ? MN_ACK_OS : MN_ACK_DISK;
         st = wal_writer_put_out(wal, ack, err);
         uint64_t end = wal_writer_end(&wal->writer);
+        note_closing_time(wal);
         if (st == MN_OK)
             st = wal_writer_append_mark(wal, FRAME_CLOSED, wal->next_lsn, err);
         if (st == MN_OK)

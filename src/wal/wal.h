@@ -198,7 +198,8 @@ unsigned mni_wal_n_cursors(struct mni_wal *wal);
 /* Numbers ----------*/
 
 uint64_t mni_wal_visible_lsn(const struct mni_wal *wal); /* of the newest published commit */
-int64_t mni_wal_last_time_us(const struct mni_wal *wal); /* of the newest commit; 0 = none */
+/* Of the newest commit, or of a clean close after it; 0 = none. No commit to come is before it. */
+int64_t mni_wal_last_time_us(const struct mni_wal *wal);
 const unsigned char *mni_wal_store_id(const struct mni_wal *wal);
 
 struct mni_wal_stats {

@@ -63,7 +63,7 @@ struct mni_wal {
     uint64_t commits_since_sync;
     uint64_t groups_before_file; /* n_groups when the newest file was begun */
     int64_t last_sync_us;        /* monotonic */
-    int64_t last_time_us;        /* of the newest commit */
+    int64_t last_time_us;        /* of the newest commit, or of a clean close after it */
     uint64_t torn_tail_bytes;
     uint64_t opened_bytes;
     uint64_t opened_commits;

@@ -313,6 +313,83 @@ static void making_a_store_can_be_cut_off_anywhere_and_done_again(void)
     CHECK(n_cuts > 8 * 5);
 }
 
+/* A store with one record, which expires in a second and is seen to have expired; then the clock
+ * goes back to where it was, and the store is opened again. */
+static mn_store *opened_with_the_clock_set_back(struct mni_crash_env *crash, bool is_closed)
+{
+    const int64_t start_us = INT64_C(1700000000000000);
+    struct mni_env *env = mni_crash_env_base(crash);
+    struct mn_options o = small_store();
+    struct mn_record record = {.id = mn_str("k"), .fields = MN_HAS_TTL, .ttl_us = 1000000};
+    mn_store *store = NULL;
+    bool exists = false;
+
+    mni_crash_env_set_wall_us(crash, start_us);
+    CHECK_OK_ERR(mni_api_store_open(env, "/s", &o, &store, &err), &err);
+    CHECK_OK(mn_put(store, mn_str("n"), &record, NULL, NULL, &err));
+    CHECK_OK(mn_exists(store, mn_str("n"), mn_str("k"), &exists, &err));
+    CHECK(exists);
+    mni_crash_env_set_wall_us(crash, start_us + 2000000);
+    CHECK_OK(mn_exists(store, mn_str("n"), mn_str("k"), &exists, &err));
+    CHECK(!exists);
+    if (is_closed)
+        closed(store);
+    else
+        mni_api_store_abandon(store);
+    mni_crash_env_set_wall_us(crash, start_us + 100);
+    CHECK_OK_ERR(mni_api_store_open(env, "/s", &o, &store, &err), &err);
+    return store;
+}
+
+static bool has_record(mn_store *store)
+{
+    bool exists = false;
+
+    CHECK_OK(mn_exists(store, mn_str("n"), mn_str("k"), &exists, &err));
+    return exists;
+}
+
+static void what_was_seen_expired_stays_so_over_clean_closes(void)
+{
+    struct mni_crash_env *crash = NULL;
+    struct mn_options o = small_store();
+    mn_store *store = NULL;
+
+    CHECK_OK(mni_crash_env_new(1, &crash));
+    struct mni_env *env = mni_crash_env_base(crash);
+    store = opened_with_the_clock_set_back(crash, true);
+    CHECK(!has_record(store));
+    CHECK_EQ(stats_of(store).n_records, 0);
+    /* Opening rewrote the log: what the seal said is in its header now. */
+    mni_api_store_abandon(store);
+    mni_crash_env_restart(crash, false, 0);
+    CHECK_OK_ERR(mni_api_store_open(env, "/s", &o, &store, &err), &err);
+    CHECK(!has_record(store));
+    closed(store);
+    o.read_only = true;
+    o.create = false;
+    CHECK_OK_ERR(mni_api_store_open(env, "/s", &o, &store, &err), &err);
+    CHECK(!has_record(store));
+    closed(store);
+    mni_crash_env_free(crash);
+}
+
+/* As docs/guide/durability.md says. */
+static void without_a_close_time_goes_back_to_the_newest_commit(void)
+{
+    struct mni_crash_env *crash = NULL;
+    struct mn_record record = {.id = mn_str("other")};
+
+    CHECK_OK(mni_crash_env_new(1, &crash));
+    mn_store *store = opened_with_the_clock_set_back(crash, false);
+    CHECK(has_record(store));
+    mni_crash_env_advance_us(crash, 2000000);
+    CHECK(!has_record(store));
+    CHECK_OK(mn_put(store, mn_str("n"), &record, NULL, NULL, &err));
+    closed(store);
+    mni_crash_env_free(crash);
+}
+
 static void two_stores_in_one_process_do_not_meet(void)
 {
     mn_store *one = opened(check_temp_dir());
@@ -407,6 +484,8 @@ int main(int argc, char **argv)
         CHECK_TEST(missing_parts_are_damage_and_never_a_new_store),
         CHECK_TEST(every_flipped_or_missing_byte_of_store_is_refused),
         CHECK_TEST(making_a_store_can_be_cut_off_anywhere_and_done_again),
+        CHECK_TEST(what_was_seen_expired_stays_so_over_clean_closes),
+        CHECK_TEST(without_a_close_time_goes_back_to_the_newest_commit),
         CHECK_TEST(two_stores_in_one_process_do_not_meet),
         CHECK_TEST(a_removed_directory_is_an_error_and_does_not_come_back),
         CHECK_TEST(closing_is_refused_while_anything_is_open),
