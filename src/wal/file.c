@@ -103,7 +103,7 @@ static mn_status reserve_space(struct mni_file *file, uint64_t file_bytes, uint6
     uint64_t zeroed_to = file_bytes;
     mn_status st = mni_file_allocate(file, file_bytes, err);
 
-    if (st == MN_OK && file_bytes > MNI_WAL_ZERO_CHUNK_BYTES)
+    if (st == MN_OK && !wal_file_is_written_whole(file_bytes))
         zeroed_to = MNI_WAL_ZERO_CHUNK_BYTES;
     else if (st != MN_OK && st != MN_ERR_UNSUPPORTED)
         return st;
@@ -224,27 +224,26 @@ static mn_status make_next(struct mni_wal *wal, struct wal_header *h, size_t fra
                            struct mn_error *err)
 {
     char name[WAL_NAME_BYTES];
-    char spare[WAL_NAME_BYTES];
-    enum wal_spare_kind kind = SPARE_RESERVED;
+    struct wal_spare spare;
     mn_status st;
 
-    if (h->file_bytes == wal->config.file_bytes && wal_take_spare(wal, spare, &kind)) {
-        if (kind == SPARE_RECYCLED)
+    if (h->file_bytes == wal->config.file_bytes && wal_take_spare(wal, &spare)) {
+        if (spare.is_recycled)
             h->flags |= HEADER_FLAG_RECYCLED;
-        *zeroed_to_out = kind == SPARE_RESERVED ? HEADER_BYTES : h->file_bytes;
-        st = make_of_spare(wal, spare, h, file_out, err);
+        *zeroed_to_out = spare.zeroed_to;
+        st = make_of_spare(wal, spare.name, h, file_out, err);
         if (st != MN_OK)
-            mni_ignore(mni_dir_unlink(wal->config.dir, spare, NULL));
+            mni_ignore(mni_dir_unlink(wal->config.dir, spare.name, NULL));
     } else {
-        (void)snprintf(spare, sizeof spare, "%020" PRIu64 ".new", h->first_lsn);
-        st = wal_file_make_fitting(wal, spare, h, bytes_needed(frame_bytes), file_out,
+        (void)snprintf(spare.name, sizeof spare.name, "%020" PRIu64 ".new", h->first_lsn);
+        st = wal_file_make_fitting(wal, spare.name, h, bytes_needed(frame_bytes), file_out,
                                    zeroed_to_out, err);
     }
     if (st != MN_OK)
         return st;
     wal_file_name(h->first_lsn, name);
     *is_named_out = true;
-    st = mni_dir_rename(wal->config.dir, spare, name, err);
+    st = mni_dir_rename(wal->config.dir, spare.name, name, err);
     if (st == MN_OK && !MNI_PLANTED("no_directory_sync"))
         st = mni_dir_sync(wal->config.dir, err);
     return st;
@@ -258,6 +257,7 @@ static void switch_to(struct mni_wal *wal, bool replaces, const struct wal_heade
     uint64_t n_groups = wal->n_groups - wal->groups_before_file + 1;
     bool writes_are_small = wal_current_file(wal)->end / n_groups < WAL_UNZEROED_BYTES_MIN;
 
+    wal_current_file(wal)->zeroed_to = mni_align_down(wal->writer.zeroed_to, MNI_DIRECT_ALIGN);
     if (replaces)
         wal->n_files--;
     mni_file_close(wal->writer.file);

@@ -12,34 +12,30 @@
 #include "base/check.h"
 #include "wal/wal_private.h"
 
-bool wal_take_spare(struct mni_wal *wal, char name_out[WAL_NAME_BYTES],
-                    enum wal_spare_kind *kind_out)
+bool wal_take_spare(struct mni_wal *wal, struct wal_spare *spare_out)
 {
     mni_mutex_lock(&wal->keeper_lock);
     bool found = wal->has_spare;
-    if (found) {
-        (void)snprintf(name_out, WAL_NAME_BYTES, "%s", wal->spare_name);
-        *kind_out = wal->spare_kind;
-        wal->has_spare = false;
-    }
+    if (found)
+        *spare_out = wal->spare;
+    wal->has_spare = false;
     mni_mutex_unlock(&wal->keeper_lock);
     return found;
 }
 
-static void set_spare(struct mni_wal *wal, const char *name, enum wal_spare_kind kind)
+static void set_spare(struct mni_wal *wal, const struct wal_spare *spare)
 {
-    (void)snprintf(wal->spare_name, WAL_NAME_BYTES, "%s", name);
+    wal->spare = *spare;
     wal->has_spare = true;
     wal->wants_spare = false;
-    wal->spare_kind = kind;
 }
 
-bool wal_offer_spare(struct mni_wal *wal, const char *name)
+bool wal_offer_spare(struct mni_wal *wal, const struct wal_spare *spare)
 {
     mni_mutex_lock(&wal->keeper_lock);
     bool taken = !wal->has_spare && (!wal->wants_spare || !wal->has_keeper);
     if (taken)
-        set_spare(wal, name, SPARE_RECYCLED);
+        set_spare(wal, spare);
     mni_mutex_unlock(&wal->keeper_lock);
     return taken;
 }
@@ -92,20 +88,21 @@ static mn_status make_spare(struct mni_wal *wal, const char *name, bool *zeroed)
 
 static void work_spare(struct mni_wal *wal)
 {
-    char name[WAL_NAME_BYTES];
+    struct wal_spare spare = {0};
 
-    (void)snprintf(name, sizeof name, "%020d.spare", 0);
+    (void)snprintf(spare.name, sizeof spare.name, "%020d.spare", 0);
     mni_mutex_lock(&wal->keeper_lock);
     bool wanted = wal->wants_spare && !wal->has_spare;
-    bool zeroed = wal->wants_zeroes;
+    bool zeroed = wal->wants_zeroes || wal_file_is_written_whole(wal->config.file_bytes);
     mni_mutex_unlock(&wal->keeper_lock);
     if (!wanted)
         return;
-    mn_status st = make_spare(wal, name, &zeroed);
+    mn_status st = make_spare(wal, spare.name, &zeroed);
+    spare.zeroed_to = zeroed ? wal->config.file_bytes : HEADER_BYTES;
     mni_mutex_lock(&wal->keeper_lock);
     wal->wants_spare = false;
     if (st == MN_OK)
-        set_spare(wal, name, zeroed ? SPARE_ZEROED : SPARE_RESERVED);
+        set_spare(wal, &spare);
     mni_mutex_unlock(&wal->keeper_lock);
 }
 

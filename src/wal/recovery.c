@@ -401,6 +401,9 @@ static mn_status read_file(struct recovery *r, size_t index, struct mn_error *er
         st = read_older(r, file, &r->wal->files[index + 1].header, &scan, err);
     file->end = r->is_stopped ? r->frame_offset : scan.offset;
     file->last_lsn = r->is_stopped ? r->last_lsn : scan.last_lsn;
+    file->zeroed_to = wal_file_is_written_whole(file->header.file_bytes)
+                          ? file->header.file_bytes
+                          : mni_align_down(file->end, MNI_DIRECT_ALIGN);
     r->wal->opened_bytes += scan.offset;
     wal_scan_done(&scan);
     mni_file_close(handle);

@@ -108,12 +108,11 @@ mn_status mni_wal_checkpoint(struct mni_wal *wal, uint64_t lsn, struct mn_error 
 static mn_status keep_as_spare(struct mni_wal *wal, const char *name, const char *spare,
                                struct mn_error *err)
 {
-    char taken_back[WAL_NAME_BYTES];
-    enum wal_spare_kind kind;
+    struct wal_spare taken_back;
     mn_status st = mni_dir_rename(wal->config.dir, name, spare, err);
 
     if (st != MN_OK) {
-        bool found = wal_take_spare(wal, taken_back, &kind);
+        bool found = wal_take_spare(wal, &taken_back);
         MNI_CHECK(found);
     }
     return st;
@@ -124,15 +123,15 @@ static mn_status remove_oldest(struct mni_wal *wal, struct mn_error *err)
 {
     const struct wal_file *file = &wal->files[0];
     char name[WAL_NAME_BYTES];
-    char spare[WAL_NAME_BYTES];
+    struct wal_spare spare = {.zeroed_to = file->zeroed_to, .is_recycled = true};
     mn_status st;
 
     wal_file_name(file->header.first_lsn, name);
     bool may_recycle = file->header.file_bytes == wal->config.file_bytes &&
                        !wal_is_being_read(wal, file->header.first_lsn);
-    (void)snprintf(spare, sizeof spare, "%020" PRIu64 ".spare", file->header.first_lsn);
-    if (may_recycle && wal_offer_spare(wal, spare))
-        st = keep_as_spare(wal, name, spare, err);
+    (void)snprintf(spare.name, sizeof spare.name, "%020" PRIu64 ".spare", file->header.first_lsn);
+    if (may_recycle && wal_offer_spare(wal, &spare))
+        st = keep_as_spare(wal, name, spare.name, err);
     else
         st = mni_dir_unlink(wal->config.dir, name, err);
     if (st != MN_OK && st != MN_NOT_FOUND)
@@ -145,11 +144,10 @@ static mn_status remove_oldest(struct mni_wal *wal, struct mn_error *err)
 /* As long as a crash may give the spare its old name back, nothing may be written to it. */
 static void discard_spare(struct mni_wal *wal)
 {
-    char spare[WAL_NAME_BYTES];
-    enum wal_spare_kind kind;
+    struct wal_spare spare;
 
-    if (wal_take_spare(wal, spare, &kind))
-        mni_ignore(mni_dir_unlink(wal->config.dir, spare, NULL));
+    if (wal_take_spare(wal, &spare))
+        mni_ignore(mni_dir_unlink(wal->config.dir, spare.name, NULL));
 }
 
 mn_status mni_wal_truncate(struct mni_wal *wal, uint64_t lsn, uint64_t *n_records_out,

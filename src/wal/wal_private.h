@@ -15,17 +15,19 @@ enum {
     WAL_UNZEROED_BYTES_MIN = 64 << 10,
 };
 
-enum wal_spare_kind {
-    SPARE_RESERVED, /* has its space, nothing is written */
-    SPARE_ZEROED,   /* written with zeroes and synced */
-    SPARE_RECYCLED, /* holds the bytes of an older file, all synced */
+/* A file of config.file_bytes that has its space and waits to become the next one. */
+struct wal_spare {
+    char name[WAL_NAME_BYTES];
+    uint64_t zeroed_to; /* its space up to here was written and synced */
+    bool is_recycled;   /* it holds the bytes of an older file */
 };
 
 /* A file of the log that stands in the directory. */
 struct wal_file {
     struct wal_header header;
-    uint64_t end;      /* offset behind its last frame */
-    uint64_t last_lsn; /* newest LSN at its end */
+    uint64_t end;       /* offset behind its last frame */
+    uint64_t zeroed_to; /* of one that is no longer the newest: as in struct wal_spare */
+    uint64_t last_lsn;  /* newest LSN at its end */
     uint64_t n_records;
 };
 
@@ -81,15 +83,14 @@ struct mni_wal {
 
     /* the background thread */
     struct mni_thread keeper;
-    struct mni_mutex keeper_lock; /* guards keeper_stops, wants_spare, has_spare, spare_name */
+    struct mni_mutex keeper_lock; /* guards what follows */
     struct mni_cond keeper_wakes;
     bool has_keeper;
     bool keeper_stops;
     bool wants_spare;
     bool wants_zeroes;
-    bool has_spare; /* a file `spare_name` of config.file_bytes lies ready */
-    enum wal_spare_kind spare_kind;
-    char spare_name[WAL_NAME_BYTES];
+    bool has_spare;
+    struct wal_spare spare;
 
     struct mni_wal_cursor *cursors; /* open ones, linked */
     unsigned n_cursors;
@@ -157,6 +158,11 @@ MN_MUST_USE mn_status wal_scan_beyond(struct wal_scan *scan, struct wal_beyond *
 
 /* file.c: making files ----------*/
 
+/* Whether files of this size are zeroed from end to end when they are made. */
+static inline bool wal_file_is_written_whole(uint64_t file_bytes)
+{
+    return file_bytes <= MNI_WAL_ZERO_CHUNK_BYTES;
+}
 /* Makes and opens a file with this header for writing, durable but for its directory entry. Its
  * space is reserved, and zeroed up to `zeroed_to_out`. On an error nothing is left behind. */
 MN_MUST_USE mn_status wal_file_make(struct mni_wal *wal, const char *name,
@@ -245,10 +251,9 @@ MN_MUST_USE mn_status wal_keeper_start(struct mni_wal *wal, struct mn_error *err
 void wal_keeper_stop(struct mni_wal *wal);
 void wal_keeper_want_spare(struct mni_wal *wal, bool zeroed);
 /* Takes the spare, if one is ready. */
-bool wal_take_spare(struct mni_wal *wal, char name_out[WAL_NAME_BYTES],
-                    enum wal_spare_kind *kind_out);
+bool wal_take_spare(struct mni_wal *wal, struct wal_spare *spare_out);
 /* Offers a file for reuse; false when there is one already. */
-bool wal_offer_spare(struct mni_wal *wal, const char *name);
+bool wal_offer_spare(struct mni_wal *wal, const struct wal_spare *spare);
 
 /* cursor.c ----------*/
 
