@@ -190,8 +190,7 @@ mn_status wal_files_reserve(struct mni_wal *wal)
 /* Size of the smallest file that holds such a frame. */
 static uint64_t bytes_needed(size_t frame_bytes)
 {
-    return mni_align_up(HEADER_BYTES + (uint64_t)frame_bytes + (uint64_t)2 * MARK_BYTES,
-                        MNI_DIRECT_ALIGN);
+    return mni_align_up(HEADER_BYTES + (uint64_t)frame_bytes + WAL_MARKS_BYTES, MNI_DIRECT_ALIGN);
 }
 
 /* What the new file's header says; in place of the newest file if that holds no commit. */

@@ -484,7 +484,7 @@ static mn_status rewrite_newest(struct recovery *r, struct mn_error *err)
     struct mni_file *handle = NULL;
     uint64_t zeroed_to = 0;
     uint64_t need =
-        mni_align_up(HEADER_BYTES + r->commit_bytes + (uint64_t)2 * MARK_BYTES, MNI_DIRECT_ALIGN);
+        mni_align_up(HEADER_BYTES + r->commit_bytes + WAL_MARKS_BYTES, MNI_DIRECT_ALIGN);
 
     file->header.flags &= HEADER_FLAG_ALONE;
     file->header.lsn_ceiling = wal->next_lsn + MNI_WAL_LSN_RESERVE;

@@ -66,6 +66,19 @@ mn_status wal_count_records_after(struct mni_wal *wal, uint64_t lsn, uint64_t *n
     return MN_OK;
 }
 
+/* Whether a checkpoint mark goes into the newest file as it is. A mark that lets a file go may use
+ * up the reserve, all but the seal's: the next file may have no space before that one is gone. */
+static bool mark_fits(struct mni_wal *wal, uint64_t lsn)
+{
+    const struct wal_header *newest = &wal_current_file(wal)->header;
+    uint64_t end = wal_writer_end(&wal->writer);
+
+    if (wal_frame_fits(newest, end, MARK_BYTES))
+        return true;
+    return wal->n_files > 1 && wal->files[0].last_lsn <= lsn &&
+           end + (uint64_t)2 * MARK_BYTES <= newest->file_bytes;
+}
+
 static mn_status mark_checkpoint(struct mni_wal *wal, uint64_t lsn, struct mn_error *err)
 {
     uint64_t n_after = 0;
@@ -80,8 +93,7 @@ static mn_status mark_checkpoint(struct mni_wal *wal, uint64_t lsn, struct mn_er
     st = wal_writer_put_out(wal, MN_ACK_OS, err);
     if (st == MN_OK)
         st = wal_count_records_after(wal, lsn, &n_after, err);
-    if (st == MN_OK &&
-        !wal_frame_fits(&wal_current_file(wal)->header, wal_writer_end(&wal->writer), MARK_BYTES))
+    if (st == MN_OK && !mark_fits(wal, lsn))
         st = wal_rotate_for(wal, MARK_BYTES, err);
     if (st == MN_OK)
         st = wal_writer_append_mark(wal, FRAME_CHECKPOINT, lsn, err);

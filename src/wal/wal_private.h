@@ -13,6 +13,10 @@ enum {
     WAL_NAME_BYTES = 32,
     /* A write of so many bytes gains less from zeroed space than the zeroes cost. */
     WAL_UNZEROED_BYTES_MIN = 64 << 10,
+    /* What commits leave free at the end of a file: for the seal; for a checkpoint that lets older
+     * files go when the disk is full; and for the checkpoint mark of a recovery, so that a
+     * recovered file needs no more space than before. */
+    WAL_MARKS_BYTES = 3 * MARK_BYTES,
 };
 
 /* A file of config.file_bytes that has its space and waits to become the next one. */
@@ -114,11 +118,10 @@ size_t wal_frame_bytes(size_t payload_bytes);
 uint32_t wal_payload_crc(uint32_t crc, const void *data, size_t n);
 /* How many of the `n` bytes at `offset` of a payload the checksum covers: all of them. */
 size_t wal_crc_covers(size_t offset, size_t n);
-/* Whether a frame of these bytes fits behind `end`, with room left for two marks: the seal, and the
- * checkpoint mark of a recovery, so that a recovered file needs no more space than before. */
+/* Whether a frame of these bytes fits behind `end`, with the room for marks left behind it. */
 static inline bool wal_frame_fits(const struct wal_header *header, uint64_t end, size_t frame_bytes)
 {
-    return end + frame_bytes + (uint64_t)2 * MARK_BYTES <= header->file_bytes;
+    return end + frame_bytes + WAL_MARKS_BYTES <= header->file_bytes;
 }
 void wal_file_name(uint64_t first_lsn, char name_out[WAL_NAME_BYTES]);
 /* The first LSN of a name such as 00000000000000000001.wal; false for other names. */
