@@ -166,7 +166,7 @@ mn_status mn_txn_touch(mn_txn *txn, struct mn_slice name, struct mn_slice id, ui
     if (found.is_own)
         st = put_with_expiry(txn, name, found.version, &patch, err);
     else
-        st = add(txn, name, &patch, false, MNI_ALWAYS, err);
+        st = add(txn, name, &patch, false, MNI_IF_LIVE, err);
     mni_version_unpin(found.version);
     return st;
 }

@@ -390,6 +390,9 @@ static mn_status judge_batch(struct mni_engine *engine, const struct mni_batch *
         const struct mni_change *change = &batch->changes[i];
         mn_status st =
             judge_condition(engine, &batch->ops[batch->change_ops[i]], change, batch->err);
+        if (st == MN_NOT_FOUND && batch->is_transaction)
+            return mni_fail(batch->err, MN_ERR_CONFLICT,
+                            "a record that this transaction touches is there no more");
         if (st != MN_OK)
             return st;
         if (!batch->is_transaction)

@@ -240,7 +240,9 @@ static void apply_one(struct mni_memtable *table, struct mni_change *change,
         else
             supersede(table, entry, change, commit);
     } else if (version_has(change->version, VERSION_PATCH)) {
-        change->changed = change->existed;
+        /* Whether the record was live was judged before the commit was logged. What is in the log
+         * happens, whatever has lapsed meanwhile: replay knows nothing of that. */
+        change->changed = entry != NULL && !version_has(entry->head, VERSION_TOMBSTONE);
         if (change->changed)
             supersede(table, entry, change, commit);
     } else {

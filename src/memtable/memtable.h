@@ -148,8 +148,10 @@ MN_MUST_USE mn_status mni_memtable_prepare(struct mni_memtable *table, struct mn
  * in several calls with one LSN). Under the write lock. The table takes over the versions:
  * `version` is NULL afterwards, and the bytes of a patch are overwritten. First lapses what is due
  * at `now_us`, which decides `existed`: a record that has lapsed, then or earlier, does not exist,
- * and one put with an expiry that is due is not counted. Several changes of one key in one commit:
- * the last one wins, `existed` of each is judged after the ones before it.
+ * and one put with an expiry that is due is not counted. A patch of a lapsed record applies all the
+ * same and counts it in again: whether it was live is judged before the commit is logged. Several
+ * changes of one key in one commit: the last one wins, `existed` of each is judged after the ones
+ * before it.
  */
 void mni_memtable_apply(struct mni_memtable *table, struct mni_change *changes, size_t n_changes,
                         uint64_t lsn, int64_t now_us, uint64_t oldest_view_lsn);

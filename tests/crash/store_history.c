@@ -136,6 +136,9 @@ static void submit_group(struct world *w)
                 random_wish(w, random_space(sim), kinds[sim_below(sim, m->is_txn ? 4 : 5)]);
             if (m->wishes[j].expiry == WISH_TTL)
                 m->wishes[j].expiry = WISH_EXPIRES_IN;
+            /* As mn_touch does: what is logged happens, so it must be judged before. */
+            if (m->wishes[j].kind == EFFECT_TOUCH)
+                m->wishes[j].condition = MNI_IF_LIVE;
             if (m->is_txn || m->wishes[j].kind != EFFECT_PUT)
                 continue;
             m->wishes[j].condition = conditions[sim_below(sim, 5)];

@@ -143,6 +143,22 @@ void world_txn_read(struct world *w, unsigned slot, unsigned space, unsigned id)
     mn_view_release(&view);
 }
 
+/* Whether what is left of this effect at the end is a touch of a record that was there before. */
+static bool stays_a_touch(const struct world_txn *t, size_t index)
+{
+    const struct model_effect *e = &t->commit.effects[index];
+
+    if (e->kind != EFFECT_TOUCH)
+        return false;
+    for (size_t i = 0; i < t->commit.n_effects; i++) {
+        const struct model_effect *other = &t->commit.effects[i];
+        if (i != index && other->kind != EFFECT_MAKE && other->kind != EFFECT_TOUCH &&
+            other->space == e->space && other->id == e->id)
+            return false;
+    }
+    return true;
+}
+
 static enum model_answer conflicts(const struct world *w, const struct world_txn *t)
 {
     enum model_answer answer = MODEL_NO;
@@ -161,6 +177,11 @@ static enum model_answer conflicts(const struct world *w, const struct world_txn
             answer = changed;
         if (changed == MODEL_YES)
             sim_tell(w->sim, "space %u id %u was changed by a later one", e->space, e->id);
+        if (stays_a_touch(t, i) &&
+            !model_is_live(&w->state.spaces[e->space].records[e->id], t->commit.now_us)) {
+            sim_tell(w->sim, "space %u id %u is live no more", e->space, e->id);
+            answer = MODEL_YES;
+        }
     }
     return answer;
 }

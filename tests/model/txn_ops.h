@@ -194,6 +194,8 @@ static inline struct verdict judge_txn(const struct world *w, const struct txn *
                 continue;
             writes = true;
             v.is_conflict |= now->exists && now->slots[i].change_lsn > t->snapshot.lsn;
+            v.is_conflict |= own->slots[i].kind == OWN_TOUCH && now->exists &&
+                             !is_visible(&now->slots[i], w->now_us);
         }
         if (!writes)
             continue;

@@ -131,9 +131,28 @@ static void overwriting_a_lapsed_record_counts_it_in_again(void)
 
     commit(table, put_until(1, "a", 1, 100), 1, 0, NO_VIEW);
     struct mni_change change = commit(table, patch_until(1, "a", 500), 2, 100, NO_VIEW);
-    CHECK(!change.existed && !change.changed); /* a patch does not wake it */
-    change = commit(table, put(1, "a", 2), 3, 100, NO_VIEW);
+    CHECK(!change.existed && change.changed); /* it was judged live before it was logged */
+    CHECK_EQ(mni_memtable_count(table, 1), 1);
+    change = commit(table, put(1, "a", 2), 3, 600, NO_VIEW);
     CHECK(!change.existed && change.changed);
+    CHECK_EQ(mni_memtable_count(table, 1), 1);
+    CHECK_EQ(stats_of(table).n_lapsed, 0);
+    mni_memtable_free(table);
+}
+
+/* A count may lapse the record while its touch is on its way to the disk. */
+static void a_patch_survives_a_lapse_before_it_is_applied(void)
+{
+    struct mni_memtable *table = new_table();
+
+    commit(table, put_until(1, "a", 1, 100), 1, 0, NO_VIEW);
+    struct mni_change change = change_of(table, patch_until(1, "a", 500));
+    CHECK_OK(mni_memtable_prepare(table, &change, 1));
+    mni_memtable_write_lock(table);
+    mni_memtable_lapse(table, 100);
+    mni_memtable_apply(table, &change, 1, 2, 99, NO_VIEW);
+    mni_memtable_unlock(table);
+    CHECK(change.changed);
     CHECK_EQ(mni_memtable_count(table, 1), 1);
     CHECK_EQ(stats_of(table).n_lapsed, 0);
     mni_memtable_free(table);
@@ -430,6 +449,7 @@ int main(int argc, char **argv)
         CHECK_TEST(the_last_of_several_changes_in_one_commit_wins),
         CHECK_TEST(collections_do_not_see_each_other),
         CHECK_TEST(an_expired_record_is_invisible_at_its_time_and_lapses_once),
+        CHECK_TEST(a_patch_survives_a_lapse_before_it_is_applied),
         CHECK_TEST(overwriting_a_lapsed_record_counts_it_in_again),
         CHECK_TEST(a_record_put_too_late_is_never_counted),
         CHECK_TEST(a_patch_changes_expiry_and_hits_without_copying_the_record),

@@ -189,8 +189,9 @@ static void model_apply(struct run *run, struct model_key *key, const struct op 
         if (changes)
             model_push(key, next);
     } else {
-        CHECK_EQ(change->changed, existed);
-        if (!existed)
+        bool changes = head != NULL && head->type == MNI_RECORD_UPSERT;
+        CHECK_EQ(change->changed, changes);
+        if (!changes)
             return;
         next = *head;
         next.lsn = run->lsn;
