@@ -151,7 +151,7 @@ mn_status mn_iter_next(mn_iter *iter, struct mn_view *view_out, struct mn_error 
     struct mni_version *version = next_version(iter);
     if (version == NULL) {
         api_view_clear(view_out);
-        return MN_END;
+        return mni_fail(err, MN_END, "there are no more records");
     }
     api_view_set(view_out, version);
     return MN_OK;
@@ -209,14 +209,16 @@ mn_status mn_namespace_iter_next(mn_namespace_iter *iter, struct mn_namespace_in
     memcpy(iter->name, (const unsigned char *)row.id.data + 1, name_bytes);
     mn_view_release(&row);
     struct mn_slice name = {iter->name, name_bytes};
+    mni_engine_lapse(engine);
     mni_memtable_read_lock(mni_engine_table(engine));
     bool found = mni_collection_find(engine, MNI_KIND_NAMESPACE, name, iter->rows->view.point, &c);
+    uint64_t n_records = found ? mni_memtable_count(mni_engine_table(engine), c.number) : 0;
     mni_memtable_unlock(mni_engine_table(engine));
     MNI_CHECK(found);
     *info_out = (struct mn_namespace_info){
         .name = name,
         .dimension = c.dimension,
-        .n_records = mni_engine_count(engine, c.number),
+        .n_records = n_records,
         .created_lsn = c.created_lsn,
     };
     return MN_OK;

@@ -221,13 +221,26 @@ mn_status mn_count(mn_store *store, struct mn_slice name, uint64_t *n_records_ou
                    struct mn_error *err)
 {
     struct mni_collection c;
+    uint64_t n = 0;
 
     if (n_records_out == NULL)
         return mni_fail(err, MN_ERR_INVALID, "no place for the count");
-    mn_status st = find_namespace(store, name, &c, err);
+    mn_status st = api_check_store(store, err);
     if (st == MN_OK)
-        *n_records_out = mni_engine_count(store->engine, c.number);
-    return st;
+        st = api_check_name(name, err);
+    if (st != MN_OK)
+        return st;
+    struct mni_memtable *table = mni_engine_table(store->engine);
+    mni_engine_lapse(store->engine);
+    mni_memtable_read_lock(table);
+    bool found = mni_collection_now(store->engine, MNI_KIND_NAMESPACE, name, &c);
+    if (found)
+        n = mni_memtable_count(table, c.number);
+    mni_memtable_unlock(table);
+    if (!found)
+        return api_no_namespace(name, err);
+    *n_records_out = n;
+    return MN_OK;
 }
 
 mn_status mn_dimension(mn_store *store, struct mn_slice name, uint32_t *dimension_out,

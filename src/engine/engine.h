@@ -174,7 +174,8 @@ void mni_txn_rollback(struct mni_txn *txn);
 
 /* Counting and sweeping ----------*/
 
-uint64_t mni_engine_count(struct mni_engine *engine, uint64_t collection);
+/* Takes what has expired by now out of the counts: before mni_memtable_count. */
+void mni_engine_lapse(struct mni_engine *engine);
 MN_MUST_USE mn_status mni_engine_sweep(struct mni_engine *engine, uint64_t *n_swept_out,
                                        struct mn_error *err);
 /* What the background thread does from time to time: a sweep that is due, tidying. */

@@ -42,7 +42,7 @@ void mni_engine_get_stats(struct mni_engine *engine, struct mn_stats *stats)
     struct mni_wal_stats wal;
 
     mni_wal_get_stats(engine->wal, &wal);
-    (void)mni_engine_count(engine, 0); /* takes what has expired out of the counts */
+    mni_engine_lapse(engine);
     mni_memtable_read_lock(engine->table);
     mni_memtable_get_stats(engine->table, &table);
     stats->n_namespaces = count_namespaces(engine);

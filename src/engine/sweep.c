@@ -10,10 +10,9 @@
  */
 #include "base/check.h"
 #include "base/mem.h"
-#include "engine/batch.h"
+#include "engine/batch_private.h"
 
-/* Takes what has expired by now out of the counts. */
-static void lapse(struct mni_engine *engine)
+void mni_engine_lapse(struct mni_engine *engine)
 {
     mni_memtable_read_lock(engine->table);
     int64_t now_us = mni_engine_now_us(engine);
@@ -24,15 +23,6 @@ static void lapse(struct mni_engine *engine)
     mni_memtable_write_lock(engine->table);
     mni_memtable_lapse(engine->table, now_us);
     mni_memtable_unlock(engine->table);
-}
-
-uint64_t mni_engine_count(struct mni_engine *engine, uint64_t collection)
-{
-    lapse(engine);
-    mni_memtable_read_lock(engine->table);
-    uint64_t n = mni_memtable_count(engine->table, collection);
-    mni_memtable_unlock(engine->table);
-    return n;
 }
 
 /* Deletes these versions in one commit, if all of them are still the newest of their keys. */
@@ -96,7 +86,7 @@ mn_status mni_engine_sweep(struct mni_engine *engine, uint64_t *n_swept_out, str
         return mni_fail(err, MN_ERR_NOMEM, "a sweep of %zu records", batch_records);
     mni_mutex_lock(&engine->sweep_lock);
     int64_t end_us = mni_env_mono_us(engine->env) + cap_us;
-    lapse(engine);
+    mni_engine_lapse(engine);
     do {
         mni_memtable_read_lock(engine->table);
         n = mni_memtable_lapsed(engine->table, versions, batch_records);
@@ -113,8 +103,17 @@ mn_status mni_engine_sweep(struct mni_engine *engine, uint64_t *n_swept_out, str
     return st;
 }
 
+/* Keys and versions that wait to be tidied. Either lock held. */
+static uint64_t count_untidy(struct mni_engine *engine)
+{
+    struct mni_memtable_stats stats;
+
+    mni_memtable_get_stats(engine->table, &stats);
+    return stats.n_superseded + (engine->dropped != NULL ? stats.n_keys : 0);
+}
+
 /* What superseded versions and dropped collections still hold goes in slices, between commits. */
-static void tidy(struct mni_engine *engine)
+static void tidy(struct mni_engine *engine, uint64_t *n_left_out)
 {
     struct mni_commit role;
 
@@ -123,19 +122,9 @@ static void tidy(struct mni_engine *engine)
     uint64_t oldest = engine_oldest_view_lsn(engine);
     (void)mni_memtable_collect(engine->table, oldest, TIDY_SLICE);
     engine_reclaim(engine, oldest, TIDY_SLICE);
+    *n_left_out = count_untidy(engine);
     mni_memtable_unlock(engine->table);
     mni_wal_leave(engine->wal);
-}
-
-static bool has_untidy(struct mni_engine *engine)
-{
-    struct mni_memtable_stats stats;
-
-    mni_memtable_read_lock(engine->table);
-    mni_memtable_get_stats(engine->table, &stats);
-    bool untidy = engine->dropped != NULL || stats.n_superseded > 0;
-    mni_memtable_unlock(engine->table);
-    return untidy;
 }
 
 /* The table grows: the sweeper makes memory ready for it. */
@@ -197,8 +186,16 @@ void mni_engine_tick(struct mni_engine *engine)
         engine->last_sweep_us = now_us;
         mni_ignore(mni_engine_sweep(engine, NULL, NULL));
     }
-    for (int i = 0; i < TIDY_SLICES_MAX && has_untidy(engine); i++)
-        tidy(engine);
+    mni_memtable_read_lock(engine->table);
+    uint64_t n_left = count_untidy(engine);
+    mni_memtable_unlock(engine->table);
+    /* What open views need stays: a slice that frees nothing ends it. */
+    for (int i = 0; i < TIDY_SLICES_MAX && n_left > 0; i++) {
+        uint64_t n_before = n_left;
+        tidy(engine, &n_left);
+        if (n_left >= n_before)
+            break;
+    }
 }
 
 mn_status sweeper_start(struct mni_engine *engine, struct mn_error *err)
