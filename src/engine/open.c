@@ -278,7 +278,7 @@ static bool is_held(struct mni_engine *engine)
     mni_memtable_get_stats(engine->table, &stats);
     mni_memtable_unlock(engine->table);
     mni_mutex_lock(&engine->views_lock);
-    bool held = engine->n_held > 0 || stats.n_pins > 0;
+    bool held = engine->oldest_view != NULL || stats.pinned_bytes > 0;
     mni_mutex_unlock(&engine->views_lock);
     return held;
 }

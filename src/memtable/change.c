@@ -63,18 +63,18 @@ static size_t node_bytes(const struct mni_change *change)
 static void free_node(struct mni_memtable *table, struct mni_change *change)
 {
     if (change->entry != NULL)
-        mni_memtable_dealloc(table, change->entry, node_bytes(change));
+        mni_memtable_dealloc_block(table, change->entry, node_bytes(change));
     change->entry = NULL;
 }
 
 static mn_status new_node(struct mni_memtable *table, struct mni_change *change)
 {
     if (!is_upsert(change->version)) {
-        change->entry = mni_memtable_alloc(table, sizeof(struct superseded));
+        change->entry = mni_memtable_alloc_block(table, sizeof(struct superseded));
         return change->entry == NULL ? MN_ERR_NOMEM : MN_OK;
     }
     unsigned height = random_height(table);
-    change->entry = mni_memtable_alloc(table, entry_bytes(height));
+    change->entry = mni_memtable_alloc_block(table, entry_bytes(height));
     if (change->entry == NULL)
         return MN_ERR_NOMEM;
     change->entry->link.height = height & (UINT32_MAX >> HASH_BITS);
@@ -184,7 +184,7 @@ static void supersede(struct mni_memtable *table, struct mni_entry *entry,
     bool is_needed = commit->oldest_view_lsn < commit->lsn && old->lsn < commit->lsn;
     if (!is_needed && old->older == NULL && !version_has(version, VERSION_TOMBSTONE)) {
         mni_version_unref(old);
-        mni_memtable_dealloc(table, change->entry, n_node_bytes);
+        mni_memtable_dealloc_block(table, change->entry, n_node_bytes);
     } else {
         version->older = old;
         mni_superseded_push(table, change->entry, n_node_bytes, entry, version);

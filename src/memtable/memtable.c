@@ -49,7 +49,7 @@ static bool comes_from_slab(size_t n_bytes)
 }
 #endif
 
-void *mni_memtable_alloc_version(struct mni_memtable *table, size_t n_bytes)
+void *mni_memtable_alloc_block(struct mni_memtable *table, size_t n_bytes)
 {
     if (!comes_from_slab(n_bytes))
         return mni_memtable_alloc(table, n_bytes);
@@ -59,7 +59,7 @@ void *mni_memtable_alloc_version(struct mni_memtable *table, size_t n_bytes)
     return memory;
 }
 
-void mni_memtable_dealloc_version(struct mni_memtable *table, void *memory, size_t n_bytes)
+void mni_memtable_dealloc_block(struct mni_memtable *table, void *memory, size_t n_bytes)
 {
     if (!comes_from_slab(n_bytes)) {
         mni_memtable_dealloc(table, memory, n_bytes);
@@ -132,7 +132,7 @@ void mni_memtable_free(struct mni_memtable *table)
     if (table == NULL)
         return;
     MNI_CHECK(table->magic == MEMTABLE_MAGIC);
-    MNI_CHECK(atomic_load(&table->n_pins) == 0);
+    MNI_CHECK(atomic_load(&table->pinned_bytes) == 0);
     MNI_CHECK(table->new_rows.n_links == 0);
     size_t n_left = mni_memtable_collect(table, UINT64_MAX, SIZE_MAX);
     MNI_CHECK(n_left == 0);
@@ -196,6 +196,9 @@ struct mni_entry *mni_memtable_entry(struct mni_memtable *table, uint64_t hash, 
         if (link->hash != (hash & ((1U << HASH_BITS) - 1)))
             continue;
         struct mni_entry *entry = (struct mni_entry *)link;
+        /* A reader goes on to the version's head and the vector behind it. */
+        __builtin_prefetch(entry->head);
+        __builtin_prefetch((const char *)entry->head + CACHE_LINE_BYTES);
         if (entry->rows->collection != collection)
             continue;
         struct mn_slice own = entry_key(entry);
@@ -262,7 +265,6 @@ size_t mni_memtable_scan(struct mni_memtable *table, uint64_t collection, struct
         versions_out[n++] = version;
     }
     /* What n calls of mni_version_pin would count, at once. */
-    atomic_fetch_add_explicit(&table->n_pins, n, memory_order_relaxed);
     atomic_fetch_add_explicit(&table->pinned_bytes, n_bytes, memory_order_relaxed);
     return n;
 }
@@ -276,7 +278,6 @@ void mni_memtable_get_stats(struct mni_memtable *table, struct mni_memtable_stat
         .n_keys = table->entries.n_links,
         .n_superseded = table->n_superseded,
         .memory_bytes = atomic_load_explicit(&table->memory_bytes, memory_order_relaxed),
-        .n_pins = atomic_load_explicit(&table->n_pins, memory_order_relaxed),
         .pinned_bytes = atomic_load_explicit(&table->pinned_bytes, memory_order_relaxed),
     };
 }

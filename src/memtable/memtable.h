@@ -84,7 +84,7 @@ bool mni_version_hits(const struct mni_version *version, uint64_t *hits_out);
 /* Bytes allocated for it, the patched record's not included. */
 size_t mni_version_memory_bytes(const struct mni_version *version);
 
-/* A pin is a reference that counts: n_pins and pinned_bytes of the table say what pins hold. Each
+/* A pin is a reference that counts: pinned_bytes of the table says what pins hold. Each
  * pin counts the memory of its version and of the record below a patch, also when another pin holds
  * the same. */
 void mni_version_pin(struct mni_version *version);   /* the caller holds a reference or a lock */
@@ -203,8 +203,7 @@ struct mni_memtable_stats {
     uint64_t n_superseded; /* waiting for collect */
     uint64_t memory_bytes; /* of the table, its versions and what is prepared, as asked of the
                               allocator */
-    uint64_t n_pins;
-    uint64_t pinned_bytes;
+    uint64_t pinned_bytes; /* 0 exactly when nothing is pinned */
 };
 void mni_memtable_get_stats(struct mni_memtable *table, struct mni_memtable_stats *stats_out);
 

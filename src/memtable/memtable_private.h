@@ -188,7 +188,6 @@ struct mni_memtable {
 
     /* Changed by any thread. */
     alignas(CACHE_LINE_BYTES) atomic_uint_fast64_t memory_bytes;
-    atomic_uint_fast64_t n_pins;
     atomic_uint_fast64_t pinned_bytes;
     struct slab_pool slabs; /* of versions */
 };
@@ -197,9 +196,9 @@ struct mni_memtable {
 void *mni_memtable_alloc(struct mni_memtable *table, size_t n_bytes);
 void *mni_memtable_alloc_zero(struct mni_memtable *table, size_t n_bytes);
 void mni_memtable_dealloc(struct mni_memtable *table, void *memory, size_t n_bytes);
-/* The same for versions, which come in large numbers and about equal sizes. */
-void *mni_memtable_alloc_version(struct mni_memtable *table, size_t n_bytes);
-void mni_memtable_dealloc_version(struct mni_memtable *table, void *memory, size_t n_bytes);
+/* The same for versions and entries, which come in large numbers and about equal sizes. */
+void *mni_memtable_alloc_block(struct mni_memtable *table, size_t n_bytes);
+void mni_memtable_dealloc_block(struct mni_memtable *table, void *memory, size_t n_bytes);
 
 /* The entry of a key, or NULL. */
 struct mni_entry *mni_memtable_entry(struct mni_memtable *table, uint64_t hash, uint64_t collection,

@@ -148,7 +148,7 @@ void mni_entry_unlink(struct mni_memtable *table, struct mni_entry *entry)
 
 void mni_entry_free(struct mni_memtable *table, struct mni_entry *entry)
 {
-    mni_memtable_dealloc(table, entry, entry_bytes(entry->link.height));
+    mni_memtable_dealloc_block(table, entry, entry_bytes(entry->link.height));
 }
 
 void mni_entry_remove(struct mni_memtable *table, struct mni_entry *entry)

@@ -1,5 +1,5 @@
 /*
- * slabs.c - memory for versions, in slabs of equal blocks.
+ * slabs.c - memory for versions and entries, in slabs of equal blocks.
  *
  * Owns:    the regions.
  * Threads: any.
@@ -43,13 +43,18 @@ struct slab {
     struct slab_region *region; /* borrowed */
     uint64_t reserved;
 };
-static_assert(sizeof(struct slab) == 64, "blocks begin 16-aligned");
+static_assert(sizeof(struct slab) == 64, "blocks of lines are aligned to lines");
 
 static uint32_t class_of(size_t n_bytes)
 {
+    const size_t n_fine = (SLAB_FINE_MAX - SLAB_BLOCK_BYTES_MIN) / SLAB_FINE_BYTES;
+
+    if (n_bytes <= SLAB_LINE_BYTES)
+        return 0;
     if (n_bytes <= SLAB_FINE_MAX)
-        return (uint32_t)((n_bytes - SLAB_BLOCK_BYTES_MIN + SLAB_FINE_BYTES - 1) / SLAB_FINE_BYTES);
-    return (uint32_t)((SLAB_FINE_MAX - SLAB_BLOCK_BYTES_MIN) / SLAB_FINE_BYTES +
+        return (uint32_t)(1 +
+                          (n_bytes - SLAB_BLOCK_BYTES_MIN + SLAB_FINE_BYTES - 1) / SLAB_FINE_BYTES);
+    return (uint32_t)(1 + n_fine +
                       (n_bytes - SLAB_FINE_MAX + SLAB_COARSE_BYTES - 1) / SLAB_COARSE_BYTES);
 }
 
@@ -57,9 +62,11 @@ static uint32_t bytes_of(uint32_t class_index)
 {
     const uint32_t n_fine = (SLAB_FINE_MAX - SLAB_BLOCK_BYTES_MIN) / SLAB_FINE_BYTES;
 
-    if (class_index <= n_fine)
-        return SLAB_BLOCK_BYTES_MIN + class_index * SLAB_FINE_BYTES;
-    return SLAB_FINE_MAX + (class_index - n_fine) * SLAB_COARSE_BYTES;
+    if (class_index == 0)
+        return SLAB_LINE_BYTES;
+    if (class_index <= 1 + n_fine)
+        return SLAB_BLOCK_BYTES_MIN + (class_index - 1) * SLAB_FINE_BYTES;
+    return SLAB_FINE_MAX + (class_index - 1 - n_fine) * SLAB_COARSE_BYTES;
 }
 
 void mni_slabs_init(struct slab_pool *pool)

@@ -1,5 +1,5 @@
 /*
- * slabs_private.h - memory for many blocks of about the same size, for versions of records.
+ * slabs_private.h - memory for many blocks of about one size: versions of records, and entries.
  *
  *     region, 2 MiB   [slab 0][slab 1] ... [slab 15]
  *     slab, 128 KiB   [head | block | block | block ... ]     blocks of one size class
@@ -22,12 +22,13 @@
 
 enum {
     SLAB_BYTES = 128 << 10,
+    SLAB_LINE_BYTES = 64, /* one class for all small blocks: a cache line each */
     SLAB_BLOCK_BYTES_MIN = 256,
     SLAB_BLOCK_BYTES_MAX = 8192,
     SLAB_FINE_BYTES = 16, /* steps of classes up to 1,024 bytes */
     SLAB_FINE_MAX = 1024,
     SLAB_COARSE_BYTES = 128, /* and above */
-    SLAB_N_CLASSES = (SLAB_FINE_MAX - SLAB_BLOCK_BYTES_MIN) / SLAB_FINE_BYTES + 1 +
+    SLAB_N_CLASSES = 1 + (SLAB_FINE_MAX - SLAB_BLOCK_BYTES_MIN) / SLAB_FINE_BYTES + 1 +
                      (SLAB_BLOCK_BYTES_MAX - SLAB_FINE_MAX) / SLAB_COARSE_BYTES,
     STOCK_FROM_REGIONS = 2, /* so many in use before the next one is made ready ahead */
 };
@@ -57,10 +58,12 @@ void mni_slabs_done(struct slab_pool *pool); /* all blocks are given back, or fo
 
 static inline bool mni_slabs_serves(size_t n_bytes)
 {
-    return n_bytes >= SLAB_BLOCK_BYTES_MIN && n_bytes <= SLAB_BLOCK_BYTES_MAX;
+    return n_bytes <= SLAB_LINE_BYTES ||
+           (n_bytes >= SLAB_BLOCK_BYTES_MIN && n_bytes <= SLAB_BLOCK_BYTES_MAX);
 }
 
-/* A block, 16-aligned; NULL when memory is short. mni_slabs_serves(n_bytes) holds. */
+/* A block, 16-aligned, one of at most SLAB_LINE_BYTES 64-aligned; NULL when memory is short.
+ * mni_slabs_serves(n_bytes) holds. */
 void *mni_slabs_alloc(struct slab_pool *pool, size_t n_bytes);
 void mni_slabs_free(struct slab_pool *pool, void *block);
 

@@ -34,7 +34,7 @@ mn_status mni_version_new(struct mni_memtable *table, size_t record_bytes,
     MNI_CHECK(units >> (32 - VERSION_FLAG_BITS) == 0);
     *version_out = NULL;
     struct mni_version *version =
-        mni_memtable_alloc_version(table, sizeof *version + units * MNI_RECORD_ALIGN);
+        mni_memtable_alloc_block(table, sizeof *version + units * MNI_RECORD_ALIGN);
     if (version == NULL)
         return MN_ERR_NOMEM;
     version->older = NULL;
@@ -62,7 +62,7 @@ void mni_version_unref(struct mni_version *version)
             return;
         struct mni_version *base = version_has(version, VERSION_PATCHED) ? as_patched(version)->base
                                                                          : NULL;
-        mni_memtable_dealloc_version(version->table, version, mni_version_memory_bytes(version));
+        mni_memtable_dealloc_block(version->table, version, mni_version_memory_bytes(version));
         version = base;
     }
 }
@@ -144,7 +144,6 @@ void mni_version_pin(struct mni_version *version)
     struct mni_memtable *table = version->table;
 
     mni_version_ref(version);
-    atomic_fetch_add_explicit(&table->n_pins, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&table->pinned_bytes, mni_version_held_bytes(version),
                               memory_order_relaxed);
 }
@@ -157,8 +156,6 @@ void mni_version_unpin(struct mni_version *version)
     before = atomic_fetch_sub_explicit(&table->pinned_bytes, mni_version_held_bytes(version),
                                        memory_order_relaxed);
     MNI_CHECK(before >= mni_version_held_bytes(version));
-    before = atomic_fetch_sub_explicit(&table->n_pins, 1, memory_order_relaxed);
-    MNI_CHECK(before > 0);
     mni_version_unref(version);
 }
 

@@ -220,7 +220,6 @@ static void a_pinned_version_outlives_overwrite_delete_drop_and_collect(void)
         pinned[i] = mni_memtable_find(table, 1, a, view);
         mni_version_pin(pinned[i]);
     }
-    CHECK_EQ(stats_of(table).n_pins, 3);
     uint64_t pinned_bytes = 0;
     for (size_t i = 0; i < 3; i++)
         pinned_bytes += mni_version_memory_bytes(pinned[i]);
@@ -449,8 +448,8 @@ int main(int argc, char **argv)
         CHECK_TEST(the_last_of_several_changes_in_one_commit_wins),
         CHECK_TEST(collections_do_not_see_each_other),
         CHECK_TEST(an_expired_record_is_invisible_at_its_time_and_lapses_once),
-        CHECK_TEST(a_patch_survives_a_lapse_before_it_is_applied),
         CHECK_TEST(overwriting_a_lapsed_record_counts_it_in_again),
+        CHECK_TEST(a_patch_survives_a_lapse_before_it_is_applied),
         CHECK_TEST(a_record_put_too_late_is_never_counted),
         CHECK_TEST(a_patch_changes_expiry_and_hits_without_copying_the_record),
         CHECK_TEST(a_pinned_version_outlives_overwrite_delete_drop_and_collect),

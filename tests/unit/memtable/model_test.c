@@ -455,7 +455,6 @@ static void check_counts(struct run *run)
     }
     CHECK_EQ(stats.n_records, n_records);
     CHECK_EQ(stats.n_lapsed, n_lapsed);
-    CHECK_EQ(stats.n_pins, run->n_pins);
     CHECK(stats.n_keys >= n_keys_min);
     CHECK(run->n_dropped > 0 || stats.n_keys <= n_keys);
     if (run->n_views == 0 && run->n_dropped == 0 && collect(run->table, UINT64_MAX, SIZE_MAX) == 0)

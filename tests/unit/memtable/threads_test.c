@@ -142,7 +142,7 @@ static void readers_see_whole_records_beside_the_leader(void)
     for (size_t i = 0; i < N_READERS; i++)
         mni_thread_join(&readers[i]);
     CHECK_EQ(atomic_load(&shared.n_wrong), 0);
-    CHECK_EQ(stats_of(shared.table).n_pins, 0);
+    CHECK_EQ(stats_of(shared.table).pinned_bytes, 0);
     mni_memtable_free(shared.table);
     CHECK_EQ(mni_mem_live_blocks(), n_blocks);
 }
