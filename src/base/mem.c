@@ -117,16 +117,6 @@ void *mni_alloc_aligned(size_t alignment, size_t n_bytes)
                           : NULL;
 }
 
-char *mni_strdup(const char *text)
-{
-    size_t n = strlen(text) + 1;
-    char *copy = mni_alloc(n);
-
-    if (copy != NULL)
-        memcpy(copy, text, n);
-    return copy;
-}
-
 void mni_free(void *memory)
 {
     uncounted(memory);

@@ -14,8 +14,7 @@ void *mni_alloc_zero(size_t n_bytes);
 void *mni_alloc_array(size_t n_items, size_t item_bytes);  /* NULL on overflow too */
 void *mni_realloc(void *memory, size_t n_bytes);           /* keeps `memory` when it fails */
 void *mni_alloc_aligned(size_t alignment, size_t n_bytes); /* alignment: a power of two */
-char *mni_strdup(const char *text);
-void mni_free(void *memory); /* NULL is fine */
+void mni_free(void *memory);                               /* NULL is fine */
 
 #ifdef MNI_TEST_HOOKS
 /* Only in the library that the tests link. Counts of this process; not for threads that race. */

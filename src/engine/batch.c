@@ -5,7 +5,7 @@
  * Threads: one per batch.
  * Fails:   a refused operation leaves the batch as it was.
  */
-#include "engine/batch.h"
+#include "engine/batch_private.h"
 
 #include <inttypes.h>
 
@@ -191,12 +191,11 @@ static uint64_t op_hash(size_t collection_index, struct mn_slice key)
     return hash == 0 ? 1 : hash;
 }
 
-static bool op_is(const struct mni_batch *batch, const struct batch_op *op, uint64_t hash,
-                  size_t collection_index, struct mn_slice key)
+static bool op_is(const struct batch_op *op, uint64_t hash, size_t collection_index,
+                  struct mn_slice key)
 {
     struct mni_record record;
 
-    (void)batch;
     if (op->hash != hash || op->collection_index != collection_index)
         return false;
     mni_record_view(mni_version_bytes(op->version), &record);
@@ -208,14 +207,14 @@ static size_t find_op(const struct mni_batch *batch, uint64_t hash, size_t colle
                       struct mn_slice key)
 {
     if (batch->n_slots == 0) {
-        if (batch->n_ops == 1 && op_is(batch, &batch->ops[0], hash, collection_index, key))
+        if (batch->n_ops == 1 && op_is(&batch->ops[0], hash, collection_index, key))
             return 0;
         return batch->n_ops;
     }
     for (size_t i = hash & (batch->n_slots - 1); batch->slots[i] != 0;
          i = (i + 1) & (batch->n_slots - 1)) {
         size_t op_index = batch->slots[i] - 1;
-        if (op_is(batch, &batch->ops[op_index], hash, collection_index, key))
+        if (op_is(&batch->ops[op_index], hash, collection_index, key))
             return op_index;
     }
     return batch->n_ops;
@@ -304,7 +303,6 @@ mn_status mni_batch_add(struct mni_batch *batch, size_t collection_index,
     *op = (struct batch_op){
         .version = version,
         .collection_index = collection_index,
-        .type = record->type,
         .condition = condition,
         .condition_lsn = condition_lsn,
         .hash = hash,
@@ -330,12 +328,6 @@ struct mni_version *mni_batch_find(const struct mni_batch *batch, size_t collect
     size_t i = find_op(batch, op_hash(collection_index, key), collection_index, key);
 
     return i < batch->n_ops ? batch->ops[i].version : NULL;
-}
-
-struct mni_collection mni_batch_known_collection(const struct mni_batch *batch,
-                                                 size_t collection_index)
-{
-    return batch->collections[collection_index].known;
 }
 
 bool mni_batch_existed(const struct mni_batch *batch, size_t op_index)

@@ -15,7 +15,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/mem.h"
-#include "engine/batch.h"
+#include "engine/batch_private.h"
 
 /* The answer of a leader that found the catalogue changed; never leaves this room but from
  * mni_batch_finish. */

@@ -116,9 +116,6 @@ size_t mni_batch_n_ops(const struct mni_batch *batch); /* distinct keys */
 /* The batch's own operation on a key: its encoded record, or NULL. */
 struct mni_version *mni_batch_find(const struct mni_batch *batch, size_t collection_index,
                                    struct mn_slice key);
-/* The collection as the batch knows it from its latest look; number 0: it does not exist. */
-struct mni_collection mni_batch_known_collection(const struct mni_batch *batch,
-                                                 size_t collection_index);
 
 /* Commits. MN_OK sets `lsn_out` (may be NULL); an empty batch has LSN 0. May be called once. */
 MN_MUST_USE mn_status mni_batch_commit(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_out,
@@ -153,9 +150,8 @@ uint64_t mni_engine_visible_lsn(const struct mni_engine *engine);
 struct mni_txn;
 MN_MUST_USE mn_status mni_txn_begin(struct mni_engine *engine, struct mni_txn **txn_out,
                                     struct mn_error *err);
-/* The batch that gathers the writes, and the view that reads go to. */
+/* The batch that gathers the writes. */
 struct mni_batch *mni_txn_batch(struct mni_txn *txn);
-struct mni_view *mni_txn_view(struct mni_txn *txn);
 struct mni_engine *mni_txn_engine(struct mni_txn *txn);
 /* The live record of a key as the transaction sees it; MN_NOT_FOUND. */
 struct mni_txn_found {
@@ -189,11 +185,6 @@ MN_MUST_USE mn_status mni_engine_setting(struct mni_engine *engine, const char *
 MN_MUST_USE mn_status mni_engine_set(struct mni_engine *engine, const char *key, const char *value,
                                      struct mn_error *err);
 const char *mni_setting_key(size_t index);
-
-/* Objects that keep a store open ----------*/
-
-void mni_engine_hold(struct mni_engine *engine); /* an iterator or a transaction begins */
-void mni_engine_release(struct mni_engine *engine);
 
 /* Reading without serving ----------*/
 

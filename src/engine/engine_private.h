@@ -16,10 +16,10 @@ enum {
     GROUP_SLOTS = 1024,
     COLLECT_PER_COMMIT = 64,  /* superseded versions dropped in passing */
     RECLAIM_PER_COMMIT = 256, /* keys of dropped collections removed in passing */
+    TIDY_SLICE = 1024,        /* of either, by the background thread */
+    TIDY_SLICES_MAX = 64,
     CATALOGUE_ROW_BYTES = 24,
     KNOWN_NAMES = 256, /* slots of the cache of names */
-    TIDY_SLICE = 1024, /* the same, by the background thread */
-    TIDY_SLICES_MAX = 64,
     SWEEPER_NAP_US = 200000,
 };
 
@@ -67,10 +67,9 @@ struct mni_engine {
     atomic_uint_fast64_t visible_lsn; /* changes under the table's write lock */
     atomic_int_fast64_t last_now_us;
 
-    struct mni_mutex views_lock; /* guards the list of open views and `n_held` */
+    struct mni_mutex views_lock; /* guards the list of open views */
     struct mni_view *oldest_view;
     struct mni_view *newest_view;
-    unsigned n_held;
 
     /* Only the log's leader. */
     struct group_keys group_keys;

@@ -38,11 +38,6 @@ struct mni_batch *mni_txn_batch(struct mni_txn *txn)
     return txn->batch;
 }
 
-struct mni_view *mni_txn_view(struct mni_txn *txn)
-{
-    return &txn->view;
-}
-
 struct mni_engine *mni_txn_engine(struct mni_txn *txn)
 {
     return txn->engine;

@@ -46,7 +46,6 @@ void mni_view_open(struct mni_engine *engine, struct mni_view *view)
     else
         engine->oldest_view = view;
     engine->newest_view = view;
-    engine->n_held++;
     mni_mutex_unlock(&engine->views_lock);
     mni_memtable_unlock(engine->table);
 }
@@ -64,8 +63,6 @@ void mni_view_close(struct mni_view *view)
         view->newer->older = view->older;
     else
         engine->newest_view = view->older;
-    MNI_CHECK(engine->n_held > 0);
-    engine->n_held--;
     mni_mutex_unlock(&engine->views_lock);
 }
 
@@ -75,19 +72,4 @@ uint64_t engine_oldest_view_lsn(struct mni_engine *engine)
     uint64_t lsn = engine->oldest_view != NULL ? engine->oldest_view->point.lsn : UINT64_MAX;
     mni_mutex_unlock(&engine->views_lock);
     return lsn;
-}
-
-void mni_engine_hold(struct mni_engine *engine)
-{
-    mni_mutex_lock(&engine->views_lock);
-    engine->n_held++;
-    mni_mutex_unlock(&engine->views_lock);
-}
-
-void mni_engine_release(struct mni_engine *engine)
-{
-    mni_mutex_lock(&engine->views_lock);
-    MNI_CHECK(engine->n_held > 0);
-    engine->n_held--;
-    mni_mutex_unlock(&engine->views_lock);
 }

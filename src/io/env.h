@@ -130,8 +130,6 @@ struct mni_dir {
     const struct mni_dir_ops *ops;
 };
 
-typedef void mni_thread_fn(void *context);
-
 struct mni_env_ops {
     /* The only call that takes a path of the user. With `create`, makes the last component of the
      * path if it is missing, and syncs its parent directory in any case: whoever made it may have

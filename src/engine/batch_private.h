@@ -1,8 +1,8 @@
 /*
- * batch.h - the inside of a batch, for batch.c and commit.c.
+ * batch_private.h - the inside of a batch, for batch.c, commit.c and sweep.c.
  */
-#ifndef MNI_ENGINE_BATCH_H
-#define MNI_ENGINE_BATCH_H
+#ifndef MNI_ENGINE_BATCH_PRIVATE_H
+#define MNI_ENGINE_BATCH_PRIVATE_H
 
 #include "engine/engine_private.h"
 
@@ -23,7 +23,6 @@ struct batch_collection {
 struct batch_op {
     struct mni_version *version; /* owned: an encoded record */
     size_t collection_index;
-    enum mni_record_type type;
     enum mni_condition condition;
     uint64_t condition_lsn;
     uint64_t hash; /* of collection index and key */
