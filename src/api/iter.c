@@ -35,10 +35,10 @@ static void read_ahead(struct mn_iter *iter)
     /* A short walk should not pay for a long one. */
     size_t want = iter->n_ahead == 0 ? 8 : AHEAD_MAX;
 
-    mni_memtable_read_lock(table);
+    mni_engine_read_lock(iter->view.engine);
     iter->n_ahead = mni_memtable_scan(table, iter->collection, after, prefix, iter->view.point,
                                       iter->ahead, want);
-    mni_memtable_unlock(table);
+    mni_engine_unlock(iter->view.engine);
     iter->is_last = iter->n_ahead < want;
     iter->next = 0;
     if (iter->n_ahead == 0)
@@ -128,10 +128,9 @@ mn_status mn_iter_open(mn_store *store, struct mn_slice name, const struct mn_it
         st = new_walk(store, o.after, o.prefix, &iter, err);
     if (st != MN_OK)
         return st;
-    struct mni_memtable *table = mni_engine_table(store->engine);
-    mni_memtable_read_lock(table);
+    mni_engine_read_lock(store->engine);
     bool found = mni_collection_find(store->engine, MNI_KIND_NAMESPACE, name, iter->view.point, &c);
-    mni_memtable_unlock(table);
+    mni_engine_unlock(store->engine);
     if (!found) {
         mn_iter_close(iter);
         return api_no_namespace(name, err);
@@ -210,10 +209,10 @@ mn_status mn_namespace_iter_next(mn_namespace_iter *iter, struct mn_namespace_in
     mn_view_release(&row);
     struct mn_slice name = {iter->name, name_bytes};
     mni_engine_lapse(engine);
-    mni_memtable_read_lock(mni_engine_table(engine));
+    mni_engine_read_lock(engine);
     bool found = mni_collection_find(engine, MNI_KIND_NAMESPACE, name, iter->rows->view.point, &c);
     uint64_t n_records = found ? mni_memtable_count(mni_engine_table(engine), c.number) : 0;
-    mni_memtable_unlock(mni_engine_table(engine));
+    mni_engine_unlock(engine);
     MNI_CHECK(found);
     *info_out = (struct mn_namespace_info){
         .name = name,

@@ -264,7 +264,7 @@ mn_status mn_get_batch(mn_store *store, struct mn_slice name, const struct mn_sl
     if (st != MN_OK)
         return st;
     struct mni_memtable *table = mni_engine_table(store->engine);
-    mni_memtable_read_lock(table);
+    mni_engine_read_lock(store->engine);
     struct mni_view_point view = mni_view_now(store->engine);
     st = find_under_lock(store, name, &number, err);
     for (size_t i = 0; i < n_ids && st == MN_OK; i++) {
@@ -275,7 +275,7 @@ mn_status mn_get_batch(mn_store *store, struct mn_slice name, const struct mn_sl
         api_view_set(&views_out[i], version);
         n_found++;
     }
-    mni_memtable_unlock(table);
+    mni_engine_unlock(store->engine);
     if (st == MN_OK && n_found_out != NULL)
         *n_found_out = n_found;
     return st;
@@ -297,7 +297,7 @@ static mn_status find_pinned(mn_store *store, struct mn_slice name, struct mn_sl
     if (st != MN_OK)
         return st;
     struct mni_memtable *table = mni_engine_table(store->engine);
-    mni_memtable_read_lock(table);
+    mni_engine_read_lock(store->engine);
     struct mni_view_point view = {.lsn = mni_engine_visible_lsn(store->engine),
                                   .now_us = INT64_MIN};
     st = find_under_lock(store, name, &number, err);
@@ -308,7 +308,7 @@ static mn_status find_pinned(mn_store *store, struct mn_slice name, struct mn_sl
         version = NULL;
     if (version != NULL)
         mni_version_pin(version);
-    mni_memtable_unlock(table);
+    mni_engine_unlock(store->engine);
     if (st == MN_OK && version == NULL)
         return mni_fail(err, MN_NOT_FOUND, "there is no record with this id");
     *version_out = version;

@@ -194,11 +194,10 @@ static mn_status find_namespace(mn_store *store, struct mn_slice name,
         st = api_check_name(name, err);
     if (st != MN_OK)
         return st;
-    struct mni_memtable *table = mni_engine_table(store->engine);
-    mni_memtable_read_lock(table);
+    mni_engine_read_lock(store->engine);
     bool found = mni_collection_find(store->engine, MNI_KIND_NAMESPACE, name,
                                      mni_view_now(store->engine), collection_out);
-    mni_memtable_unlock(table);
+    mni_engine_unlock(store->engine);
     return found ? MN_OK : api_no_namespace(name, err);
 }
 
@@ -232,11 +231,11 @@ mn_status mn_count(mn_store *store, struct mn_slice name, uint64_t *n_records_ou
         return st;
     struct mni_memtable *table = mni_engine_table(store->engine);
     mni_engine_lapse(store->engine);
-    mni_memtable_read_lock(table);
+    mni_engine_read_lock(store->engine);
     bool found = mni_collection_now(store->engine, MNI_KIND_NAMESPACE, name, &c);
     if (found)
         n = mni_memtable_count(table, c.number);
-    mni_memtable_unlock(table);
+    mni_engine_unlock(store->engine);
     if (!found)
         return api_no_namespace(name, err);
     *n_records_out = n;

@@ -57,12 +57,12 @@ void batch_look_up(struct mni_batch *batch, struct batch_collection *c)
     struct mn_slice key = {c->key, c->key_bytes};
     struct mn_slice name = {c->key + 1, c->key_bytes - 1};
 
-    mni_memtable_read_lock(engine->table);
+    mni_engine_read_lock(engine);
     struct mni_view_point view = mni_view_now(engine);
     c->row_lsn = mni_memtable_newest_lsn(engine->table, 0, key);
     if (!mni_collection_find(engine, (enum mni_kind)c->key[0], name, view, &c->known))
         c->known = (struct mni_collection){0};
-    mni_memtable_unlock(engine->table);
+    mni_engine_unlock(engine);
 }
 
 /* A transaction writes to the collection that its view shows, or to one that came later. */
@@ -74,9 +74,9 @@ static uint64_t number_in_snapshot(const struct mni_batch *batch, enum mni_kind 
 
     if (!batch->is_transaction)
         return latest;
-    mni_memtable_read_lock(batch->engine->table);
+    mni_engine_read_lock(batch->engine);
     bool found = mni_collection_find(batch->engine, kind, name, view, &seen);
-    mni_memtable_unlock(batch->engine->table);
+    mni_engine_unlock(batch->engine);
     return found ? seen.number : latest;
 }
 
@@ -287,7 +287,7 @@ mn_status mni_batch_add(struct mni_batch *batch, size_t collection_index,
         return mni_fail(err, MN_ERR_LIMIT, "the batch has more than %d MiB or %d records",
                         MN_BATCH_BYTES_MAX >> 20, MN_BATCH_RECORDS_MAX);
     if (reserve_op(batch) != MN_OK ||
-        mni_version_new(batch->engine->table, n_bytes, &version) != MN_OK)
+        mni_version_new(batch->engine->pool, n_bytes, &version) != MN_OK)
         return mni_fail(err, MN_ERR_NOMEM, "a record of %zu bytes", n_bytes);
     mni_record_encode(record, mni_version_bytes(version));
     uint64_t hash = op_hash(collection_index, record->key);

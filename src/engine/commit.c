@@ -66,7 +66,7 @@ static mn_status add_catalogue_change(struct mni_batch *batch, const struct mni_
 {
     struct mni_version *version = NULL;
 
-    if (mni_version_new(batch->engine->table, mni_record_encoded_bytes(record), &version) != MN_OK)
+    if (mni_version_new(batch->engine->pool, mni_record_encoded_bytes(record), &version) != MN_OK)
         return mni_fail(err, MN_ERR_NOMEM, "catalogue row");
     mni_record_encode(record, mni_version_bytes(version));
     add_change(batch, version, UINT32_MAX);
@@ -113,10 +113,10 @@ static mn_status add_rows(struct mni_batch *batch, struct mn_error *err)
         if (!writes_row(c))
             continue;
         if (!c->existed && next == 0) {
-            mni_memtable_read_lock(batch->engine->table);
+            mni_engine_read_lock(batch->engine);
             next = catalogue_next_number(batch->engine, mni_view_now(batch->engine),
                                          &batch->counter_row_lsn);
-            mni_memtable_unlock(batch->engine->table);
+            mni_engine_unlock(batch->engine);
             batch->checks_counter = true;
         }
         st = add_row(batch, c, next, err);
@@ -427,9 +427,9 @@ enum mni_admit engine_admit(void *context, struct mni_commit *commit, bool is_fi
         group_keys_reset(&engine->group_keys);
     else if (depends_on_group(engine, batch))
         return MNI_NEXT_GROUP;
-    mni_memtable_read_lock(engine->table);
+    mni_engine_read_lock(engine);
     commit->status = judge_batch(engine, batch);
-    mni_memtable_unlock(engine->table);
+    mni_engine_unlock(engine);
     if (commit->status != MN_OK)
         return MNI_REFUSE;
     if (mni_memtable_prepare(engine->table, batch->changes, batch->n_changes) != MN_OK) {
@@ -498,7 +498,7 @@ void engine_publish(void *context, struct mni_commit *first)
     struct mni_engine *engine = context;
     uint64_t lsn = 0;
 
-    mni_memtable_write_lock(engine->table);
+    mni_engine_write_lock(engine);
     uint64_t oldest_view_lsn = engine_oldest_view_lsn(engine);
     for (struct mni_commit *c = first; c != NULL; c = c->next_in_group) {
         if (c->n_records == 0)
@@ -509,5 +509,5 @@ void engine_publish(void *context, struct mni_commit *first)
     (void)mni_memtable_collect(engine->table, oldest_view_lsn, COLLECT_PER_COMMIT);
     engine_reclaim(engine, oldest_view_lsn, RECLAIM_PER_COMMIT);
     atomic_store(&engine->visible_lsn, lsn);
-    mni_memtable_unlock(engine->table);
+    mni_engine_unlock(engine);
 }

@@ -52,6 +52,11 @@ MN_MUST_USE mn_status mni_engine_check(const struct mni_engine *engine, struct m
 bool mni_engine_is_read_only(const struct mni_engine *engine);
 struct mni_wal *mni_engine_wal(struct mni_engine *engine);
 struct mni_memtable *mni_engine_table(struct mni_engine *engine);
+/* The engine's lock: readers share it, and what a commit changes changes under the write lock.
+ * Nobody touches a file under it. */
+void mni_engine_read_lock(struct mni_engine *engine);
+void mni_engine_write_lock(struct mni_engine *engine);
+void mni_engine_unlock(struct mni_engine *engine);
 /* The engine's clock: wall time in microseconds that never goes back, over restarts too. */
 int64_t mni_engine_now_us(struct mni_engine *engine);
 
@@ -63,7 +68,7 @@ struct mni_collection {
     uint64_t created_lsn;
 };
 
-/* Looks a collection up as a view sees it, under the table's read lock. False: there is none. */
+/* Looks a collection up as a view sees it, under the read lock. False: there is none. */
 bool mni_collection_find(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
                          struct mni_view_point view, struct mni_collection *collection_out);
 
@@ -140,7 +145,7 @@ struct mni_view {
 };
 void mni_view_open(struct mni_engine *engine, struct mni_view *view);
 void mni_view_close(struct mni_view *view);
-/* A view for one locked stretch of reading: the caller holds the table's read lock. */
+/* A view for one locked stretch of reading: the caller holds the read lock. */
 struct mni_view_point mni_view_now(struct mni_engine *engine);
 /* The same without the clock. */
 uint64_t mni_engine_visible_lsn(const struct mni_engine *engine);

@@ -59,12 +59,14 @@ struct mni_engine {
     struct mni_env *env;               /* borrowed */
     struct mni_dir *dir;               /* owned; holds the lock */
     struct mni_wal *wal;               /* owned */
+    struct mni_pool *pool;             /* owned */
     struct mni_memtable *table;        /* owned */
     struct mni_fork_guard *fork_guard; /* owned */
     bool read_only;
 
+    struct mni_rwlock lock; /* guards the table, and what is said to be under the engine's lock */
     _Atomic(struct known_name *) known_names[KNOWN_NAMES]; /* owned; see catalogue.c */
-    atomic_uint_fast64_t visible_lsn; /* changes under the table's write lock */
+    atomic_uint_fast64_t visible_lsn;                      /* changes under the write lock */
     atomic_int_fast64_t last_now_us;
 
     struct mni_mutex views_lock; /* guards the list of open views */

@@ -43,17 +43,17 @@ void mni_engine_get_stats(struct mni_engine *engine, struct mn_stats *stats)
 
     mni_wal_get_stats(engine->wal, &wal);
     mni_engine_lapse(engine);
-    mni_memtable_read_lock(engine->table);
+    mni_engine_read_lock(engine);
     mni_memtable_get_stats(engine->table, &table);
     stats->n_namespaces = count_namespaces(engine);
     stats->current_lsn = atomic_load(&engine->visible_lsn);
-    mni_memtable_unlock(engine->table);
+    mni_engine_unlock(engine);
     stats->durable_lsn = wal.durable_lsn;
     stats->checkpoint_lsn = wal.checkpoint_lsn;
     stats->n_records = table.n_records;
     stats->n_expired = table.n_lapsed;
-    stats->memory_bytes = table.memory_bytes + wal.memory_bytes + sizeof *engine;
-    stats->pinned_bytes = table.pinned_bytes;
+    stats->memory_bytes = mni_pool_memory_bytes(engine->pool) + wal.memory_bytes + sizeof *engine;
+    stats->pinned_bytes = mni_pool_pinned_bytes(engine->pool);
     stats->wal_files = wal.n_files;
     stats->wal_current_file_bytes = wal.current_file_bytes;
     stats->wal_current_file_records = wal.current_file_records;

@@ -87,8 +87,10 @@ static void free_engine(struct mni_engine *engine)
     }
     catalogue_forget_names(engine);
     mni_memtable_free(engine->table);
+    mni_pool_free(engine->pool);
     mni_fork_guard_free(engine->fork_guard);
     mni_dir_close(engine->dir);
+    mni_rwlock_done(&engine->lock);
     mni_mutex_done(&engine->views_lock);
     mni_mutex_done(&engine->settings_lock);
     mni_mutex_done(&engine->sweep_lock);
@@ -108,13 +110,15 @@ static mn_status new_engine(struct mni_env *env, bool read_only, struct mni_engi
     engine->read_only = read_only;
     engine->dropped_end = &engine->dropped;
     atomic_store(&engine->last_now_us, INT64_MIN);
+    mni_rwlock_init(&engine->lock);
     mni_mutex_init(&engine->views_lock);
     mni_mutex_init(&engine->settings_lock);
     mni_mutex_init(&engine->sweep_lock);
     mni_mutex_init(&engine->sweeper_lock);
     mni_cond_init(&engine->sweeper_wakes);
     mn_status st = mni_fork_guard_new(&engine->fork_guard, err);
-    if (st == MN_OK && mni_memtable_new(&engine->table) != MN_OK)
+    if (st == MN_OK && (mni_pool_new(&engine->pool) != MN_OK ||
+                        mni_memtable_new(engine->pool, &engine->table) != MN_OK))
         st = mni_fail(err, MN_ERR_NOMEM, "record table");
     if (st != MN_OK) {
         free_engine(engine);
@@ -272,13 +276,8 @@ mn_status mni_engine_open(struct mni_env *env, const char *path, const struct mn
 
 static bool is_held(struct mni_engine *engine)
 {
-    struct mni_memtable_stats stats;
-
-    mni_memtable_read_lock(engine->table);
-    mni_memtable_get_stats(engine->table, &stats);
-    mni_memtable_unlock(engine->table);
     mni_mutex_lock(&engine->views_lock);
-    bool held = engine->oldest_view != NULL || stats.pinned_bytes > 0;
+    bool held = engine->oldest_view != NULL || mni_pool_pinned_bytes(engine->pool) > 0;
     mni_mutex_unlock(&engine->views_lock);
     return held;
 }

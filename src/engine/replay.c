@@ -50,13 +50,13 @@ static mn_status copy_record(struct mni_engine *engine, const unsigned char *byt
     if (MNI_PLANTED("expiry_lost_in_replay") && (r.fields & MNI_FIELD_EXPIRY) != 0 &&
         r.type == MNI_RECORD_UPSERT) {
         r.fields &= ~(uint32_t)MNI_FIELD_EXPIRY;
-        if (mni_version_new(engine->table, mni_record_encoded_bytes(&r), &version) != MN_OK)
+        if (mni_version_new(engine->pool, mni_record_encoded_bytes(&r), &version) != MN_OK)
             return MN_ERR_NOMEM;
         mni_record_encode(&r, mni_version_bytes(version));
         *version_out = version;
         return MN_OK;
     }
-    if (mni_version_new(engine->table, n, &version) != MN_OK)
+    if (mni_version_new(engine->pool, n, &version) != MN_OK)
         return mni_fail(err, MN_ERR_NOMEM, "a record of %zu bytes", n);
     memcpy(mni_version_bytes(version), bytes, n);
     *version_out = version;
@@ -150,11 +150,11 @@ mn_status engine_replay(void *context, const struct mni_wal_entry *entry, struct
         if (changes == NULL)
             return mni_fail(err, MN_ERR_NOMEM, "%" PRIu32 " records", entry->n_records);
     }
-    mni_memtable_write_lock(engine->table);
+    mni_engine_write_lock(engine);
     mn_status st = decode_all(engine, entry, changes, &n, err);
     if (st == MN_OK)
         st = apply_all(engine, entry, changes, n, err);
-    mni_memtable_unlock(engine->table);
+    mni_engine_unlock(engine);
     if (st != MN_OK)
         for (size_t i = 0; i < n; i++)
             mni_version_unref(changes[i].version);

@@ -60,12 +60,12 @@ static mn_status find_below(struct mni_txn *txn, enum mni_kind kind, struct mn_s
     struct mni_collection c;
     struct mni_version *version = NULL;
 
-    mni_memtable_read_lock(txn->engine->table);
+    mni_engine_read_lock(txn->engine);
     if (mni_collection_find(txn->engine, kind, name, txn->view.point, &c))
         version = mni_memtable_find(txn->engine->table, c.number, key, txn->view.point);
     if (version != NULL)
         mni_version_pin(version);
-    mni_memtable_unlock(txn->engine->table);
+    mni_engine_unlock(txn->engine);
     *version_out = version;
     return version != NULL ? MN_OK : MN_NOT_FOUND;
 }

@@ -9,6 +9,21 @@
 #include "base/check.h"
 #include "engine/engine_private.h"
 
+void mni_engine_read_lock(struct mni_engine *engine)
+{
+    mni_rwlock_read(&engine->lock);
+}
+
+void mni_engine_write_lock(struct mni_engine *engine)
+{
+    mni_rwlock_write(&engine->lock);
+}
+
+void mni_engine_unlock(struct mni_engine *engine)
+{
+    mni_rwlock_unlock(&engine->lock);
+}
+
 int64_t mni_engine_now_us(struct mni_engine *engine)
 {
     int64_t now = mni_env_wall_us(engine->env);
@@ -35,7 +50,7 @@ uint64_t mni_engine_visible_lsn(const struct mni_engine *engine)
 
 void mni_view_open(struct mni_engine *engine, struct mni_view *view)
 {
-    mni_memtable_read_lock(engine->table);
+    mni_engine_read_lock(engine);
     mni_mutex_lock(&engine->views_lock);
     view->engine = engine;
     view->point = mni_view_now(engine);
@@ -47,7 +62,7 @@ void mni_view_open(struct mni_engine *engine, struct mni_view *view)
         engine->oldest_view = view;
     engine->newest_view = view;
     mni_mutex_unlock(&engine->views_lock);
-    mni_memtable_unlock(engine->table);
+    mni_engine_unlock(engine);
 }
 
 void mni_view_close(struct mni_view *view)

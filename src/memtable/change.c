@@ -63,18 +63,18 @@ static size_t node_bytes(const struct mni_change *change)
 static void free_node(struct mni_memtable *table, struct mni_change *change)
 {
     if (change->entry != NULL)
-        mni_memtable_dealloc_block(table, change->entry, node_bytes(change));
+        mni_pool_dealloc_block(table->pool, change->entry, node_bytes(change));
     change->entry = NULL;
 }
 
 static mn_status new_node(struct mni_memtable *table, struct mni_change *change)
 {
     if (!is_upsert(change->version)) {
-        change->entry = mni_memtable_alloc_block(table, sizeof(struct superseded));
+        change->entry = mni_pool_alloc_block(table->pool, sizeof(struct superseded));
         return change->entry == NULL ? MN_ERR_NOMEM : MN_OK;
     }
     unsigned height = random_height(table);
-    change->entry = mni_memtable_alloc_block(table, entry_bytes(height));
+    change->entry = mni_pool_alloc_block(table->pool, entry_bytes(height));
     if (change->entry == NULL)
         return MN_ERR_NOMEM;
     change->entry->link.height = height & (UINT32_MAX >> HASH_BITS);
@@ -86,7 +86,7 @@ static mn_status prepare_one(struct mni_memtable *table, struct mni_change *chan
     struct mni_rows *rows = NULL;
     mn_status st = MN_OK;
 
-    MNI_CHECK(change->version != NULL && change->version->table == table);
+    MNI_CHECK(change->version != NULL && change->version->pool == table->pool);
     MNI_CHECK(change->entry == NULL && change->rows == NULL);
     st = new_node(table, change);
     if (st != MN_OK)
@@ -184,7 +184,7 @@ static void supersede(struct mni_memtable *table, struct mni_entry *entry,
     bool is_needed = commit->oldest_view_lsn < commit->lsn && old->lsn < commit->lsn;
     if (!is_needed && old->older == NULL && !version_has(version, VERSION_TOMBSTONE)) {
         mni_version_unref(old);
-        mni_memtable_dealloc_block(table, change->entry, n_node_bytes);
+        mni_pool_dealloc_block(table->pool, change->entry, n_node_bytes);
     } else {
         version->older = old;
         mni_superseded_push(table, change->entry, n_node_bytes, entry, version);

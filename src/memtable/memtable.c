@@ -10,92 +10,18 @@
 #include "base/mem.h"
 #include "memtable/memtable_private.h"
 
-void *mni_memtable_alloc(struct mni_memtable *table, size_t n_bytes)
-{
-    void *memory = mni_alloc(n_bytes);
-
-    if (memory != NULL)
-        atomic_fetch_add_explicit(&table->memory_bytes, n_bytes, memory_order_relaxed);
-    return memory;
-}
-
-void *mni_memtable_alloc_zero(struct mni_memtable *table, size_t n_bytes)
-{
-    void *memory = mni_alloc_zero(n_bytes);
-
-    if (memory != NULL)
-        atomic_fetch_add_explicit(&table->memory_bytes, n_bytes, memory_order_relaxed);
-    return memory;
-}
-
-void mni_memtable_dealloc(struct mni_memtable *table, void *memory, size_t n_bytes)
-{
-    atomic_fetch_sub_explicit(&table->memory_bytes, n_bytes, memory_order_relaxed);
-    mni_free(memory);
-}
-
-/* Test builds see every version as an allocation of its own, so that the N-th can fail and a
- * sanitizer sees a use after the end. */
-#if defined(MNI_TEST_HOOKS) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-static bool comes_from_slab(size_t n_bytes)
-{
-    (void)n_bytes;
-    return false;
-}
-#else
-static bool comes_from_slab(size_t n_bytes)
-{
-    return mni_slabs_serves(n_bytes);
-}
-#endif
-
-void *mni_memtable_alloc_block(struct mni_memtable *table, size_t n_bytes)
-{
-    if (!comes_from_slab(n_bytes))
-        return mni_memtable_alloc(table, n_bytes);
-    void *memory = mni_slabs_alloc(&table->slabs, n_bytes);
-    if (memory != NULL)
-        atomic_fetch_add_explicit(&table->memory_bytes, n_bytes, memory_order_relaxed);
-    return memory;
-}
-
-void mni_memtable_dealloc_block(struct mni_memtable *table, void *memory, size_t n_bytes)
-{
-    if (!comes_from_slab(n_bytes)) {
-        mni_memtable_dealloc(table, memory, n_bytes);
-        return;
-    }
-    atomic_fetch_sub_explicit(&table->memory_bytes, n_bytes, memory_order_relaxed);
-    mni_slabs_free(&table->slabs, memory);
-}
-
-void mni_memtable_on_want_stock(struct mni_memtable *table, void (*on_want)(void *context),
-                                void *context)
-{
-    table->slabs.on_want = on_want;
-    table->slabs.on_want_context = context;
-}
-
-void mni_memtable_stock(struct mni_memtable *table)
-{
-    mni_slabs_stock(&table->slabs);
-}
-
-mn_status mni_memtable_new(struct mni_memtable **table_out)
+mn_status mni_memtable_new(struct mni_pool *pool, struct mni_memtable **table_out)
 {
     mn_status st = MN_OK;
 
     *table_out = NULL;
-    struct mni_memtable *table = mni_alloc_aligned(CACHE_LINE_BYTES, sizeof *table);
+    struct mni_memtable *table = mni_pool_alloc_zero(pool, sizeof *table);
     if (table == NULL)
         return MN_ERR_NOMEM;
-    memset(table, 0, sizeof *table);
     table->magic = MEMTABLE_MAGIC;
+    table->pool = pool;
     table->expiry.slots.slot_bytes = sizeof(struct due);
     table->random_state = UINT64_C(0x2545f4914f6cdd1d);
-    atomic_init(&table->memory_bytes, sizeof *table);
-    mni_rwlock_init(&table->lock);
-    mni_slabs_init(&table->slabs);
     st = mni_buckets_init(&table->entries, table);
     if (st != MN_OK)
         goto out;
@@ -124,7 +50,7 @@ static void free_rows(struct mni_memtable *table, struct mni_rows *rows)
         mni_entry_free(table, entry);
         entry = next;
     }
-    mni_memtable_dealloc(table, rows, sizeof *rows);
+    mni_pool_dealloc(table->pool, rows, sizeof *rows);
 }
 
 void mni_memtable_free(struct mni_memtable *table)
@@ -132,7 +58,6 @@ void mni_memtable_free(struct mni_memtable *table)
     if (table == NULL)
         return;
     MNI_CHECK(table->magic == MEMTABLE_MAGIC);
-    MNI_CHECK(atomic_load(&table->pinned_bytes) == 0);
     MNI_CHECK(table->new_rows.n_links == 0);
     size_t n_left = mni_memtable_collect(table, UINT64_MAX, SIZE_MAX);
     MNI_CHECK(n_left == 0);
@@ -147,28 +72,9 @@ void mni_memtable_free(struct mni_memtable *table)
     mni_buckets_done(&table->entries, table);
     mni_buckets_done(&table->rows, table);
     mni_buckets_done(&table->new_rows, table);
-    mni_slabs_done(&table->slabs);
     mni_slots_done(&table->expiry.slots, table);
-    mni_rwlock_done(&table->lock);
-    /* What is left now is a reference that somebody forgot to give back. */
-    MNI_CHECK(atomic_load(&table->memory_bytes) == sizeof *table);
     table->magic = 0;
-    mni_free(table);
-}
-
-void mni_memtable_read_lock(struct mni_memtable *table)
-{
-    mni_rwlock_read(&table->lock);
-}
-
-void mni_memtable_write_lock(struct mni_memtable *table)
-{
-    mni_rwlock_write(&table->lock);
-}
-
-void mni_memtable_unlock(struct mni_memtable *table)
-{
-    mni_rwlock_unlock(&table->lock);
+    mni_pool_dealloc(table->pool, table, sizeof *table);
 }
 
 /* What a view sees of a key, or NULL. */
@@ -265,7 +171,7 @@ size_t mni_memtable_scan(struct mni_memtable *table, uint64_t collection, struct
         versions_out[n++] = version;
     }
     /* What n calls of mni_version_pin would count, at once. */
-    atomic_fetch_add_explicit(&table->pinned_bytes, n_bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&table->pool->pinned_bytes, n_bytes, memory_order_relaxed);
     return n;
 }
 
@@ -277,7 +183,5 @@ void mni_memtable_get_stats(struct mni_memtable *table, struct mni_memtable_stat
         .n_lapsed = table->n_lapsed,
         .n_keys = table->entries.n_links,
         .n_superseded = table->n_superseded,
-        .memory_bytes = atomic_load_explicit(&table->memory_bytes, memory_order_relaxed),
-        .pinned_bytes = atomic_load_explicit(&table->pinned_bytes, memory_order_relaxed),
     };
 }

@@ -18,11 +18,15 @@
  * kept while `oldest_view_lsn` (given to apply and collect) is below the LSN that superseded them;
  * UINT64_MAX says that there is no such view, and superseded versions go at once.
  *
- * Threads: readers hold the read lock (mni_memtable_read_lock), one leader prepares and cancels
- * without a lock on the table against readers (it changes nothing that they see), and applies,
- * collects, drops and reclaims under the write lock. Lapsing needs the write lock alone: any thread
- * may do it, also while the leader prepares. Versions may be made, reffed and unreffed by any
- * thread at any time.
+ * Threads: the caller brings a reader-writer lock, one for all tables of a store. Readers hold it
+ * for reading, one leader prepares and cancels without it (it changes nothing that readers see),
+ * and applies, collects, drops and reclaims under the write lock. Lapsing needs the write lock
+ * alone: any thread may do it, also while the leader prepares. Versions may be made, reffed and
+ * unreffed by any thread at any time.
+ *
+ * The memory of versions and entries comes from a pool, which tables of one store share: a version
+ * is made before it is known which table it will stand in, and outlives its table while it is
+ * pinned.
  */
 #ifndef MNI_MEMTABLE_MEMTABLE_H
 #define MNI_MEMTABLE_MEMTABLE_H
@@ -35,29 +39,36 @@
 #include "mneme/types.h"
 #include "record/record.h"
 
+struct mni_pool;
 struct mni_memtable;
 struct mni_version; /* opaque outside of the room */
 struct mni_entry;
 
-/* Life of the table ----------*/
+/* The pool ----------*/
 
-MN_MUST_USE mn_status mni_memtable_new(struct mni_memtable **table_out);
-/* NULL is fine. All references and pins are released and all prepared changes applied or cancelled
- * before. */
-void mni_memtable_free(struct mni_memtable *table);
+MN_MUST_USE mn_status mni_pool_new(struct mni_pool **pool_out);
+/* NULL is fine. All tables are freed and all references and pins of versions released before. */
+void mni_pool_free(struct mni_pool *pool);
 
 /*
- * Memory of versions comes in large pieces, and the first touch of fresh memory is slow. When the
- * table grows, `on_want` is called (by any thread, under locks of the table: it just wakes one),
- * and mni_memtable_stock, called by a thread in the background, makes the next piece ready.
+ * Memory comes in large pieces, and the first touch of fresh memory is slow. When the pool grows,
+ * `on_want` is called (by any thread, under locks of the pool: it just wakes one), and
+ * mni_pool_stock, called by a thread in the background, makes the next piece ready.
  */
-void mni_memtable_on_want_stock(struct mni_memtable *table, void (*on_want)(void *context),
-                                void *context);
-void mni_memtable_stock(struct mni_memtable *table);
+void mni_pool_on_want_stock(struct mni_pool *pool, void (*on_want)(void *context), void *context);
+void mni_pool_stock(struct mni_pool *pool);
 
-void mni_memtable_read_lock(struct mni_memtable *table);
-void mni_memtable_write_lock(struct mni_memtable *table);
-void mni_memtable_unlock(struct mni_memtable *table);
+/* Of the pool, its tables, versions and what is prepared, as asked of the allocator. */
+uint64_t mni_pool_memory_bytes(const struct mni_pool *pool);
+/* What pins hold; 0 exactly when nothing is pinned. */
+uint64_t mni_pool_pinned_bytes(const struct mni_pool *pool);
+
+/* Life of the table ----------*/
+
+/* The pool outlives the table. */
+MN_MUST_USE mn_status mni_memtable_new(struct mni_pool *pool, struct mni_memtable **table_out);
+/* NULL is fine. All prepared changes are applied or cancelled before; what is pinned stays. */
+void mni_memtable_free(struct mni_memtable *table);
 
 /* Versions ----------*/
 
@@ -66,7 +77,7 @@ void mni_memtable_unlock(struct mni_memtable *table);
  * encodes or copies the record (8-aligned, see mni_version_bytes). Any thread, no lock. The caller
  * owns it (one reference) until it stands in a change that is applied.
  */
-MN_MUST_USE mn_status mni_version_new(struct mni_memtable *table, size_t record_bytes,
+MN_MUST_USE mn_status mni_version_new(struct mni_pool *pool, size_t record_bytes,
                                       struct mni_version **version_out);
 void mni_version_unref(struct mni_version *version); /* NULL is fine; the last one frees */
 void mni_version_ref(struct mni_version *version);
@@ -84,7 +95,7 @@ bool mni_version_hits(const struct mni_version *version, uint64_t *hits_out);
 /* Bytes allocated for it, the patched record's not included. */
 size_t mni_version_memory_bytes(const struct mni_version *version);
 
-/* A pin is a reference that counts: pinned_bytes of the table says what pins hold. Each
+/* A pin is a reference that counts: pinned_bytes of the pool says what pins hold. Each
  * pin counts the memory of its version and of the record below a patch, also when another pin holds
  * the same. */
 void mni_version_pin(struct mni_version *version);   /* the caller holds a reference or a lock */
@@ -201,9 +212,6 @@ struct mni_memtable_stats {
     uint64_t n_lapsed;     /* expired, taken out of the counts, not swept; of the same */
     uint64_t n_keys;       /* entries, tombstones included */
     uint64_t n_superseded; /* waiting for collect */
-    uint64_t memory_bytes; /* of the table, its versions and what is prepared, as asked of the
-                              allocator */
-    uint64_t pinned_bytes; /* 0 exactly when nothing is pinned */
 };
 void mni_memtable_get_stats(struct mni_memtable *table, struct mni_memtable_stats *stats_out);
 

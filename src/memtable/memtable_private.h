@@ -6,6 +6,7 @@
  *     rows of a collection  |  |
  *       skip list ----------+  +--- expiry slot, superseded item
  *
+ *     pool.c       memory of all tables of a store, and what is pinned
  *     slots.c      arrays that grow without moving
  *     buckets.c    hash table that grows by one bucket at a time
  *     order.c      skip list of one collection
@@ -137,9 +138,9 @@ enum version_flags {
 
 /* Followed by the encoded record, at an offset that is a multiple of 8. */
 struct mni_version {
-    struct mni_version *older;  /* owned; under the table's lock */
-    uint64_t lsn;               /* 0 until it is applied */
-    struct mni_memtable *table; /* borrowed; outlives all its versions */
+    struct mni_version *older; /* owned; under the table's lock */
+    uint64_t lsn;              /* 0 until it is applied */
+    struct mni_pool *pool;     /* borrowed; outlives all its versions */
     atomic_uint n_refs;
     uint32_t shape; /* version_flags, above them the bytes behind this header, divided by 8 */
 };
@@ -171,10 +172,16 @@ struct expiry {
     uint64_t n_reserved; /* slots that prepared changes may need */
 };
 
-struct mni_memtable {
-    alignas(CACHE_LINE_BYTES) struct mni_rwlock lock;
+/* Changed by any thread. */
+struct mni_pool {
+    alignas(CACHE_LINE_BYTES) atomic_uint_fast64_t memory_bytes;
+    atomic_uint_fast64_t pinned_bytes;
+    struct slab_pool slabs; /* of versions and entries */
+};
 
-    alignas(CACHE_LINE_BYTES) uint32_t magic;
+struct mni_memtable {
+    uint32_t magic;
+    struct mni_pool *pool; /* borrowed */
     struct buckets entries;
     struct buckets rows;
     struct buckets new_rows; /* the leader's alone: reserved and not yet linked */
@@ -185,20 +192,15 @@ struct mni_memtable {
     uint64_t n_records;
     uint64_t n_lapsed;
     uint64_t random_state; /* the leader's: heights */
-
-    /* Changed by any thread. */
-    alignas(CACHE_LINE_BYTES) atomic_uint_fast64_t memory_bytes;
-    atomic_uint_fast64_t pinned_bytes;
-    struct slab_pool slabs; /* of versions */
 };
 
-/* Memory that is counted in memory_bytes. */
-void *mni_memtable_alloc(struct mni_memtable *table, size_t n_bytes);
-void *mni_memtable_alloc_zero(struct mni_memtable *table, size_t n_bytes);
-void mni_memtable_dealloc(struct mni_memtable *table, void *memory, size_t n_bytes);
+/* pool.c: memory that is counted */
+void *mni_pool_alloc(struct mni_pool *pool, size_t n_bytes);
+void *mni_pool_alloc_zero(struct mni_pool *pool, size_t n_bytes);
+void mni_pool_dealloc(struct mni_pool *pool, void *memory, size_t n_bytes);
 /* The same for versions and entries, which come in large numbers and about equal sizes. */
-void *mni_memtable_alloc_block(struct mni_memtable *table, size_t n_bytes);
-void mni_memtable_dealloc_block(struct mni_memtable *table, void *memory, size_t n_bytes);
+void *mni_pool_alloc_block(struct mni_pool *pool, size_t n_bytes);
+void mni_pool_dealloc_block(struct mni_pool *pool, void *memory, size_t n_bytes);
 
 /* The entry of a key, or NULL. */
 struct mni_entry *mni_memtable_entry(struct mni_memtable *table, uint64_t hash, uint64_t collection,

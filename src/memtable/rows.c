@@ -34,7 +34,7 @@ mn_status mni_rows_reserve(struct mni_memtable *table, uint64_t collection,
     if (rows == NULL)
         rows = find_in(&table->new_rows, collection);
     if (rows == NULL) {
-        rows = mni_memtable_alloc_zero(table, sizeof *rows);
+        rows = mni_pool_alloc_zero(table->pool, sizeof *rows);
         if (rows == NULL)
             return MN_ERR_NOMEM;
         rows->collection = collection;
@@ -61,7 +61,7 @@ static void free_if_unused(struct mni_memtable *table, struct mni_rows *rows)
     if (rows->n_reserved > 0 || rows->n_keys > 0 || (rows->is_linked && !rows->is_dropped))
         return;
     mni_buckets_remove(rows->is_linked ? &table->rows : &table->new_rows, &rows->link);
-    mni_memtable_dealloc(table, rows, sizeof *rows);
+    mni_pool_dealloc(table->pool, rows, sizeof *rows);
 }
 
 void mni_rows_release(struct mni_memtable *table, struct mni_rows *rows)
@@ -148,7 +148,7 @@ void mni_entry_unlink(struct mni_memtable *table, struct mni_entry *entry)
 
 void mni_entry_free(struct mni_memtable *table, struct mni_entry *entry)
 {
-    mni_memtable_dealloc_block(table, entry, entry_bytes(entry->link.height));
+    mni_pool_dealloc_block(table->pool, entry, entry_bytes(entry->link.height));
 }
 
 void mni_entry_remove(struct mni_memtable *table, struct mni_entry *entry)

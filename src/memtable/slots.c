@@ -19,7 +19,7 @@ mn_status mni_slots_grow(struct slots *slots, struct mni_memtable *table)
     MNI_CHECK(slots->slot_bytes > 0);
     if (segment == SLOTS_SEGMENTS_MAX)
         return MN_ERR_NOMEM;
-    slots->segments[segment] = mni_memtable_alloc_zero(table, segment_bytes(slots, segment));
+    slots->segments[segment] = mni_pool_alloc_zero(table->pool, segment_bytes(slots, segment));
     if (slots->segments[segment] == NULL)
         return MN_ERR_NOMEM;
     slots->n_segments++;
@@ -31,6 +31,6 @@ void mni_slots_done(struct slots *slots, struct mni_memtable *table)
     MNI_CHECK(slots->n_segments <= SLOTS_SEGMENTS_MAX);
     while (slots->n_segments > 0) {
         unsigned segment = --slots->n_segments;
-        mni_memtable_dealloc(table, slots->segments[segment], segment_bytes(slots, segment));
+        mni_pool_dealloc(table->pool, slots->segments[segment], segment_bytes(slots, segment));
     }
 }

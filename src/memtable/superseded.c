@@ -58,7 +58,7 @@ size_t mni_memtable_collect(struct mni_memtable *table, uint64_t oldest_view_lsn
             table->last_superseded = NULL;
         table->n_superseded--;
         drop_older(table, item->entry, item->newer);
-        mni_memtable_dealloc_block(table, item, item->node_bytes);
+        mni_pool_dealloc_block(table->pool, item, item->node_bytes);
     }
     return table->n_superseded;
 }

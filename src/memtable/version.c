@@ -25,7 +25,7 @@ static const struct patched_version *as_const_patched(const struct mni_version *
     return (const struct patched_version *)version;
 }
 
-mn_status mni_version_new(struct mni_memtable *table, size_t record_bytes,
+mn_status mni_version_new(struct mni_pool *pool, size_t record_bytes,
                           struct mni_version **version_out)
 {
     size_t units = mni_align_up(record_bytes, MNI_RECORD_ALIGN) / MNI_RECORD_ALIGN;
@@ -34,12 +34,12 @@ mn_status mni_version_new(struct mni_memtable *table, size_t record_bytes,
     MNI_CHECK(units >> (32 - VERSION_FLAG_BITS) == 0);
     *version_out = NULL;
     struct mni_version *version =
-        mni_memtable_alloc_block(table, sizeof *version + units * MNI_RECORD_ALIGN);
+        mni_pool_alloc_block(pool, sizeof *version + units * MNI_RECORD_ALIGN);
     if (version == NULL)
         return MN_ERR_NOMEM;
     version->older = NULL;
     version->lsn = 0;
-    version->table = table;
+    version->pool = pool;
     atomic_init(&version->n_refs, 1);
     version->shape = (uint32_t)units << VERSION_FLAG_BITS;
     *version_out = version;
@@ -62,7 +62,7 @@ void mni_version_unref(struct mni_version *version)
             return;
         struct mni_version *base = version_has(version, VERSION_PATCHED) ? as_patched(version)->base
                                                                          : NULL;
-        mni_memtable_dealloc_block(version->table, version, mni_version_memory_bytes(version));
+        mni_pool_dealloc_block(version->pool, version, mni_version_memory_bytes(version));
         version = base;
     }
 }
@@ -141,19 +141,19 @@ size_t mni_version_held_bytes(const struct mni_version *version)
 
 void mni_version_pin(struct mni_version *version)
 {
-    struct mni_memtable *table = version->table;
+    struct mni_pool *pool = version->pool;
 
     mni_version_ref(version);
-    atomic_fetch_add_explicit(&table->pinned_bytes, mni_version_held_bytes(version),
+    atomic_fetch_add_explicit(&pool->pinned_bytes, mni_version_held_bytes(version),
                               memory_order_relaxed);
 }
 
 void mni_version_unpin(struct mni_version *version)
 {
-    struct mni_memtable *table = version->table;
+    struct mni_pool *pool = version->pool;
     uint64_t before;
 
-    before = atomic_fetch_sub_explicit(&table->pinned_bytes, mni_version_held_bytes(version),
+    before = atomic_fetch_sub_explicit(&pool->pinned_bytes, mni_version_held_bytes(version),
                                        memory_order_relaxed);
     MNI_CHECK(before >= mni_version_held_bytes(version));
     mni_version_unref(version);

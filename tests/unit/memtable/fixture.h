@@ -10,6 +10,8 @@
 #include "check.h"
 #include "memtable/memtable.h"
 
+static struct mni_pool *pool; /* of the test that runs */
+
 /* One operation in a test. `value` is the payload; 0 in `expires` stands for none. */
 struct op {
     enum mni_record_type type;
@@ -47,8 +49,7 @@ static inline struct op patch_until(uint64_t collection, const char *key, int64_
         .type = MNI_RECORD_PATCH, .collection = collection, .key = mn_str(key), .expires = expires};
 }
 
-static inline mn_status version_of(struct mni_memtable *table, const struct op *op,
-                                   struct mni_version **version_out)
+static inline mn_status version_of(const struct op *op, struct mni_version **version_out)
 {
     unsigned char value[8];
     struct mni_record record = {.type = op->type,
@@ -63,18 +64,18 @@ static inline mn_status version_of(struct mni_memtable *table, const struct op *
     record.fields |= op->hits != 0 ? MNI_FIELD_HITS : 0;
     if (op->type == MNI_RECORD_UPSERT)
         record.payload = (struct mn_slice){value, sizeof value};
-    mn_status st = mni_version_new(table, mni_record_encoded_bytes(&record), version_out);
+    mn_status st = mni_version_new(pool, mni_record_encoded_bytes(&record), version_out);
     if (st == MN_OK)
         mni_record_encode(&record, mni_version_bytes(*version_out));
     return st;
 }
 
-static inline struct mni_change change_of(struct mni_memtable *table, struct op op)
+static inline struct mni_change change_of(struct op op)
 {
     struct mni_version *version = NULL;
     struct mni_change change;
 
-    CHECK_OK(version_of(table, &op, &version));
+    CHECK_OK(version_of(&op, &version));
     mni_change_init(&change, version);
     return change;
 }
@@ -83,12 +84,10 @@ static inline struct mni_change change_of(struct mni_memtable *table, struct op 
 static inline struct mni_change commit(struct mni_memtable *table, struct op op, uint64_t lsn,
                                        int64_t now, uint64_t oldest_view)
 {
-    struct mni_change change = change_of(table, op);
+    struct mni_change change = change_of(op);
 
     CHECK_OK(mni_memtable_prepare(table, &change, 1));
-    mni_memtable_write_lock(table);
     mni_memtable_apply(table, &change, 1, lsn, now, oldest_view);
-    mni_memtable_unlock(table);
     CHECK(change.version == NULL);
     return change;
 }
@@ -108,10 +107,8 @@ static inline uint64_t seen(struct mni_memtable *table, uint64_t collection, str
 {
     struct mni_view_point view = {.lsn = lsn, .now_us = now};
 
-    mni_memtable_read_lock(table);
     struct mni_version *version = mni_memtable_find(table, collection, key, view);
     uint64_t value = version == NULL ? 0 : value_of(version);
-    mni_memtable_unlock(table);
     return value;
 }
 
@@ -119,17 +116,13 @@ static inline struct mni_memtable_stats stats_of(struct mni_memtable *table)
 {
     struct mni_memtable_stats stats;
 
-    mni_memtable_read_lock(table);
     mni_memtable_get_stats(table, &stats);
-    mni_memtable_unlock(table);
     return stats;
 }
 
 static inline size_t collect(struct mni_memtable *table, uint64_t oldest_view, size_t n_max)
 {
-    mni_memtable_write_lock(table);
     size_t n_left = mni_memtable_collect(table, oldest_view, n_max);
-    mni_memtable_unlock(table);
     return n_left;
 }
 

@@ -11,8 +11,16 @@ static struct mni_memtable *new_table(void)
 {
     struct mni_memtable *table = NULL;
 
-    CHECK_OK(mni_memtable_new(&table));
+    CHECK_OK(mni_pool_new(&pool));
+    CHECK_OK(mni_memtable_new(pool, &table));
     return table;
+}
+
+static void free_table(struct mni_memtable *table)
+{
+    mni_memtable_free(table);
+    mni_pool_free(pool);
+    pool = NULL;
 }
 
 static void an_overwrite_without_views_frees_the_old_version_at_once(void)
@@ -20,14 +28,14 @@ static void an_overwrite_without_views_frees_the_old_version_at_once(void)
     struct mni_memtable *table = new_table();
 
     commit(table, put(1, "a", 1), 1, 0, NO_VIEW);
-    uint64_t before = stats_of(table).memory_bytes;
+    uint64_t before = mni_pool_memory_bytes(pool);
     struct mni_change change = commit(table, put(1, "a", 2), 2, 0, NO_VIEW);
     CHECK(change.existed && change.changed);
-    CHECK_EQ(stats_of(table).memory_bytes, before);
+    CHECK_EQ(mni_pool_memory_bytes(pool), before);
     CHECK_EQ(stats_of(table).n_superseded, 0);
     CHECK_EQ(seen(table, 1, mn_str("a"), 2, 0), 2);
     CHECK_EQ(mni_memtable_newest_lsn(table, 1, mn_str("a")), 2);
-    mni_memtable_free(table);
+    free_table(table);
 }
 
 static void a_delete_without_views_leaves_no_entry(void)
@@ -41,7 +49,7 @@ static void a_delete_without_views_leaves_no_entry(void)
     CHECK_EQ(mni_memtable_newest_lsn(table, 1, mn_str("a")), 0);
     change = commit(table, del(1, "a"), 3, 0, NO_VIEW);
     CHECK(!change.existed && !change.changed);
-    mni_memtable_free(table);
+    free_table(table);
 }
 
 static void a_view_keeps_what_it_sees_until_collected(void)
@@ -61,26 +69,24 @@ static void a_view_keeps_what_it_sees_until_collected(void)
     CHECK_EQ(seen(table, 1, mn_str("a"), 5, 0), 2);
     CHECK_EQ(collect(table, NO_VIEW, 100), 0);
     CHECK_EQ(stats_of(table).n_keys, 0);
-    mni_memtable_free(table);
+    free_table(table);
 }
 
 static void the_last_of_several_changes_in_one_commit_wins(void)
 {
     struct mni_memtable *table = new_table();
-    struct mni_change changes[] = {change_of(table, put(1, "a", 1)),
-                                   change_of(table, put(1, "a", 2)), change_of(table, del(1, "a")),
-                                   change_of(table, del(1, "a")), change_of(table, put(1, "a", 3))};
+    struct mni_change changes[] = {change_of(put(1, "a", 1)), change_of(put(1, "a", 2)),
+                                   change_of(del(1, "a")), change_of(del(1, "a")),
+                                   change_of(put(1, "a", 3))};
 
     CHECK_OK(mni_memtable_prepare(table, changes, CHECK_COUNT(changes)));
-    mni_memtable_write_lock(table);
     mni_memtable_apply(table, changes, CHECK_COUNT(changes), 7, 0, 3);
-    mni_memtable_unlock(table);
     CHECK(!changes[0].existed && changes[1].existed && changes[2].existed);
     CHECK(!changes[3].existed && !changes[3].changed && !changes[4].existed);
     CHECK_EQ(seen(table, 1, mn_str("a"), 7, 0), 3);
     CHECK_EQ(seen(table, 1, mn_str("a"), 6, 0), 0);
     CHECK_EQ(stats_of(table).n_records, 1);
-    mni_memtable_free(table);
+    free_table(table);
 }
 
 static void collections_do_not_see_each_other(void)
@@ -95,7 +101,7 @@ static void collections_do_not_see_each_other(void)
     CHECK_EQ(mni_memtable_count(table, 0), 1);
     CHECK_EQ(stats_of(table).n_records, 2); /* the catalogue is nobody's record */
     CHECK_EQ(stats_of(table).n_keys, 3);
-    mni_memtable_free(table);
+    free_table(table);
 }
 
 static void an_expired_record_is_invisible_at_its_time_and_lapses_once(void)
@@ -109,9 +115,7 @@ static void an_expired_record_is_invisible_at_its_time_and_lapses_once(void)
     CHECK(!mni_memtable_has_due(table, 99));
     CHECK(mni_memtable_has_due(table, 100));
     CHECK_EQ(mni_memtable_count(table, 1), 1);
-    mni_memtable_write_lock(table);
     mni_memtable_lapse(table, 100);
-    mni_memtable_unlock(table);
     CHECK(!mni_memtable_has_due(table, 100));
     CHECK_EQ(mni_memtable_count(table, 1), 0);
     CHECK_EQ(stats_of(table).n_lapsed, 1);
@@ -122,7 +126,7 @@ static void an_expired_record_is_invisible_at_its_time_and_lapses_once(void)
     CHECK(!change.existed && change.changed);
     CHECK_EQ(stats_of(table).n_lapsed, 0);
     CHECK_EQ(stats_of(table).n_keys, 0);
-    mni_memtable_free(table);
+    free_table(table);
 }
 
 static void overwriting_a_lapsed_record_counts_it_in_again(void)
@@ -137,7 +141,7 @@ static void overwriting_a_lapsed_record_counts_it_in_again(void)
     CHECK(!change.existed && change.changed);
     CHECK_EQ(mni_memtable_count(table, 1), 1);
     CHECK_EQ(stats_of(table).n_lapsed, 0);
-    mni_memtable_free(table);
+    free_table(table);
 }
 
 /* A count may lapse the record while its touch is on its way to the disk. */
@@ -146,16 +150,14 @@ static void a_patch_survives_a_lapse_before_it_is_applied(void)
     struct mni_memtable *table = new_table();
 
     commit(table, put_until(1, "a", 1, 100), 1, 0, NO_VIEW);
-    struct mni_change change = change_of(table, patch_until(1, "a", 500));
+    struct mni_change change = change_of(patch_until(1, "a", 500));
     CHECK_OK(mni_memtable_prepare(table, &change, 1));
-    mni_memtable_write_lock(table);
     mni_memtable_lapse(table, 100);
     mni_memtable_apply(table, &change, 1, 2, 99, NO_VIEW);
-    mni_memtable_unlock(table);
     CHECK(change.changed);
     CHECK_EQ(mni_memtable_count(table, 1), 1);
     CHECK_EQ(stats_of(table).n_lapsed, 0);
-    mni_memtable_free(table);
+    free_table(table);
 }
 
 static void a_record_put_too_late_is_never_counted(void)
@@ -166,7 +168,7 @@ static void a_record_put_too_late_is_never_counted(void)
     CHECK_EQ(stats_of(table).n_records, 0);
     CHECK_EQ(stats_of(table).n_lapsed, 1);
     CHECK(!mni_memtable_has_due(table, 50));
-    mni_memtable_free(table);
+    free_table(table);
 }
 
 static void a_patch_changes_expiry_and_hits_without_copying_the_record(void)
@@ -202,7 +204,7 @@ static void a_patch_changes_expiry_and_hits_without_copying_the_record(void)
     CHECK(!mni_version_expiry(version, &expires) && !mni_version_hits(version, &hits));
     CHECK(!commit(table, patch_until(1, "b", 5), 5, 0, NO_VIEW).changed);
     CHECK(!commit(table, patch_until(2, "a", 5), 6, 0, NO_VIEW).changed);
-    mni_memtable_free(table);
+    free_table(table);
 }
 
 static void a_pinned_version_outlives_overwrite_delete_drop_and_collect(void)
@@ -224,13 +226,11 @@ static void a_pinned_version_outlives_overwrite_delete_drop_and_collect(void)
     for (size_t i = 0; i < 3; i++)
         pinned_bytes += mni_version_memory_bytes(pinned[i]);
     pinned_bytes += mni_version_memory_bytes(pinned[0]); /* below the patch */
-    CHECK_EQ(stats_of(table).pinned_bytes, pinned_bytes);
+    CHECK_EQ(mni_pool_pinned_bytes(pool), pinned_bytes);
     commit(table, del(1, "a"), 4, 0, 3);
     commit(table, put(1, "b", 5), 5, 0, 3);
-    mni_memtable_write_lock(table);
     mni_memtable_drop(table, 1);
     CHECK(mni_memtable_reclaim(table, 1, 100));
-    mni_memtable_unlock(table);
     CHECK_EQ(collect(table, NO_VIEW, 100), 0);
     CHECK_EQ(stats_of(table).n_keys, 0);
     CHECK_EQ(value_of(pinned[0]), 10);
@@ -238,8 +238,8 @@ static void a_pinned_version_outlives_overwrite_delete_drop_and_collect(void)
     CHECK_EQ(value_of(pinned[2]), 12);
     for (size_t i = 0; i < 3; i++)
         mni_version_unpin(pinned[i]);
-    CHECK_EQ(stats_of(table).pinned_bytes, 0);
-    mni_memtable_free(table);
+    CHECK_EQ(mni_pool_pinned_bytes(pool), 0);
+    free_table(table);
 }
 
 static void a_drop_takes_all_out_of_the_counts_and_reclaim_is_bounded(void)
@@ -249,31 +249,27 @@ static void a_drop_takes_all_out_of_the_counts_and_reclaim_is_bounded(void)
     char key[16];
 
     commit(table, put(2, "other", 1), 1, 0, NO_VIEW);
-    before = stats_of(table).memory_bytes;
+    before = mni_pool_memory_bytes(pool);
     for (uint64_t i = 0; i < 1000; i++) {
         snprintf(key, sizeof key, "k%03u", (unsigned)i);
         commit(table, i % 2 == 0 ? put(1, key, i + 1) : put_until(1, key, i + 1, 10 + (int64_t)i),
                2 + i, 0, NO_VIEW);
     }
-    mni_memtable_write_lock(table);
     mni_memtable_lapse(table, 500);
     mni_memtable_drop(table, 1);
     CHECK_EQ(mni_memtable_count(table, 1), 0);
-    mni_memtable_unlock(table);
     CHECK_EQ(stats_of(table).n_records, 1);
     CHECK_EQ(stats_of(table).n_lapsed, 0);
     CHECK_EQ(seen(table, 1, mn_str("k000"), 1001, 0), 1); /* to a view from before */
     size_t n_rounds = 0;
-    mni_memtable_write_lock(table);
     while (!mni_memtable_reclaim(table, 1, 100))
         n_rounds++;
     CHECK(mni_memtable_reclaim(table, 1, 100));
     CHECK_EQ(mni_memtable_has_due(table, INT64_MAX), false);
-    mni_memtable_unlock(table);
     CHECK_EQ(n_rounds, 9);
     CHECK_EQ(stats_of(table).n_keys, 1);
-    CHECK(stats_of(table).memory_bytes < before + 48 * 1024); /* arrays keep their room */
-    mni_memtable_free(table);
+    CHECK(mni_pool_memory_bytes(pool) < before + 48 * 1024); /* arrays keep their room */
+    free_table(table);
 }
 
 static void many_keys_stay_in_order_whatever_they_begin_with(void)
@@ -294,10 +290,8 @@ static void many_keys_stay_in_order_whatever_they_begin_with(void)
         commit(table, put(1, key, 1), i + 1, 0, NO_VIEW);
     }
     for (size_t n = CHECK_COUNT(versions); n == CHECK_COUNT(versions);) {
-        mni_memtable_read_lock(table);
         n = mni_memtable_scan(table, 1, after, (struct mn_slice){NULL, 0}, view, versions,
                               CHECK_COUNT(versions));
-        mni_memtable_unlock(table);
         for (size_t i = 0; i < n; i++) {
             struct mni_record record;
             mni_record_view(mni_version_bytes(versions[i]), &record);
@@ -311,14 +305,14 @@ static void many_keys_stay_in_order_whatever_they_begin_with(void)
         n_all += n;
     }
     CHECK_EQ(n_all, mni_memtable_count(table, 1));
-    mni_memtable_free(table);
+    free_table(table);
 }
 
 static void a_record_of_128_dimensions_fits_its_budget(void)
 {
     struct mni_memtable *table = new_table();
     static const float vector[128];
-    uint64_t before = stats_of(table).memory_bytes;
+    uint64_t before = mni_pool_memory_bytes(pool);
     enum { N_RECORDS = 4096 };
 
     for (uint64_t i = 0; i < N_RECORDS; i++) {
@@ -332,17 +326,15 @@ static void a_record_of_128_dimensions_fits_its_budget(void)
                                     .n_dims = 128};
         struct mni_version *version = NULL;
         struct mni_change change;
-        CHECK_OK(mni_version_new(table, mni_record_encoded_bytes(&record), &version));
+        CHECK_OK(mni_version_new(pool, mni_record_encoded_bytes(&record), &version));
         mni_record_encode(&record, mni_version_bytes(version));
         mni_change_init(&change, version);
         CHECK_OK(mni_memtable_prepare(table, &change, 1));
-        mni_memtable_write_lock(table);
         mni_memtable_apply(table, &change, 1, i + 1, 0, NO_VIEW);
-        mni_memtable_unlock(table);
     }
     /* 708 less what malloc adds to two blocks. */
-    CHECK(stats_of(table).memory_bytes - before < (uint64_t)N_RECORDS * (708 - 2 * 16));
-    mni_memtable_free(table);
+    CHECK(mni_pool_memory_bytes(pool) - before < (uint64_t)N_RECORDS * (708 - 2 * 16));
+    free_table(table);
 }
 
 /* Prepares a mixed batch with the N-th allocation failing, for every N. */
@@ -363,10 +355,11 @@ static void a_failed_allocation_changes_nothing(void)
         commit(table, put(1, "a", 1), 1, 0, NO_VIEW);
         commit(table, put(1, "b", 1), 2, 0, NO_VIEW);
         struct mni_memtable_stats before = stats_of(table);
+        uint64_t bytes_before = mni_pool_memory_bytes(pool);
         mni_mem_fail_at(n);
         size_t n_made = 0;
         for (; st == MN_OK && n_made < CHECK_COUNT(ops); n_made += st == MN_OK)
-            st = version_of(table, &ops[n_made], &versions[n_made]);
+            st = version_of(&ops[n_made], &versions[n_made]);
         for (size_t i = 0; i < n_made; i++)
             mni_change_init(&changes[i], versions[i]);
         if (st == MN_OK)
@@ -375,9 +368,7 @@ static void a_failed_allocation_changes_nothing(void)
         mni_mem_fail_at(0);
         CHECK_STATUS(st, is_done ? MN_OK : MN_ERR_NOMEM);
         if (is_done) {
-            mni_memtable_write_lock(table);
             mni_memtable_apply(table, changes, n_made, 3, 0, NO_VIEW);
-            mni_memtable_unlock(table);
             CHECK_EQ(stats_of(table).n_records, 5);
         } else {
             for (size_t i = 0; i < n_made; i++)
@@ -385,11 +376,11 @@ static void a_failed_allocation_changes_nothing(void)
             mni_memtable_cancel(table, changes, n_made);
             struct mni_memtable_stats after = stats_of(table);
             CHECK_EQ(seen(table, 1, mn_str("a"), 9, 0), 1);
-            CHECK(after.memory_bytes <= before.memory_bytes + 1024); /* room for expiries stays */
-            after.memory_bytes = before.memory_bytes;
+            /* Room for expiries stays. */
+            CHECK(mni_pool_memory_bytes(pool) <= bytes_before + 1024);
             CHECK_MEM_EQ(&after, &before, sizeof after);
         }
-        mni_memtable_free(table);
+        free_table(table);
         CHECK_EQ(mni_mem_live_blocks(), n_blocks);
         CHECK(n < 100);
     }
@@ -404,21 +395,19 @@ static void applying_needs_no_memory(void)
 
     for (size_t i = 0; i < N_CHANGES; i++) {
         snprintf(key, sizeof key, "k%u", (unsigned)(i % 300));
-        changes[i] = change_of(table, i % 3 == 0   ? put(1, key, i + 1)
-                                      : i % 3 == 1 ? put_until(i % 9, key, i + 1, 100 + (int64_t)i)
-                                                   : del(1, key));
+        changes[i] = change_of(i % 3 == 0   ? put(1, key, i + 1)
+                               : i % 3 == 1 ? put_until(i % 9, key, i + 1, 100 + (int64_t)i)
+                                            : del(1, key));
     }
     CHECK_OK(mni_memtable_prepare(table, changes, N_CHANGES));
-    mni_memtable_write_lock(table);
     for (size_t i = 0; i < N_CHANGES; i++) {
         mni_mem_fail_at(1); /* only growing the hash asks, and does without */
         mni_memtable_apply(table, &changes[i], 1, i + 1, 0, i % 2 == 0 ? 0 : NO_VIEW);
     }
     mni_mem_fail_at(0);
-    mni_memtable_unlock(table);
     CHECK_EQ(seen(table, 1, mn_str("k0"), N_CHANGES, 0), 301);
     collect(table, NO_VIEW, SIZE_MAX);
-    mni_memtable_free(table);
+    free_table(table);
 }
 
 static void new_survives_every_failed_allocation(void)
@@ -429,12 +418,14 @@ static void new_survives_every_failed_allocation(void)
 
     for (uint64_t n = 1; !is_done; n++) {
         mni_mem_fail_at(n);
-        mn_status st = mni_memtable_new(&table);
+        mn_status st = mni_pool_new(&pool);
+        if (st == MN_OK)
+            st = mni_memtable_new(pool, &table);
         is_done = !mni_mem_fail_was_hit();
         mni_mem_fail_at(0);
         CHECK_STATUS(st, is_done ? MN_OK : MN_ERR_NOMEM);
         CHECK_EQ(table != NULL, is_done);
-        mni_memtable_free(table);
+        free_table(table);
         CHECK_EQ(mni_mem_live_blocks(), n_blocks);
     }
 }

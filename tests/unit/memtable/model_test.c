@@ -238,7 +238,7 @@ static void do_commit(struct run *run)
 
     for (size_t i = 0; i < n; i++) {
         ops[i] = random_op(run, &collections[i], &keys[i]);
-        changes[i] = change_of(run->table, ops[i]);
+        changes[i] = change_of(ops[i]);
     }
     CHECK_OK(mni_memtable_prepare(run->table, changes, n));
     if (check_below(&run->random, 10) == 0) {
@@ -247,11 +247,9 @@ static void do_commit(struct run *run)
     }
     run->lsn += 1 + check_below(&run->random, 3);
     size_t n_first = check_below(&run->random, n + 1); /* sometimes in two calls */
-    mni_memtable_write_lock(run->table);
     mni_memtable_apply(run->table, changes, n_first, run->lsn, run->now, oldest_view(run));
     mni_memtable_apply(run->table, changes + n_first, n - n_first, run->lsn, run->now,
                        oldest_view(run));
-    mni_memtable_unlock(run->table);
     run->lapsed_at = run->now;
     for (size_t i = 0; i < n; i++)
         model_apply(run, &run->alive[collections[i]].keys[keys[i]], &ops[i], &changes[i]);
@@ -262,10 +260,8 @@ static void check_find(struct run *run, const struct model_collection *collectio
 {
     const struct model_version *expected = model_visible(&collection->keys[key], view);
 
-    mni_memtable_read_lock(run->table);
     struct mni_version *version =
         mni_memtable_find(run->table, collection->number, key_name(run, key), view);
-    mni_memtable_unlock(run->table);
     CHECK_EQ(version != NULL, expected != NULL);
     if (version == NULL)
         return;
@@ -293,10 +289,8 @@ static void check_scan(struct run *run, const struct model_collection *collectio
         prefix = key_name(run, check_below(&run->random, N_KEYS));
         prefix.n_bytes = check_below(&run->random, prefix.n_bytes + 1);
     }
-    mni_memtable_read_lock(run->table);
     size_t n =
         mni_memtable_scan(run->table, collection->number, after, prefix, view, versions, n_max);
-    mni_memtable_unlock(run->table);
     size_t n_expected = 0;
     for (size_t key = 0; key < N_KEYS && n_expected < n_max; key++) {
         struct mn_slice name = key_name(run, key);
@@ -370,16 +364,12 @@ static void do_lapse(struct run *run)
             has_due |= model_is_live(run, &run->alive[c].keys[k]) &&
                        is_due(model_head(&run->alive[c].keys[k]), run->now);
     }
-    mni_memtable_read_lock(run->table);
     bool has = mni_memtable_has_due(run->table, run->now);
-    mni_memtable_unlock(run->table);
     CHECK(has || !has_due); /* dropped collections may have some too */
     if (check_below(&run->random, 2) == 0)
         return;
-    mni_memtable_write_lock(run->table);
     mni_memtable_lapse(run->table, run->now);
     CHECK(!mni_memtable_has_due(run->table, run->now));
-    mni_memtable_unlock(run->table);
     run->lapsed_at = run->now;
 }
 
@@ -405,9 +395,7 @@ static void do_drop(struct run *run)
     if (run->n_dropped == N_DROPPED_MAX || check_below(&run->random, 20) != 0)
         return;
     run->alive[index].dropped_lsn = ++run->lsn;
-    mni_memtable_write_lock(run->table);
     mni_memtable_drop(run->table, run->alive[index].number);
-    mni_memtable_unlock(run->table);
     CHECK_EQ(mni_memtable_count(run->table, run->alive[index].number), 0);
     run->dropped[run->n_dropped++] = run->alive[index];
     new_collection(run, index, run->next_number++);
@@ -420,10 +408,8 @@ static void do_reclaim(struct run *run)
     size_t index = check_below(&run->random, run->n_dropped);
     if (oldest_view(run) < run->dropped[index].dropped_lsn)
         return;
-    mni_memtable_write_lock(run->table);
     bool is_done = mni_memtable_reclaim(run->table, run->dropped[index].number,
                                         1 + check_below(&run->random, 10));
-    mni_memtable_unlock(run->table);
     if (!is_done)
         return;
     free_collection(&run->dropped[index]);
@@ -466,9 +452,7 @@ static void do_sweep(struct run *run)
 {
     struct mni_version *versions[4];
 
-    mni_memtable_read_lock(run->table);
     size_t n = mni_memtable_lapsed(run->table, versions, 4);
-    mni_memtable_unlock(run->table);
     for (size_t i = 0; i < n; i++) {
         struct mni_record record;
         mni_record_view(mni_version_bytes(versions[i]), &record);
@@ -535,7 +519,8 @@ static void run_model(uint64_t seed, size_t n_steps)
     run->random = seed;
     run->now = 1000;
     run->next_number = N_COLLECTIONS;
-    CHECK_OK(mni_memtable_new(&run->table));
+    CHECK_OK(mni_pool_new(&pool));
+    CHECK_OK(mni_memtable_new(pool, &run->table));
     make_names(run);
     for (size_t c = 0; c < N_COLLECTIONS; c++)
         new_collection(run, c, c);
@@ -546,8 +531,9 @@ static void run_model(uint64_t seed, size_t n_steps)
     }
     while (run->n_pins > 0)
         do_unpin(run);
-    CHECK_EQ(stats_of(run->table).pinned_bytes, 0);
+    CHECK_EQ(mni_pool_pinned_bytes(pool), 0);
     mni_memtable_free(run->table);
+    mni_pool_free(pool);
     CHECK_EQ(mni_mem_live_blocks(), n_blocks);
     for (size_t c = 0; c < N_COLLECTIONS; c++)
         free_collection(&run->alive[c]);

@@ -9,6 +9,7 @@
 enum { N_KEYS = 200, N_COMMITS = 4000, N_READERS = 3, N_DIMS = 32 };
 
 struct shared {
+    struct mni_rwlock lock;
     struct mni_memtable *table;
     atomic_uint_fast64_t lsn;
     atomic_bool is_over;
@@ -51,7 +52,7 @@ static void read_all_the_time(void *context)
     while (!atomic_load(&shared->is_over)) {
         struct mni_view_point view = {.lsn = atomic_load(&shared->lsn), .now_us = 0};
         struct mn_slice key = name_key(text, sizeof text, check_below(&random, N_KEYS));
-        mni_memtable_read_lock(shared->table);
+        mni_rwlock_read(&shared->lock);
         struct mni_version *version = mni_memtable_find(shared->table, 1, key, view);
         if (version != NULL)
             mni_version_pin(version);
@@ -59,12 +60,12 @@ static void read_all_the_time(void *context)
                                      versions, 16);
         struct mni_memtable_stats stats;
         mni_memtable_get_stats(shared->table, &stats);
-        mni_memtable_unlock(shared->table);
+        mni_rwlock_unlock(&shared->lock);
         bool is_wrong = stats.n_records > N_KEYS;
         if (check_below(&random, 8) == 0) { /* may run while the leader prepares */
-            mni_memtable_write_lock(shared->table);
+            mni_rwlock_write(&shared->lock);
             mni_memtable_lapse(shared->table, (int64_t)view.lsn);
-            mni_memtable_unlock(shared->table);
+            mni_rwlock_unlock(&shared->lock);
         }
         for (size_t i = 0; i < n; i++) {
             is_wrong |= !is_whole(versions[i]) || mni_version_lsn(versions[i]) > view.lsn;
@@ -85,8 +86,7 @@ static void read_all_the_time(void *context)
         mni_version_unpin(held[--n_held]);
 }
 
-static struct mni_version *encoded(struct mni_memtable *table, uint64_t kind, struct mn_slice key,
-                                   uint64_t lsn)
+static struct mni_version *encoded(uint64_t kind, struct mn_slice key, uint64_t lsn)
 {
     float elements[N_DIMS];
     struct mni_record record = {.type = MNI_RECORD_UPSERT,
@@ -105,7 +105,7 @@ static struct mni_version *encoded(struct mni_memtable *table, uint64_t kind, st
                                      .key = key,
                                      .fields = kind == 1 ? 0 : MNI_FIELD_EXPIRY,
                                      .expires_at_us = (int64_t)lsn + 20};
-    CHECK_OK(mni_version_new(table, mni_record_encoded_bytes(&record), &version));
+    CHECK_OK(mni_version_new(pool, mni_record_encoded_bytes(&record), &version));
     mni_record_encode(&record, mni_version_bytes(version));
     return version;
 }
@@ -119,7 +119,9 @@ static void readers_see_whole_records_beside_the_leader(void)
     char text[32];
 
     shared = (struct shared){0};
-    CHECK_OK(mni_memtable_new(&shared.table));
+    mni_rwlock_init(&shared.lock);
+    CHECK_OK(mni_pool_new(&pool));
+    CHECK_OK(mni_memtable_new(pool, &shared.table));
     for (size_t i = 0; i < N_READERS; i++)
         CHECK_OK(mni_thread_start(&readers[i], read_all_the_time, &shared, NULL));
     for (uint64_t lsn = 1; lsn <= N_COMMITS || atomic_load(&shared.n_seen) < 1000; lsn++) {
@@ -127,23 +129,25 @@ static void readers_see_whole_records_beside_the_leader(void)
         for (size_t i = 0; i < 4; i++) {
             struct mn_slice key = name_key(text, sizeof text, check_below(&random, N_KEYS));
             uint64_t kind = check_below(&random, 5);
-            mni_change_init(&changes[i], encoded(shared.table, kind > 2 ? 0 : kind, key, lsn));
+            mni_change_init(&changes[i], encoded(kind > 2 ? 0 : kind, key, lsn));
         }
         CHECK_OK(mni_memtable_prepare(shared.table, changes, 4));
         uint64_t oldest = check_below(&random, 2) == 0 ? UINT64_MAX : lsn - 1;
-        mni_memtable_write_lock(shared.table);
+        mni_rwlock_write(&shared.lock);
         mni_memtable_apply(shared.table, changes, 4, lsn, 0, oldest);
         if (lsn % 8 == 0)
             mni_memtable_collect(shared.table, lsn, 20);
-        mni_memtable_unlock(shared.table);
+        mni_rwlock_unlock(&shared.lock);
         atomic_store(&shared.lsn, lsn);
     }
     atomic_store(&shared.is_over, true);
     for (size_t i = 0; i < N_READERS; i++)
         mni_thread_join(&readers[i]);
     CHECK_EQ(atomic_load(&shared.n_wrong), 0);
-    CHECK_EQ(stats_of(shared.table).pinned_bytes, 0);
+    CHECK_EQ(mni_pool_pinned_bytes(pool), 0);
     mni_memtable_free(shared.table);
+    mni_pool_free(pool);
+    mni_rwlock_done(&shared.lock);
     CHECK_EQ(mni_mem_live_blocks(), n_blocks);
 }
 
