@@ -51,6 +51,31 @@ void wal_keeper_want_spare(struct mni_wal *wal, bool zeroed)
     mni_mutex_unlock(&wal->keeper_lock);
 }
 
+/* Syncs when the time has come and something waits for it. Returns after how many microseconds to
+ * look again, so that nothing waits longer than an interval. */
+static int64_t work_sync(struct mni_wal *wal)
+{
+    const int64_t interval_us = (int64_t)wal->config.sync_interval_ms * 1000;
+    int64_t look_again_us = interval_us;
+    struct mni_commit role;
+
+    if (wal->config.sync != MN_SYNC_EVERY_MS)
+        return interval_us;
+    mni_wal_enter(wal, &role);
+    if (wal->newest_lsn > wal->synced_lsn && !atomic_load(&wal->is_poisoned)) {
+        /* What is not synced was committed after the last sync. */
+        int64_t left_us = wal->last_sync_us + interval_us - mni_env_mono_us(wal->config.env);
+        if (left_us > 0) {
+            look_again_us = left_us;
+        } else {
+            mn_status st = wal_writer_put_out(wal, MN_ACK_DISK, NULL);
+            MNI_CHECK(st == MN_OK || atomic_load(&wal->is_poisoned));
+        }
+    }
+    mni_wal_leave(wal);
+    return look_again_us;
+}
+
 /* Zeroes are written past the page cache where that is possible: nobody will read them. */
 static mn_status open_spare(struct mni_wal *wal, const char *name, struct mni_file **file_out)
 {
@@ -63,12 +88,32 @@ static mn_status open_spare(struct mni_wal *wal, const char *name, struct mni_fi
     return st;
 }
 
+/* A timed sync that becomes due meanwhile does not wait until all is written. */
+static mn_status zero_spare(struct mni_wal *wal, struct mni_file *file)
+{
+    uint64_t file_bytes = wal->config.file_bytes;
+    mn_status st = MN_OK;
+
+    for (uint64_t from = 0; from < file_bytes && st == MN_OK; from += MNI_WAL_ZERO_CHUNK_BYTES) {
+        uint64_t left = file_bytes - from;
+        uint64_t n = left < MNI_WAL_ZERO_CHUNK_BYTES ? left : MNI_WAL_ZERO_CHUNK_BYTES;
+        st = wal_write_zeroes(file, from, from + n, NULL);
+        (void)work_sync(wal);
+    }
+    return st;
+}
+
 /* Makes a file under a name that opening removes: its space reserved, and zeroed if asked. */
 static mn_status make_spare(struct mni_wal *wal, const char *name, bool *zeroed)
 {
     struct mni_file *file = NULL;
     mn_status st = open_spare(wal, name, &file);
 
+    if (st == MN_EXISTS) { /* left by an attempt that could not remove it */
+        st = mni_dir_unlink(wal->config.dir, name, NULL);
+        if (st == MN_OK)
+            st = open_spare(wal, name, &file);
+    }
     if (st != MN_OK)
         return st;
     st = mni_file_allocate(file, wal->config.file_bytes, NULL);
@@ -77,7 +122,7 @@ static mn_status make_spare(struct mni_wal *wal, const char *name, bool *zeroed)
         st = MN_OK;
     }
     if (st == MN_OK && *zeroed)
-        st = wal_write_zeroes(file, 0, wal->config.file_bytes, NULL);
+        st = zero_spare(wal, file);
     if (st == MN_OK)
         st = mni_file_sync(file, NULL);
     mni_file_close(file);
@@ -106,47 +151,36 @@ static void work_spare(struct mni_wal *wal)
     mni_mutex_unlock(&wal->keeper_lock);
 }
 
-/* Syncs when the time has come and something waits for it. */
-static void work_sync(struct mni_wal *wal)
+int64_t wal_keeper_work(struct mni_wal *wal)
 {
-    struct mni_commit role;
-
-    if (wal->config.sync != MN_SYNC_EVERY_MS)
-        return;
-    mni_wal_enter(wal, &role);
-    int64_t due_us = wal->last_sync_us + (int64_t)wal->config.sync_interval_ms * 1000;
-    if (wal->newest_lsn > wal->synced_lsn && mni_env_mono_us(wal->config.env) >= due_us &&
-        !atomic_load(&wal->is_poisoned)) {
-        mn_status st = wal_writer_put_out(wal, MN_ACK_DISK, NULL);
-        MNI_CHECK(st == MN_OK || atomic_load(&wal->is_poisoned));
-    }
-    mni_wal_leave(wal);
+    (void)work_sync(wal);
+    work_spare(wal); /* may take long */
+    return work_sync(wal);
 }
 
 void mni_wal_tick(struct mni_wal *wal)
 {
-    if (wal->config.read_only)
-        return;
-    work_sync(wal);
-    work_spare(wal);
+    if (!wal->config.read_only)
+        (void)wal_keeper_work(wal);
 }
 
 static void keep(void *context)
 {
     struct mni_wal *wal = context;
     bool is_timed = wal->config.sync == MN_SYNC_EVERY_MS;
-    int64_t interval_us = (int64_t)wal->config.sync_interval_ms * 1000;
+    int64_t look_again_us = (int64_t)wal->config.sync_interval_ms * 1000;
 
     mni_mutex_lock(&wal->keeper_lock);
     while (!wal->keeper_stops) {
-        if (is_timed)
-            (void)mni_cond_wait_for(&wal->keeper_wakes, &wal->keeper_lock, interval_us);
+        /* A spare may have been wished for while this thread worked and did not wait. */
+        if (!wal->wants_spare && is_timed)
+            (void)mni_cond_wait_for(&wal->keeper_wakes, &wal->keeper_lock, look_again_us);
         else if (!wal->wants_spare)
             mni_cond_wait(&wal->keeper_wakes, &wal->keeper_lock);
         if (wal->keeper_stops)
             break;
         mni_mutex_unlock(&wal->keeper_lock);
-        mni_wal_tick(wal);
+        look_again_us = wal_keeper_work(wal);
         mni_mutex_lock(&wal->keeper_lock);
     }
     mni_mutex_unlock(&wal->keeper_lock);

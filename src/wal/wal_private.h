@@ -252,6 +252,9 @@ MN_MUST_USE mn_status wal_count_records_after(struct mni_wal *wal, uint64_t lsn,
 
 MN_MUST_USE mn_status wal_keeper_start(struct mni_wal *wal, struct mn_error *err);
 void wal_keeper_stop(struct mni_wal *wal);
+/* What the thread does each time it wakes. Returns after how many microseconds it must do it again,
+ * under MN_SYNC_EVERY_MS, so that no commit waits for its sync longer than the interval. */
+int64_t wal_keeper_work(struct mni_wal *wal);
 void wal_keeper_want_spare(struct mni_wal *wal, bool zeroed);
 /* Takes the spare, if one is ready. */
 bool wal_take_spare(struct mni_wal *wal, struct wal_spare *spare_out);
