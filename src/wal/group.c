@@ -21,6 +21,7 @@ struct group {
     struct mni_commit *last;
     mn_ack ack;
     size_t n_commits;
+    uint64_t n_records;
     size_t n_bytes;
     int64_t time_us;
 };
@@ -179,8 +180,7 @@ static mn_status log_frame(struct mni_wal *wal, struct group *g, const struct mn
     mn_status st = wal_writer_append(wal, header, sizeof header, err);
     for (size_t i = 0; i < n_parts && st == MN_OK; i++)
         st = wal_writer_append(wal, parts[i].data, parts[i].n_bytes, err);
-    file->n_records += frame->n_records;
-    file->last_lsn = frame->lsn;
+    g->n_records += frame->n_records;
     g->n_bytes += frame->frame_bytes;
     return st;
 }
@@ -222,8 +222,6 @@ static mn_status log_commit(struct mni_wal *wal, struct group *g, struct mni_com
         st = log_frame(wal, g, commit->parts, commit->n_parts, &frame, err);
     commit->lsn = wal->newest_lsn;
     commit->time_us = g->time_us;
-    wal->records_since_checkpoint += commit->n_records;
-    wal->n_commits++;
     wal->commits_since_sync++;
     g->n_commits++;
     return st;
@@ -313,6 +311,19 @@ static void answer_all(struct mni_wal *wal, struct group *g, mn_status st,
     }
 }
 
+/* The numbers tell of commits that happened. All frames of a group are in one file. */
+static void count_in(struct mni_wal *wal, const struct group *g)
+{
+    struct wal_file *file = wal_current_file(wal);
+
+    file->n_records += g->n_records;
+    file->last_lsn = wal->newest_lsn;
+    file->end = wal_writer_end(&wal->writer);
+    wal->records_since_checkpoint += g->n_records;
+    wal->n_commits += g->n_commits;
+    wal->n_groups++;
+}
+
 /* Members are woken after the role was passed on, so that the next group is on its way. */
 static void wake_all(struct mni_commit *first, const struct mni_commit *self)
 {
@@ -344,9 +355,9 @@ static void work_one_group(struct mni_wal *wal, const struct mni_commit *self)
             ack = MN_ACK_DISK;
         st = wal_writer_put_out(wal, ack, &err);
     }
-    wal->n_groups += g.n_commits > 0;
     answer_all(wal, &g, st, &err);
     if (st == MN_OK && g.n_commits > 0) {
+        count_in(wal, &g);
         if (wal->config.hooks.publish != NULL)
             wal->config.hooks.publish(wal->config.hooks.context, g.first);
         atomic_store(&wal->visible_time_us, wal->last_time_us);

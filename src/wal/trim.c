@@ -15,8 +15,8 @@
 #include "wal/wal_private.h"
 
 /* Records of commits above `lsn` in one file, by its frame headers. */
-static mn_status count_in_file(struct mni_wal *wal, const struct wal_file *file, uint64_t end,
-                               uint64_t lsn, uint64_t *n_records_out, struct mn_error *err)
+static mn_status count_in_file(struct mni_wal *wal, const struct wal_file *file, uint64_t lsn,
+                               uint64_t *n_records_out, struct mn_error *err)
 {
     char name[WAL_NAME_BYTES];
     struct mni_file *handle = NULL;
@@ -27,7 +27,7 @@ static mn_status count_in_file(struct mni_wal *wal, const struct wal_file *file,
     if (st != MN_OK)
         return st;
     wal_scan_init(&scan, handle, name, &file->header);
-    while (st == MN_OK && scan.offset < end) {
+    while (st == MN_OK && scan.offset < file->end) {
         struct wal_frame f;
         st = wal_scan_next(&scan, &f, NULL, err);
         if (st == MN_OK && f.lsn > lsn)
@@ -49,14 +49,11 @@ mn_status wal_count_records_after(struct mni_wal *wal, uint64_t lsn, uint64_t *n
 
     for (size_t i = 0; i < wal->n_files; i++) {
         const struct wal_file *file = &wal->files[i];
-        bool is_newest = i + 1 == wal->n_files;
         uint64_t in_file = file->n_records;
         if (file->last_lsn <= lsn)
             continue;
         if (file->header.prev_last_lsn < lsn) {
-            uint64_t end = is_newest && wal->writer.file != NULL ? wal_writer_end(&wal->writer)
-                                                                 : file->end;
-            mn_status st = count_in_file(wal, file, end, lsn, &in_file, err);
+            mn_status st = count_in_file(wal, file, lsn, &in_file, err);
             if (st != MN_OK)
                 return st;
         }
@@ -101,6 +98,7 @@ static mn_status mark_checkpoint(struct mni_wal *wal, uint64_t lsn, struct mn_er
         st = wal_writer_put_out(wal, MN_ACK_DISK, err);
     if (st != MN_OK)
         return st;
+    wal_current_file(wal)->end = wal_writer_end(&wal->writer);
     wal->checkpoint_lsn = lsn;
     wal->records_since_checkpoint = n_after;
     return MN_OK;

@@ -151,7 +151,7 @@ void mni_wal_get_stats(struct mni_wal *wal, struct mni_wal_stats *stats_out)
     s.durable_lsn = wal->synced_lsn;
     s.checkpoint_lsn = wal->checkpoint_lsn;
     s.n_files = wal->n_files;
-    s.current_file_bytes = wal->config.read_only ? file->end : wal_writer_end(&wal->writer);
+    s.current_file_bytes = file->end;
     s.current_file_records = file->n_records;
     s.records_since_checkpoint = wal->records_since_checkpoint;
     s.n_syncs = wal->n_syncs;

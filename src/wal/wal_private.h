@@ -29,7 +29,7 @@ struct wal_spare {
 /* A file of the log that stands in the directory. */
 struct wal_file {
     struct wal_header header;
-    uint64_t end;       /* offset behind its last frame */
+    uint64_t end;       /* offset behind the last frame of it that happened */
     uint64_t zeroed_to; /* of one that is no longer the newest: as in struct wal_spare */
     uint64_t last_lsn;  /* newest LSN at its end */
     uint64_t n_records;

@@ -294,6 +294,44 @@ static void a_group_shares_one_write_and_one_sync(void)
     done_with_recorder(&w, record);
 }
 
+static void a_group_that_failed_is_in_no_number(void)
+{
+    for (int is_late = 0; is_late < 2; is_late++) {
+        struct world w;
+        struct member members[MEMBERS_MAX];
+        world_init(&w, 13);
+        w.config.sync = MN_SYNC_MANUAL;
+        open_log(&w);
+        for (int i = 0; i < 5; i++)
+            CHECK_OK(commit_as(&w, 64, 3, i == 4 ? MN_ACK_DISK : MN_ACK_NONE));
+        checkpoint(&w, 2);
+        struct mni_wal_stats before = stats_of(&w);
+        CHECK_EQ(before.n_records, 15);
+        CHECK_EQ(before.records_since_checkpoint, 9);
+        /* A write that fails and a sync that does: the power is off, or one sync fails. */
+        if (is_late)
+            mni_crash_env_fail_sync_at(w.crash, 1);
+        else
+            mni_crash_env_cut_at(w.crash, 1);
+        for (size_t i = 0; i < MEMBERS_MAX; i++)
+            submit(&w, &members[i], MN_ACK_DISK);
+        mni_wal_lead_all(w.wal);
+        CHECK_STATUS(members[0].commit.status, MN_ERR_IO);
+        CHECK_STATUS(members[MEMBERS_MAX - 1].commit.status, MN_ERR_IO);
+        struct mni_wal_stats after = stats_of(&w);
+        CHECK(after.is_poisoned);
+        CHECK_EQ(after.current_lsn, before.current_lsn);
+        CHECK_EQ(after.durable_lsn, before.durable_lsn);
+        CHECK_EQ(after.n_records, before.n_records);
+        CHECK_EQ(after.records_since_checkpoint, before.records_since_checkpoint);
+        CHECK_EQ(after.current_file_records, before.current_file_records);
+        CHECK_EQ(after.current_file_bytes, before.current_file_bytes);
+        CHECK_EQ(after.n_commits, before.n_commits);
+        CHECK_EQ(after.n_groups, before.n_groups);
+        world_done(&w);
+    }
+}
+
 static void a_failed_sync_is_an_error_to_every_member(void)
 {
     struct world w;
@@ -546,6 +584,7 @@ int main(int argc, char **argv)
         CHECK_TEST(every_ms_syncs_when_the_time_has_come),
         CHECK_TEST(manual_syncs_only_when_asked),
         CHECK_TEST(a_group_shares_one_write_and_one_sync),
+        CHECK_TEST(a_group_that_failed_is_in_no_number),
         CHECK_TEST(a_failed_sync_is_an_error_to_every_member),
         CHECK_TEST(hooks_judge_before_and_publish_in_order),
         CHECK_TEST(what_was_admitted_and_failed_is_abandoned_once),
