@@ -40,6 +40,36 @@ static mn_status note_entry(void *context, const char *name, bool is_dir, struct
     return MN_OK;
 }
 
+/* Without STORE a log is that of a store whose making was cut off, which holds no commit, or what is
+ * left of a store. Looks without changing anything. */
+static mn_status check_unfinished(struct mni_env *env, struct mni_dir *dir, struct mn_error *err)
+{
+    struct mni_wal_config config = {.env = env, .read_only = true, .any_store_id = true};
+    struct mni_wal_stats stats = {0};
+    struct mni_wal *wal = NULL;
+    struct mn_error why;
+    mn_status st = mni_dir_open_dir(dir, "wal", false, &config.dir, &why);
+
+    if (st == MN_OK) {
+        st = mni_wal_open(&config, &wal, &why);
+        if (st != MN_OK)
+            mni_dir_close(config.dir);
+    }
+    if (st == MN_NOT_FOUND)
+        return MN_OK; /* not even its first file */
+    if (st == MN_OK) {
+        mni_wal_get_stats(wal, &stats);
+        st = mni_wal_close(wal, &why);
+    }
+    if (st == MN_OK && (stats.opened_commits > 0 || stats.current_lsn > 0))
+        st = mni_fail(&why, MN_ERR_CORRUPT,
+                      "the file STORE is missing beside a log with LSNs up to %" PRIu64,
+                      stats.current_lsn);
+    if (st != MN_OK && err != NULL)
+        *err = why;
+    return st;
+}
+
 mn_status engine_open_dir(struct mni_env *env, const char *path, bool create, bool read_only,
                           struct mni_dir **dir_out, struct store_file *store_out, bool *is_new_out,
                           struct mn_error *err)
@@ -62,7 +92,11 @@ mn_status engine_open_dir(struct mni_env *env, const char *path, bool create, bo
     *is_new_out = !l.has_store;
     if (l.has_store)
         st = store_file_read(dir, store_out, err);
-    else if (read_only || !create)
+    else if (l.has_log_dir)
+        st = check_unfinished(env, dir, err);
+    if (st != MN_OK || l.has_store)
+        goto out;
+    if (read_only || !create)
         st = mni_fail(err, MN_ERR_NO_STORE, "there is no store in %.300s", path);
     else if (l.other[0] != '\0')
         st = mni_fail(err, MN_ERR_NO_STORE, "%.300s is no store and not empty: it holds \"%.60s\"",
@@ -165,31 +199,6 @@ static void configure_log(const struct mni_engine *engine, const struct mn_optio
     };
 }
 
-/* A log of a store whose making was cut off holds no commit. Looks without changing it; whether it
- * can be opened at all is found out afterwards. */
-static mn_status check_unfinished(struct mni_engine *engine, struct mn_error *err)
-{
-    struct mni_wal_config config = {.env = engine->env, .read_only = true, .any_store_id = true};
-    struct mni_wal_stats stats = {0};
-    struct mni_wal *wal = NULL;
-    mn_status st = mni_dir_open_dir(engine->dir, "wal", false, &config.dir, err);
-
-    if (st != MN_OK)
-        return st == MN_NOT_FOUND ? MN_OK : st;
-    st = mni_wal_open(&config, &wal, err);
-    if (st != MN_OK) {
-        mni_dir_close(config.dir);
-        return st == MN_ERR_NOMEM ? st : MN_OK;
-    }
-    mni_wal_get_stats(wal, &stats);
-    st = mni_wal_close(wal, err);
-    if (st == MN_OK && (stats.opened_commits > 0 || stats.current_lsn > 0))
-        return mni_fail(err, MN_ERR_CORRUPT,
-                        "the file STORE is missing beside a log with LSNs up to %" PRIu64,
-                        stats.current_lsn);
-    return st;
-}
-
 /* The id of the log becomes the store's. */
 static mn_status finish_making(struct mni_engine *engine, struct mn_error *err)
 {
@@ -228,10 +237,8 @@ static mn_status open_log(struct mni_engine *engine, const struct mn_options *op
 static mn_status start(struct mni_engine *engine, const struct mn_options *options, bool is_new,
                        struct mn_error *err)
 {
-    mn_status st = is_new ? check_unfinished(engine, err) : MN_OK;
+    mn_status st = open_log(engine, options, is_new, err);
 
-    if (st == MN_OK)
-        st = open_log(engine, options, is_new, err);
     if (st == MN_OK && is_new)
         st = finish_making(engine, err);
     if (st != MN_OK)

@@ -232,7 +232,10 @@ static void missing_parts_are_damage_and_never_a_new_store(void)
     uint64_t before = fingerprint(path);
     CHECK_STATUS(try_open(path, true, false, &err), MN_ERR_CORRUPT);
     CHECK_STR_HAS(err.message, "STORE");
-    CHECK_STATUS(try_open(path, false, false, &err), MN_ERR_NO_STORE);
+    CHECK_STATUS(try_open(path, false, false, &err), MN_ERR_CORRUPT);
+    CHECK_STATUS(try_open(path, false, true, &err), MN_ERR_CORRUPT);
+    CHECK_STATUS(mn_verify(path, &report, &err), MN_ERR_CORRUPT);
+    CHECK_STR_HAS(err.message, "STORE");
     CHECK_EQ(fingerprint(path), before);
 
     path = store_with_records(3);
