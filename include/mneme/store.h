@@ -52,8 +52,8 @@ struct mn_options {
  *
  * MN_OK sets `store_out`; close it with mn_close. MN_ERR_NO_STORE: there is none and `create` is
  * not set, or the directory holds other things. MN_ERR_IN_USE: another handle has it open in a way
- * that conflicts. MN_ERR_CORRUPT: the log is damaged, or a part of the store is missing; the message
- * names file, offset and LSNs.
+ * that conflicts. MN_ERR_CORRUPT: the log is damaged, or a part of the store is missing; the
+ * message names file, offset and LSNs.
  * MN_ERR_UNSUPPORTED: written by a newer version. MN_ERR_ACCESS, MN_ERR_IO, MN_ERR_NO_SPACE: the
  * operating system said so.
  */

@@ -4,6 +4,7 @@
 #ifndef MNI_API_STORE_PRIVATE_H
 #define MNI_API_STORE_PRIVATE_H
 
+#include "api/options.h"
 #include "engine/engine.h"
 #include "mneme/records.h"
 #include "mneme/store.h"
@@ -21,10 +22,6 @@ MN_MUST_USE mn_status api_check_name(struct mn_slice name, struct mn_error *err)
 MN_MUST_USE mn_status api_check_id(struct mn_slice id, struct mn_error *err);
 MN_MUST_USE mn_status api_check_record(const struct mn_record *record, struct mn_error *err);
 MN_MUST_USE mn_status api_check_expiry(uint32_t fields, int64_t when_us, struct mn_error *err);
-/* Copies a struct of options whose first field is its size, as far as the caller's version has it;
- * the rest is zero. `from` may be NULL. */
-MN_MUST_USE mn_status api_copy_options(const void *from, void *to, size_t to_bytes,
-                                       const char *what, struct mn_error *err);
 MN_MUST_USE mn_status api_ack(const struct mn_write_options *options, mn_ack *ack_out,
                               struct mn_error *err);
 

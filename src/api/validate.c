@@ -8,7 +8,6 @@
 #include <inttypes.h>
 
 #include "api/store_private.h"
-#include "base/bytes.h"
 #include "base/utf8.h"
 #include "json/json.h"
 
@@ -95,27 +94,6 @@ mn_status api_check_record(const struct mn_record *r, struct mn_error *err)
     st = api_check_expiry(r->fields & (MN_HAS_EXPIRES_AT | MN_HAS_TTL),
                           (r->fields & MN_HAS_EXPIRES_AT) != 0 ? r->expires_at_us : r->ttl_us, err);
     return st == MN_OK ? check_metadata(r->metadata, err) : st;
-}
-
-mn_status api_copy_options(const void *from, void *to, size_t to_bytes, const char *what,
-                           struct mn_error *err)
-{
-    size_t from_bytes = 0;
-
-    memset(to, 0, to_bytes);
-    if (from == NULL)
-        return MN_OK;
-    memcpy(&from_bytes, from, sizeof from_bytes);
-    if (from_bytes < sizeof from_bytes || from_bytes > 4096)
-        return mni_fail(err, MN_ERR_INVALID, "%s.size is %zu, set it to sizeof(struct %s)", what,
-                        from_bytes, what);
-    /* A newer program may ask for more than this library has only by leaving it zero. */
-    if (from_bytes > to_bytes &&
-        !mni_is_zero((const unsigned char *)from + to_bytes, from_bytes - to_bytes))
-        return mni_fail(err, MN_ERR_UNSUPPORTED, "%s has fields that this library does not know",
-                        what);
-    memcpy(to, from, from_bytes < to_bytes ? from_bytes : to_bytes);
-    return MN_OK;
 }
 
 mn_status api_ack(const struct mn_write_options *options, mn_ack *ack_out, struct mn_error *err)

@@ -10,6 +10,7 @@
 #include "mneme/wal.h"
 
 #include "api/api.h"
+#include "api/options.h"
 #include "api/wal_private.h"
 #include "base/buf.h"
 #include "base/bytes.h"
@@ -60,23 +61,6 @@ static mn_status check_record(struct mn_slice record, struct mn_error *err)
     if (record.n_bytes > RECORD_BYTES_MAX)
         return mni_fail(err, MN_ERR_LIMIT, "a record of %zu bytes; at most %d", record.n_bytes,
                         RECORD_BYTES_MAX);
-    return MN_OK;
-}
-
-/* Options of a caller that was compiled with an older or newer header. */
-static mn_status take_options(const struct mn_wal_options *given, struct mn_wal_options *options,
-                              struct mn_error *err)
-{
-    *options = (struct mn_wal_options){0};
-    if (given == NULL)
-        return MN_OK;
-    if (given->size < sizeof given->size || given->size > 4096)
-        return mni_fail(err, MN_ERR_INVALID, "set options.size to sizeof(struct mn_wal_options)");
-    size_t known = given->size < sizeof *options ? given->size : sizeof *options;
-    if (!mni_is_zero((const unsigned char *)given + known, given->size - known))
-        return mni_fail(err, MN_ERR_UNSUPPORTED,
-                        "the options ask for something that this version does not know");
-    memcpy(options, given, known);
     return MN_OK;
 }
 
@@ -180,7 +164,7 @@ mn_status mni_api_wal_open(struct mni_env *env, const char *path,
 
     if (path == NULL || path[0] == '\0' || wal_out == NULL)
         return mni_fail(err, MN_ERR_INVALID, "mn_wal_open needs a path and a place for the handle");
-    st = take_options(options, &o, err);
+    st = api_copy_options(options, &o, sizeof o, "mn_wal_options", err);
     if (st == MN_OK)
         st = check_options(&o, err);
     if (st != MN_OK)

@@ -101,12 +101,12 @@ mn_status mn_wal_cursor_open(mn_wal *wal, uint64_t from_lsn, mn_wal_cursor **cur
     return MN_OK;
 }
 
-mn_status mn_wal_cursor_next(mn_wal_cursor *cursor, struct mn_wal_record *record_out,
+/* MN_END leaves `err` alone. */
+static mn_status next_record(mn_wal_cursor *cursor, struct mn_wal_record *record_out,
                              struct mn_error *err)
 {
-    if (cursor == NULL || record_out == NULL)
-        return mni_fail(err, MN_ERR_INVALID, "mn_wal_cursor_next needs a cursor and a record");
     mn_status st = api_wal_check(cursor->wal, err);
+
     if (st == MN_OK && cursor->index == cursor->entry.n_records)
         st = next_entry(cursor, err);
     if (st != MN_OK)
@@ -127,6 +127,17 @@ mn_status mn_wal_cursor_next(mn_wal_cursor *cursor, struct mn_wal_record *record
     cursor->index++;
     *record_out = record;
     return MN_OK;
+}
+
+mn_status mn_wal_cursor_next(mn_wal_cursor *cursor, struct mn_wal_record *record_out,
+                             struct mn_error *err)
+{
+    if (cursor == NULL || record_out == NULL)
+        return mni_fail(err, MN_ERR_INVALID, "mn_wal_cursor_next needs a cursor and a record");
+    mn_status st = next_record(cursor, record_out, err);
+    if (st == MN_END)
+        return mni_fail(err, st, "the log holds no more records for now");
+    return st;
 }
 
 void mn_wal_cursor_close(mn_wal_cursor *cursor)
@@ -154,7 +165,7 @@ mn_status mn_wal_recover(mn_wal *wal, mn_wal_replay_fn *each, void *context, str
         return st;
     for (;;) {
         struct mn_wal_record record;
-        st = mn_wal_cursor_next(cursor, &record, err);
+        st = next_record(cursor, &record, err);
         /* What others append meanwhile is not part of this replay, so that it ends. */
         if (st == MN_END || (st == MN_OK && record.lsn > stats.current_lsn)) {
             st = MN_OK;

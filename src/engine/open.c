@@ -40,8 +40,8 @@ static mn_status note_entry(void *context, const char *name, bool is_dir, struct
     return MN_OK;
 }
 
-/* Without STORE a log is that of a store whose making was cut off, which holds no commit, or what is
- * left of a store. Looks without changing anything. */
+/* Without STORE a log is that of a store whose making was cut off, which holds no commit, or what
+ * is left of a store. Looks without changing anything. */
 static mn_status check_unfinished(struct mni_env *env, struct mni_dir *dir, struct mn_error *err)
 {
     struct mni_wal_config config = {.env = env, .read_only = true, .any_store_id = true};

@@ -464,7 +464,11 @@ static void a_cursor_shows_records_and_follows(void)
         CHECK_EQ(record.index_in_commit, i);
         CHECK_MEM_EQ(record.data.data, i == 0 ? "a" : "b", 1);
     }
-    CHECK_STATUS(mn_wal_cursor_next(cursor, &record, NULL), MN_END);
+    struct mn_error err = {.status = MN_ERR_IO};
+    CHECK_STATUS(mn_wal_cursor_next(cursor, &record, &err), MN_END);
+    CHECK_STATUS(err.status, MN_END); /* every status but MN_OK says more */
+    CHECK_EQ(err.os_errno, 0);
+    CHECK(err.message[0] != '\0');
     mn_wal_cursor_close(cursor);
     CHECK_OK(mn_wal_close(wal, NULL));
 }
