@@ -149,7 +149,9 @@ MN_API MN_MUST_USE mn_status mn_config_get(mn_store *store, const char *key, cha
 
 /* Durable when it returns. Settings of the log take effect the next time the store is opened,
  * those of the sweep at once. MN_NOT_FOUND: no setting has this name. MN_ERR_INVALID: the value is
- * not in the setting's range. */
+ * not in the setting's range. MN_ERR_IO, MN_ERR_NO_SPACE: this handle goes on with the old value;
+ * the store may have either when it is opened again, until a call for any setting succeeds: then it
+ * has what this handle has. */
 MN_API MN_MUST_USE mn_status mn_config_set(mn_store *store, const char *key, const char *value,
                                            struct mn_error *err);
 

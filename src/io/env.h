@@ -22,9 +22,11 @@
  * directory that was removed.
  *
  * Threads: an env may be used by many threads. Different files and directories may be used at the
- * same time; calls on one handle are the caller's to order, except file_read, which any number of
- * threads may call at once, also beside file_write elsewhere in the file. A map may be read and
- * hinted at by any number of threads.
+ * same time. Calls on one handle of a file are the caller's to order, except file_read, which any
+ * number of threads may call at once, also beside file_write elsewhere in the file. On one handle
+ * of a directory any number of threads may make any calls at once, except lock and close; who
+ * touches the same name is theirs to order. A map may be read and hinted at by any number of
+ * threads.
  */
 #ifndef MNI_IO_ENV_H
 #define MNI_IO_ENV_H

@@ -1,5 +1,9 @@
 /* Tests of settings: the table in the code, the table in the guide, and what they do. */
+#include <errno.h>
+
 #include "../api/short.h"
+#include "io/crash.h"
+#include "io/fault.h"
 
 static struct mn_error err;
 
@@ -174,6 +178,49 @@ static void settings_outlive_the_handle_and_take_effect_when_opened(void)
     closed(store);
 }
 
+/* Every call fails once. The handle keeps the old value; the next success settles what is stored.
+ */
+static void a_setting_that_was_not_stored_is_the_old_one_here(void)
+{
+    struct mni_crash_env *crash = NULL;
+    struct mni_fault_env *fault = NULL;
+    struct mn_options o = small_store();
+    bool was_hit = true;
+    int n_new = 0;
+
+    for (uint64_t n = 1; was_hit; n++) {
+        mn_store *store = NULL;
+        char value[64];
+        CHECK_OK(mni_crash_env_new(n, &crash));
+        CHECK_OK(mni_fault_env_new(mni_crash_env_base(crash), &fault));
+        struct mni_env *env = mni_fault_env_base(fault);
+        for (int is_settled = 0; is_settled < 2; is_settled++) {
+            CHECK_OK_ERR(mni_api_store_open(env, "/s", &o, &store, &err), &err);
+            set(store, "sync_every_commits", "3");
+            mni_fault_env_fail_at(fault, n, EIO, false);
+            mn_status st = mn_config_set(store, "sync_every_commits", "4", &err);
+            was_hit = mni_fault_env_was_hit(fault);
+            mni_fault_env_fail_at(fault, 0, 0, false);
+            CHECK_STATUS(st, was_hit ? MN_ERR_IO : MN_OK);
+            value_is(store, "sync_every_commits", was_hit ? "3" : "4");
+            if (is_settled)
+                set(store, "sync_interval_ms", "55");
+            mni_api_store_abandon(store);
+            if (is_settled)
+                mni_crash_env_restart(crash, false, 0);
+            CHECK_OK_ERR(mni_api_store_open(env, "/s", &o, &store, &err), &err);
+            CHECK_OK(mn_config_get(store, "sync_every_commits", value, sizeof value, &err));
+            CHECK(strcmp(value, "3") == 0 || strcmp(value, "4") == 0);
+            n_new += was_hit && strcmp(value, "4") == 0;
+            CHECK(!is_settled || strcmp(value, was_hit ? "3" : "4") == 0);
+            closed(store);
+        }
+        mni_fault_env_free(fault);
+        mni_crash_env_free(crash);
+    }
+    CHECK(n_new > 0); /* it does happen */
+}
+
 static void sweeps_are_bounded_by_their_settings(void)
 {
     struct mn_options options = small_store();
@@ -203,6 +250,7 @@ int main(int argc, char **argv)
         CHECK_TEST(the_guide_shows_the_table_of_the_code),
         CHECK_TEST(names_that_are_none_are_not_found),
         CHECK_TEST(settings_outlive_the_handle_and_take_effect_when_opened),
+        CHECK_TEST(a_setting_that_was_not_stored_is_the_old_one_here),
         CHECK_TEST(sweeps_are_bounded_by_their_settings),
     };
 
