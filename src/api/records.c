@@ -230,24 +230,24 @@ mn_status mn_touch(mn_store *store, struct mn_slice name, struct mn_slice id, ui
 
 /* Reading ---------- */
 
-/* The namespace as of the newest commit. Under the table's read lock. */
-static mn_status find_under_lock(mn_store *store, struct mn_slice name, uint64_t *number_out,
-                                 struct mn_error *err)
-{
-    struct mni_collection c;
+struct batch_read {
+    struct mn_view *views;
+    size_t n_found;
+};
 
-    if (!mni_collection_now(store->engine, MNI_KIND_NAMESPACE, name, &c))
-        return api_no_namespace(name, err);
-    *number_out = c.number;
-    return MN_OK;
+static void show_found(void *context, size_t index, const struct mni_found *found)
+{
+    struct batch_read *read = context;
+
+    api_view_set(&read->views[index], found);
+    read->n_found++;
 }
 
 mn_status mn_get_batch(mn_store *store, struct mn_slice name, const struct mn_slice *ids,
                        size_t n_ids, struct mn_view *views_out, size_t *n_found_out,
                        struct mn_error *err)
 {
-    size_t n_found = 0;
-    uint64_t number = 0;
+    struct batch_read read = {.views = views_out};
     mn_status st = api_check_store(store, err);
 
     if (n_ids > 0 && (ids == NULL || views_out == NULL))
@@ -263,31 +263,19 @@ mn_status mn_get_batch(mn_store *store, struct mn_slice name, const struct mn_sl
     }
     if (st != MN_OK)
         return st;
-    struct mni_memtable *table = mni_engine_table(store->engine);
-    mni_engine_read_lock(store->engine);
-    struct mni_view_point view = mni_view_now(store->engine);
-    st = find_under_lock(store, name, &number, err);
-    for (size_t i = 0; i < n_ids && st == MN_OK; i++) {
-        struct mni_version *version = mni_memtable_find(table, number, ids[i], view);
-        if (version == NULL)
-            continue;
-        mni_version_pin(version);
-        api_view_set(&views_out[i], version);
-        n_found++;
-    }
-    mni_engine_unlock(store->engine);
+    st =
+        mni_engine_get_many(store->engine, MNI_KIND_NAMESPACE, name, ids, n_ids, show_found, &read);
+    if (st == MN_NOT_FOUND)
+        return api_no_namespace(name, err);
     if (st == MN_OK && n_found_out != NULL)
-        *n_found_out = n_found;
+        *n_found_out = read.n_found;
     return st;
 }
 
-/* The live version of an id, pinned. The clock is read only for a record that expires. */
+/* The live record of an id, pinned. */
 static mn_status find_pinned(mn_store *store, struct mn_slice name, struct mn_slice id,
-                             struct mni_version **version_out, struct mn_error *err)
+                             struct mni_found *found_out, struct mn_error *err)
 {
-    struct mni_version *version = NULL;
-    uint64_t number = 0;
-    int64_t expires_at_us;
     mn_status st = api_check_store(store, err);
 
     if (st == MN_OK)
@@ -296,35 +284,24 @@ static mn_status find_pinned(mn_store *store, struct mn_slice name, struct mn_sl
         st = api_check_id(id, err);
     if (st != MN_OK)
         return st;
-    struct mni_memtable *table = mni_engine_table(store->engine);
-    mni_engine_read_lock(store->engine);
-    struct mni_view_point view = {.lsn = mni_engine_visible_lsn(store->engine),
-                                  .now_us = INT64_MIN};
-    st = find_under_lock(store, name, &number, err);
-    if (st == MN_OK)
-        version = mni_memtable_find(table, number, id, view);
-    if (version != NULL && mni_version_expiry(version, &expires_at_us) &&
-        expires_at_us <= mni_engine_now_us(store->engine))
-        version = NULL;
-    if (version != NULL)
-        mni_version_pin(version);
-    mni_engine_unlock(store->engine);
-    if (st == MN_OK && version == NULL)
-        return mni_fail(err, MN_NOT_FOUND, "there is no record with this id");
-    *version_out = version;
-    return st;
+    st = mni_engine_get(store->engine, MNI_KIND_NAMESPACE, name, id, found_out);
+    if (st != MN_NOT_FOUND)
+        return st;
+    return found_out->record.collection == 0
+               ? api_no_namespace(name, err)
+               : mni_fail(err, MN_NOT_FOUND, "there is no record with this id");
 }
 
 mn_status mn_get(mn_store *store, struct mn_slice name, struct mn_slice id,
                  struct mn_view *view_out, struct mn_error *err)
 {
-    struct mni_version *version = NULL;
+    struct mni_found found;
 
     if (view_out == NULL)
         return mni_fail(err, MN_ERR_INVALID, "no place for the view");
-    mn_status st = find_pinned(store, name, id, &version, err);
+    mn_status st = find_pinned(store, name, id, &found, err);
     if (st == MN_OK)
-        api_view_set(view_out, version);
+        api_view_set(view_out, &found);
     else
         api_view_clear(view_out);
     return st;
@@ -333,16 +310,16 @@ mn_status mn_get(mn_store *store, struct mn_slice name, struct mn_slice id,
 mn_status mn_exists(mn_store *store, struct mn_slice name, struct mn_slice id, bool *exists_out,
                     struct mn_error *err)
 {
-    struct mni_version *version = NULL;
+    struct mni_found found;
+    struct mn_error details;
 
     if (exists_out == NULL)
         return mni_fail(err, MN_ERR_INVALID, "no place for the answer");
-    struct mn_error details;
-    mn_status st = find_pinned(store, name, id, &version, &details);
+    mn_status st = find_pinned(store, name, id, &found, &details);
     if (st < 0)
         return api_answer(st, &details, err);
     *exists_out = st == MN_OK;
     if (st == MN_OK)
-        mni_version_unpin(version);
+        mni_pin_release(found.pin);
     return MN_OK;
 }

@@ -194,11 +194,9 @@ static mn_status find_namespace(mn_store *store, struct mn_slice name,
         st = api_check_name(name, err);
     if (st != MN_OK)
         return st;
-    mni_engine_read_lock(store->engine);
-    bool found = mni_collection_find(store->engine, MNI_KIND_NAMESPACE, name,
-                                     mni_view_now(store->engine), collection_out);
-    mni_engine_unlock(store->engine);
-    return found ? MN_OK : api_no_namespace(name, err);
+    if (!mni_engine_collection(store->engine, MNI_KIND_NAMESPACE, name, collection_out))
+        return api_no_namespace(name, err);
+    return MN_OK;
 }
 
 mn_status mn_namespace_exists(mn_store *store, struct mn_slice name, bool *exists_out,
@@ -219,7 +217,6 @@ mn_status mn_namespace_exists(mn_store *store, struct mn_slice name, bool *exist
 mn_status mn_count(mn_store *store, struct mn_slice name, uint64_t *n_records_out,
                    struct mn_error *err)
 {
-    struct mni_collection c;
     uint64_t n = 0;
 
     if (n_records_out == NULL)
@@ -229,14 +226,7 @@ mn_status mn_count(mn_store *store, struct mn_slice name, uint64_t *n_records_ou
         st = api_check_name(name, err);
     if (st != MN_OK)
         return st;
-    struct mni_memtable *table = mni_engine_table(store->engine);
-    mni_engine_lapse(store->engine);
-    mni_engine_read_lock(store->engine);
-    bool found = mni_collection_now(store->engine, MNI_KIND_NAMESPACE, name, &c);
-    if (found)
-        n = mni_memtable_count(table, c.number);
-    mni_engine_unlock(store->engine);
-    if (!found)
+    if (mni_engine_count(store->engine, MNI_KIND_NAMESPACE, name, &n) != MN_OK)
         return api_no_namespace(name, err);
     *n_records_out = n;
     return MN_OK;

@@ -48,8 +48,8 @@ static inline mn_status api_answer(mn_status status, const struct mn_error *deta
 
 /* view.c ---------- */
 
-/* Shows a pinned version; the view takes the pin over. */
-void api_view_set(struct mn_view *view, struct mni_version *version);
+/* Shows what was found; the view takes the pin over. */
+void api_view_set(struct mn_view *view, const struct mni_found *found);
 void api_view_clear(struct mn_view *view);
 
 #endif

@@ -94,14 +94,7 @@ mn_status mn_txn_get(mn_txn *txn, struct mn_slice name, struct mn_slice id,
     st = mni_txn_find(txn->txn, MNI_KIND_NAMESPACE, name, id, &found);
     if (st != MN_OK)
         return mni_fail(err, st, "there is no record with this id");
-    api_view_set(view_out, found.version);
-    if (found.is_own)
-        view_out->lsn = 0;
-    if (found.is_own || found.is_touched) {
-        view_out->fields &= ~(uint32_t)MN_HAS_EXPIRES_AT;
-        view_out->fields |= found.has_expiry ? MN_HAS_EXPIRES_AT : 0U;
-        view_out->expires_at_us = found.has_expiry ? found.expires_at_us : 0;
-    }
+    api_view_set(view_out, &found.found);
     return MN_OK;
 }
 
@@ -136,12 +129,11 @@ mn_status mn_txn_delete(mn_txn *txn, struct mn_slice name, struct mn_slice id, b
 }
 
 /* A put of this transaction takes the new expiry itself: a batch has one operation per key. */
-static mn_status put_with_expiry(mn_txn *txn, struct mn_slice name, struct mni_version *own,
+static mn_status put_with_expiry(mn_txn *txn, struct mn_slice name, const struct mni_record *own,
                                  const struct mni_record *patch, struct mn_error *err)
 {
-    struct mni_record r;
+    struct mni_record r = *own;
 
-    mni_record_view(mni_version_bytes(own), &r);
     r.fields &= ~(uint32_t)MNI_FIELD_EXPIRY;
     r.fields |= patch->fields & MNI_FIELD_EXPIRY;
     r.expires_at_us = patch->expires_at_us;
@@ -164,10 +156,10 @@ mn_status mn_txn_touch(mn_txn *txn, struct mn_slice name, struct mn_slice id, ui
     int64_t now_us = mni_engine_now_us(mni_txn_engine(txn->txn));
     struct mni_record patch = api_touch_record(id, fields, when_us, now_us);
     if (found.is_own)
-        st = put_with_expiry(txn, name, found.version, &patch, err);
+        st = put_with_expiry(txn, name, &found.found.record, &patch, err);
     else
         st = add(txn, name, &patch, false, MNI_IF_LIVE, err);
-    mni_version_unpin(found.version);
+    mni_pin_release(found.found.pin);
     return st;
 }
 

@@ -12,31 +12,28 @@ void api_view_clear(struct mn_view *view)
     *view = (struct mn_view){0};
 }
 
-void api_view_set(struct mn_view *view, struct mni_version *version)
+void api_view_set(struct mn_view *view, const struct mni_found *found)
 {
-    struct mni_record r;
+    const struct mni_record *r = &found->record;
 
-    mni_record_view(mni_version_bytes(version), &r);
-    view->id = r.key;
-    view->vector = r.vector;
-    view->n_dims = r.n_dims;
-    view->fields = (r.fields & MNI_FIELD_EVENT_TIME) != 0 ? MN_HAS_EVENT_TIME : 0;
-    view->metadata = r.metadata;
-    view->payload = r.payload;
-    view->event_time_us = r.event_time_us;
-    view->lsn = mni_version_record_lsn(version);
-    view->pin = version;
-    if (mni_version_expiry(version, &view->expires_at_us))
+    view->id = r->key;
+    view->vector = r->vector;
+    view->n_dims = r->n_dims;
+    view->fields = (r->fields & MNI_FIELD_EVENT_TIME) != 0 ? MN_HAS_EVENT_TIME : 0;
+    view->metadata = r->metadata;
+    view->payload = r->payload;
+    view->event_time_us = r->event_time_us;
+    view->lsn = found->record_lsn;
+    view->pin = found->pin;
+    view->expires_at_us = r->expires_at_us;
+    if ((r->fields & MNI_FIELD_EXPIRY) != 0)
         view->fields |= MN_HAS_EXPIRES_AT;
-    else
-        view->expires_at_us = 0;
 }
 
 void mn_view_release(struct mn_view *view)
 {
     if (view == NULL)
         return;
-    if (view->pin != NULL)
-        mni_version_unpin(view->pin);
+    mni_pin_release(view->pin);
     api_view_clear(view);
 }

@@ -57,12 +57,12 @@ void batch_look_up(struct mni_batch *batch, struct batch_collection *c)
     struct mn_slice key = {c->key, c->key_bytes};
     struct mn_slice name = {c->key + 1, c->key_bytes - 1};
 
-    mni_engine_read_lock(engine);
-    struct mni_view_point view = mni_view_now(engine);
+    engine_read_lock(engine);
+    struct mni_view_point view = engine_view_now(engine);
     c->row_lsn = mni_memtable_newest_lsn(engine->table, 0, key);
-    if (!mni_collection_find(engine, (enum mni_kind)c->key[0], name, view, &c->known))
+    if (!catalogue_find(engine, (enum mni_kind)c->key[0], name, view, &c->known))
         c->known = (struct mni_collection){0};
-    mni_engine_unlock(engine);
+    engine_unlock(engine);
 }
 
 /* A transaction writes to the collection that its view shows, or to one that came later. */
@@ -74,9 +74,9 @@ static uint64_t number_in_snapshot(const struct mni_batch *batch, enum mni_kind 
 
     if (!batch->is_transaction)
         return latest;
-    mni_engine_read_lock(batch->engine);
-    bool found = mni_collection_find(batch->engine, kind, name, view, &seen);
-    mni_engine_unlock(batch->engine);
+    engine_read_lock(batch->engine);
+    bool found = catalogue_find(batch->engine, kind, name, view, &seen);
+    engine_unlock(batch->engine);
     return found ? seen.number : latest;
 }
 

@@ -53,8 +53,8 @@ struct mn_slice catalogue_counter_key(void)
     return (struct mn_slice){key, sizeof key};
 }
 
-bool mni_collection_find(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
-                         struct mni_view_point view, struct mni_collection *collection_out)
+bool catalogue_find(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
+                    struct mni_view_point view, struct mni_collection *collection_out)
 {
     unsigned char key[1 + MN_NAMESPACE_BYTES_MAX];
     struct mni_record record;
@@ -107,7 +107,7 @@ static void remember_name(_Atomic(struct known_name *) *slot, enum mni_kind kind
         mni_free(known);
 }
 
-bool mni_collection_now(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
+bool catalogue_find_now(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
                         struct mni_collection *collection_out)
 {
     struct mni_view_point view = {.lsn = mni_engine_visible_lsn(engine), .now_us = INT64_MIN};
@@ -120,7 +120,7 @@ bool mni_collection_now(struct mni_engine *engine, enum mni_kind kind, struct mn
         *collection_out = known->collection;
         return true;
     }
-    if (!mni_collection_find(engine, kind, name, view, collection_out))
+    if (!catalogue_find(engine, kind, name, view, collection_out))
         return false;
     if (known == NULL)
         remember_name(slot, kind, name, collection_out);

@@ -113,10 +113,10 @@ static mn_status add_rows(struct mni_batch *batch, struct mn_error *err)
         if (!writes_row(c))
             continue;
         if (!c->existed && next == 0) {
-            mni_engine_read_lock(batch->engine);
-            next = catalogue_next_number(batch->engine, mni_view_now(batch->engine),
+            engine_read_lock(batch->engine);
+            next = catalogue_next_number(batch->engine, engine_view_now(batch->engine),
                                          &batch->counter_row_lsn);
-            mni_engine_unlock(batch->engine);
+            engine_unlock(batch->engine);
             batch->checks_counter = true;
         }
         st = add_row(batch, c, next, err);
@@ -335,7 +335,7 @@ static mn_status judge_condition(struct mni_engine *engine, const struct batch_o
 {
     uint64_t collection = mni_change_collection(change);
     struct mn_slice key = mni_change_key(change);
-    struct mni_view_point view = mni_view_now(engine);
+    struct mni_view_point view = engine_view_now(engine);
     struct mni_version *live;
 
     switch (op->condition) {
@@ -378,7 +378,7 @@ static bool catalogue_is_unchanged(struct mni_engine *engine, const struct mni_b
     }
     if (!batch->checks_counter)
         return true;
-    (void)catalogue_next_number(engine, mni_view_now(engine), &counter_row_lsn);
+    (void)catalogue_next_number(engine, engine_view_now(engine), &counter_row_lsn);
     return counter_row_lsn == batch->counter_row_lsn;
 }
 
@@ -427,9 +427,9 @@ enum mni_admit engine_admit(void *context, struct mni_commit *commit, bool is_fi
         group_keys_reset(&engine->group_keys);
     else if (depends_on_group(engine, batch))
         return MNI_NEXT_GROUP;
-    mni_engine_read_lock(engine);
+    engine_read_lock(engine);
     commit->status = judge_batch(engine, batch);
-    mni_engine_unlock(engine);
+    engine_unlock(engine);
     if (commit->status != MN_OK)
         return MNI_REFUSE;
     if (mni_memtable_prepare(engine->table, batch->changes, batch->n_changes) != MN_OK) {
@@ -498,7 +498,7 @@ void engine_publish(void *context, struct mni_commit *first)
     struct mni_engine *engine = context;
     uint64_t lsn = 0;
 
-    mni_engine_write_lock(engine);
+    engine_write_lock(engine);
     uint64_t oldest_view_lsn = engine_oldest_view_lsn(engine);
     for (struct mni_commit *c = first; c != NULL; c = c->next_in_group) {
         if (c->n_records == 0)
@@ -509,5 +509,5 @@ void engine_publish(void *context, struct mni_commit *first)
     (void)mni_memtable_collect(engine->table, oldest_view_lsn, COLLECT_PER_COMMIT);
     engine_reclaim(engine, oldest_view_lsn, RECLAIM_PER_COMMIT);
     atomic_store(&engine->visible_lsn, lsn);
-    mni_engine_unlock(engine);
+    engine_unlock(engine);
 }

@@ -51,12 +51,6 @@ void mni_engine_abandon(struct mni_engine *engine);
 MN_MUST_USE mn_status mni_engine_check(const struct mni_engine *engine, struct mn_error *err);
 bool mni_engine_is_read_only(const struct mni_engine *engine);
 struct mni_wal *mni_engine_wal(struct mni_engine *engine);
-struct mni_memtable *mni_engine_table(struct mni_engine *engine);
-/* The engine's lock: readers share it, and what a commit changes changes under the write lock.
- * Nobody touches a file under it. */
-void mni_engine_read_lock(struct mni_engine *engine);
-void mni_engine_write_lock(struct mni_engine *engine);
-void mni_engine_unlock(struct mni_engine *engine);
 /* The engine's clock: wall time in microseconds that never goes back, over restarts too. */
 int64_t mni_engine_now_us(struct mni_engine *engine);
 
@@ -68,13 +62,39 @@ struct mni_collection {
     uint64_t created_lsn;
 };
 
-/* Looks a collection up as a view sees it, under the read lock. False: there is none. */
-bool mni_collection_find(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
-                         struct mni_view_point view, struct mni_collection *collection_out);
+/* As of the newest commit. False: there is none. */
+bool mni_engine_collection(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
+                           struct mni_collection *collection_out);
+/* The live records of a collection, which is looked up and counted in one step. MN_NOT_FOUND. */
+MN_MUST_USE mn_status mni_engine_count(struct mni_engine *engine, enum mni_kind kind,
+                                       struct mn_slice name, uint64_t *n_records_out);
 
-/* The same as of the newest commit, from a cache of names. */
-bool mni_collection_now(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
-                        struct mni_collection *collection_out);
+/* The same of a collection by its number, whether or not it has a name any more. */
+uint64_t mni_engine_count_of(struct mni_engine *engine, uint64_t collection);
+
+/* Reading ----------*/
+
+/* A record that a read found. What it points to stays, unchanged, until the pin is released. */
+struct mni_found {
+    struct mni_record record; /* with the expiry that the view sees */
+    uint64_t record_lsn;      /* of the commit that wrote it; later touches do not count */
+    void *pin;
+};
+
+void mni_pin_release(void *pin); /* NULL is fine; any thread */
+
+/* The newest live record of a key. MN_NOT_FOUND: there is none; then the record's collection is
+ * that of the name, 0 if the name has none. */
+MN_MUST_USE mn_status mni_engine_get(struct mni_engine *engine, enum mni_kind kind,
+                                     struct mn_slice name, struct mn_slice key,
+                                     struct mni_found *found_out);
+
+/* Called with each record that is there, whose pin goes to it. */
+typedef void mni_found_fn(void *context, size_t index, const struct mni_found *found);
+/* Many at one moment. MN_NOT_FOUND: there is no such collection. */
+MN_MUST_USE mn_status mni_engine_get_many(struct mni_engine *engine, enum mni_kind kind,
+                                          struct mn_slice name, const struct mn_slice *keys,
+                                          size_t n_keys, mni_found_fn *each, void *context);
 
 /* Batches ----------*/
 
@@ -145,10 +165,30 @@ struct mni_view {
 };
 void mni_view_open(struct mni_engine *engine, struct mni_view *view);
 void mni_view_close(struct mni_view *view);
-/* A view for one locked stretch of reading: the caller holds the read lock. */
-struct mni_view_point mni_view_now(struct mni_engine *engine);
-/* The same without the clock. */
+/* The newest LSN that reads see. */
 uint64_t mni_engine_visible_lsn(const struct mni_engine *engine);
+
+/* What a view sees. */
+bool mni_view_collection(struct mni_view *view, enum mni_kind kind, struct mn_slice name,
+                         struct mni_collection *collection_out);
+MN_MUST_USE mn_status mni_view_get(struct mni_view *view, uint64_t collection, struct mn_slice key,
+                                   struct mni_found *found_out);
+
+/*
+ * Walks the live records of a collection in key order: keys greater than `after` (all when its
+ * data is NULL) that begin with `prefix`. The walk has a view of its own and holds no place in the
+ * tables: it asks for what is behind the last key, a few at a time. One thread at a time.
+ */
+struct mni_walk;
+MN_MUST_USE mn_status mni_walk_open(struct mni_engine *engine, struct mn_slice after,
+                                    struct mn_slice prefix, struct mni_walk **walk_out,
+                                    struct mn_error *err);
+struct mni_view *mni_walk_view(struct mni_walk *walk);
+/* Before the first step: whose records they are. */
+void mni_walk_set_collection(struct mni_walk *walk, uint64_t collection);
+/* The pin goes to the caller. MN_END behind the last. */
+MN_MUST_USE mn_status mni_walk_next(struct mni_walk *walk, struct mni_found *found_out);
+void mni_walk_close(struct mni_walk *walk); /* NULL is fine */
 
 /* Transactions ----------*/
 
@@ -160,11 +200,9 @@ struct mni_batch *mni_txn_batch(struct mni_txn *txn);
 struct mni_engine *mni_txn_engine(struct mni_txn *txn);
 /* The live record of a key as the transaction sees it; MN_NOT_FOUND. */
 struct mni_txn_found {
-    struct mni_version *version; /* pinned; the pin goes to the caller */
-    bool is_own;                 /* it is a put of this transaction */
-    bool is_touched;             /* this transaction touched it */
-    bool has_expiry;             /* of what is its own or touched: the version does not know yet */
-    int64_t expires_at_us;
+    struct mni_found found; /* the pin goes to the caller */
+    bool is_own;            /* it is a put of this transaction */
+    bool is_touched;        /* this transaction touched it */
 };
 MN_MUST_USE mn_status mni_txn_find(struct mni_txn *txn, enum mni_kind kind, struct mn_slice name,
                                    struct mn_slice key, struct mni_txn_found *found_out);

@@ -93,7 +93,31 @@ struct mni_engine {
     int64_t last_sweep_us; /* only that thread */
 };
 
+/* view.c ----------*/
+
+/* Readers share the engine's lock; what a commit changes changes under the write lock. Nobody
+ * touches a file under it. */
+void engine_read_lock(struct mni_engine *engine);
+void engine_write_lock(struct mni_engine *engine);
+void engine_unlock(struct mni_engine *engine);
+/* A view for one locked stretch of reading. */
+struct mni_view_point engine_view_now(struct mni_engine *engine);
+/* LSN of the oldest open view, UINT64_MAX when there is none. */
+uint64_t engine_oldest_view_lsn(struct mni_engine *engine);
+
+/* read.c ----------*/
+
+/* Shows a pinned version; the pin goes along. */
+void engine_found_version(struct mni_version *version, struct mni_found *found_out);
+
 /* catalogue.c ----------*/
+
+/* Looks a collection up as a view sees it. Read lock held. False: there is none. */
+bool catalogue_find(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
+                    struct mni_view_point view, struct mni_collection *collection_out);
+/* The same as of the newest commit, from a cache of names. */
+bool catalogue_find_now(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
+                        struct mni_collection *collection_out);
 
 /* Encoded row of a collection. */
 void catalogue_row_encode(const struct mni_collection *collection,
@@ -128,11 +152,6 @@ mn_status engine_replay(void *context, const struct mni_wal_entry *entry, struct
 /* MN_ERR_CORRUPT for a record of collection 0 that no writer wrote. */
 MN_MUST_USE mn_status engine_check_catalogue_record(const struct mni_record *r, uint64_t lsn,
                                                     struct mn_error *err);
-
-/* view.c ----------*/
-
-/* LSN of the oldest open view, UINT64_MAX when there is none. */
-uint64_t engine_oldest_view_lsn(struct mni_engine *engine);
 
 /* settings.c ----------*/
 

@@ -11,7 +11,7 @@
 /* Live collections of all kinds but the counter. */
 static uint64_t count_namespaces(struct mni_engine *engine)
 {
-    struct mni_view_point view = mni_view_now(engine);
+    struct mni_view_point view = engine_view_now(engine);
     struct mni_version *versions[64];
     unsigned char kind = MNI_KIND_NAMESPACE;
     unsigned char last[1 + MN_NAMESPACE_BYTES_MAX];
@@ -43,11 +43,11 @@ void mni_engine_get_stats(struct mni_engine *engine, struct mn_stats *stats)
 
     mni_wal_get_stats(engine->wal, &wal);
     mni_engine_lapse(engine);
-    mni_engine_read_lock(engine);
+    engine_read_lock(engine);
     mni_memtable_get_stats(engine->table, &table);
     stats->n_namespaces = count_namespaces(engine);
     stats->current_lsn = atomic_load(&engine->visible_lsn);
-    mni_engine_unlock(engine);
+    engine_unlock(engine);
     stats->durable_lsn = wal.durable_lsn;
     stats->checkpoint_lsn = wal.checkpoint_lsn;
     stats->n_records = table.n_records;

@@ -329,8 +329,3 @@ struct mni_wal *mni_engine_wal(struct mni_engine *engine)
 {
     return engine->wal;
 }
-
-struct mni_memtable *mni_engine_table(struct mni_engine *engine)
-{
-    return engine->table;
-}

@@ -73,7 +73,7 @@ static uint64_t dropped_collection(struct mni_engine *engine, const struct mni_r
     if (r->collection != 0 || r->type != MNI_RECORD_DELETE || r->key.n_bytes < 2)
         return 0;
     struct mn_slice name = {key + 1, r->key.n_bytes - 1};
-    if (!mni_collection_find(engine, (enum mni_kind)key[0], name, newest, &c))
+    if (!catalogue_find(engine, (enum mni_kind)key[0], name, newest, &c))
         return 0;
     return c.number;
 }
@@ -150,11 +150,11 @@ mn_status engine_replay(void *context, const struct mni_wal_entry *entry, struct
         if (changes == NULL)
             return mni_fail(err, MN_ERR_NOMEM, "%" PRIu32 " records", entry->n_records);
     }
-    mni_engine_write_lock(engine);
+    engine_write_lock(engine);
     mn_status st = decode_all(engine, entry, changes, &n, err);
     if (st == MN_OK)
         st = apply_all(engine, entry, changes, n, err);
-    mni_engine_unlock(engine);
+    engine_unlock(engine);
     if (st != MN_OK)
         for (size_t i = 0; i < n; i++)
             mni_version_unref(changes[i].version);

@@ -14,15 +14,15 @@
 
 void mni_engine_lapse(struct mni_engine *engine)
 {
-    mni_engine_read_lock(engine);
+    engine_read_lock(engine);
     int64_t now_us = mni_engine_now_us(engine);
     bool has_due = mni_memtable_has_due(engine->table, now_us);
-    mni_engine_unlock(engine);
+    engine_unlock(engine);
     if (!has_due)
         return;
-    mni_engine_write_lock(engine);
+    engine_write_lock(engine);
     mni_memtable_lapse(engine->table, now_us);
-    mni_engine_unlock(engine);
+    engine_unlock(engine);
 }
 
 /* Deletes these versions in one commit, if all of them are still the newest of their keys. */
@@ -88,9 +88,9 @@ mn_status mni_engine_sweep(struct mni_engine *engine, uint64_t *n_swept_out, str
     int64_t end_us = mni_env_mono_us(engine->env) + cap_us;
     mni_engine_lapse(engine);
     do {
-        mni_engine_read_lock(engine);
+        engine_read_lock(engine);
         n = mni_memtable_lapsed(engine->table, versions, batch_records);
-        mni_engine_unlock(engine);
+        engine_unlock(engine);
         if (n > 0)
             st = sweep_versions(engine, versions, n, &n_swept, err);
         for (size_t i = 0; i < n; i++)
@@ -118,12 +118,12 @@ static void tidy(struct mni_engine *engine, uint64_t *n_left_out)
     struct mni_commit role;
 
     mni_wal_enter(engine->wal, &role);
-    mni_engine_write_lock(engine);
+    engine_write_lock(engine);
     uint64_t oldest = engine_oldest_view_lsn(engine);
     (void)mni_memtable_collect(engine->table, oldest, TIDY_SLICE);
     engine_reclaim(engine, oldest, TIDY_SLICE);
     *n_left_out = count_untidy(engine);
-    mni_engine_unlock(engine);
+    engine_unlock(engine);
     mni_wal_leave(engine->wal);
 }
 
@@ -186,9 +186,9 @@ void mni_engine_tick(struct mni_engine *engine)
         engine->last_sweep_us = now_us;
         mni_ignore(mni_engine_sweep(engine, NULL, NULL));
     }
-    mni_engine_read_lock(engine);
+    engine_read_lock(engine);
     uint64_t n_left = count_untidy(engine);
-    mni_engine_unlock(engine);
+    engine_unlock(engine);
     /* What open views need stays: a slice that frees nothing ends it. */
     for (int i = 0; i < TIDY_SLICES_MAX && n_left > 0; i++) {
         uint64_t n_before = n_left;

@@ -53,51 +53,43 @@ static struct mni_version *find_own(struct mni_txn *txn, enum mni_kind kind, str
     return mni_batch_find(txn->batch, index, key);
 }
 
-/* A record of the table as the transaction's view shows it. */
+/* A record that was there before, as the transaction's view shows it. */
 static mn_status find_below(struct mni_txn *txn, enum mni_kind kind, struct mn_slice name,
-                            struct mn_slice key, struct mni_version **version_out)
+                            struct mn_slice key, struct mni_found *found_out)
 {
     struct mni_collection c;
-    struct mni_version *version = NULL;
 
-    mni_engine_read_lock(txn->engine);
-    if (mni_collection_find(txn->engine, kind, name, txn->view.point, &c))
-        version = mni_memtable_find(txn->engine->table, c.number, key, txn->view.point);
-    if (version != NULL)
-        mni_version_pin(version);
-    mni_engine_unlock(txn->engine);
-    *version_out = version;
-    return version != NULL ? MN_OK : MN_NOT_FOUND;
+    if (!mni_view_collection(&txn->view, kind, name, &c))
+        return MN_NOT_FOUND;
+    return mni_view_get(&txn->view, c.number, key, found_out);
 }
 
 mn_status mni_txn_find(struct mni_txn *txn, enum mni_kind kind, struct mn_slice name,
                        struct mn_slice key, struct mni_txn_found *found_out)
 {
     struct mni_version *own = find_own(txn, kind, name, key);
-    struct mni_txn_found found = {.is_own = own != NULL};
     struct mni_record r;
 
-    if (own == NULL) {
-        mn_status st = find_below(txn, kind, name, key, &found.version);
-        *found_out = found;
-        return st;
-    }
+    *found_out = (struct mni_txn_found){0};
+    if (own == NULL)
+        return find_below(txn, kind, name, key, &found_out->found);
     mni_record_view(mni_version_bytes(own), &r);
     if (r.type == MNI_RECORD_DELETE ||
         ((r.fields & MNI_FIELD_EXPIRY) != 0 && r.expires_at_us <= txn->view.point.now_us))
         return MN_NOT_FOUND;
-    found.has_expiry = (r.fields & MNI_FIELD_EXPIRY) != 0;
-    found.expires_at_us = r.expires_at_us;
-    if (r.type == MNI_RECORD_PATCH) {
-        found.is_own = false;
-        found.is_touched = true;
-        mn_status st = find_below(txn, kind, name, key, &found.version);
-        *found_out = found;
-        return st;
+    if (r.type == MNI_RECORD_UPSERT) {
+        mni_version_pin(own);
+        found_out->is_own = true;
+        found_out->found = (struct mni_found){.record = r, .pin = own};
+        return MN_OK;
     }
-    mni_version_pin(own);
-    found.version = own;
-    *found_out = found;
+    mn_status st = find_below(txn, kind, name, key, &found_out->found);
+    if (st != MN_OK)
+        return st;
+    struct mni_record *below = &found_out->found.record;
+    found_out->is_touched = true;
+    below->fields = (below->fields & ~(uint32_t)MNI_FIELD_EXPIRY) | (r.fields & MNI_FIELD_EXPIRY);
+    below->expires_at_us = r.expires_at_us;
     return MN_OK;
 }
 

@@ -9,17 +9,17 @@
 #include "base/check.h"
 #include "engine/engine_private.h"
 
-void mni_engine_read_lock(struct mni_engine *engine)
+void engine_read_lock(struct mni_engine *engine)
 {
     mni_rwlock_read(&engine->lock);
 }
 
-void mni_engine_write_lock(struct mni_engine *engine)
+void engine_write_lock(struct mni_engine *engine)
 {
     mni_rwlock_write(&engine->lock);
 }
 
-void mni_engine_unlock(struct mni_engine *engine)
+void engine_unlock(struct mni_engine *engine)
 {
     mni_rwlock_unlock(&engine->lock);
 }
@@ -35,7 +35,7 @@ int64_t mni_engine_now_us(struct mni_engine *engine)
     return last;
 }
 
-struct mni_view_point mni_view_now(struct mni_engine *engine)
+struct mni_view_point engine_view_now(struct mni_engine *engine)
 {
     return (struct mni_view_point){
         .lsn = atomic_load_explicit(&engine->visible_lsn, memory_order_relaxed),
@@ -50,10 +50,10 @@ uint64_t mni_engine_visible_lsn(const struct mni_engine *engine)
 
 void mni_view_open(struct mni_engine *engine, struct mni_view *view)
 {
-    mni_engine_read_lock(engine);
+    engine_read_lock(engine);
     mni_mutex_lock(&engine->views_lock);
     view->engine = engine;
-    view->point = mni_view_now(engine);
+    view->point = engine_view_now(engine);
     view->older = engine->newest_view;
     view->newer = NULL;
     if (engine->newest_view != NULL)
@@ -62,7 +62,7 @@ void mni_view_open(struct mni_engine *engine, struct mni_view *view)
         engine->oldest_view = view;
     engine->newest_view = view;
     mni_mutex_unlock(&engine->views_lock);
-    mni_engine_unlock(engine);
+    engine_unlock(engine);
 }
 
 void mni_view_close(struct mni_view *view)
