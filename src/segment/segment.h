@@ -34,8 +34,8 @@ enum {
     MNI_SEGMENT_BLOCK_BYTES = 16384, /* what a checksum covers */
     MNI_SEGMENT_ID_BYTES = 16,
     MNI_SEGMENT_NAME_BYTES = 37, /* 32 hexadecimal digits, ".seg", NUL */
-    MNI_SEGMENT_ROWS_MAX = 1U << 31,
 };
+#define MNI_SEGMENT_ROWS_MAX (UINT64_C(1) << 31)
 #define MNI_SEGMENT_FILE_BYTES_DEFAULT (UINT64_C(256) << 20)
 
 struct mni_segment_id {

@@ -1,0 +1,359 @@
+/*
+ * segment_private.h - how the parts of the room fit together.
+ *
+ *     name.c      file names
+ *     plan.c      sizes of columns, and where they go
+ *     table.c     building a hash table
+ *     writer.c    rows into columns
+ *     stream.c    columns into the file, with their checksums
+ *     source.c    a mapped file as a source of bytes
+ *     footer.c    decoding header and footer
+ *     segment.c   opening, references
+ *     block.c     checking blocks
+ *     row.c       decoding rows
+ *     find.c      finding rows
+ *     group.c     groups, vectors, expiry order
+ *     verify.c    reading everything
+ */
+#ifndef MNI_SEGMENT_SEGMENT_PRIVATE_H
+#define MNI_SEGMENT_SEGMENT_PRIVATE_H
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "segment/format.h"
+#include "segment/segment.h"
+
+enum {
+    SEGMENT_MAGIC = 0x4d4e5347,
+    SEGMENT_WRITER_MAGIC = 0x4d4e5357,
+    SEGMENT_PLAN_MAGIC = 0x4d4e5350,
+    KEY_BYTES_MAX = MN_ID_BYTES_MAX + 1,
+    BITS_PER_WORD = 64,
+};
+
+static_assert((int)SEG_BLOCK_BYTES == (int)MNI_SEGMENT_BLOCK_BYTES, "one block size");
+static_assert((int)SEG_ID_BYTES == (int)MNI_SEGMENT_ID_BYTES, "one id size");
+static_assert((unsigned)SEG_ROW_FIELDS ==
+                  (MNI_FIELD_EVENT_TIME | MNI_FIELD_EXPIRY | MNI_FIELD_HITS | MNI_FIELD_SECOND_KEY),
+              "fields of a record are flags of a row");
+
+static inline size_t element_bytes(enum mni_element_type type)
+{
+    return type == MNI_ELEMENT_F32 ? 4 : type == MNI_ELEMENT_F16 ? 2 : 0;
+}
+
+static inline int compare_keys(struct mn_slice a, struct mn_slice b)
+{
+    size_t n = a.n_bytes < b.n_bytes ? a.n_bytes : b.n_bytes;
+    int order = memcmp(a.data, b.data, n);
+
+    return order != 0 ? order : (a.n_bytes > b.n_bytes) - (a.n_bytes < b.n_bytes);
+}
+
+/* Where everything is -----------------------------------------------------------------------------
+ */
+
+struct column {
+    uint64_t offset;
+    uint64_t bytes; /* 0: there is none */
+};
+
+struct layout {
+    struct column columns[SEG_N_COLUMNS]; /* by type */
+    uint64_t checksums_offset;
+    uint64_t footer_offset;
+    uint64_t file_bytes;
+    uint32_t n_columns;
+    uint32_t n_checksum_blocks;
+    uint32_t footer_bytes;
+};
+
+static inline uint64_t layout_n_blocks(const struct layout *layout)
+{
+    return layout->checksums_offset / SEG_BLOCK_BYTES;
+}
+
+/* The types of columns in the order in which this program writes them: what is read as a whole or
+ * in long runs first, indexes last. */
+extern const uint16_t mni_segment_column_order[SEG_N_COLUMNS - 1];
+
+/* Buckets of a table for so many entries. */
+static inline uint64_t n_buckets_for(uint64_t n_entries)
+{
+    return (n_entries * 5 + SEG_BUCKET_SLOTS * 4 - 1) / (SEG_BUCKET_SLOTS * 4);
+}
+
+static inline uint64_t home_bucket(uint64_t hash, uint64_t n_buckets)
+{
+    return ((hash >> 32) * n_buckets) >> 32;
+}
+
+static inline uint16_t fingerprint(uint64_t hash)
+{
+    uint16_t print = (uint16_t)hash;
+
+    return print == 0 ? 1 : print;
+}
+
+/* Planning ----------------------------------------------------------------------------------------
+ */
+
+/* The row before, to see where keys and groups begin. */
+struct previous_row {
+    uint64_t collection;
+    uint64_t lsn;
+    size_t key_bytes;
+    unsigned char key[KEY_BYTES_MAX];
+};
+
+struct plan_group {
+    uint64_t n_rows;
+    uint64_t n_vectors;
+    uint32_t n_dims;
+    enum mni_element_type element_type;
+};
+
+/* Everything that the layout depends on. */
+struct plan_sizes {
+    uint64_t n_rows;
+    uint64_t n_keys;
+    uint64_t n_second_keys;
+    uint64_t n_groups;
+    uint64_t n_expiring;
+    uint64_t vectors_bytes;
+    uint64_t blobs_bytes;
+    uint64_t payloads_bytes;
+    uint64_t vector_rows_bytes; /* of the groups before the last */
+    size_t first_key_bytes;
+    size_t last_key_bytes;
+    struct plan_group group; /* the last */
+};
+
+struct mni_segment_plan {
+    uint32_t magic;
+    uint64_t file_bytes_max;
+    struct plan_sizes sizes;
+    struct previous_row previous;
+};
+
+/* Bytes of a row's blob before its key, and all of them. */
+static inline size_t blob_prefix_bytes(uint32_t flags)
+{
+    return ((flags & SEG_ROW_LARGE) != 0 ? 8U : 0U) + ((flags & MNI_FIELD_HITS) != 0 ? 8U : 0U) +
+           ((flags & MNI_FIELD_SECOND_KEY) != 0 ? MNI_SECOND_KEY_BYTES : 0U);
+}
+
+static inline bool is_large(const struct mni_record *record)
+{
+    return record->payload.n_bytes > SEG_SMALL_PAYLOAD_BYTES_MAX;
+}
+
+static inline bool has_mixed_rows(const struct plan_group *group)
+{
+    return group->n_vectors > 0 && group->n_vectors < group->n_rows;
+}
+
+enum row_place { ROW_NEW_GROUP, ROW_NEW_KEY, ROW_OLDER };
+
+/* How a row follows the one before; `is_first` when there is none. Checks the order. */
+enum row_place mni_segment_place_row(const struct previous_row *previous, bool is_first,
+                                     const struct mni_segment_row *row);
+void mni_segment_note_row(struct previous_row *previous, const struct mni_segment_row *row);
+void mni_segment_layout(const struct plan_sizes *sizes, struct layout *layout_out);
+
+/* Building a hash table ---------------------------------------------------------------------------
+ */
+
+struct table {
+    unsigned char *prints; /* owned, in whole blocks */
+    unsigned char *rows;   /* owned, likewise */
+    uint64_t n_buckets;
+    uint64_t n_entries;
+    uint64_t n_entries_max;
+};
+
+MN_MUST_USE mn_status mni_table_init(struct table *table, uint64_t n_entries_max);
+void mni_table_done(struct table *table);
+/* False: there are more entries than were announced. */
+MN_MUST_USE bool mni_table_add(struct table *table, uint64_t hash, uint32_t row);
+
+/* Writing -----------------------------------------------------------------------------------------
+ */
+
+/* One column, written from its beginning to its end. */
+struct stream {
+    unsigned char *buffer; /* owned, in whole blocks */
+    size_t capacity_bytes;
+    size_t n_buffered;
+    uint64_t flushed; /* offset in the column of the buffer's first byte */
+    struct column column;
+};
+
+struct output {
+    struct mni_file *file; /* owned */
+    mni_pace_fn *pace;
+    void *pace_context;
+    uint32_t id_crc;
+    unsigned char *checksums; /* owned: a u32 per block, then zeroes up to whole pages */
+    const char *label;        /* borrowed from the writer */
+};
+
+MN_MUST_USE mn_status mni_stream_init(struct stream *stream, struct column column);
+void mni_stream_done(struct stream *stream);
+static inline uint64_t stream_bytes(const struct stream *stream)
+{
+    return stream->flushed + stream->n_buffered;
+}
+/* MN_ERR_INVALID when that is more than was planned. `data` NULL stands for zeroes. */
+MN_MUST_USE mn_status mni_stream_put(struct stream *stream, struct output *output, const void *data,
+                                     size_t n, struct mn_error *err);
+MN_MUST_USE mn_status mni_stream_align(struct stream *stream, struct output *output,
+                                       uint64_t alignment, struct mn_error *err);
+/* Writes what is left. MN_ERR_INVALID when it is less than was planned. */
+MN_MUST_USE mn_status mni_stream_finish(struct stream *stream, struct output *output,
+                                        struct mn_error *err);
+/* Writes a column that lies in memory, in whole blocks with zeroes at the end. */
+MN_MUST_USE mn_status mni_output_column(struct output *output, struct column column,
+                                        const unsigned char *bytes, struct mn_error *err);
+/* Writes whole pages without noting checksums. */
+MN_MUST_USE mn_status mni_output_pages(struct output *output, uint64_t offset,
+                                       const unsigned char *bytes, uint64_t n,
+                                       struct mn_error *err);
+MN_MUST_USE mn_status mni_output_not_planned(const struct output *output, struct mn_error *err);
+
+/* Reading -----------------------------------------------------------------------------------------
+ */
+
+struct mni_segment {
+    uint32_t magic;
+    atomic_uint n_refs;
+    struct mni_source *source; /* owned */
+    const unsigned char *map;  /* of the source; may be NULL */
+    struct layout layout;
+    uint64_t n_key_buckets;
+    uint64_t n_second_buckets;
+    atomic_uint_fast64_t *verified; /* owned: a bit per block, then one per block of checksums */
+    uint32_t id_crc;
+    uint32_t *checksum_crcs; /* owned: of the blocks of checksums */
+    unsigned char *keys;     /* owned: first and last key */
+    struct mni_segment_bounds bounds;
+    struct mni_segment_info info;
+    uint64_t n_second_keys;
+    _Atomic(struct mni_dir *) doomed_in; /* borrowed until the last unref */
+    char label[MNI_SEGMENT_NAME_BYTES];
+};
+
+/* Bytes of the file that are held. */
+struct span {
+    const unsigned char *bytes;
+    void *pin;
+};
+
+/* The CRC-32C that every checksum begins with: of the id and a number. */
+uint32_t mni_segment_crc_begin(uint32_t id_crc, uint64_t number);
+/* CRC-32C of a block: `number` as in the spec. */
+uint32_t mni_segment_block_crc(uint32_t id_crc, uint64_t number, const unsigned char *bytes,
+                               size_t n);
+#define SEG_CHECKSUM_BLOCK_NUMBER (UINT64_C(1) << 63)
+
+/* source.c */
+MN_MUST_USE mn_status mni_segment_map_file(struct mni_dir *dir, const char *name,
+                                           struct mni_source **source_out, struct mn_error *err);
+
+/* footer.c: fills everything but source, references and verified bits. */
+MN_MUST_USE mn_status mni_segment_read_footer(struct mni_segment *segment,
+                                              const struct mni_segment_id *id,
+                                              const struct mni_segment_info *expected,
+                                              struct mn_error *err);
+/* Header and footer once more, by those who verify. */
+MN_MUST_USE mn_status mni_segment_check_ends(struct mni_segment *segment, struct mn_error *err);
+
+/* Bytes of the source, not checked. */
+MN_MUST_USE mn_status mni_segment_get_raw(struct mni_segment *segment, uint64_t offset, size_t n,
+                                          struct span *span_out, struct mn_error *err);
+
+/* block.c: makes sure that blocks of a mapped file are good, or fetches and checks. */
+MN_MUST_USE mn_status mni_segment_check_blocks(struct mni_segment *segment, uint64_t first,
+                                               uint64_t last, struct mn_error *err);
+MN_MUST_USE mn_status mni_segment_fetch_unmapped(struct mni_segment *segment, uint64_t offset,
+                                                 size_t n, struct span *span_out,
+                                                 struct mn_error *err);
+/* Whether a block, or a block of checksums, is what it was when it was written. */
+MN_MUST_USE mn_status mni_segment_verify_block(struct mni_segment *segment, uint64_t block,
+                                               const unsigned char *bytes, struct mn_error *err);
+MN_MUST_USE mn_status mni_segment_verify_checksum_block(struct mni_segment *segment, uint64_t index,
+                                                        const unsigned char *bytes,
+                                                        struct mn_error *err);
+size_t mni_segment_checksum_block_bytes(const struct mni_segment *segment, uint64_t index);
+
+static inline bool is_bit_set(const struct mni_segment *segment, uint64_t bit)
+{
+    uint_fast64_t word =
+        atomic_load_explicit(&segment->verified[bit / BITS_PER_WORD], memory_order_relaxed);
+
+    return (word >> (bit % BITS_PER_WORD) & 1) != 0;
+}
+
+/* `n` > 0 bytes below the checksums, checked. Release them. */
+MN_MUST_USE static inline mn_status fetch(struct mni_segment *segment, uint64_t offset, size_t n,
+                                          struct span *span_out, struct mn_error *err)
+{
+    if (__builtin_expect(segment->map == NULL, 0))
+        return mni_segment_fetch_unmapped(segment, offset, n, span_out, err);
+    uint64_t first = offset / SEG_BLOCK_BYTES;
+    uint64_t last = (offset + n - 1) / SEG_BLOCK_BYTES;
+    if (__builtin_expect(first != last || !is_bit_set(segment, first), 0)) {
+        mn_status st = mni_segment_check_blocks(segment, first, last, err);
+        if (st != MN_OK)
+            return st;
+    }
+    *span_out = (struct span){segment->map + offset, NULL};
+    return MN_OK;
+}
+
+static inline void release(struct mni_segment *segment, void *pin)
+{
+    if (pin != NULL)
+        segment->source->ops->release(segment->source, pin);
+}
+
+/* row.c */
+struct row_head {
+    uint64_t lsn;
+    uint64_t record_lsn;
+    int64_t event_time_us;
+    int64_t expires_at_us;
+    uint64_t collection;
+    uint64_t blob_offset; /* in its column */
+    uint32_t n_dims;
+    uint32_t flags;
+    uint32_t key_bytes;
+    uint32_t metadata_bytes;
+    uint32_t payload_bytes;
+    uint32_t vector;
+};
+
+/* Reads and checks a row header; the row exists. */
+MN_MUST_USE mn_status mni_segment_head(struct mni_segment *segment, uint32_t row,
+                                       struct row_head *head_out, struct mn_error *err);
+/* The key of a row; release the span. */
+MN_MUST_USE mn_status mni_segment_row_key(struct mni_segment *segment, const struct row_head *head,
+                                          struct span *span_out, struct mn_error *err);
+/* group.c: the first group whose collection is not below; MN_NOT_FOUND when there is none. */
+MN_MUST_USE mn_status mni_segment_seek_group(struct mni_segment *segment, uint64_t collection,
+                                             uint64_t *index_out,
+                                             struct mni_segment_group *group_out,
+                                             struct mn_error *err);
+/* Fails for nonsense at an offset, behind a good checksum. */
+MN_MUST_USE mn_status mni_segment_nonsense(const struct mni_segment *segment, uint64_t offset,
+                                           const char *what, struct mn_error *err);
+
+static inline enum mni_element_type head_element_type(const struct row_head *head)
+{
+    return (enum mni_element_type)((head->flags & SEG_ROW_ELEMENT_MASK) >> SEG_ROW_ELEMENT_SHIFT);
+}
+
+#endif
