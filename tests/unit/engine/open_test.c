@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "engine/engine.h"
 #include "io/crash.h"
+#include "io/fault.h"
 
 static struct mn_error err;
 
@@ -316,6 +317,143 @@ static void making_a_store_can_be_cut_off_anywhere_and_done_again(void)
     CHECK(n_cuts > 8 * 5);
 }
 
+struct faulty_world {
+    struct mni_crash_env *crash;
+    struct mni_fault_env *fault;
+    struct mni_env *env;
+};
+
+static void begin_world(struct faulty_world *w, uint64_t seed)
+{
+    CHECK_OK(mni_crash_env_new(seed, &w->crash));
+    CHECK_OK(mni_fault_env_new(mni_crash_env_base(w->crash), &w->fault));
+    w->env = mni_fault_env_base(w->fault);
+}
+
+static mn_store *opened_in(struct faulty_world *w)
+{
+    struct mn_options o = small_store();
+    mn_store *store = NULL;
+
+    CHECK_OK_ERR(mni_api_store_open(w->env, "/s", &o, &store, &err), &err);
+    return store;
+}
+
+static void end_world(struct faulty_world *w)
+{
+    mni_fault_env_free(w->fault);
+    mni_crash_env_free(w->crash);
+}
+
+/* The process that made the store ended at any of its calls; nothing of what it did is lost, but
+ * its last sync of the directory did not happen. The next one relies on what it finds. */
+static void what_the_next_process_finds_survives_a_power_cut(void)
+{
+    struct mn_options o = small_store();
+    bool was_hit = true;
+
+    for (uint64_t n = 1; was_hit; n++) {
+        for (uint64_t seed = 0; seed < 16; seed++) {
+            struct faulty_world w;
+            mn_store *store = NULL;
+            begin_world(&w, seed);
+            mni_fault_env_fail_at(w.fault, n, EIO, true);
+            mn_status st = mni_api_store_open(w.env, "/s", &o, &store, &err);
+            was_hit = mni_fault_env_was_hit(w.fault);
+            CHECK(was_hit || st == MN_OK);
+            mni_fault_env_fail_at(w.fault, 0, 0, false);
+            mni_api_store_abandon(store);
+            store = opened_in(&w);
+            (void)put(store, mn_str("n"), mn_str("k"), "v");
+            mni_api_store_abandon(store);
+            mni_crash_env_restart(w.crash, false, 0);
+            o.create = false;
+            CHECK_OK_ERR(mni_api_store_open(w.env, "/s", &o, &store, &err), &err);
+            o.create = true;
+            CHECK(holds(store, mn_str("n"), mn_str("k"), "v"));
+            closed(store);
+            end_world(&w);
+        }
+    }
+}
+
+/* The same for a setting: what a new handle shows is not taken back. */
+static void a_setting_that_was_found_survives_a_power_cut(void)
+{
+    bool was_hit = true;
+
+    for (uint64_t n = 1; was_hit; n++) {
+        for (uint64_t seed = 0; seed < 16; seed++) {
+            struct faulty_world w;
+            char found[64];
+            char later[64];
+            begin_world(&w, seed);
+            mn_store *store = opened_in(&w);
+            mni_fault_env_fail_at(w.fault, n, EIO, true);
+            mn_status st = mn_config_set(store, "sync_every_commits", "4", &err);
+            was_hit = mni_fault_env_was_hit(w.fault);
+            CHECK_STATUS(st, was_hit ? MN_ERR_IO : MN_OK);
+            mni_fault_env_fail_at(w.fault, 0, 0, false);
+            mni_api_store_abandon(store);
+            store = opened_in(&w);
+            CHECK_OK(mn_config_get(store, "sync_every_commits", found, sizeof found, &err));
+            mni_api_store_abandon(store);
+            mni_crash_env_restart(w.crash, false, 0);
+            store = opened_in(&w);
+            CHECK_OK(mn_config_get(store, "sync_every_commits", later, sizeof later, &err));
+            CHECK_STR_EQ(later, found);
+            closed(store);
+            end_world(&w);
+        }
+    }
+}
+
+/* The file system turns read-only below an open store. */
+static void a_file_system_that_turns_read_only_ends_writing_not_reading(void)
+{
+    struct mn_record record = {.id = mn_str("b")};
+    struct mn_slice n = mn_str("n");
+    struct faulty_world w;
+    mn_iter *iter = NULL;
+    struct mn_view view;
+    char value[64];
+
+    begin_world(&w, 1);
+    mn_store *store = opened_in(&w);
+    (void)put(store, n, mn_str("a"), "x");
+    mni_fault_env_fail_at(w.fault, 1, EROFS, true);
+    CHECK_STATUS(mn_put(store, n, &record, NULL, NULL, &err), MN_ERR_READ_ONLY);
+    CHECK_EQ(err.os_errno, EROFS);
+    CHECK(stats_of(store).is_poisoned);
+    CHECK_STATUS(mn_put(store, n, &record, NULL, NULL, &err), MN_ERR_POISONED);
+    CHECK_STATUS(mn_flush(store, &err), MN_ERR_POISONED);
+    CHECK_STATUS(mn_config_set(store, "sync", "manual", &err), MN_ERR_READ_ONLY);
+    CHECK(holds(store, n, mn_str("a"), "x"));
+    CHECK(!holds(store, n, mn_str("b"), ""));
+    CHECK_OK(mn_iter_open(store, n, NULL, &iter, &err));
+    CHECK_OK(mn_iter_next(iter, &view, &err));
+    mn_view_release(&view);
+    CHECK_STATUS(mn_iter_next(iter, &view, &err), MN_END);
+    mn_iter_close(iter);
+    CHECK_OK(mn_config_get(store, "sync", value, sizeof value, &err));
+    CHECK_STR_EQ(value, "every_write");
+    CHECK_STATUS(mn_close(store, &err), MN_ERR_POISONED);
+    /* Opening to write is refused, opening to read is not; nothing was lost. */
+    struct mn_options o = small_store();
+    CHECK_STATUS(mni_api_store_open(w.env, "/s", &o, &store, &err), MN_ERR_READ_ONLY);
+    o.create = false;
+    o.read_only = true;
+    CHECK_OK_ERR(mni_api_store_open(w.env, "/s", &o, &store, &err), &err);
+    CHECK(holds(store, n, mn_str("a"), "x"));
+    closed(store);
+    mni_fault_env_fail_at(w.fault, 0, 0, false);
+    store = opened_in(&w);
+    CHECK(holds(store, n, mn_str("a"), "x"));
+    (void)put(store, n, mn_str("c"), "y");
+    closed(store);
+    end_world(&w);
+}
+
 /* A store with one record, which expires in a second and is seen to have expired; then the clock
  * goes back to where it was, and the store is opened again. */
 static mn_store *opened_with_the_clock_set_back(struct mni_crash_env *crash, bool is_closed)
@@ -487,6 +625,9 @@ int main(int argc, char **argv)
         CHECK_TEST(missing_parts_are_damage_and_never_a_new_store),
         CHECK_TEST(every_flipped_or_missing_byte_of_store_is_refused),
         CHECK_TEST(making_a_store_can_be_cut_off_anywhere_and_done_again),
+        CHECK_TEST(what_the_next_process_finds_survives_a_power_cut),
+        CHECK_TEST(a_setting_that_was_found_survives_a_power_cut),
+        CHECK_TEST(a_file_system_that_turns_read_only_ends_writing_not_reading),
         CHECK_TEST(what_was_seen_expired_stays_so_over_clean_closes),
         CHECK_TEST(without_a_close_time_goes_back_to_the_newest_commit),
         CHECK_TEST(two_stores_in_one_process_do_not_meet),
