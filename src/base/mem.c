@@ -11,11 +11,14 @@
 #include <string.h>
 
 #ifdef MNI_TEST_HOOKS
+#include <malloc.h>
 #include <stdatomic.h>
 
 static atomic_uint_fast64_t n_calls;
 static atomic_uint_fast64_t fail_at;
 static atomic_uint_fast64_t n_live;
+static atomic_uint_fast64_t n_live_bytes;
+static atomic_uint_fast64_t n_peak_bytes;
 static atomic_bool was_hit;
 
 void mni_mem_fail_at(uint64_t call_number)
@@ -40,6 +43,21 @@ uint64_t mni_mem_live_blocks(void)
     return atomic_load(&n_live);
 }
 
+uint64_t mni_mem_live_bytes(void)
+{
+    return atomic_load(&n_live_bytes);
+}
+
+uint64_t mni_mem_peak_bytes(void)
+{
+    return atomic_load(&n_peak_bytes);
+}
+
+void mni_mem_reset_peak(void)
+{
+    atomic_store(&n_peak_bytes, atomic_load(&n_live_bytes));
+}
+
 static bool may_allocate(void)
 {
     uint64_t call = atomic_fetch_add(&n_calls, 1) + 1;
@@ -52,15 +70,23 @@ static bool may_allocate(void)
 
 static void *counted(void *memory)
 {
-    if (memory != NULL)
-        atomic_fetch_add(&n_live, 1);
+    if (memory == NULL)
+        return NULL;
+    size_t n_bytes = malloc_usable_size(memory);
+    uint64_t now = atomic_fetch_add(&n_live_bytes, n_bytes) + n_bytes;
+    uint64_t peak = atomic_load(&n_peak_bytes);
+    while (now > peak && !atomic_compare_exchange_weak(&n_peak_bytes, &peak, now))
+        continue;
+    atomic_fetch_add(&n_live, 1);
     return memory;
 }
 
-static void uncounted(const void *memory)
+static void uncounted(void *memory)
 {
-    if (memory != NULL)
-        atomic_fetch_sub(&n_live, 1);
+    if (memory == NULL)
+        return;
+    atomic_fetch_sub(&n_live_bytes, malloc_usable_size(memory));
+    atomic_fetch_sub(&n_live, 1);
 }
 #else
 static bool may_allocate(void)
@@ -73,7 +99,7 @@ static void *counted(void *memory)
     return memory;
 }
 
-static void uncounted(const void *memory)
+static void uncounted(void *memory)
 {
     (void)memory;
 }
@@ -102,8 +128,10 @@ void *mni_realloc(void *memory, size_t n_bytes)
 {
     if (!may_allocate())
         return NULL;
+    uncounted(memory);
     void *moved = realloc(memory, n_bytes == 0 ? 1 : n_bytes);
-    return memory == NULL ? counted(moved) : moved;
+    (void)counted(moved != NULL ? moved : memory);
+    return moved;
 }
 
 void *mni_alloc_aligned(size_t alignment, size_t n_bytes)

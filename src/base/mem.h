@@ -22,6 +22,9 @@ void mni_mem_fail_at(uint64_t call_number); /* 1 = the next call fails; 0 = none
 bool mni_mem_fail_was_hit(void);
 uint64_t mni_mem_calls(void);       /* calls since the last mni_mem_fail_at */
 uint64_t mni_mem_live_blocks(void); /* allocated and not freed */
+uint64_t mni_mem_live_bytes(void);
+uint64_t mni_mem_peak_bytes(void); /* the most of them since the last mni_mem_reset_peak */
+void mni_mem_reset_peak(void);
 #endif
 
 #endif

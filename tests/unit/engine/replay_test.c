@@ -1,0 +1,84 @@
+/* Tests of replaying the log into the table: how much memory it takes. */
+#include "../api/short.h"
+#include "base/mem.h"
+#include "engine/engine.h"
+#include "io/crash.h"
+
+enum { N_KEYS = 40, PAYLOAD_BYTES = 8 << 10 };
+
+static struct mn_error err;
+
+static mn_store *opened_in(struct mni_crash_env *crash, bool read_only)
+{
+    struct mn_options o = small_store();
+    mn_store *store = NULL;
+
+    o.create = !read_only;
+    o.read_only = read_only;
+    o.sync = MN_SYNC_MANUAL;
+    CHECK_OK_ERR(mni_api_store_open(mni_crash_env_base(crash), "/s", &o, &store, &err), &err);
+    return store;
+}
+
+/* A store whose log has this many commits to always the same keys. */
+static struct mni_crash_env *store_with_commits(int n_commits)
+{
+    static char payload[PAYLOAD_BYTES];
+    struct mni_crash_env *crash = NULL;
+
+    CHECK_OK(mni_crash_env_new(1, &crash));
+    mn_store *store = opened_in(crash, false);
+    for (int i = 0; i < n_commits; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "%d", i % N_KEYS);
+        struct mn_record record = {.id = mn_str(id), .payload = bytes(payload, sizeof payload)};
+        CHECK_OK(mn_put(store, mn_str("n"), &record, NULL, NULL, &err));
+    }
+    closed(store);
+    return crash;
+}
+
+struct taken {
+    uint64_t peak_bytes; /* from mem.h, while it opened */
+    uint64_t memory_bytes;
+    uint64_t log_bytes;
+};
+
+static struct taken open_again(struct mni_crash_env *crash, bool read_only)
+{
+    struct mn_verify_report report = {.size = sizeof report};
+    uint64_t before = mni_mem_live_bytes();
+
+    mni_mem_reset_peak();
+    mn_store *store = opened_in(crash, read_only);
+    uint64_t peak = mni_mem_peak_bytes();
+    struct mn_stats stats = stats_of(store);
+    CHECK_EQ(stats.n_records, N_KEYS);
+    mni_api_store_abandon(store);
+    CHECK_OK(mni_engine_verify(mni_crash_env_base(crash), "/s", &report, &err));
+    return (struct taken){peak - before, stats.memory_bytes, report.n_bytes};
+}
+
+static void replay_takes_no_more_memory_for_a_longer_log(void)
+{
+    for (int read_only = 0; read_only < 2; read_only++) {
+        struct mni_crash_env *crash = store_with_commits(400);
+        struct taken small = open_again(crash, read_only);
+        mni_crash_env_free(crash);
+        crash = store_with_commits(4000);
+        struct taken large = open_again(crash, read_only);
+        mni_crash_env_free(crash);
+        CHECK(large.log_bytes > (uint64_t)30 << 20 && small.log_bytes < (uint64_t)4 << 20);
+        CHECK(small.peak_bytes > 0 && large.peak_bytes < small.peak_bytes + (256 << 10));
+        CHECK(large.memory_bytes < small.memory_bytes + (256 << 10));
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct check_test tests[] = {
+        CHECK_TEST(replay_takes_no_more_memory_for_a_longer_log),
+    };
+
+    return check_run("engine.replay", tests, CHECK_COUNT(tests), argc, argv);
+}
