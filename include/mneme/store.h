@@ -200,8 +200,8 @@ MN_API MN_MUST_USE mn_status mn_stats(mn_store *store, struct mn_stats *stats_ou
 /* What mn_verify read. */
 struct mn_verify_report {
     size_t size;
-    uint64_t n_files; /* of these two only once all was read: 0 after MN_ERR_CORRUPT */
-    uint64_t n_bytes;
+    uint64_t n_files; /* STORE and log files */
+    uint64_t n_bytes; /* of them that are used */
     uint64_t n_commits;
     uint64_t n_records; /* operations: overwritten versions, deletes, rows of the catalogue count */
     uint64_t last_lsn;
@@ -209,8 +209,9 @@ struct mn_verify_report {
 };
 
 /* Reads every byte of the store in `path`, without changing anything, and checks it. Refused beside
- * a writer. MN_ERR_CORRUPT: the message names the first damage; the report counts the commits and
- * records before it. MN_ERR_NO_STORE: none there. */
+ * a writer. MN_ERR_CORRUPT: the message names the first damage; the report tells of what was read
+ * before it: the damaged log file counts among the files, its bytes up to the damage. All is 0 when
+ * the damage is found before any log file was read. MN_ERR_NO_STORE: none there. */
 MN_API MN_MUST_USE mn_status mn_verify(const char *path, struct mn_verify_report *report_out,
                                        struct mn_error *err);
 

@@ -234,7 +234,8 @@ const char *mni_setting_key(size_t index);
 /* As mn_verify. */
 MN_MUST_USE mn_status mni_engine_verify(struct mni_env *env, const char *path,
                                         struct mn_verify_report *report_out, struct mn_error *err);
-/* Calls `each` with every commit of the store's log. */
+/* Calls `each` with every commit of the store's log. `stats_out` (may be NULL) is set when it fails
+ * too: see failed_out of struct mni_wal_config. */
 MN_MUST_USE mn_status mni_engine_read_log(struct mni_env *env, const char *path,
                                           mn_recovery recovery, mni_wal_replay_fn *each,
                                           void *context, struct mni_wal_stats *stats_out,

@@ -89,6 +89,7 @@ mn_status mni_engine_read_log(struct mni_env *env, const char *path, mn_recovery
     config.recovery = recovery;
     config.replay = each;
     config.replay_context = context;
+    config.failed_out = stats_out;
     memcpy(config.store_id, store.store_id, MNI_STORE_ID_BYTES);
     st = mni_wal_open(&config, &wal, err);
     if (st == MN_NOT_FOUND)
@@ -144,10 +145,10 @@ mn_status mni_engine_verify(struct mni_env *env, const char *path,
     mn_status st =
         mni_engine_read_log(env, path, MN_RECOVERY_TAIL, verify_commit, report_out, &stats, err);
 
-    if (st != MN_OK)
+    if (stats.n_files == 0)
         return st;
     report_out->n_files = stats.n_files + 1; /* and STORE */
     report_out->n_bytes = stats.opened_bytes + STORE_FILE_BYTES;
     report_out->torn_tail_bytes = stats.torn_tail_bytes;
-    return MN_OK;
+    return st;
 }

@@ -404,6 +404,7 @@ static mn_status read_file(struct recovery *r, size_t index, struct mn_error *er
     file->zeroed_to = wal_file_is_written_whole(file->header.file_bytes)
                           ? file->header.file_bytes
                           : mni_align_down(file->end, MNI_DIRECT_ALIGN);
+    r->wal->opened_files++;
     r->wal->opened_bytes += scan.offset;
     wal_scan_done(&scan);
     mni_file_close(handle);

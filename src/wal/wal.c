@@ -58,6 +58,13 @@ mn_status mni_wal_open(const struct mni_wal_config *config, struct mni_wal **wal
     if (st == MN_OK)
         st = wal_count_records_after(wal, wal->checkpoint_lsn, &wal->records_since_checkpoint, err);
     if (st != MN_OK) {
+        if (config->failed_out != NULL)
+            *config->failed_out = (struct mni_wal_stats){
+                .n_files = wal->opened_files,
+                .opened_bytes = wal->opened_bytes,
+                .opened_commits = wal->opened_commits,
+                .opened_records = wal->opened_records,
+            };
         free_log(wal);
         return st;
     }

@@ -103,6 +103,9 @@ struct mni_wal_config {
     struct mni_wal_hooks hooks;
     mni_wal_replay_fn *replay; /* called for each commit while opening; may be NULL */
     void *replay_context;
+    /* May be NULL. When opening fails: n_files, opened_bytes, opened_commits and opened_records of
+     * what was read until then, the file included in which it failed. */
+    struct mni_wal_stats *failed_out;
 };
 
 /*

@@ -71,6 +71,7 @@ struct mni_wal {
     int64_t last_sync_us;        /* monotonic */
     int64_t last_time_us;        /* of the newest commit, or of a clean close after it */
     uint64_t torn_tail_bytes;
+    uint64_t opened_files;
     uint64_t opened_bytes;
     uint64_t opened_commits;
     uint64_t opened_records;

@@ -1,4 +1,4 @@
-/* Tests of replaying the log into the table: how much memory it takes. */
+/* Tests of replaying the log into the table: how much memory it takes, what verifying tells. */
 #include "../api/short.h"
 #include "base/mem.h"
 #include "engine/engine.h"
@@ -74,10 +74,66 @@ static void replay_takes_no_more_memory_for_a_longer_log(void)
     }
 }
 
+static mn_status note_largest(void *context, const char *name, bool is_dir, struct mn_error *e)
+{
+    char *largest = context;
+
+    (void)is_dir;
+    (void)e;
+    if (strstr(name, ".wal") != NULL && strcmp(name, largest) > 0)
+        (void)snprintf(largest, MNI_NAME_BYTES_MAX, "%s", name);
+    return MN_OK;
+}
+
+/* Flips a bit in the newest log file. */
+static void damage_newest(struct mni_crash_env *crash, uint64_t offset)
+{
+    char name[MNI_NAME_BYTES_MAX] = "";
+    unsigned char byte = 0;
+    size_t n_read = 0;
+    struct mni_dir *dir;
+    struct mni_dir *log;
+    struct mni_file *file;
+
+    CHECK_OK(mni_env_open_dir(mni_crash_env_base(crash), "/s", false, &dir, &err));
+    CHECK_OK(mni_dir_open_dir(dir, "wal", false, &log, &err));
+    CHECK_OK(mni_dir_list(log, note_largest, name, &err));
+    CHECK_OK(mni_dir_open_file(log, name, MNI_OPEN_WRITE, &file, &err));
+    CHECK_OK(mni_file_read(file, offset, &byte, 1, &n_read, &err));
+    byte ^= 1;
+    CHECK_OK(mni_file_write(file, offset, &byte, 1, &err));
+    mni_file_close(file);
+    mni_dir_close(log);
+    mni_dir_close(dir);
+}
+
+static void verify_tells_what_it_read_before_the_damage(void)
+{
+    struct mni_crash_env *crash = store_with_commits(400);
+    struct mni_env *env = mni_crash_env_base(crash);
+    struct mn_verify_report whole = {0};
+    struct mn_verify_report damaged = {0};
+    struct mn_verify_report no_header = {0};
+
+    CHECK_OK(mni_engine_verify(env, "/s", &whole, &err));
+    CHECK_EQ(whole.n_files, 5); /* STORE too */
+    damage_newest(crash, 20000);
+    CHECK_STATUS(mni_engine_verify(env, "/s", &damaged, &err), MN_ERR_CORRUPT);
+    CHECK_EQ(damaged.n_files, whole.n_files);
+    CHECK(damaged.n_bytes > (uint64_t)3 << 20 && damaged.n_bytes < whole.n_bytes);
+    CHECK(damaged.n_commits > 300 && damaged.n_commits < whole.n_commits);
+    damage_newest(crash, 100);
+    CHECK_STATUS(mni_engine_verify(env, "/s", &no_header, &err), MN_ERR_CORRUPT);
+    CHECK_EQ(no_header.n_files, 0);
+    CHECK_EQ(no_header.n_bytes, 0);
+    mni_crash_env_free(crash);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(replay_takes_no_more_memory_for_a_longer_log),
+        CHECK_TEST(verify_tells_what_it_read_before_the_damage),
     };
 
     return check_run("engine.replay", tests, CHECK_COUNT(tests), argc, argv);
