@@ -11,10 +11,10 @@
  *
  * Every function that returns mn_status may also return MN_ERR_INVALID (an argument breaks a stated
  * rule), MN_ERR_LIMIT (one is larger than limits.h allows), MN_ERR_NOMEM and MN_ERR_FORKED. Every
- * function that writes may also return MN_ERR_READ_ONLY (opened for reading), MN_ERR_POISONED (a
- * write or sync of the log failed before: reads go on, writes are over until the store is opened
- * again), MN_ERR_NO_SPACE and MN_ERR_IO. `err` may always be NULL. Outputs are set only when the
- * function says so for the status that it returns.
+ * function that writes may also return MN_ERR_READ_ONLY (opened for reading, or the file system has
+ * turned read-only), MN_ERR_POISONED (a write or sync of the log failed before: reads go on, writes
+ * are over until the store is opened again), MN_ERR_NO_SPACE and MN_ERR_IO. `err` may always be
+ * NULL. Outputs are set only when the function says so for the status that it returns.
  */
 #ifndef MNEME_STORE_H
 #define MNEME_STORE_H
