@@ -8,6 +8,8 @@
  */
 #include "segment/segment_private.h"
 
+enum { GUESS_GROUPS_MAX = 64 }; /* so few are in the cache */
+
 /* A search in a hash table. */
 struct probe {
     const struct column *prints;
@@ -30,9 +32,11 @@ static void begin_probe(struct probe *p, const struct mni_segment *s, bool is_se
         .n_buckets = is_second ? s->n_second_buckets : s->n_key_buckets,
         .print = fingerprint(hash),
     };
+    uint64_t home = home_bucket(hash, p->n_buckets);
     p->n_left = p->n_buckets;
-    /* The bucket before the first one. */
-    p->bucket = home_bucket(hash, p->n_buckets) + p->n_buckets - 1;
+    p->bucket = home + p->n_buckets - 1;    /* the one before */
+    if (s->map != NULL && p->n_buckets > 0) /* both under way, before the one says which to read */
+        __builtin_prefetch(s->map + p->rows->offset + home * SEG_SLOTS_BYTES);
 }
 
 /* A bit for each of 16 numbers that equals `print`: four at a time, by arithmetic on whole words in
@@ -72,7 +76,7 @@ static mn_status next_bucket(struct mni_segment *s, struct probe *p, struct mn_e
 
 /* The next row that may be the one, MN_NOT_FOUND when there is none. */
 static mn_status next_candidate(struct mni_segment *s, struct probe *p, uint32_t *row_out,
-                                struct mn_error *err)
+                                uint32_t *line_out, struct mn_error *err)
 {
     struct span span;
 
@@ -85,24 +89,53 @@ static mn_status next_candidate(struct mni_segment *s, struct probe *p, uint32_t
     }
     unsigned slot = (unsigned)__builtin_ctz(p->matches);
     p->matches &= p->matches - 1;
-    uint64_t offset = p->rows->offset + p->bucket * SEG_SLOTS_BYTES + (uint64_t)slot * 4;
-    mn_status st = fetch(s, offset, 4, &span, err);
+    uint64_t offset =
+        p->rows->offset + p->bucket * SEG_SLOTS_BYTES + (uint64_t)slot * SEG_SLOT_BYTES;
+    mn_status st = fetch(s, offset, SEG_SLOT_BYTES, &span, err);
     if (st != MN_OK)
         return st;
-    *row_out = mni_get_u32(span.bytes);
+    *row_out = mni_get_u32(span.bytes + SEG_SLOT_OFF_ROW);
+    *line_out = mni_get_u32(span.bytes + SEG_SLOT_OFF_LINE);
     release(s, span.pin);
     if (*row_out >= s->info.n_rows)
         return mni_segment_nonsense(s, offset, "a hash table names a row that is none", err);
     return MN_OK;
 }
 
-/* Who looks for a row will want its vector: fetching it takes as long as fetching the key, so let
- * both be under way. */
-static void prefetch_vector(const struct mni_segment *s, const struct row_head *head)
+/* Where the vector of a row should be, by the table of groups; 0 when that does not tell. */
+static uint64_t guess_vector(struct mni_segment *s, uint64_t collection, uint32_t row)
 {
-    if (s->map != NULL && head->vector != SEG_NO_VECTOR)
-        __builtin_prefetch(s->map + s->layout.columns[SEG_VECTORS].offset +
-                           (uint64_t)head->vector * 2);
+    struct mni_segment_group group;
+    uint64_t index;
+
+    if (s->info.n_groups > GUESS_GROUPS_MAX || s->layout.columns[SEG_VECTORS].bytes == 0 ||
+        mni_segment_seek_group(s, collection, &index, &group, NULL) != MN_OK ||
+        group.collection != collection || group.n_vectors < group.n_rows || row < group.first_row ||
+        row - group.first_row >= group.n_vectors)
+        return 0;
+    return s->layout.columns[SEG_VECTORS].offset + group.vectors_offset +
+           (uint64_t)(row - group.first_row) * group.n_dims * element_bytes(group.element_type);
+}
+
+/* Who looks for a row will want its header, its key and its vector. The header says where the
+ * others are, but waiting for it first would take as long again: all three are fetched at once from
+ * where they should be. Nothing but speed depends on that. */
+static void prefetch_row(struct mni_segment *s, uint64_t collection, uint32_t row, uint32_t line)
+{
+    const struct column *columns = s->layout.columns;
+    uint64_t blob = (uint64_t)line * SEG_LINE_BYTES;
+
+    if (s->map == NULL)
+        return;
+    __builtin_prefetch(s->map + columns[SEG_ROWS].offset + (uint64_t)row * SEG_ROW_BYTES);
+    if (blob < columns[SEG_BLOBS].bytes) {
+        const unsigned char *bytes = s->map + columns[SEG_BLOBS].offset + blob;
+        __builtin_prefetch(bytes);
+        __builtin_prefetch(bytes + SEG_LINE_BYTES);
+    }
+    uint64_t vector = guess_vector(s, collection, row);
+    if (vector != 0)
+        __builtin_prefetch(s->map + vector);
 }
 
 mn_status mni_segment_find(struct mni_segment *segment, uint64_t hash, uint64_t collection,
@@ -113,17 +146,18 @@ mn_status mni_segment_find(struct mni_segment *segment, uint64_t hash, uint64_t 
     struct probe probe;
     struct span span;
     uint32_t row;
+    uint32_t line;
     mn_status st;
 
     MNI_CHECK(s->magic == SEGMENT_MAGIC);
     begin_probe(&probe, s, false, hash);
-    while ((st = next_candidate(s, &probe, &row, err)) == MN_OK) {
+    while ((st = next_candidate(s, &probe, &row, &line, err)) == MN_OK) {
+        prefetch_row(s, collection, row, line);
         st = mni_segment_head(s, row, &head, err);
         if (st != MN_OK)
             return st;
         if (head.collection != collection || head.key_bytes != key.n_bytes)
             continue;
-        prefetch_vector(s, &head);
         st = mni_segment_row_key(s, &head, &span, err);
         if (st != MN_OK)
             return st;
@@ -162,14 +196,16 @@ mn_status mni_segment_find_second(struct mni_segment *segment, uint64_t hash, ui
     struct probe probe;
     uint64_t n_seen = 0;
     uint32_t row;
+    uint32_t line;
     mn_status st;
 
     MNI_CHECK(s->magic == SEGMENT_MAGIC);
     begin_probe(&probe, s, true, hash);
-    while ((st = next_candidate(s, &probe, &row, err)) == MN_OK) {
+    while ((st = next_candidate(s, &probe, &row, &line, err)) == MN_OK) {
         bool is_equal = false;
         if (n_seen++ < *cursor)
             continue;
+        prefetch_row(s, collection, row, line);
         st = mni_segment_head(s, row, &head, err);
         if (st == MN_OK && head.collection == collection &&
             (head.flags & MNI_FIELD_SECOND_KEY) != 0)

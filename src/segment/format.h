@@ -135,12 +135,17 @@ static_assert(SEG_GROUP_OFF_RESERVED_2 + 8 == SEG_GROUP_BYTES, "group layout");
 enum {
     SEG_BUCKET_SLOTS = 16,
     SEG_PRINTS_BYTES = SEG_BUCKET_SLOTS * 2, /* of a bucket */
-    SEG_SLOTS_BYTES = SEG_BUCKET_SLOTS * 4,  /* of a bucket */
-    SEG_VECTOR_ALIGN = 64,                   /* of a group's vectors */
+    SEG_SLOT_OFF_ROW = 0,                    /* u32 */
+    SEG_SLOT_OFF_LINE = 4,                   /* u32, blob offset in units of 64 bytes */
+    SEG_SLOT_BYTES = 8,
+    SEG_SLOTS_BYTES = SEG_BUCKET_SLOTS * SEG_SLOT_BYTES, /* of a bucket */
+    SEG_LINE_BYTES = 64,
+    SEG_VECTOR_ALIGN = 64, /* of a group's vectors */
     SEG_PAYLOAD_ALIGN = 64,
     SEG_SMALL_PAYLOAD_BYTES_MAX = 4096,
     SEG_BLOCKS_PER_CHECKSUM_BLOCK = SEG_BLOCK_BYTES / 4,
 };
+static_assert(SEG_SLOT_OFF_LINE + 4 == SEG_SLOT_BYTES, "slot layout");
 #define SEG_VECTORS_BYTES_MAX ((uint64_t)(SEG_NO_VECTOR - 1) * 2)
 
 #endif

@@ -178,7 +178,8 @@ struct table {
 MN_MUST_USE mn_status mni_table_init(struct table *table, uint64_t n_entries_max);
 void mni_table_done(struct table *table);
 /* False: there are more entries than were announced. */
-MN_MUST_USE bool mni_table_add(struct table *table, uint64_t hash, uint32_t row);
+MN_MUST_USE bool mni_table_add(struct table *table, uint64_t hash, uint32_t row,
+                               uint64_t blob_offset);
 
 /* Writing -----------------------------------------------------------------------------------------
  */

@@ -1,5 +1,5 @@
 /*
- * table.c - builds the hash table of a segment in memory: 7.5 bytes per entry.
+ * table.c - builds a hash table of a segment in memory: 12.5 bytes per entry.
  *
  * Owns:    the two columns of the table until they are written.
  * Format:  docs/format/segment.md
@@ -41,7 +41,7 @@ void mni_table_done(struct table *table)
     table->rows = NULL;
 }
 
-bool mni_table_add(struct table *table, uint64_t hash, uint32_t row)
+bool mni_table_add(struct table *table, uint64_t hash, uint32_t row, uint64_t blob_offset)
 {
     if (table->n_entries == table->n_entries_max)
         return false;
@@ -52,7 +52,9 @@ bool mni_table_add(struct table *table, uint64_t hash, uint32_t row)
             if (mni_get_u16(prints + 2 * slot) != 0)
                 continue;
             mni_put_u16(prints + 2 * slot, fingerprint(hash));
-            mni_put_u32(table->rows + bucket * SEG_SLOTS_BYTES + 4 * slot, row);
+            unsigned char *at = table->rows + bucket * SEG_SLOTS_BYTES + slot * SEG_SLOT_BYTES;
+            mni_put_u32(at + SEG_SLOT_OFF_ROW, row);
+            mni_put_u32(at + SEG_SLOT_OFF_LINE, (uint32_t)(blob_offset / SEG_LINE_BYTES));
             table->n_entries++;
             return true;
         }

@@ -312,7 +312,7 @@ static mn_status put_head(struct mni_segment_writer *w, const struct mni_segment
 
 /* Notes the row in the indexes and counts. */
 static mn_status index_row(struct mni_segment_writer *w, const struct mni_segment_row *row,
-                           bool is_older, struct mn_error *err)
+                           bool is_older, uint64_t blob_offset, struct mn_error *err)
 {
     const struct mni_record *r = &row->record;
     uint32_t number = (uint32_t)w->info.n_rows;
@@ -330,13 +330,13 @@ static mn_status index_row(struct mni_segment_writer *w, const struct mni_segmen
     if (!is_older) {
         w->info.n_keys++;
         w->group.n_keys++;
-        is_planned = is_planned &&
-                     mni_table_add(&w->keys, mni_key_hash(r->collection, r->key), number);
+        is_planned = is_planned && mni_table_add(&w->keys, mni_key_hash(r->collection, r->key),
+                                                 number, blob_offset);
     }
     if (!is_older && (r->fields & MNI_FIELD_SECOND_KEY) != 0) {
         struct mn_slice second_key = {r->second_key, MNI_SECOND_KEY_BYTES};
-        is_planned = is_planned && mni_table_add(&w->second_keys,
-                                                 mni_key_hash(r->collection, second_key), number);
+        uint64_t hash = mni_key_hash(r->collection, second_key);
+        is_planned = is_planned && mni_table_add(&w->second_keys, hash, number, blob_offset);
     }
     if (row->lsn < w->info.min_lsn)
         w->info.min_lsn = row->lsn;
@@ -379,7 +379,7 @@ mn_status mni_segment_writer_add(struct mni_segment_writer *writer,
         st = put_blob(w, r, err);
     if (st == MN_OK)
         st = put_head(w, row, place == ROW_OLDER, blob_offset, vector, err);
-    return st == MN_OK ? index_row(w, row, place == ROW_OLDER, err) : st;
+    return st == MN_OK ? index_row(w, row, place == ROW_OLDER, blob_offset, err) : st;
 }
 
 /* Finishing ---------------------------------------------------------------------------------------
