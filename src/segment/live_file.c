@@ -377,7 +377,7 @@ static mn_status check_dead_patches(const struct image *image, uint32_t n_rows,
     return MN_OK;
 }
 
-/* Nobody has a view below the file's LSN, so nothing older is kept. */
+/* Nobody has a view below the file's LSN: raising the floor drops what the file replaces. */
 static void apply(const struct image *image, struct mni_liveness *live)
 {
     uint64_t place = 0;
@@ -388,7 +388,6 @@ static void apply(const struct image *image, struct mni_liveness *live)
         struct mni_patch patch;
         uint32_t row = get_patch(image, i, &patch);
         live_add_node(live, row, &patch, false);
-        live_trim_nodes(live, row, image->lsn);
     }
     mni_liveness_persisted(live, image->generation, image->lsn);
     mni_liveness_raise_floor(live, image->lsn);

@@ -102,8 +102,7 @@ static unsigned report(const struct sim_tally *tally, double seconds)
     for (int i = 0; i < MNI_CRASH_N_STEPS; i++) {
         printf(" %s %" PRIu64, mni_crash_step_name((enum mni_crash_step)i), tally->cuts_of_step[i]);
         /* Nothing in the library makes a file shorter, and no store maps one yet. */
-        n_missing +=
-            tally->cuts_of_step[i] == 0 && i != MNI_CRASH_TRUNCATE && i != MNI_CRASH_MAP;
+        n_missing += tally->cuts_of_step[i] == 0 && i != MNI_CRASH_TRUNCATE && i != MNI_CRASH_MAP;
     }
     printf("\ncuts by deed:");
     for (int i = 0; i < N_DEEDS; i++) {
