@@ -76,7 +76,8 @@ static const char *head_nonsense(const struct mni_segment *s, uint32_t row,
     if (((h->flags & MNI_FIELD_EVENT_TIME) == 0 && h->event_time_us != 0) ||
         ((h->flags & MNI_FIELD_EXPIRY) == 0 && h->expires_at_us != 0))
         return "a row has a time that it does not have";
-    if (n_blob > blobs_bytes || h->blob_offset > blobs_bytes - n_blob)
+    if (n_blob > blobs_bytes || h->blob_offset > blobs_bytes - n_blob ||
+        (is_payload_large && h->payload_bytes > s->layout.columns[SEG_PAYLOADS].bytes))
         return "a row lies outside of its column";
     if (!is_vector_good(s, h))
         return "a row's vector is impossible";

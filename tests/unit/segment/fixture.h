@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crc32c.h"
 #include "base/mem.h"
 #include "io/crash.h"
 #include "io/fault.h"
@@ -320,6 +321,57 @@ static inline unsigned char *read_file(struct disk *d, unsigned char id, size_t 
     CHECK_EQ(*n_out, n_bytes);
     mni_file_close(file);
     return bytes;
+}
+
+/* Makes all checksums fit what stands there. */
+static inline void put_right(unsigned char *bytes, size_t n)
+{
+    unsigned char *tail = bytes + n - SEG_TAIL_BYTES;
+    unsigned char *footer = bytes + n - mni_get_u32(tail + SEG_TAIL_OFF_BYTES);
+    uint64_t checksums = mni_get_u64(footer + SEG_FOOTER_OFF_CHECKSUMS);
+    uint32_t id_crc = mni_crc32c(0, bytes + SEG_HEADER_OFF_ID, SEG_ID_BYTES);
+    unsigned char *crcs = footer + SEG_FOOTER_FIXED_BYTES +
+                          (size_t)mni_get_u32(footer + SEG_FOOTER_OFF_COLUMNS) * SEG_ENTRY_BYTES;
+
+    mni_put_u32(bytes + SEG_HEADER_OFF_CRC, mni_crc32c(0, bytes, SEG_HEADER_OFF_CRC));
+    for (uint64_t block = 0; block < checksums / SEG_BLOCK_BYTES; block++)
+        mni_put_u32(
+            bytes + checksums + block * 4,
+            mni_segment_block_crc(id_crc, block, bytes + block * SEG_BLOCK_BYTES, SEG_BLOCK_BYTES));
+    size_t checksums_bytes = (size_t)(footer - bytes) - (size_t)checksums;
+    for (size_t i = 0; i * SEG_BLOCK_BYTES < checksums_bytes; i++) {
+        size_t left = checksums_bytes - i * SEG_BLOCK_BYTES;
+        mni_put_u32(crcs + 4 * i,
+                    mni_segment_block_crc(id_crc, SEG_CHECKSUM_BLOCK_NUMBER + i,
+                                          bytes + checksums + i * SEG_BLOCK_BYTES,
+                                          left < SEG_BLOCK_BYTES ? left : SEG_BLOCK_BYTES));
+    }
+    mni_put_u32(tail + SEG_TAIL_OFF_CRC, mni_crc32c(0, footer, (size_t)(bytes + n - 4 - footer)));
+}
+
+/* The footer of a file, and the entry of a column in it. */
+static inline unsigned char *footer_of(unsigned char *bytes, size_t n)
+{
+    return bytes + n - mni_get_u32(bytes + n - SEG_TAIL_BYTES + SEG_TAIL_OFF_BYTES);
+}
+
+static inline unsigned char *entry_of(unsigned char *bytes, size_t n, unsigned type)
+{
+    unsigned char *footer = footer_of(bytes, n);
+    unsigned char *entry = footer + SEG_FOOTER_FIXED_BYTES;
+
+    for (uint32_t i = 0; i < mni_get_u32(footer + SEG_FOOTER_OFF_COLUMNS); i++) {
+        if (mni_get_u16(entry + SEG_ENTRY_OFF_TYPE) == type)
+            return entry;
+        entry += SEG_ENTRY_BYTES;
+    }
+    CHECK(false);
+    return NULL;
+}
+
+static inline unsigned char *column_of(unsigned char *bytes, size_t n, unsigned type)
+{
+    return bytes + mni_get_u64(entry_of(bytes, n, type) + SEG_ENTRY_OFF_OFFSET);
 }
 
 /* Sources of bytes in memory: either all of them lie there, or each get makes a copy, so that a
