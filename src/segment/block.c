@@ -10,6 +10,8 @@
 
 #include "segment/segment_private.h"
 
+enum { WINDOW_BLOCKS = 256 };
+
 static void set_bit(struct mni_segment *s, uint64_t bit)
 {
     atomic_fetch_or_explicit(&s->verified[bit / BITS_PER_WORD],
@@ -91,10 +93,18 @@ mn_status mni_segment_verify_block(struct mni_segment *segment, uint64_t block,
 mn_status mni_segment_check_blocks(struct mni_segment *segment, uint64_t first, uint64_t last,
                                    struct mn_error *err)
 {
+    uint64_t announced = first;
+
     MNI_DEBUG_CHECK(last < layout_n_blocks(&segment->layout));
     for (uint64_t block = first; block <= last; block++) {
         if (is_bit_set(segment, block))
             continue;
+        /* All of a block will be read now: without a hint, page by page. */
+        if (block >= announced) {
+            announced = last - block < WINDOW_BLOCKS ? last + 1 : block + WINDOW_BLOCKS;
+            mni_segment_will_read(segment, block * SEG_BLOCK_BYTES,
+                                  (announced - block) * SEG_BLOCK_BYTES);
+        }
         mn_status st =
             mni_segment_verify_block(segment, block, segment->map + block * SEG_BLOCK_BYTES, err);
         if (st != MN_OK)

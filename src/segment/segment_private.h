@@ -276,6 +276,9 @@ MN_MUST_USE mn_status mni_segment_check_ends(struct mni_segment *segment, struct
 MN_MUST_USE mn_status mni_segment_get_raw(struct mni_segment *segment, uint64_t offset, size_t n,
                                           struct span *span_out, struct mn_error *err);
 
+/* verify.c: a hint to the source. */
+void mni_segment_will_read(struct mni_segment *segment, uint64_t offset, uint64_t n);
+
 /* block.c: makes sure that blocks of a mapped file are good, or fetches and checks. */
 MN_MUST_USE mn_status mni_segment_check_blocks(struct mni_segment *segment, uint64_t first,
                                                uint64_t last, struct mn_error *err);

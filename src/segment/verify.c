@@ -10,10 +10,10 @@
 
 enum { WINDOW_BYTES = 4 << 20 };
 
-static void will_read(struct mni_segment *s, uint64_t offset, uint64_t n)
+void mni_segment_will_read(struct mni_segment *segment, uint64_t offset, uint64_t n)
 {
-    if (s->source->ops->will_read != NULL && n > 0)
-        s->source->ops->will_read(s->source, offset, n);
+    if (segment->source->ops->will_read != NULL && n > 0)
+        segment->source->ops->will_read(segment->source, offset, n);
 }
 
 struct verification {
@@ -69,7 +69,7 @@ static mn_status verify_all(struct verification *v, struct mn_error *err)
     for (uint64_t block = 0; block < n_blocks && st == MN_OK; block++) {
         uint64_t offset = block * SEG_BLOCK_BYTES;
         if (offset % WINDOW_BYTES == 0)
-            will_read(s, offset, 2 * (uint64_t)WINDOW_BYTES);
+            mni_segment_will_read(s, offset, 2 * (uint64_t)WINDOW_BYTES);
         st = verify_piece(v, offset, SEG_BLOCK_BYTES, block, false, err);
     }
     return st;
@@ -103,16 +103,17 @@ void mni_segment_will_read_rows(struct mni_segment *segment, uint64_t first_row,
     MNI_CHECK(n_rows <= s->info.n_rows && first_row <= s->info.n_rows - n_rows);
     if (n_rows == 0)
         return;
-    will_read(s, columns[SEG_ROWS].offset + first_row * SEG_ROW_BYTES, n_rows * SEG_ROW_BYTES);
+    mni_segment_will_read(s, columns[SEG_ROWS].offset + first_row * SEG_ROW_BYTES,
+                          n_rows * SEG_ROW_BYTES);
     /* Rows lie in one order in all columns; where they do not, the hint is a bad one. */
     if (mni_segment_head(s, (uint32_t)first_row, &first, NULL) != MN_OK ||
         mni_segment_head(s, (uint32_t)(first_row + n_rows - 1), &last, NULL) != MN_OK)
         return;
     if (last.blob_offset >= first.blob_offset)
-        will_read(s, columns[SEG_BLOBS].offset + first.blob_offset,
-                  last.blob_offset - first.blob_offset + SEG_BLOCK_BYTES);
+        mni_segment_will_read(s, columns[SEG_BLOBS].offset + first.blob_offset,
+                              last.blob_offset - first.blob_offset + SEG_BLOCK_BYTES);
     if (first.vector != SEG_NO_VECTOR && last.vector != SEG_NO_VECTOR &&
         last.vector >= first.vector)
-        will_read(s, columns[SEG_VECTORS].offset + (uint64_t)first.vector * 2,
-                  (uint64_t)(last.vector - first.vector) * 2 + SEG_BLOCK_BYTES);
+        mni_segment_will_read(s, columns[SEG_VECTORS].offset + (uint64_t)first.vector * 2,
+                              (uint64_t)(last.vector - first.vector) * 2 + SEG_BLOCK_BYTES);
 }
