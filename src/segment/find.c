@@ -138,6 +138,18 @@ static void prefetch_row(struct mni_segment *s, uint64_t collection, uint32_t ro
         __builtin_prefetch(s->map + vector);
 }
 
+void mni_segment_prefetch(const struct mni_segment *segment, uint64_t hash)
+{
+    const struct column *columns = segment->layout.columns;
+    uint64_t home = home_bucket(hash, segment->n_key_buckets);
+
+    MNI_CHECK(segment->magic == SEGMENT_MAGIC);
+    if (segment->map == NULL)
+        return;
+    __builtin_prefetch(segment->map + columns[SEG_KEY_PRINTS].offset + home * SEG_PRINTS_BYTES);
+    __builtin_prefetch(segment->map + columns[SEG_KEY_ROWS].offset + home * SEG_SLOTS_BYTES);
+}
+
 mn_status mni_segment_find(struct mni_segment *segment, uint64_t hash, uint64_t collection,
                            struct mn_slice key, uint32_t *row_out, struct mn_error *err)
 {

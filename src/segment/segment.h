@@ -217,6 +217,10 @@ void mni_segment_get_bounds(const struct mni_segment *segment,
  * fails with; MN_NOT_FOUND is given only when every byte that says so was good.
  */
 
+/* A hint that a key of this hash will be looked for: who asks several segments, or for several keys,
+ * gives all hints first and waits once. */
+void mni_segment_prefetch(const struct mni_segment *segment, uint64_t hash);
+
 /* The row of the newest version of a key; `hash` is mni_key_hash of it. */
 MN_MUST_USE mn_status mni_segment_find(struct mni_segment *segment, uint64_t hash,
                                        uint64_t collection, struct mn_slice key, uint32_t *row_out,

@@ -253,8 +253,6 @@ struct span {
     void *pin;
 };
 
-/* The CRC-32C that every checksum begins with: of the id and a number. */
-uint32_t mni_segment_crc_begin(uint32_t id_crc, uint64_t number);
 /* CRC-32C of a block: `number` as in the spec. */
 uint32_t mni_segment_block_crc(uint32_t id_crc, uint64_t number, const unsigned char *bytes,
                                size_t n);

@@ -14,18 +14,13 @@ enum { CHUNK_BYTES = 256 << 10 };
 static_assert(CHUNK_BYTES % SEG_BLOCK_BYTES == 0, "chunks are whole blocks");
 static_assert(SEG_PAGE_BYTES % MNI_DIRECT_ALIGN == 0, "whole pages can be written directly");
 
-uint32_t mni_segment_crc_begin(uint32_t id_crc, uint64_t number)
-{
-    unsigned char bytes[8];
-
-    mni_put_u64(bytes, number);
-    return mni_crc32c(id_crc, bytes, sizeof bytes);
-}
-
 uint32_t mni_segment_block_crc(uint32_t id_crc, uint64_t number, const unsigned char *bytes,
                                size_t n)
 {
-    return mni_crc32c(mni_segment_crc_begin(id_crc, number), bytes, n);
+    unsigned char number_bytes[8];
+
+    mni_put_u64(number_bytes, number);
+    return mni_crc32c(mni_crc32c(id_crc, number_bytes, sizeof number_bytes), bytes, n);
 }
 
 mn_status mni_output_not_planned(const struct output *output, struct mn_error *err)
