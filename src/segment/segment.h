@@ -217,8 +217,8 @@ void mni_segment_get_bounds(const struct mni_segment *segment,
  * fails with; MN_NOT_FOUND is given only when every byte that says so was good.
  */
 
-/* A hint that a key of this hash will be looked for: who asks several segments, or for several keys,
- * gives all hints first and waits once. */
+/* A hint that a key of this hash will be looked for: who asks several segments, or for several
+ * keys, gives all hints first and waits once. */
 void mni_segment_prefetch(const struct mni_segment *segment, uint64_t hash);
 
 /* The row of the newest version of a key; `hash` is mni_key_hash of it. */
