@@ -48,7 +48,7 @@ mn_status mni_output_pages(struct output *output, uint64_t offset, const unsigne
 }
 
 /* Writes `n` bytes, behind which zeroes fill the last block. What lies behind the last page of a
- * column is never written: it reads as zeroes, and takes no space where the file system can. */
+ * column is not written: it reads as zeroes. */
 static mn_status write_blocks(struct output *output, uint64_t offset, const unsigned char *bytes,
                               uint64_t n, struct mn_error *err)
 {
