@@ -52,12 +52,17 @@ static unsigned random_height(struct mni_memtable *table)
     return 1 + (unsigned)__builtin_ctzll(bits) / 2;
 }
 
-/* What a change reserves is one node: an upsert's becomes the entry of a new key, or else, as the
- * other kinds' does, the item that keeps the version it supersedes. */
+/* Whether it may become the first change of a key that the table knows. */
+static bool may_insert(const struct mni_change *change)
+{
+    return is_upsert(change->version) || change->keeps;
+}
+
+/* What a change reserves is one node: that of one that may insert becomes the entry of a new
+ * key, or else, as the others' does, the item that keeps the version it supersedes. */
 static size_t node_bytes(const struct mni_change *change)
 {
-    return is_upsert(change->version) ? entry_bytes(change->entry->link.height)
-                                      : sizeof(struct superseded);
+    return may_insert(change) ? entry_bytes(change->entry->link.height) : sizeof(struct superseded);
 }
 
 static void free_node(struct mni_memtable *table, struct mni_change *change)
@@ -69,7 +74,7 @@ static void free_node(struct mni_memtable *table, struct mni_change *change)
 
 static mn_status new_node(struct mni_memtable *table, struct mni_change *change)
 {
-    if (!is_upsert(change->version)) {
+    if (!may_insert(change)) {
         change->entry = mni_pool_alloc_block(table->pool, sizeof(struct superseded));
         return change->entry == NULL ? MN_ERR_NOMEM : MN_OK;
     }
@@ -91,7 +96,7 @@ static mn_status prepare_one(struct mni_memtable *table, struct mni_change *chan
     st = new_node(table, change);
     if (st != MN_OK)
         return st;
-    if (is_upsert(change->version)) {
+    if (may_insert(change)) {
         st = mni_rows_reserve(table, mni_change_collection(change), &rows);
         if (st != MN_OK)
             goto out;
@@ -247,8 +252,12 @@ static void apply_one(struct mni_memtable *table, struct mni_change *change,
             supersede(table, entry, change, commit);
     } else {
         change->changed = entry != NULL && !version_has(entry->head, VERSION_TOMBSTONE);
-        if (change->changed)
+        if (change->changed) {
             apply_delete(table, entry, change, commit);
+        } else if (entry == NULL && change->keeps) {
+            mni_rows_link(table, rows);
+            insert(table, change, commit);
+        }
     }
     if (change->version != NULL) { /* not taken into the table */
         free_node(table, change);

@@ -87,8 +87,8 @@ static struct mni_version *visible(const struct mni_entry *entry, struct mni_vie
         version = version->older;
     if (version == NULL || version_has(version, VERSION_TOMBSTONE))
         return NULL;
-    if (version_has(version, VERSION_EXPIRES) && mni_version_expiry(version, &expires_at_us) &&
-        expires_at_us <= view.now_us)
+    if (version_has(version, VERSION_EXPIRES) && view.now_us != MNI_NO_CLOCK &&
+        mni_version_expiry(version, &expires_at_us) && expires_at_us <= view.now_us)
         return NULL;
     return version;
 }
@@ -121,6 +121,14 @@ struct mni_version *mni_memtable_find(struct mni_memtable *table, uint64_t colle
     struct mni_entry *entry =
         mni_memtable_entry(table, mni_key_hash(collection, key), collection, key);
     return entry == NULL ? NULL : visible(entry, view);
+}
+
+bool mni_memtable_holds(struct mni_memtable *table, uint64_t hash, uint64_t collection,
+                        struct mn_slice key)
+{
+    const struct mni_entry *entry = mni_memtable_entry(table, hash, collection, key);
+
+    return entry != NULL && !version_has(entry->head, VERSION_TOMBSTONE);
 }
 
 uint64_t mni_memtable_newest_lsn(struct mni_memtable *table, uint64_t collection,

@@ -103,9 +103,11 @@ void mni_version_unpin(struct mni_version *version); /* any thread */
 
 /* Reading: under the read lock ----------*/
 
+#define MNI_NO_CLOCK INT64_MIN /* no clock ever says this */
+
 struct mni_view_point {
     uint64_t lsn;   /* commits above are not seen */
-    int64_t now_us; /* records that expire at or before this are not seen */
+    int64_t now_us; /* records that expire at or before this are not seen; MNI_NO_CLOCK: all are */
 };
 
 /* The live version of a key, borrowed until the lock is dropped (ref or pin it to keep it), or
@@ -116,6 +118,11 @@ struct mni_version *mni_memtable_find(struct mni_memtable *table, uint64_t colle
 /* LSN of the newest change of a key (upsert, delete or patch), 0 when none is known. */
 uint64_t mni_memtable_newest_lsn(struct mni_memtable *table, uint64_t collection,
                                  struct mn_slice key);
+
+/* Whether the newest change of a key left a record, which may have expired. `hash` is mni_key_hash
+ * of it. */
+bool mni_memtable_holds(struct mni_memtable *table, uint64_t hash, uint64_t collection,
+                        struct mn_slice key);
 
 /*
  * Gathers up to `n_max` live versions of a collection in key order, each with a pin: keys greater
@@ -132,6 +139,8 @@ size_t mni_memtable_scan(struct mni_memtable *table, uint64_t collection, struct
 struct mni_change {
     struct mni_version *version; /* owned: an encoded upsert, delete or patch */
     uint64_t hash;               /* filled by mni_change_init */
+    bool keeps;                  /* set before it is prepared: a delete of a key that the table does
+                                    not hold leaves a tombstone, for mni_memtable_newest_lsn */
     struct mni_entry *entry;     /* reserved memory */
     void *rows;                  /* its collection, which may be new */
     bool existed;                /* after apply: a live record had this key just before */
@@ -175,6 +184,14 @@ void mni_memtable_cancel(struct mni_memtable *table, struct mni_change *changes,
  * that a view needs included. */
 size_t mni_memtable_collect(struct mni_memtable *table, uint64_t oldest_view_lsn, size_t n_max);
 
+/* Calls `each` with the newest version of every key that was changed after `lsn`, some of them more
+ * than once. Complete while every change was applied with an `oldest_view_lsn` of at most `lsn`.
+ * Under either lock. */
+typedef void mni_changed_fn(void *context, uint64_t collection, struct mn_slice key,
+                            struct mni_version *newest, bool is_deleted);
+void mni_memtable_changed_after(struct mni_memtable *table, uint64_t lsn, mni_changed_fn *each,
+                                void *context);
+
 /* Expiry: under the write lock, but where said ----------
  *
  * A record whose time has come is invisible at once, by the rule above. Lapsing takes it out of the
@@ -191,6 +208,10 @@ size_t mni_memtable_lapsed(struct mni_memtable *table, struct mni_version **vers
                            size_t n_max);
 
 /* Collections ----------*/
+
+/* The numbers of up to `n_max` collections that have rows and were not dropped, in no order.
+ * Returns how many there are. Under the read lock. */
+size_t mni_memtable_collections(struct mni_memtable *table, uint64_t *numbers_out, size_t n_max);
 
 /* Live records of a collection as of the newest commit and the last lapse. Under the read lock. */
 uint64_t mni_memtable_count(struct mni_memtable *table, uint64_t collection);

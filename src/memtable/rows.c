@@ -204,3 +204,21 @@ bool mni_memtable_reclaim(struct mni_memtable *table, uint64_t collection, size_
     free_if_unused(table, rows);
     return is_empty;
 }
+
+size_t mni_memtable_collections(struct mni_memtable *table, uint64_t *numbers_out, size_t n_max)
+{
+    size_t n = 0;
+
+    for (uint64_t i = 0; i < table->rows.n_buckets; i++) {
+        struct hash_link *link = *(struct hash_link **)slots_at(&table->rows.slots, i);
+        for (; link != NULL; link = link->next) {
+            const struct mni_rows *rows = (const struct mni_rows *)link;
+            if (rows->is_dropped)
+                continue;
+            if (n < n_max)
+                numbers_out[n] = rows->collection;
+            n++;
+        }
+    }
+    return n;
+}

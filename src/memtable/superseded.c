@@ -62,3 +62,17 @@ size_t mni_memtable_collect(struct mni_memtable *table, uint64_t oldest_view_lsn
     }
     return table->n_superseded;
 }
+
+void mni_memtable_changed_after(struct mni_memtable *table, uint64_t lsn, mni_changed_fn *each,
+                                void *context)
+{
+    struct superseded *item = table->first_superseded;
+
+    for (; item != NULL; item = item->next) {
+        struct mni_entry *entry = item->entry;
+        if (item->newer->lsn <= lsn || entry->rows == NULL)
+            continue;
+        each(context, entry->rows->collection, entry_key(entry), entry->head,
+             version_has(entry->head, VERSION_TOMBSTONE));
+    }
+}
