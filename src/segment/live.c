@@ -425,3 +425,37 @@ uint32_t live_next_bit(const uint64_t *bits, uint32_t n_rows, uint32_t from)
         word = bits[i];
     }
 }
+
+void mni_liveness_unlapse(struct mni_liveness *live, uint32_t row)
+{
+    if (live->lapsed == NULL || !mni_live_bit(live->lapsed, row))
+        return;
+    live_clear_bit(live->lapsed, row);
+    live->n_lapsed--;
+}
+
+uint64_t mni_liveness_count_lapsed(const struct mni_liveness *live, uint32_t from, uint32_t to)
+{
+    uint64_t n = 0;
+
+    if (live->n_lapsed == 0)
+        return 0;
+    for (uint32_t row = mni_liveness_next_lapsed(live, from); row < to;
+         row = mni_liveness_next_lapsed(live, row + 1))
+        n++;
+    return n;
+}
+
+uint32_t mni_liveness_next_lapsed(const struct mni_liveness *live, uint32_t from)
+{
+    if (live->n_lapsed == 0 || from >= live->n_rows)
+        return live->n_rows;
+    uint64_t bits = live->lapsed[from / 64] & (UINT64_MAX << (from % 64));
+    for (uint32_t word = from / 64; word <= (live->n_rows - 1) / 64;) {
+        if (bits != 0)
+            return word * 64 + (uint32_t)__builtin_ctzll(bits);
+        if (++word <= (live->n_rows - 1) / 64)
+            bits = live->lapsed[word];
+    }
+    return live->n_rows;
+}

@@ -103,6 +103,8 @@ void mni_liveness_patch(struct mni_liveness *live, uint32_t row, const struct mn
 MN_MUST_USE mn_status mni_liveness_reserve_lapsed(struct mni_liveness *live);
 /* Takes a row whose expiry is due out of the counts. Nothing happens to a dead or lapsed one. */
 void mni_liveness_lapse(struct mni_liveness *live, uint32_t row);
+/* Takes it into the counts again: a patch has given it more time. Nothing happens to others. */
+void mni_liveness_unlapse(struct mni_liveness *live, uint32_t row);
 
 /* Forgets what no view at or above `lsn` needs. No state below `lsn` is exported afterwards: while
  * a checkpoint at an LSN is under way, the floor stays at or below it. Takes time in proportion to
@@ -165,6 +167,9 @@ static inline void mni_liveness_apply_patch(const struct mni_liveness *live, uin
 uint64_t mni_liveness_count(const struct mni_liveness *live, uint32_t from, uint32_t to);
 /* The first such row at or behind `from`, n_rows if there is none. */
 uint32_t mni_liveness_next_live(const struct mni_liveness *live, uint32_t from);
+/* The lapsed ones among them, and the first at or behind `from`, n_rows if there is none. */
+uint64_t mni_liveness_count_lapsed(const struct mni_liveness *live, uint32_t from, uint32_t to);
+uint32_t mni_liveness_next_lapsed(const struct mni_liveness *live, uint32_t from);
 /* The first row at or behind `from` of which mni_liveness_is_visible, n_rows if there is none. */
 uint32_t mni_liveness_next_visible(const struct mni_liveness *live, uint32_t from,
                                    uint64_t view_lsn);
