@@ -151,7 +151,8 @@ MN_API MN_MUST_USE mn_status mn_iter_open(mn_store *store, struct mn_slice name,
                                           const struct mn_iter_options *options, mn_iter **iter_out,
                                           struct mn_error *err);
 /* MN_OK: sets `view_out`, which the caller releases and which may outlive the iterator.
- * MN_END after the last, and clears it. */
+ * MN_END after the last, and clears it. MN_ERR_CORRUPT: the next record may lie in a damaged file,
+ * which `err` names. */
 MN_API MN_MUST_USE mn_status mn_iter_next(mn_iter *iter, struct mn_view *view_out,
                                           struct mn_error *err);
 MN_API void mn_iter_close(mn_iter *iter);

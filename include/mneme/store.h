@@ -158,6 +158,16 @@ MN_API MN_MUST_USE mn_status mn_config_set(mn_store *store, const char *key, con
 /* Name of the `index`-th setting, from 0; NULL past the last. Static strings. */
 MN_API const char *mn_config_key(size_t index);
 
+/*
+ * Writes everything up to the newest commit into segments, files that hold their own indexes, and
+ * gives back the log that held it: opening the store afterwards has little to replay, and memory
+ * holds only what is written from then on. Commits and reads go on meanwhile. Nothing to do is
+ * fine. After a failure (MN_ERR_IO, MN_ERR_NO_SPACE, MN_ERR_NOMEM) the store goes on as before, and
+ * a later call begins again; if the failure left open which state of the files is the newest, all
+ * later calls are MN_ERR_IO until the store is opened again, while reads and writes go on.
+ */
+MN_API MN_MUST_USE mn_status mn_checkpoint(mn_store *store, struct mn_error *err);
+
 /* Expiry ----------------------------------------------------------------------------------------
  *
  * An expired record is invisible at once, to every read and every count. The sweep gives its memory

@@ -3,7 +3,7 @@
  *
  * Owns:    the engine's walks.
  * Threads: one per walk.
- * Fails:   never once it is open.
+ * Fails:   once it is open only where a segment is damaged or cannot be read.
  */
 #include "api/store_private.h"
 #include "base/check.h"
@@ -69,11 +69,16 @@ mn_status mn_iter_open(mn_store *store, struct mn_slice name, const struct mn_it
         st = new_walk(store, o.after, o.prefix, &iter, err);
     if (st != MN_OK)
         return st;
-    if (!mni_view_collection(mni_walk_view(iter->walk), MNI_KIND_NAMESPACE, name, &c)) {
+    st = mni_view_collection(mni_walk_view(iter->walk), MNI_KIND_NAMESPACE, name, &c, err);
+    if (st != MN_OK) {
         mn_iter_close(iter);
-        return api_no_namespace(name, err);
+        return st == MN_NOT_FOUND ? api_no_namespace(name, err) : st;
     }
-    mni_walk_set_collection(iter->walk, c.number);
+    st = mni_walk_start(iter->walk, c.number, err);
+    if (st != MN_OK) {
+        mn_iter_close(iter);
+        return st;
+    }
     *iter_out = iter;
     return MN_OK;
 }
@@ -87,13 +92,13 @@ mn_status mn_iter_next(mn_iter *iter, struct mn_view *view_out, struct mn_error 
     mn_status st = mni_engine_check(iter->engine, err);
     if (st != MN_OK)
         return st;
-    st = mni_walk_next(iter->walk, &found);
+    st = mni_walk_next(iter->walk, &found, err);
     if (st == MN_OK) {
         api_view_set(view_out, &found);
         return MN_OK;
     }
     api_view_clear(view_out);
-    return mni_fail(err, st, "there are no more records");
+    return st == MN_END ? mni_fail(err, st, "there are no more records") : st;
 }
 
 /* Namespaces are the records of collection 0 whose keys begin with their kind. */
@@ -124,7 +129,10 @@ mn_status mn_namespace_iter_open(mn_store *store, struct mn_slice after,
         memcpy(key + 1, after.data, after.n_bytes);
     struct mn_slice from = {key, after.n_bytes > 0 ? 1 + after.n_bytes : 0};
     st = new_walk(store, from, (struct mn_slice){&kind, 1}, &iter->rows, err);
+    if (st == MN_OK)
+        st = mni_walk_start(iter->rows->walk, 0, err);
     if (st != MN_OK) {
+        mn_iter_close(iter->rows);
         mni_free(iter);
         return st;
     }
@@ -147,12 +155,17 @@ mn_status mn_namespace_iter_next(mn_namespace_iter *iter, struct mn_namespace_in
     memcpy(iter->name, (const unsigned char *)row.id.data + 1, name_bytes);
     mn_view_release(&row);
     struct mn_slice name = {iter->name, name_bytes};
-    bool found = mni_view_collection(mni_walk_view(iter->rows->walk), MNI_KIND_NAMESPACE, name, &c);
-    MNI_CHECK(found);
+    uint64_t n_records = 0;
+    st = mni_view_collection(mni_walk_view(iter->rows->walk), MNI_KIND_NAMESPACE, name, &c, err);
+    if (st == MN_OK)
+        st = mni_engine_count_of(iter->rows->engine, c.number, &n_records, err);
+    MNI_CHECK(st != MN_NOT_FOUND);
+    if (st != MN_OK)
+        return st;
     *info_out = (struct mn_namespace_info){
         .name = name,
         .dimension = c.dimension,
-        .n_records = mni_engine_count_of(iter->rows->engine, c.number),
+        .n_records = n_records,
         .created_lsn = c.created_lsn,
     };
     return MN_OK;

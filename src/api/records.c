@@ -263,8 +263,8 @@ mn_status mn_get_batch(mn_store *store, struct mn_slice name, const struct mn_sl
     }
     if (st != MN_OK)
         return st;
-    st =
-        mni_engine_get_many(store->engine, MNI_KIND_NAMESPACE, name, ids, n_ids, show_found, &read);
+    st = mni_engine_get_many(store->engine, MNI_KIND_NAMESPACE, name, ids, n_ids, show_found, &read,
+                             err);
     if (st == MN_NOT_FOUND)
         return api_no_namespace(name, err);
     if (st == MN_OK && n_found_out != NULL)
@@ -284,7 +284,7 @@ static mn_status find_pinned(mn_store *store, struct mn_slice name, struct mn_sl
         st = api_check_id(id, err);
     if (st != MN_OK)
         return st;
-    st = mni_engine_get(store->engine, MNI_KIND_NAMESPACE, name, id, found_out);
+    st = mni_engine_get(store->engine, MNI_KIND_NAMESPACE, name, id, found_out, err);
     if (st != MN_NOT_FOUND)
         return st;
     return found_out->record.collection == 0

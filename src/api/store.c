@@ -194,9 +194,8 @@ static mn_status find_namespace(mn_store *store, struct mn_slice name,
         st = api_check_name(name, err);
     if (st != MN_OK)
         return st;
-    if (!mni_engine_collection(store->engine, MNI_KIND_NAMESPACE, name, collection_out))
-        return api_no_namespace(name, err);
-    return MN_OK;
+    st = mni_engine_collection(store->engine, MNI_KIND_NAMESPACE, name, collection_out, err);
+    return st == MN_NOT_FOUND ? api_no_namespace(name, err) : st;
 }
 
 mn_status mn_namespace_exists(mn_store *store, struct mn_slice name, bool *exists_out,
@@ -226,10 +225,10 @@ mn_status mn_count(mn_store *store, struct mn_slice name, uint64_t *n_records_ou
         st = api_check_name(name, err);
     if (st != MN_OK)
         return st;
-    if (mni_engine_count(store->engine, MNI_KIND_NAMESPACE, name, &n) != MN_OK)
-        return api_no_namespace(name, err);
-    *n_records_out = n;
-    return MN_OK;
+    st = mni_engine_count(store->engine, MNI_KIND_NAMESPACE, name, &n, err);
+    if (st == MN_OK)
+        *n_records_out = n;
+    return st == MN_NOT_FOUND ? api_no_namespace(name, err) : st;
 }
 
 mn_status mn_dimension(mn_store *store, struct mn_slice name, uint32_t *dimension_out,
@@ -283,6 +282,17 @@ mn_status mn_sweep(mn_store *store, uint64_t *n_swept_out, struct mn_error *err)
     if (st != MN_OK)
         return st;
     st = mni_engine_sweep(store->engine, n_swept_out, &details);
+    return api_answer(st, &details, err);
+}
+
+mn_status mn_checkpoint(mn_store *store, struct mn_error *err)
+{
+    struct mn_error details = {0};
+    mn_status st = api_check_store(store, err);
+
+    if (st != MN_OK)
+        return st;
+    st = mni_engine_checkpoint(store->engine, &details);
     return api_answer(st, &details, err);
 }
 

@@ -91,7 +91,7 @@ mn_status mn_txn_get(mn_txn *txn, struct mn_slice name, struct mn_slice id,
     mn_status st = check(txn, name, id, err);
     if (st != MN_OK)
         return st;
-    st = mni_txn_find(txn->txn, MNI_KIND_NAMESPACE, name, id, &found);
+    st = mni_txn_find(txn->txn, MNI_KIND_NAMESPACE, name, id, &found, err);
     if (st != MN_OK)
         return mni_fail(err, st, "there is no record with this id");
     api_view_set(view_out, &found.found);
@@ -150,7 +150,7 @@ mn_status mn_txn_touch(mn_txn *txn, struct mn_slice name, struct mn_slice id, ui
         st = api_check_expiry(fields, when_us, err);
     if (st != MN_OK)
         return st;
-    st = mni_txn_find(txn->txn, MNI_KIND_NAMESPACE, name, id, &found);
+    st = mni_txn_find(txn->txn, MNI_KIND_NAMESPACE, name, id, &found, err);
     if (st != MN_OK)
         return mni_fail(err, st, "there is no record with this id");
     int64_t now_us = mni_engine_now_us(mni_txn_engine(txn->txn));

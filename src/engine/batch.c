@@ -14,7 +14,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-mn_status mni_batch_new(struct mni_engine *engine, const struct mni_view *snapshot,
+mn_status mni_batch_new(struct mni_engine *engine, struct mni_view *snapshot,
                         struct mni_batch **batch_out)
 {
     struct mni_batch *batch = mni_alloc_zero(sizeof *batch);
@@ -22,12 +22,26 @@ mn_status mni_batch_new(struct mni_engine *engine, const struct mni_view *snapsh
     if (batch == NULL)
         return MN_ERR_NOMEM;
     batch->engine = engine;
-    if (snapshot != NULL) {
-        batch->is_transaction = true;
-        batch->snapshot_lsn = snapshot->point.lsn;
-    }
+    batch->snapshot = snapshot;
+    batch_take_state(batch);
     *batch_out = batch;
     return MN_OK;
+}
+
+bool batch_take_state(struct mni_batch *batch)
+{
+    struct mni_engine *engine = batch->engine;
+    struct state *old = batch->state;
+
+    engine_read_lock(engine);
+    batch->state = engine->state;
+    if (batch->state != old)
+        state_ref(batch->state);
+    engine_unlock(engine);
+    if (batch->state == old)
+        return false;
+    state_unref(old);
+    return true;
 }
 
 void mni_batch_free(struct mni_batch *batch)
@@ -39,7 +53,10 @@ void mni_batch_free(struct mni_batch *batch)
     for (size_t i = 0; i < batch->n_collections; i++) {
         mni_free(batch->collections[i].key);
         mni_free(batch->collections[i].drop_node);
+        part_free_dropped(&batch->collections[i].dropped_rows);
     }
+    state_unref(batch->state);
+    mni_free(batch->places);
     mni_free(batch->collections);
     mni_free(batch->ops);
     mni_free(batch->slots);
@@ -49,35 +66,63 @@ void mni_batch_free(struct mni_batch *batch)
     mni_free(batch);
 }
 
-void batch_look_up(struct mni_batch *batch, struct batch_collection *c)
+/* The newest version of a key in the tables that were looked at. Read lock held. */
+static struct mni_version *find_version(const struct state *state, struct mn_slice key)
+{
+    const struct mni_view_point newest = {.lsn = UINT64_MAX, .now_us = MNI_NO_CLOCK};
+    struct mni_version *version = mni_memtable_find(state->active->memtable, 0, key, newest);
+
+    if (version == NULL && state->frozen != NULL)
+        version = mni_memtable_find(state->frozen->memtable, 0, key, newest);
+    return version;
+}
+
+mn_status batch_look_up(struct mni_batch *batch, struct batch_collection *c, struct mn_error *err)
 {
     struct mni_engine *engine = batch->engine;
-    if (c->key == NULL)
-        return;
-    struct mn_slice key = {c->key, c->key_bytes};
-    struct mn_slice name = {c->key + 1, c->key_bytes - 1};
+    struct mni_found found;
 
+    if (c->key == NULL)
+        return MN_OK;
+    struct mn_slice key = {c->key, c->key_bytes};
+    c->known = (struct mni_collection){0};
+    c->place = (struct place){0};
     engine_read_lock(engine);
-    struct mni_view_point view = engine_view_now(engine);
-    c->row_lsn = mni_memtable_newest_lsn(engine->table, 0, key);
-    if (!catalogue_find(engine, (enum mni_kind)c->key[0], name, view, &c->known))
-        c->known = (struct mni_collection){0};
+    c->row_lsn = place_newest_lsn(engine, 0, key, NULL);
+    struct mni_version *version = find_version(batch->state, key);
+    if (version != NULL)
+        mni_version_pin(version);
     engine_unlock(engine);
+    if (version != NULL) {
+        engine_found_version(version, &found);
+        return catalogue_decode_found(&found, &c->known, err);
+    }
+    if (batch->state->parts->n_parts == 0)
+        return MN_OK;
+    mn_status st = place_find(engine, batch->state->parts, 0, key, &c->place, err);
+    if (st != MN_OK || c->place.part == NULL)
+        return st;
+    engine_read_lock(engine);
+    c->row_lsn = place_newest_lsn(engine, 0, key, &c->place);
+    engine_unlock(engine);
+    st = engine_read_row(engine, c->place.part, c->place.row, UINT64_MAX, &found, err);
+    if (st == MN_OK)
+        return catalogue_decode_found(&found, &c->known, err);
+    return st == MN_NOT_FOUND ? MN_OK : st; /* the leader sees that it is gone */
 }
 
 /* A transaction writes to the collection that its view shows, or to one that came later. */
-static uint64_t number_in_snapshot(const struct mni_batch *batch, enum mni_kind kind,
-                                   struct mn_slice name, uint64_t latest)
+static mn_status number_in_snapshot(const struct mni_batch *batch, enum mni_kind kind,
+                                    struct mn_slice name, uint64_t *number, struct mn_error *err)
 {
-    struct mni_view_point view = {.lsn = batch->snapshot_lsn, .now_us = INT64_MIN};
     struct mni_collection seen = {0};
 
-    if (!batch->is_transaction)
-        return latest;
-    engine_read_lock(batch->engine);
-    bool found = catalogue_find(batch->engine, kind, name, view, &seen);
-    engine_unlock(batch->engine);
-    return found ? seen.number : latest;
+    if (batch->snapshot == NULL)
+        return MN_OK;
+    mn_status st = mni_view_collection(batch->snapshot, kind, name, &seen, err);
+    if (st == MN_OK)
+        *number = seen.number;
+    return st == MN_NOT_FOUND ? MN_OK : st;
 }
 
 /* Room for one more collection, or NULL with `err` filled. */
@@ -143,14 +188,22 @@ mn_status mni_batch_collection(struct mni_batch *batch, enum mni_kind kind, stru
     c = next_collection(batch, err);
     if (c == NULL)
         return MN_ERR_NOMEM;
+    if (batch_take_state(batch))
+        batch->is_stale = true;
     *c = (struct batch_collection){.key_bytes = key_bytes, .creates = creates};
     c->key = mni_alloc(key_bytes);
     if (c->key == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "a name of %zu bytes", name.n_bytes);
     c->key[0] = (unsigned char)kind;
     memcpy(c->key + 1, name.data, name.n_bytes);
-    batch_look_up(batch, c);
-    c->first_number = number_in_snapshot(batch, kind, name, c->known.number);
+    mn_status st = batch_look_up(batch, c, err);
+    c->first_number = c->known.number;
+    if (st == MN_OK)
+        st = number_in_snapshot(batch, kind, name, &c->first_number, err);
+    if (st != MN_OK) {
+        mni_free(c->key);
+        return st;
+    }
     *index_out = batch->n_collections++;
     return MN_OK;
 }

@@ -6,18 +6,41 @@
 
 #include "engine/engine_private.h"
 
+/* Where in the parts of a state the record of a key lies, and what marking it needs. */
+struct place {
+    struct part *part; /* borrowed from the state; NULL: in none */
+    uint32_t row;
+    bool expires;
+    bool is_reserved;
+    bool is_patch;
+    int64_t expires_at_us;
+    uint64_t lsn; /* of the newest change that is folded into the row */
+    uint64_t record_lsn;
+    struct mni_change below; /* what marks the frozen table's record, if that holds one */
+};
+
+/* When a commit is applied. */
+struct apply_at {
+    uint64_t lsn;
+    int64_t now_us;
+    uint64_t oldest_view_lsn;
+    uint64_t floor_lsn; /* of patches: no view and no checkpoint needs what is older */
+};
+
 struct batch_collection {
     unsigned char *key; /* owned: kind, name; NULL: known by its number alone */
     size_t key_bytes;
     struct mni_collection known; /* by the latest look; number 0 = it does not exist */
     uint64_t row_lsn;            /* newest change of its row, by the latest look */
+    struct place place;          /* of its row, likewise */
     uint64_t first_number;       /* as a transaction's view shows it, else by the first look */
     uint32_t dimension;          /* wanted: by a vector in this batch or by a create; 0 = none */
     bool creates;
     bool must_be_new;
     bool drops;
-    bool existed;              /* when it was committed */
-    struct dropped *drop_node; /* owned until published */
+    bool existed;                      /* when it was committed */
+    struct dropped *drop_node;         /* owned until published */
+    struct dropped_rows *dropped_rows; /* likewise: a list */
 };
 
 struct batch_op {
@@ -30,9 +53,9 @@ struct batch_op {
 };
 
 struct mni_batch {
-    struct mni_engine *engine; /* borrowed */
-    bool is_transaction;
-    uint64_t snapshot_lsn;                /* of the transaction's view */
+    struct mni_engine *engine;            /* borrowed */
+    struct state *state;                  /* one reference: the one that was looked at */
+    struct mni_view *snapshot;            /* borrowed: the transaction's view; NULL: none */
     struct batch_collection *collections; /* owned */
     size_t n_collections;
     struct batch_op *ops; /* owned */
@@ -45,23 +68,49 @@ struct mni_batch {
     /* While it is submitted: changes of the catalogue first, then those of the operations. */
     struct mni_change *changes; /* owned */
     uint32_t *change_ops;       /* owned: op index of each change */
+    struct place *places;       /* owned: one per change; NULL: nothing lies below the table */
     struct mn_slice *parts;     /* owned */
     size_t n_changes;
     size_t n_catalogue_changes;
-    uint64_t counter_row_lsn;
-    bool checks_counter;
-    bool is_stale; /* submitted before: the catalogue may have changed */
+    bool checks_counter;  /* it makes collections */
+    uint64_t counter_lsn; /* as it was when their numbers were taken */
+    uint64_t next_number; /* behind them */
+    bool is_stale;        /* state or catalogue may have changed since the look-ups */
     bool is_applied;
     bool is_abandoned;
     struct mni_commit commit;
     struct mn_error *err; /* borrowed from the caller of submit */
 };
 
-/* Looks all collections up again; read lock taken inside. */
-void batch_look_up(struct mni_batch *batch, struct batch_collection *collection);
+/* Goes over to the engine's state of now. True: it is another one. */
+bool batch_take_state(struct mni_batch *batch);
+
+/* Looks a collection up again. */
+MN_MUST_USE mn_status batch_look_up(struct mni_batch *batch, struct batch_collection *collection,
+                                    struct mn_error *err);
 
 /* A collection by its number alone, whatever the catalogue says meanwhile. */
 MN_MUST_USE mn_status batch_collection_by_number(struct mni_batch *batch, uint64_t number,
                                                  size_t *index_out, struct mn_error *err);
+
+/* place.c ----------*/
+
+/* Finds the row of a key that is not dead; no part if there is none. No lock is held. */
+MN_MUST_USE mn_status place_find(struct mni_engine *engine, const struct part_set *set,
+                                 uint64_t collection, struct mn_slice key, struct place *place_out,
+                                 struct mn_error *err);
+/* LSN of the newest change of a key, 0 when none is known; `place` may be NULL. Lock held. */
+uint64_t place_newest_lsn(struct mni_engine *engine, uint64_t collection, struct mn_slice key,
+                          const struct place *place);
+/* LSN of the live record of a key, 0 when there is none. Either lock held. */
+uint64_t place_live_lsn(struct mni_engine *engine, uint64_t collection, struct mn_slice key,
+                        const struct place *place, struct mni_view_point view);
+/* Makes sure that applying cannot fail. MN_ERR_NOMEM reserves nothing. */
+MN_MUST_USE mn_status places_reserve(struct mni_engine *engine, struct place *places,
+                                     const struct mni_change *changes, size_t n);
+void places_cancel(struct mni_engine *engine, struct place *places, size_t n);
+/* Applies a change where its key lies; uses up what was reserved. Write lock held. */
+void place_apply(struct mni_engine *engine, struct mni_change *change, struct place *place,
+                 const struct apply_at *at);
 
 #endif

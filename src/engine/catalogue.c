@@ -1,9 +1,9 @@
 /*
  * catalogue.c - collection 0: which collections there are.
  *
- * Owns:    nothing; the rows lie in the table like all records.
+ * Owns:    the cache of names; the rows lie where all records lie.
  * Format:  docs/format/catalogue.md
- * Threads: readers hold the table's read lock.
+ * Threads: any.
  * Fails:   MN_ERR_CORRUPT for a row that no writer wrote.
  */
 #include "base/bytes.h"
@@ -53,30 +53,38 @@ struct mn_slice catalogue_counter_key(void)
     return (struct mn_slice){key, sizeof key};
 }
 
-bool catalogue_find(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
-                    struct mni_view_point view, struct mni_collection *collection_out)
+struct mn_slice catalogue_key(enum mni_kind kind, struct mn_slice name,
+                              unsigned char room[1 + MN_NAMESPACE_BYTES_MAX])
 {
-    unsigned char key[1 + MN_NAMESPACE_BYTES_MAX];
-    struct mni_record record;
-
     MNI_CHECK(name.n_bytes >= 1 && name.n_bytes <= MN_NAMESPACE_BYTES_MAX);
-    key[0] = (unsigned char)kind;
-    memcpy(key + 1, name.data, name.n_bytes);
-    struct mni_version *version =
-        mni_memtable_find(engine->table, 0, (struct mn_slice){key, 1 + name.n_bytes}, view);
-    if (version == NULL)
-        return false;
-    mni_record_view(mni_version_bytes(version), &record);
-    /* Rows are checked when they are replayed and made by this process otherwise. */
+    room[0] = (unsigned char)kind;
+    memcpy(room + 1, name.data, name.n_bytes);
+    return (struct mn_slice){room, 1 + name.n_bytes};
+}
+
+mn_status catalogue_decode_found(const struct mni_found *found,
+                                 struct mni_collection *collection_out, struct mn_error *err)
+{
     mn_status st =
-        catalogue_row_decode(record.payload, mni_version_lsn(version), collection_out, NULL);
-    MNI_CHECK(st == MN_OK);
-    return true;
+        catalogue_row_decode(found->record.payload, found->record_lsn, collection_out, err);
+
+    mni_pin_release(found->pin);
+    return st;
+}
+
+mn_status mni_view_collection(struct mni_view *view, enum mni_kind kind, struct mn_slice name,
+                              struct mni_collection *collection_out, struct mn_error *err)
+{
+    unsigned char room[1 + MN_NAMESPACE_BYTES_MAX];
+    struct mni_found found;
+    mn_status st = mni_view_get(view, 0, catalogue_key(kind, name, room), &found, err);
+
+    return st == MN_OK ? catalogue_decode_found(&found, collection_out, err) : st;
 }
 
 /* Names seen lately ----------
  *
- * Entries are immutable. Readers add them under the table's read lock; a commit that changes the
+ * Entries are immutable. Readers add them under the read lock; a commit that changes the
  * catalogue removes all of them under the write lock, when no reader can hold one. */
 
 struct known_name {
@@ -107,44 +115,68 @@ static void remember_name(_Atomic(struct known_name *) *slot, enum mni_kind kind
         mni_free(known);
 }
 
-bool catalogue_find_now(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
-                        struct mni_collection *collection_out)
+bool catalogue_knows(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
+                     struct mni_collection *collection_out)
 {
-    struct mni_view_point view = {.lsn = mni_engine_visible_lsn(engine), .now_us = INT64_MIN};
-    _Atomic(struct known_name *) *slot = name_slot(engine, kind, name);
-    const struct known_name *known = atomic_load_explicit(slot, memory_order_acquire);
+    const struct known_name *known =
+        atomic_load_explicit(name_slot(engine, kind, name), memory_order_acquire);
 
-    if (known != NULL && known->key_bytes == 1 + name.n_bytes &&
-        known->key[0] == (unsigned char)kind &&
-        memcmp(known->key + 1, name.data, name.n_bytes) == 0) {
-        *collection_out = known->collection;
-        return true;
-    }
-    if (!catalogue_find(engine, kind, name, view, collection_out))
+    if (known == NULL || known->key_bytes != 1 + name.n_bytes ||
+        known->key[0] != (unsigned char)kind ||
+        memcmp(known->key + 1, name.data, name.n_bytes) != 0)
         return false;
-    if (known == NULL)
-        remember_name(slot, kind, name, collection_out);
+    *collection_out = known->collection;
     return true;
+}
+
+mn_status mni_engine_collection(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
+                                struct mni_collection *collection_out, struct mn_error *err)
+{
+    unsigned char room[1 + MN_NAMESPACE_BYTES_MAX];
+    struct mni_found found;
+
+    engine_read_lock(engine);
+    bool is_known = catalogue_knows(engine, kind, name, collection_out);
+    uint64_t n_changes = engine->n_catalogue_changes;
+    engine_unlock(engine);
+    if (is_known)
+        return MN_OK;
+    mn_status st = engine_find_now(engine, 0, catalogue_key(kind, name, room), &found, err);
+    if (st == MN_OK)
+        st = catalogue_decode_found(&found, collection_out, err);
+    if (st != MN_OK)
+        return st;
+    engine_read_lock(engine);
+    if (engine->n_catalogue_changes == n_changes)
+        remember_name(name_slot(engine, kind, name), kind, name, collection_out);
+    engine_unlock(engine);
+    return MN_OK;
 }
 
 void catalogue_forget_names(struct mni_engine *engine)
 {
+    engine->n_catalogue_changes++;
     for (size_t i = 0; i < KNOWN_NAMES; i++)
         mni_free(atomic_exchange(&engine->known_names[i], NULL));
 }
 
-uint64_t catalogue_next_number(struct mni_engine *engine, struct mni_view_point view,
-                               uint64_t *row_lsn_out)
-{
-    struct mni_record record;
-    struct mni_version *version =
-        mni_memtable_find(engine->table, 0, catalogue_counter_key(), view);
+/* The counter ---------- */
 
-    *row_lsn_out = 0;
-    if (version == NULL)
-        return 1;
-    *row_lsn_out = mni_version_lsn(version);
-    mni_record_view(mni_version_bytes(version), &record);
-    MNI_CHECK(record.payload.n_bytes == 8);
-    return mni_get_u64(record.payload.data);
+mn_status catalogue_load_counter(struct mni_engine *engine, struct mn_error *err)
+{
+    struct mni_found found;
+    mn_status st = engine_find_now(engine, 0, catalogue_counter_key(), &found, err);
+
+    engine->counter = (struct counter){.next_number = 1};
+    if (st == MN_NOT_FOUND)
+        return MN_OK;
+    if (st != MN_OK)
+        return st;
+    if (found.record.payload.n_bytes == 8)
+        engine->counter = (struct counter){
+            .next_number = mni_get_u64(found.record.payload.data),
+            .lsn = found.lsn,
+        };
+    mni_pin_release(found.pin);
+    return engine->counter.lsn != 0 ? MN_OK : mni_fail(err, MN_ERR_CORRUPT, "collection counter");
 }

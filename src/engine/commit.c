@@ -42,13 +42,21 @@ static mn_status judge_collection(const struct mni_batch *batch, const struct ba
 
     if (c->must_be_new && c->known.number != 0)
         return mni_fail(err, MN_EXISTS, "namespace \"%.*s\" exists", n, name);
-    if (batch->is_transaction && c->first_number != 0 && c->known.number != c->first_number)
+    if (batch->snapshot != NULL && c->first_number != 0 && c->known.number != c->first_number)
         return mni_fail(err, MN_ERR_CONFLICT, "namespace \"%.*s\" was dropped meanwhile", n, name);
     if (c->known.dimension != 0 && c->dimension != 0 && c->known.dimension != c->dimension)
         return mni_fail(err, MN_ERR_DIMENSION,
                         "vector has %" PRIu32 " dimensions, namespace \"%.*s\" has %" PRIu32,
                         c->dimension, n, name, c->known.dimension);
     return MN_OK;
+}
+
+static bool is_delete(const struct mni_change *change)
+{
+    struct mni_record r;
+
+    mni_record_view(mni_version_bytes(change->version), &r);
+    return r.type == MNI_RECORD_DELETE;
 }
 
 static void add_change(struct mni_batch *batch, struct mni_version *version, uint32_t op_index)
@@ -114,8 +122,8 @@ static mn_status add_rows(struct mni_batch *batch, struct mn_error *err)
             continue;
         if (!c->existed && next == 0) {
             engine_read_lock(batch->engine);
-            next = catalogue_next_number(batch->engine, engine_view_now(batch->engine),
-                                         &batch->counter_row_lsn);
+            next = batch->engine->counter.next_number;
+            batch->counter_lsn = batch->engine->counter.lsn;
             engine_unlock(batch->engine);
             batch->checks_counter = true;
         }
@@ -126,6 +134,7 @@ static mn_status add_rows(struct mni_batch *batch, struct mn_error *err)
     if (st != MN_OK || !batch->checks_counter)
         return st;
     unsigned char bytes[8];
+    batch->next_number = next;
     mni_put_u64(bytes, next);
     struct mni_record record = {
         .type = MNI_RECORD_UPSERT,
@@ -159,6 +168,53 @@ static void forget_changes(struct mni_batch *batch)
         memset(batch->changes, 0, batch->n_changes * sizeof *batch->changes);
     batch->n_changes = 0;
     batch->n_catalogue_changes = 0;
+    mni_free(batch->places);
+    batch->places = NULL;
+}
+
+/* Finds what the changes supersede below the table. */
+static mn_status find_places(struct mni_batch *batch, struct mn_error *err)
+{
+    struct mni_engine *engine = batch->engine;
+    const struct state *state = batch->state;
+    mn_status st = MN_OK;
+
+    if (state->frozen == NULL && state->parts->n_parts == 0)
+        return MN_OK;
+    batch->places = mni_alloc_zero(batch->n_changes * sizeof *batch->places);
+    if (batch->places == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "a batch of %zu records", batch->n_changes);
+    for (size_t i = 0; i < batch->n_changes && st == MN_OK && state->parts->n_parts > 0; i++) {
+        struct mni_change *change = &batch->changes[i];
+        uint64_t collection = mni_change_collection(change);
+        struct mn_slice key = mni_change_key(change);
+        engine_read_lock(engine);
+        bool is_above =
+            mni_memtable_holds(state->active->memtable, change->hash, collection, key) ||
+            (state->frozen != NULL &&
+             mni_memtable_holds(state->frozen->memtable, change->hash, collection, key));
+        engine_unlock(engine);
+        if (!is_above)
+            st = place_find(engine, state->parts, collection, key, &batch->places[i], err);
+        change->keeps = batch->places[i].part != NULL && is_delete(change);
+    }
+    return st;
+}
+
+/* The rows that a dropped collection has in parts. */
+static mn_status find_dropped_rows(struct mni_batch *batch, struct batch_collection *c,
+                                   struct mn_error *err)
+{
+    const struct part_set *set = batch->state->parts;
+
+    mn_status st = MN_OK;
+
+    part_free_dropped(&c->dropped_rows);
+    if (!c->drops || c->known.number == 0)
+        return MN_OK;
+    for (size_t i = 0; i < set->n_parts && st == MN_OK; i++)
+        st = part_find_dropped(set->parts[i], c->known.number, &c->dropped_rows, err);
+    return st;
 }
 
 /* What an operation on a collection that does not exist answers: nothing is to be done. */
@@ -203,10 +259,14 @@ static mn_status prepare(struct mni_batch *batch, mn_ack ack, struct mn_error *e
 
     MNI_CHECK(!batch->is_applied && batch->n_changes == 0);
     batch->err = err;
+    bool is_stale = batch_take_state(batch) || batch->is_stale || batch->snapshot != NULL;
     for (size_t i = 0; i < batch->n_collections && st == MN_OK; i++) {
-        if (batch->is_stale || batch->is_transaction) /* its looks may be long ago */
-            batch_look_up(batch, &batch->collections[i]);
-        st = judge_collection(batch, &batch->collections[i], err);
+        if (is_stale) /* its looks may be long ago, or at another state */
+            st = batch_look_up(batch, &batch->collections[i], err);
+        if (st == MN_OK)
+            st = judge_collection(batch, &batch->collections[i], err);
+        if (st == MN_OK)
+            st = find_dropped_rows(batch, &batch->collections[i], err);
     }
     if (st == MN_OK)
         st = reserve_changes(batch, err);
@@ -215,6 +275,8 @@ static mn_status prepare(struct mni_batch *batch, mn_ack ack, struct mn_error *e
     batch->n_catalogue_changes = batch->n_changes;
     if (st == MN_OK)
         st = add_ops(batch, err);
+    if (st == MN_OK)
+        st = find_places(batch, err);
     if (st == MN_OK)
         st = mni_commit_init(&batch->commit, batch->parts, batch->n_changes,
                              (uint32_t)batch->n_changes, ack, batch, err);
@@ -331,75 +393,62 @@ static void group_keys_add(struct group_keys *keys, uint64_t hash)
 }
 
 static mn_status judge_condition(struct mni_engine *engine, const struct batch_op *op,
-                                 const struct mni_change *change, struct mn_error *err)
+                                 const struct mni_change *change, const struct place *place,
+                                 struct mn_error *err)
 {
     uint64_t collection = mni_change_collection(change);
     struct mn_slice key = mni_change_key(change);
-    struct mni_view_point view = engine_view_now(engine);
-    struct mni_version *live;
 
-    switch (op->condition) {
-    case MNI_ALWAYS:
+    if (op->condition == MNI_ALWAYS)
         return MN_OK;
-    case MNI_IF_UNCHANGED:
-        return mni_memtable_newest_lsn(engine->table, collection, key) == op->condition_lsn
+    if (op->condition == MNI_IF_UNCHANGED)
+        return place_newest_lsn(engine, collection, key, place) == op->condition_lsn
                    ? MN_OK
                    : mni_fail(err, MN_CHANGED, "the record was changed meanwhile");
-    case MNI_IF_ABSENT:
-        return mni_memtable_find(engine->table, collection, key, view) == NULL
-                   ? MN_OK
-                   : mni_fail(err, MN_EXISTS, "there is a record with this id");
-    case MNI_IF_LIVE:
-        return mni_memtable_find(engine->table, collection, key, view) != NULL
-                   ? MN_OK
-                   : mni_fail(err, MN_NOT_FOUND, "there is no record with this id");
-    case MNI_IF_LSN:
-        live = mni_memtable_find(engine->table, collection, key, view);
-        if (live != NULL && mni_version_record_lsn(live) == op->condition_lsn)
-            return MN_OK;
+    uint64_t live_lsn = place_live_lsn(engine, collection, key, place, engine_view_now(engine));
+    if (op->condition == MNI_IF_ABSENT && live_lsn != 0)
+        return mni_fail(err, MN_EXISTS, "there is a record with this id");
+    if (op->condition == MNI_IF_LIVE && live_lsn == 0)
+        return mni_fail(err, MN_NOT_FOUND, "there is no record with this id");
+    if (op->condition == MNI_IF_LSN && (live_lsn == 0 || live_lsn != op->condition_lsn))
         return mni_fail(err, MN_CHANGED, "the record is not the one of LSN %" PRIu64,
                         op->condition_lsn);
-    }
     return MN_OK;
 }
 
-/* Whether the catalogue is still what the batch saw. */
-static bool catalogue_is_unchanged(struct mni_engine *engine, const struct mni_batch *batch)
+/* Whether state and catalogue are still what the batch saw. */
+static bool is_unchanged(struct mni_engine *engine, const struct mni_batch *batch)
 {
-    uint64_t counter_row_lsn;
-
+    if (batch->state != engine->state)
+        return false;
     for (size_t i = 0; i < batch->n_collections; i++) {
         const struct batch_collection *c = &batch->collections[i];
-        if (c->key == NULL)
-            continue;
         struct mn_slice key = {c->key, c->key_bytes};
-        if (mni_memtable_newest_lsn(engine->table, 0, key) != c->row_lsn)
+        if (c->key != NULL && place_newest_lsn(engine, 0, key, &c->place) != c->row_lsn)
             return false;
     }
-    if (!batch->checks_counter)
-        return true;
-    (void)catalogue_next_number(engine, engine_view_now(engine), &counter_row_lsn);
-    return counter_row_lsn == batch->counter_row_lsn;
+    return !batch->checks_counter || engine->counter.lsn == batch->counter_lsn;
 }
 
 static mn_status judge_batch(struct mni_engine *engine, const struct mni_batch *batch)
 {
-    if (!catalogue_is_unchanged(engine, batch))
+    if (!is_unchanged(engine, batch))
         return look_again;
     for (size_t i = batch->n_catalogue_changes; i < batch->n_changes; i++) {
         const struct mni_change *change = &batch->changes[i];
+        const struct place *place = batch->places != NULL ? &batch->places[i] : NULL;
         mn_status st =
-            judge_condition(engine, &batch->ops[batch->change_ops[i]], change, batch->err);
-        if (st == MN_NOT_FOUND && batch->is_transaction)
+            judge_condition(engine, &batch->ops[batch->change_ops[i]], change, place, batch->err);
+        if (st == MN_NOT_FOUND && batch->snapshot != NULL)
             return mni_fail(batch->err, MN_ERR_CONFLICT,
                             "a record that this transaction touches is there no more");
         if (st != MN_OK)
             return st;
-        if (!batch->is_transaction)
+        if (batch->snapshot == NULL)
             continue;
-        uint64_t newest = mni_memtable_newest_lsn(engine->table, mni_change_collection(change),
-                                                  mni_change_key(change));
-        if (newest > batch->snapshot_lsn)
+        uint64_t newest =
+            place_newest_lsn(engine, mni_change_collection(change), mni_change_key(change), place);
+        if (newest > batch->snapshot->point.lsn)
             return mni_fail(batch->err, MN_ERR_CONFLICT,
                             "LSN %" PRIu64 " wrote a record that this transaction writes too",
                             newest);
@@ -411,7 +460,7 @@ static bool depends_on_group(const struct mni_engine *engine, const struct mni_b
 {
     for (size_t i = batch->n_catalogue_changes; i < batch->n_changes; i++) {
         const struct batch_op *op = &batch->ops[batch->change_ops[i]];
-        if ((op->condition != MNI_ALWAYS || batch->is_transaction) &&
+        if ((op->condition != MNI_ALWAYS || batch->snapshot != NULL) &&
             group_keys_has(&engine->group_keys, batch->changes[i].hash))
             return true;
     }
@@ -432,7 +481,15 @@ enum mni_admit engine_admit(void *context, struct mni_commit *commit, bool is_fi
     engine_unlock(engine);
     if (commit->status != MN_OK)
         return MNI_REFUSE;
-    if (mni_memtable_prepare(engine->table, batch->changes, batch->n_changes) != MN_OK) {
+    mn_status st = mni_memtable_prepare(engine->table, batch->changes, batch->n_changes);
+    if (st == MN_OK && batch->places != NULL) {
+        st = places_reserve(engine, batch->places, batch->changes, batch->n_changes);
+        if (st != MN_OK) {
+            mni_memtable_cancel(engine->table, batch->changes, batch->n_changes);
+            batch->is_abandoned = true;
+        }
+    }
+    if (st != MN_OK) {
         commit->status =
             mni_fail(batch->err, MN_ERR_NOMEM, "room for %zu records", batch->n_changes);
         return MNI_REFUSE;
@@ -447,16 +504,21 @@ void engine_abandon_commit(void *context, struct mni_commit *commit)
     struct mni_engine *engine = context;
     struct mni_batch *batch = commit->owner;
 
+    if (batch->places != NULL)
+        places_cancel(engine, batch->places, batch->n_changes);
     mni_memtable_cancel(engine->table, batch->changes, batch->n_changes);
     batch->is_abandoned = true;
 }
 
 /* Publishing, in the leader ---------- */
 
-void engine_note_drop(struct mni_engine *engine, struct dropped *node, uint64_t collection,
-                      uint64_t lsn)
+void engine_note_drop(struct mni_engine *engine, struct dropped *node, struct dropped_rows *rows,
+                      uint64_t collection, uint64_t lsn)
 {
     mni_memtable_drop(engine->table, collection);
+    if (engine->state->frozen != NULL)
+        mni_memtable_drop(engine->state->frozen->memtable, collection);
+    part_link_dropped(&rows);
     *node = (struct dropped){.collection = collection, .lsn = lsn};
     *engine->dropped_end = node;
     engine->dropped_end = &node->next;
@@ -466,6 +528,7 @@ void engine_reclaim(struct mni_engine *engine, uint64_t oldest_view_lsn, size_t 
 {
     struct dropped *node = engine->dropped;
 
+    /* A frozen table goes as a whole. */
     if (node == NULL || oldest_view_lsn < node->lsn)
         return;
     if (!mni_memtable_reclaim(engine->table, node->collection, n_max))
@@ -476,20 +539,42 @@ void engine_reclaim(struct mni_engine *engine, uint64_t oldest_view_lsn, size_t 
     mni_free(node);
 }
 
+static void apply_batch(struct mni_engine *engine, struct mni_batch *batch,
+                        uint64_t oldest_view_lsn)
+{
+    struct apply_at at = {
+        .lsn = batch->commit.lsn,
+        .now_us = batch->commit.time_us,
+        .oldest_view_lsn = oldest_view_lsn,
+        .floor_lsn = engine_floor_lsn(engine, batch->commit.lsn),
+    };
+
+    if (batch->places == NULL) {
+        mni_memtable_apply(engine->table, batch->changes, batch->n_changes, at.lsn, at.now_us,
+                           oldest_view_lsn);
+        return;
+    }
+    for (size_t i = 0; i < batch->n_changes; i++)
+        place_apply(engine, &batch->changes[i], &batch->places[i], &at);
+}
+
 static void publish_batch(struct mni_engine *engine, struct mni_batch *batch,
                           uint64_t oldest_view_lsn)
 {
-    mni_memtable_apply(engine->table, batch->changes, batch->n_changes, batch->commit.lsn,
-                       batch->commit.time_us, oldest_view_lsn);
+    apply_batch(engine, batch, oldest_view_lsn);
     batch->is_applied = true;
     if (batch->n_catalogue_changes > 0)
         catalogue_forget_names(engine);
+    if (batch->checks_counter)
+        engine->counter =
+            (struct counter){.next_number = batch->next_number, .lsn = batch->commit.lsn};
     for (size_t i = 0; i < batch->n_collections; i++) {
         struct batch_collection *c = &batch->collections[i];
         if (!c->drops || c->drop_node == NULL)
             continue;
-        engine_note_drop(engine, c->drop_node, c->known.number, batch->commit.lsn);
+        engine_note_drop(engine, c->drop_node, c->dropped_rows, c->known.number, batch->commit.lsn);
         c->drop_node = NULL;
+        c->dropped_rows = NULL;
     }
 }
 

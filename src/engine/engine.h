@@ -30,6 +30,7 @@
 #include "wal/wal.h"
 
 struct mni_engine;
+struct state;
 
 enum mni_kind { /* first byte of a catalogue key; never reused */
                 MNI_KIND_NAMESPACE = 1,
@@ -62,21 +63,25 @@ struct mni_collection {
     uint64_t created_lsn;
 };
 
-/* As of the newest commit. False: there is none. */
-bool mni_engine_collection(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
-                           struct mni_collection *collection_out);
-/* The live records of a collection, which is looked up and counted in one step. MN_NOT_FOUND. */
+/* As of the newest commit. MN_NOT_FOUND. */
+MN_MUST_USE mn_status mni_engine_collection(struct mni_engine *engine, enum mni_kind kind,
+                                            struct mn_slice name,
+                                            struct mni_collection *collection_out,
+                                            struct mn_error *err);
+/* The live records of a collection. MN_NOT_FOUND. */
 MN_MUST_USE mn_status mni_engine_count(struct mni_engine *engine, enum mni_kind kind,
-                                       struct mn_slice name, uint64_t *n_records_out);
-
-/* The same of a collection by its number, whether or not it has a name any more. */
-uint64_t mni_engine_count_of(struct mni_engine *engine, uint64_t collection);
+                                       struct mn_slice name, uint64_t *n_records_out,
+                                       struct mn_error *err);
+/* The same of a collection by its number; 0 for one that was dropped. */
+MN_MUST_USE mn_status mni_engine_count_of(struct mni_engine *engine, uint64_t collection,
+                                          uint64_t *n_records_out, struct mn_error *err);
 
 /* Reading ----------*/
 
 /* A record that a read found. What it points to stays, unchanged, until the pin is released. */
 struct mni_found {
     struct mni_record record; /* with the expiry that the view sees */
+    uint64_t lsn;             /* of the newest change that the view sees */
     uint64_t record_lsn;      /* of the commit that wrote it; later touches do not count */
     void *pin;
 };
@@ -87,14 +92,15 @@ void mni_pin_release(void *pin); /* NULL is fine; any thread */
  * that of the name, 0 if the name has none. */
 MN_MUST_USE mn_status mni_engine_get(struct mni_engine *engine, enum mni_kind kind,
                                      struct mn_slice name, struct mn_slice key,
-                                     struct mni_found *found_out);
+                                     struct mni_found *found_out, struct mn_error *err);
 
 /* Called with each record that is there, whose pin goes to it. */
 typedef void mni_found_fn(void *context, size_t index, const struct mni_found *found);
 /* Many at one moment. MN_NOT_FOUND: there is no such collection. */
 MN_MUST_USE mn_status mni_engine_get_many(struct mni_engine *engine, enum mni_kind kind,
                                           struct mn_slice name, const struct mn_slice *keys,
-                                          size_t n_keys, mni_found_fn *each, void *context);
+                                          size_t n_keys, mni_found_fn *each, void *context,
+                                          struct mn_error *err);
 
 /* Batches ----------*/
 
@@ -109,9 +115,9 @@ enum mni_condition {
 struct mni_batch;
 
 /* `snapshot` is NULL, or the view of a transaction: then every key that the batch writes must not
- * have changed after it, else committing is MN_ERR_CONFLICT. The view is read in this call only. */
+ * have changed after it, else committing is MN_ERR_CONFLICT. The view stays open until then. */
 struct mni_view;
-MN_MUST_USE mn_status mni_batch_new(struct mni_engine *engine, const struct mni_view *snapshot,
+MN_MUST_USE mn_status mni_batch_new(struct mni_engine *engine, struct mni_view *snapshot,
                                     struct mni_batch **batch_out);
 void mni_batch_free(struct mni_batch *batch); /* NULL is fine */
 
@@ -161,6 +167,7 @@ bool mni_batch_collection_existed(const struct mni_batch *batch, size_t collecti
 struct mni_view {
     struct mni_engine *engine;
     struct mni_view_point point;
+    struct state *state; /* one reference */
     struct mni_view *older, *newer;
 };
 void mni_view_open(struct mni_engine *engine, struct mni_view *view);
@@ -168,11 +175,13 @@ void mni_view_close(struct mni_view *view);
 /* The newest LSN that reads see. */
 uint64_t mni_engine_visible_lsn(const struct mni_engine *engine);
 
-/* What a view sees. */
-bool mni_view_collection(struct mni_view *view, enum mni_kind kind, struct mn_slice name,
-                         struct mni_collection *collection_out);
+/* What a view sees. MN_NOT_FOUND. */
+MN_MUST_USE mn_status mni_view_collection(struct mni_view *view, enum mni_kind kind,
+                                          struct mn_slice name,
+                                          struct mni_collection *collection_out,
+                                          struct mn_error *err);
 MN_MUST_USE mn_status mni_view_get(struct mni_view *view, uint64_t collection, struct mn_slice key,
-                                   struct mni_found *found_out);
+                                   struct mni_found *found_out, struct mn_error *err);
 
 /*
  * Walks the live records of a collection in key order: keys greater than `after` (all when its
@@ -185,9 +194,11 @@ MN_MUST_USE mn_status mni_walk_open(struct mni_engine *engine, struct mn_slice a
                                     struct mn_error *err);
 struct mni_view *mni_walk_view(struct mni_walk *walk);
 /* Before the first step: whose records they are. */
-void mni_walk_set_collection(struct mni_walk *walk, uint64_t collection);
+MN_MUST_USE mn_status mni_walk_start(struct mni_walk *walk, uint64_t collection,
+                                     struct mn_error *err);
 /* The pin goes to the caller. MN_END behind the last. */
-MN_MUST_USE mn_status mni_walk_next(struct mni_walk *walk, struct mni_found *found_out);
+MN_MUST_USE mn_status mni_walk_next(struct mni_walk *walk, struct mni_found *found_out,
+                                    struct mn_error *err);
 void mni_walk_close(struct mni_walk *walk); /* NULL is fine */
 
 /* Transactions ----------*/
@@ -205,16 +216,23 @@ struct mni_txn_found {
     bool is_touched;        /* this transaction touched it */
 };
 MN_MUST_USE mn_status mni_txn_find(struct mni_txn *txn, enum mni_kind kind, struct mn_slice name,
-                                   struct mn_slice key, struct mni_txn_found *found_out);
+                                   struct mn_slice key, struct mni_txn_found *found_out,
+                                   struct mn_error *err);
 /* Both end the transaction. */
 MN_MUST_USE mn_status mni_txn_commit(struct mni_txn *txn, mn_ack ack, uint64_t *lsn_out,
                                      struct mn_error *err);
 void mni_txn_rollback(struct mni_txn *txn);
 
+/* Checkpoints ----------*/
+
+/* Writes everything up to the newest commit to segments and gives back the log that held it.
+ * When it fails the store goes on as before, unless it says otherwise. */
+MN_MUST_USE mn_status mni_engine_checkpoint(struct mni_engine *engine, struct mn_error *err);
+
 /* Counting and sweeping ----------*/
 
 /* Takes what has expired by now out of the counts: before mni_memtable_count. */
-void mni_engine_lapse(struct mni_engine *engine);
+MN_MUST_USE mn_status mni_engine_lapse(struct mni_engine *engine, struct mn_error *err);
 MN_MUST_USE mn_status mni_engine_sweep(struct mni_engine *engine, uint64_t *n_swept_out,
                                        struct mn_error *err);
 /* What the background thread does from time to time: a sweep that is due, tidying. */

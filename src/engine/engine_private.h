@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "engine/engine.h"
+#include "engine/state_private.h"
 #include "io/thread.h"
 
 enum {
@@ -48,6 +49,12 @@ struct dropped {
     uint64_t lsn; /* of the drop */
 };
 
+/* The next collection number, and the LSN of the commit that said so; 0: none has. */
+struct counter {
+    uint64_t next_number;
+    uint64_t lsn;
+};
+
 /* The keys that earlier members of the group write. */
 struct group_keys {
     uint64_t slots[GROUP_SLOTS]; /* 0 = free */
@@ -60,14 +67,19 @@ struct mni_engine {
     struct mni_dir *dir;               /* owned; holds the lock */
     struct mni_wal *wal;               /* owned */
     struct mni_pool *pool;             /* owned */
-    struct mni_memtable *table;        /* owned */
+    struct mni_memtable *table;        /* the active one of `state` */
     struct mni_fork_guard *fork_guard; /* owned */
     bool read_only;
 
-    struct mni_rwlock lock; /* guards the table, and what is said to be under the engine's lock */
+    struct mni_rwlock lock; /* guards what follows, the tables, and the liveness of parts */
+    struct state *state;    /* one reference */
+    struct table *retired;  /* one reference each: frozen once; a view older than they is open */
+    struct counter counter;
+    uint64_t n_catalogue_changes;
     _Atomic(struct known_name *) known_names[KNOWN_NAMES]; /* owned; see catalogue.c */
     atomic_uint_fast64_t visible_lsn;                      /* changes under the write lock */
     atomic_int_fast64_t last_now_us;
+    atomic_uint n_parts_alive;
 
     struct mni_mutex views_lock; /* guards the list of open views */
     struct mni_view *oldest_view;
@@ -77,6 +89,14 @@ struct mni_engine {
     struct group_keys group_keys;
     struct dropped *dropped; /* owned list, oldest first */
     struct dropped **dropped_end;
+
+    struct mni_mutex checkpoint_lock; /* one checkpoint at a time; guards what follows */
+    struct mni_manifest manifest;     /* the root; number 0: there is none yet */
+    struct mni_dir *seg_dir;          /* owned; NULL: there is none yet */
+    uint64_t incarnation;             /* of new segments' ids; 0: not chosen yet */
+    uint64_t next_segment;
+    uint64_t segment_bytes_max; /* 0: the default */
+    bool is_root_in_doubt;      /* a manifest may be the root that is not `manifest` */
 
     struct mni_mutex settings_lock; /* guards `store` */
     struct store_file store;
@@ -104,20 +124,58 @@ void engine_unlock(struct mni_engine *engine);
 struct mni_view_point engine_view_now(struct mni_engine *engine);
 /* LSN of the oldest open view, UINT64_MAX when there is none. */
 uint64_t engine_oldest_view_lsn(struct mni_engine *engine);
+/* What happened to parts below it is needed neither by a view nor by a checkpoint; at most
+ * `lsn`. Either lock held. */
+uint64_t engine_floor_lsn(struct mni_engine *engine, uint64_t lsn);
+
+/* A view at an LSN below which nothing was forgotten: that of a frozen table. */
+void engine_view_open_at(struct mni_engine *engine, struct mni_view *view, uint64_t lsn);
+
+/* load.c ----------*/
+
+/* Opens what the manifest names, if there is one. */
+MN_MUST_USE mn_status engine_load(struct mni_engine *engine, struct mn_error *err);
+/* Notes which rows of parts belong to no collection any more; once the log is replayed. */
+MN_MUST_USE mn_status engine_note_dropped(struct mni_engine *engine, struct mn_error *err);
+/* Removes files of segments that the manifest does not name. */
+MN_MUST_USE mn_status engine_remove_orphans(struct mni_engine *engine, struct mn_error *err);
+/* Opens the directory of segments once. MN_NOT_FOUND, without `create`. */
+MN_MUST_USE mn_status engine_open_seg_dir(struct mni_engine *engine, bool create,
+                                          struct mn_error *err);
+
+/* checkpoint.c ----------*/
+
+/* Lets go of retired tables that no view needs. */
+void engine_drop_retired(struct mni_engine *engine);
 
 /* read.c ----------*/
 
 /* Shows a pinned version; the pin goes along. */
 void engine_found_version(struct mni_version *version, struct mni_found *found_out);
+/* Reads a row as a view of this LSN sees it, and pins it. MN_NOT_FOUND: it is not visible.
+ * Expiry is the caller's matter. No lock is held. */
+MN_MUST_USE mn_status engine_read_row(struct mni_engine *engine, struct part *part, uint32_t row,
+                                      uint64_t view_lsn, struct mni_found *found_out,
+                                      struct mn_error *err);
+/* The newest live record of a key. No lock is held. */
+MN_MUST_USE mn_status engine_find_now(struct mni_engine *engine, uint64_t collection,
+                                      struct mn_slice key, struct mni_found *found_out,
+                                      struct mn_error *err);
 
 /* catalogue.c ----------*/
 
-/* Looks a collection up as a view sees it. Read lock held. False: there is none. */
-bool catalogue_find(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
-                    struct mni_view_point view, struct mni_collection *collection_out);
-/* The same as of the newest commit, from a cache of names. */
-bool catalogue_find_now(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
-                        struct mni_collection *collection_out);
+/* The key of a collection's row, in `room`. */
+struct mn_slice catalogue_key(enum mni_kind kind, struct mn_slice name,
+                              unsigned char room[1 + MN_NAMESPACE_BYTES_MAX]);
+/* What a row says that was found; releases its pin. */
+MN_MUST_USE mn_status catalogue_decode_found(const struct mni_found *found,
+                                             struct mni_collection *collection_out,
+                                             struct mn_error *err);
+/* Looks into the cache of names. Read lock held. */
+bool catalogue_knows(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
+                     struct mni_collection *collection_out);
+/* Reads the counter of collection numbers; while opening. */
+MN_MUST_USE mn_status catalogue_load_counter(struct mni_engine *engine, struct mn_error *err);
 
 /* Encoded row of a collection. */
 void catalogue_row_encode(const struct mni_collection *collection,
@@ -127,10 +185,6 @@ MN_MUST_USE mn_status catalogue_row_decode(struct mn_slice payload, uint64_t lsn
                                            struct mni_collection *collection_out,
                                            struct mn_error *err);
 struct mn_slice catalogue_counter_key(void);
-/* The next collection number, and the LSN of the row that says so (0: no row). Read lock held. */
-uint64_t catalogue_next_number(struct mni_engine *engine, struct mni_view_point view,
-                               uint64_t *row_lsn_out);
-
 /* Empties the cache of names: the catalogue changes. Write lock held, or nobody else is there. */
 void catalogue_forget_names(struct mni_engine *engine);
 
@@ -140,9 +194,9 @@ enum mni_admit engine_admit(void *context, struct mni_commit *commit, bool is_fi
 void engine_publish(void *context, struct mni_commit *first);
 void engine_abandon_commit(void *context, struct mni_commit *commit);
 /* Takes the dropped collection's records out of the counts and notes it for reclaiming. Write lock
- * held. `node` is taken over. */
-void engine_note_drop(struct mni_engine *engine, struct dropped *node, uint64_t collection,
-                      uint64_t lsn);
+ * held. `node` and `rows` are taken over. */
+void engine_note_drop(struct mni_engine *engine, struct dropped *node, struct dropped_rows *rows,
+                      uint64_t collection, uint64_t lsn);
 /* Removes up to `n_max` keys of dropped collections that no view sees. Write lock held. */
 void engine_reclaim(struct mni_engine *engine, uint64_t oldest_view_lsn, size_t n_max);
 

@@ -8,51 +8,47 @@
 #include "base/check.h"
 #include "engine/engine_private.h"
 
-/* Live collections of all kinds but the counter. */
-static uint64_t count_namespaces(struct mni_engine *engine)
+static void add_table(struct mni_memtable *table, struct mn_stats *stats)
 {
-    struct mni_view_point view = engine_view_now(engine);
-    struct mni_version *versions[64];
-    unsigned char kind = MNI_KIND_NAMESPACE;
-    unsigned char last[1 + MN_NAMESPACE_BYTES_MAX];
-    struct mn_slice prefix = {&kind, 1};
-    struct mn_slice after = {NULL, 0};
-    uint64_t n_all = 0;
-    size_t n;
+    struct mni_memtable_stats numbers;
 
-    do {
-        n = mni_memtable_scan(engine->table, 0, after, prefix, view, versions, 64);
-        for (size_t i = 0; i < n; i++) {
-            struct mni_record r;
-            mni_record_view(mni_version_bytes(versions[i]), &r);
-            if (i + 1 == n) {
-                memcpy(last, r.key.data, r.key.n_bytes);
-                after = (struct mn_slice){last, r.key.n_bytes};
-            }
-            mni_version_unpin(versions[i]);
-        }
-        n_all += n;
-    } while (n == 64);
-    return n_all;
+    mni_memtable_get_stats(table, &numbers);
+    stats->n_records += numbers.n_records;
+    stats->n_expired += numbers.n_lapsed;
+}
+
+/* What tables and parts hold, at one moment. */
+static void add_records(struct mni_engine *engine, struct mn_stats *stats)
+{
+    engine_read_lock(engine);
+    const struct state *state = engine->state;
+    stats->current_lsn = atomic_load(&engine->visible_lsn);
+    add_table(state->active->memtable, stats);
+    if (state->frozen != NULL)
+        add_table(state->frozen->memtable, stats);
+    for (size_t i = 0; i < state->parts->n_parts; i++) {
+        uint64_t n_lapsed;
+        stats->n_records += part_count(state->parts->parts[i], &n_lapsed);
+        stats->n_expired += n_lapsed;
+        stats->memory_bytes += part_memory_bytes(state->parts->parts[i]);
+    }
+    engine_unlock(engine);
 }
 
 void mni_engine_get_stats(struct mni_engine *engine, struct mn_stats *stats)
 {
-    struct mni_memtable_stats table;
     struct mni_wal_stats wal;
 
     mni_wal_get_stats(engine->wal, &wal);
-    mni_engine_lapse(engine);
-    engine_read_lock(engine);
-    mni_memtable_get_stats(engine->table, &table);
-    stats->n_namespaces = count_namespaces(engine);
-    stats->current_lsn = atomic_load(&engine->visible_lsn);
-    engine_unlock(engine);
+    /* Where a segment is damaged the numbers are those without it. */
+    mni_ignore(mni_engine_lapse(engine, NULL));
+    mni_ignore(mni_engine_count_of(engine, 0, &stats->n_namespaces, NULL));
+    if (stats->n_namespaces > 0)
+        stats->n_namespaces--; /* the counter */
+    add_records(engine, stats);
     stats->durable_lsn = wal.durable_lsn;
     stats->checkpoint_lsn = wal.checkpoint_lsn;
-    stats->n_records = table.n_records;
-    stats->n_expired = table.n_lapsed;
-    stats->memory_bytes = mni_pool_memory_bytes(engine->pool) + wal.memory_bytes + sizeof *engine;
+    stats->memory_bytes += mni_pool_memory_bytes(engine->pool) + wal.memory_bytes + sizeof *engine;
     stats->pinned_bytes = mni_pool_pinned_bytes(engine->pool);
     stats->wal_files = wal.n_files;
     stats->wal_current_file_bytes = wal.current_file_bytes;

@@ -120,17 +120,45 @@ static void free_engine(struct mni_engine *engine)
         engine->dropped = next;
     }
     catalogue_forget_names(engine);
-    mni_memtable_free(engine->table);
+    while (engine->retired != NULL) {
+        struct table *next = engine->retired->next;
+        table_unref(engine->retired);
+        engine->retired = next;
+    }
+    state_unref(engine->state);
     mni_pool_free(engine->pool);
+    mni_manifest_done(&engine->manifest);
+    mni_dir_close(engine->seg_dir);
     mni_fork_guard_free(engine->fork_guard);
     mni_dir_close(engine->dir);
     mni_rwlock_done(&engine->lock);
     mni_mutex_done(&engine->views_lock);
     mni_mutex_done(&engine->settings_lock);
+    mni_mutex_done(&engine->checkpoint_lock);
     mni_mutex_done(&engine->sweep_lock);
     mni_mutex_done(&engine->sweeper_lock);
     mni_cond_done(&engine->sweeper_wakes);
     mni_free(engine);
+}
+
+/* An empty table and no segments. */
+static mn_status new_state(struct mni_engine *engine)
+{
+    struct part_set *set = NULL;
+    struct table *table = NULL;
+    mn_status st = mni_pool_new(&engine->pool);
+
+    if (st == MN_OK)
+        st = table_new(engine->pool, &table);
+    if (st == MN_OK)
+        st = set_new(0, 0, &set);
+    if (st == MN_OK)
+        st = state_new(table, NULL, set, &engine->state);
+    if (st == MN_OK)
+        engine->table = table->memtable;
+    table_unref(table);
+    set_unref(set);
+    return st;
 }
 
 static mn_status new_engine(struct mni_env *env, bool read_only, struct mni_engine **engine_out,
@@ -147,12 +175,12 @@ static mn_status new_engine(struct mni_env *env, bool read_only, struct mni_engi
     mni_rwlock_init(&engine->lock);
     mni_mutex_init(&engine->views_lock);
     mni_mutex_init(&engine->settings_lock);
+    mni_mutex_init(&engine->checkpoint_lock);
     mni_mutex_init(&engine->sweep_lock);
     mni_mutex_init(&engine->sweeper_lock);
     mni_cond_init(&engine->sweeper_wakes);
     mn_status st = mni_fork_guard_new(&engine->fork_guard, err);
-    if (st == MN_OK && (mni_pool_new(&engine->pool) != MN_OK ||
-                        mni_memtable_new(engine->pool, &engine->table) != MN_OK))
+    if (st == MN_OK && new_state(engine) != MN_OK)
         st = mni_fail(err, MN_ERR_NOMEM, "record table");
     if (st != MN_OK) {
         free_engine(engine);
@@ -234,13 +262,33 @@ static mn_status open_log(struct mni_engine *engine, const struct mn_options *op
     return st;
 }
 
+/* What the log gave back must be in the segments. */
+static mn_status check_log(struct mni_engine *engine, struct mn_error *err)
+{
+    struct mni_wal_stats stats;
+
+    mni_wal_get_stats(engine->wal, &stats);
+    if (stats.checkpoint_lsn <= engine->manifest.lsn)
+        return MN_OK;
+    return mni_fail(err, MN_ERR_CORRUPT,
+                    "the log gave back what lies up to LSN %" PRIu64
+                    ", but the newest manifest ends at LSN %" PRIu64,
+                    stats.checkpoint_lsn, engine->manifest.lsn);
+}
+
 static mn_status start(struct mni_engine *engine, const struct mn_options *options, bool is_new,
                        struct mn_error *err)
 {
-    mn_status st = open_log(engine, options, is_new, err);
+    mn_status st = is_new ? MN_OK : engine_load(engine, err);
 
+    if (st == MN_OK)
+        st = open_log(engine, options, is_new, err);
     if (st == MN_OK && is_new)
         st = finish_making(engine, err);
+    if (st == MN_OK)
+        st = check_log(engine, err);
+    if (st == MN_OK)
+        st = catalogue_load_counter(engine, err);
     if (st != MN_OK)
         return st;
     /* Whoever made or renamed STORE may have died before its name was durable. */
@@ -248,8 +296,16 @@ static mn_status start(struct mni_engine *engine, const struct mn_options *optio
         st = mni_dir_sync(engine->dir, err);
     if (st != MN_OK)
         return st;
-    atomic_store(&engine->visible_lsn, mni_wal_visible_lsn(engine->wal));
-    atomic_store(&engine->last_now_us, mni_wal_last_time_us(engine->wal));
+    uint64_t lsn = mni_wal_visible_lsn(engine->wal);
+    int64_t now_us = mni_wal_last_time_us(engine->wal);
+    const struct mni_manifest *m = &engine->manifest;
+    atomic_store(&engine->visible_lsn, lsn > m->lsn ? lsn : m->lsn);
+    if (m->number != 0 && m->last_time_us > now_us)
+        now_us = m->last_time_us;
+    atomic_store(&engine->last_now_us, now_us);
+    st = engine_note_dropped(engine, err);
+    if (st != MN_OK)
+        return st;
     if (options->read_only || options->no_background || !mni_env_has_threads(engine->env))
         return MN_OK;
     return sweeper_start(engine, err);
@@ -281,10 +337,24 @@ mn_status mni_engine_open(struct mni_env *env, const char *path, const struct mn
     return MN_OK;
 }
 
+/* Nobody else refers to parts when no view is open. */
+static bool parts_are_pinned(struct mni_engine *engine)
+{
+    const struct part_set *set = engine->state->parts;
+
+    if (atomic_load(&engine->n_parts_alive) != set->n_parts)
+        return true;
+    for (size_t i = 0; i < set->n_parts; i++)
+        if (atomic_load(&set->parts[i]->n_refs) != 1)
+            return true;
+    return false;
+}
+
 static bool is_held(struct mni_engine *engine)
 {
     mni_mutex_lock(&engine->views_lock);
-    bool held = engine->oldest_view != NULL || mni_pool_pinned_bytes(engine->pool) > 0;
+    bool held = engine->oldest_view != NULL || mni_pool_pinned_bytes(engine->pool) > 0 ||
+                parts_are_pinned(engine);
     mni_mutex_unlock(&engine->views_lock);
     return held;
 }

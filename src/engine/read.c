@@ -2,15 +2,22 @@
  * read.c - finding records: the newest ones, and those that a view sees.
  *
  * Owns:    nothing; what is found is pinned for the caller.
- * Threads: any. The lock is held while the table is looked at.
- * Fails:   MN_NOT_FOUND.
+ * Threads: any. The tables are looked at under the read lock; segments are read without it, and
+ *          the lock is taken again for a moment to ask whether a row is visible.
+ * Fails:   MN_NOT_FOUND; reading a segment, MN_ERR_CORRUPT and what its source fails with.
  */
 #include "base/check.h"
+#include "base/mem.h"
 #include "engine/engine_private.h"
+
+/* A pin is the address of a version, or of a part with the lowest bit set. */
+static const uintptr_t part_bit = 1;
 
 void mni_pin_release(void *pin)
 {
-    if (pin != NULL)
+    if (((uintptr_t)pin & part_bit) != 0)
+        part_unref((struct part *)((uintptr_t)pin & ~part_bit));
+    else if (pin != NULL)
         mni_version_unpin(pin);
 }
 
@@ -23,116 +30,272 @@ void engine_found_version(struct mni_version *version, struct mni_found *found_o
     r->expires_at_us = 0;
     if (mni_version_expiry(version, &r->expires_at_us))
         r->fields |= MNI_FIELD_EXPIRY;
+    if (mni_version_hits(version, &r->hits))
+        r->fields |= MNI_FIELD_HITS;
+    found_out->lsn = mni_version_lsn(version);
     found_out->record_lsn = mni_version_record_lsn(version);
     found_out->pin = version;
 }
 
-/* The clock is read only for a record that expires. */
-static bool has_expired(struct mni_engine *engine, const struct mni_version *version)
+static bool has_expired(const struct mni_record *r, int64_t now_us)
 {
-    int64_t expires_at_us;
-
-    return mni_version_expiry(version, &expires_at_us) &&
-           expires_at_us <= mni_engine_now_us(engine);
+    return (r->fields & MNI_FIELD_EXPIRY) != 0 && r->expires_at_us <= now_us;
 }
 
-mn_status mni_engine_get(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
-                         struct mn_slice key, struct mni_found *found_out)
+mn_status engine_read_row(struct mni_engine *engine, struct part *part, uint32_t row,
+                          uint64_t view_lsn, struct mni_found *found_out, struct mn_error *err)
 {
-    struct mni_view_point view = {.now_us = INT64_MIN};
-    struct mni_version *version = NULL;
-    struct mni_collection c = {0};
+    struct mni_segment_row r;
+    mn_status st = mni_segment_row(part->segment, row, &r, err);
+
+    if (st != MN_OK)
+        return st;
+    engine_read_lock(engine);
+    bool is_visible = mni_liveness_is_visible(&part->live, row, view_lsn);
+    if (is_visible)
+        mni_liveness_apply_patch(&part->live, row, view_lsn, &r);
+    engine_unlock(engine);
+    if (!is_visible)
+        return MN_NOT_FOUND;
+    part_ref(part);
+    *found_out = (struct mni_found){
+        .record = r.record,
+        .lsn = r.lsn,
+        .record_lsn = r.record_lsn,
+        .pin = (void *)((uintptr_t)part | part_bit),
+    };
+    return MN_OK;
+}
+
+/* Looks in the parts alone, as of view_lsn. `died_out` (may be NULL): a row of the key is dead now
+ * that may have been alive at `since_lsn`. */
+static mn_status find_in_parts(struct mni_engine *engine, const struct part_set *set,
+                               uint64_t view_lsn, uint64_t collection, struct mn_slice key,
+                               struct mni_found *found_out, uint64_t since_lsn, bool *died_out,
+                               struct mn_error *err)
+{
+    struct probe probe = {.set = set,
+                          .n_runs_left = set->n_runs,
+                          .hash = mni_key_hash(collection, key),
+                          .collection = collection,
+                          .key = key};
+    struct part *part;
+    uint32_t row;
+    mn_status st;
+
+    while ((st = probe_next(&probe, &part, &row, err)) == MN_OK) {
+        st = engine_read_row(engine, part, row, view_lsn, found_out, err);
+        if (st != MN_NOT_FOUND)
+            return st;
+        if (died_out == NULL)
+            continue;
+        engine_read_lock(engine);
+        *died_out = *died_out || part->live.forgotten_lsn > since_lsn ||
+                    mni_liveness_died_after(&part->live, row, since_lsn);
+        engine_unlock(engine);
+    }
+    return st;
+}
+
+/* Under the read lock. */
+static struct mni_version *find_in_tables(const struct state *state, struct mni_view_point view,
+                                          uint64_t collection, struct mn_slice key)
+{
+    struct mni_version *version = mni_memtable_find(state->active->memtable, collection, key, view);
+
+    if (version == NULL && state->frozen != NULL)
+        version = mni_memtable_find(state->frozen->memtable, collection, key, view);
+    return version;
+}
+
+static const struct mni_view_point newest = {.lsn = UINT64_MAX, .now_us = MNI_NO_CLOCK};
+
+/* Lets go of what has expired. The clock is read only for a record that may. */
+static mn_status unless_expired(struct mni_engine *engine, const struct mni_found *found)
+{
+    if ((found->record.fields & MNI_FIELD_EXPIRY) == 0 ||
+        !has_expired(&found->record, mni_engine_now_us(engine)))
+        return MN_OK;
+    mni_pin_release(found->pin);
+    return MN_NOT_FOUND;
+}
+
+mn_status engine_find_now(struct mni_engine *engine, uint64_t collection, struct mn_slice key,
+                          struct mni_found *found_out, struct mn_error *err)
+{
+    for (;;) {
+        bool died = false;
+        engine_read_lock(engine);
+        struct mni_version *version = find_in_tables(engine->state, newest, collection, key);
+        uint64_t lsn = mni_engine_visible_lsn(engine);
+        struct part_set *set = engine->state->parts;
+        if (version != NULL)
+            mni_version_pin(version);
+        else if (set->n_parts > 0)
+            set_ref(set);
+        else
+            set = NULL;
+        engine_unlock(engine);
+        if (version != NULL) {
+            engine_found_version(version, found_out);
+            return unless_expired(engine, found_out);
+        }
+        if (set == NULL)
+            return MN_NOT_FOUND;
+        mn_status st =
+            find_in_parts(engine, set, UINT64_MAX, collection, key, found_out, lsn, &died, err);
+        set_unref(set);
+        if (st == MN_OK)
+            return unless_expired(engine, found_out);
+        /* The row died after the look at the tables: its successor is in them now, if any. */
+        if (st != MN_NOT_FOUND || !died)
+            return st;
+    }
+}
+
+mn_status mni_view_get(struct mni_view *view, uint64_t collection, struct mn_slice key,
+                       struct mni_found *found_out, struct mn_error *err)
+{
+    struct mni_engine *engine = view->engine;
 
     engine_read_lock(engine);
-    view.lsn = mni_engine_visible_lsn(engine);
-    if (catalogue_find_now(engine, kind, name, &c))
-        version = mni_memtable_find(engine->table, c.number, key, view);
-    if (version != NULL && has_expired(engine, version))
-        version = NULL;
+    struct mni_version *version = find_in_tables(view->state, view->point, collection, key);
     if (version != NULL)
         mni_version_pin(version);
     engine_unlock(engine);
-    if (version == NULL) {
-        *found_out = (struct mni_found){.record.collection = c.number};
+    if (version != NULL) {
+        engine_found_version(version, found_out);
+        return MN_OK;
+    }
+    if (view->state->parts->n_parts == 0)
+        return MN_NOT_FOUND;
+    mn_status st = find_in_parts(engine, view->state->parts, view->point.lsn, collection, key,
+                                 found_out, 0, NULL, err);
+    if (st == MN_OK && has_expired(&found_out->record, view->point.now_us)) {
+        mni_pin_release(found_out->pin);
         return MN_NOT_FOUND;
     }
-    engine_found_version(version, found_out);
-    return MN_OK;
+    return st;
+}
+
+/* What most reads are: of a name that is known and a record that was written lately. */
+static struct mni_version *find_at_once(struct mni_engine *engine, enum mni_kind kind,
+                                        struct mn_slice name, struct mn_slice key)
+{
+    struct mni_version *version = NULL;
+    struct mni_collection c;
+
+    engine_read_lock(engine);
+    if (catalogue_knows(engine, kind, name, &c))
+        version = find_in_tables(engine->state, newest, c.number, key);
+    if (version != NULL)
+        mni_version_pin(version);
+    engine_unlock(engine);
+    return version;
+}
+
+mn_status mni_engine_get(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
+                         struct mn_slice key, struct mni_found *found_out, struct mn_error *err)
+{
+    struct mni_collection c = {0};
+    struct mni_version *version = find_at_once(engine, kind, name, key);
+    mn_status st;
+
+    if (version != NULL) {
+        engine_found_version(version, found_out);
+        c.number = found_out->record.collection;
+        st = unless_expired(engine, found_out);
+    } else {
+        st = mni_engine_collection(engine, kind, name, &c, err);
+        if (st == MN_OK)
+            st = engine_find_now(engine, c.number, key, found_out, err);
+    }
+    if (st == MN_NOT_FOUND)
+        *found_out = (struct mni_found){.record.collection = c.number};
+    return st;
 }
 
 mn_status mni_engine_get_many(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
                               const struct mn_slice *keys, size_t n_keys, mni_found_fn *each,
-                              void *context)
+                              void *context, struct mn_error *err)
 {
     struct mni_collection c;
+    struct mni_found found;
+    struct mni_view view;
 
-    engine_read_lock(engine);
-    struct mni_view_point view = engine_view_now(engine);
-    bool has_collection = catalogue_find_now(engine, kind, name, &c);
-    for (size_t i = 0; i < n_keys && has_collection; i++) {
-        struct mni_version *version = mni_memtable_find(engine->table, c.number, keys[i], view);
-        struct mni_found found;
-        if (version == NULL)
-            continue;
-        mni_version_pin(version);
-        engine_found_version(version, &found);
-        each(context, i, &found);
+    mni_view_open(engine, &view);
+    mn_status st = mni_view_collection(&view, kind, name, &c, err);
+    for (size_t i = 0; i < n_keys && st == MN_OK; i++) {
+        st = mni_view_get(&view, c.number, keys[i], &found, err);
+        if (st == MN_OK)
+            each(context, i, &found);
+        else if (st == MN_NOT_FOUND)
+            st = MN_OK;
     }
-    engine_unlock(engine);
-    return has_collection ? MN_OK : MN_NOT_FOUND;
+    mni_view_close(&view);
+    return st;
 }
 
-bool mni_engine_collection(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
-                           struct mni_collection *collection_out)
+/* Counting ---------- */
+
+/* The rows of a collection in each part. */
+struct group_rows {
+    uint32_t first;
+    uint32_t n_rows;
+};
+
+static mn_status find_groups(const struct part_set *set, uint64_t collection,
+                             struct group_rows *groups_out, struct mn_error *err)
 {
-    engine_read_lock(engine);
-    bool found = catalogue_find_now(engine, kind, name, collection_out);
-    engine_unlock(engine);
-    return found;
+    for (size_t i = 0; i < set->n_parts; i++) {
+        struct mni_segment_group group = {0};
+        mn_status st = mni_segment_find_group(set->parts[i]->segment, collection, &group, err);
+        if (st != MN_OK && st != MN_NOT_FOUND)
+            return st;
+        groups_out[i] = (struct group_rows){.first = group.first_row, .n_rows = group.n_rows};
+    }
+    return MN_OK;
+}
+
+mn_status mni_engine_count_of(struct mni_engine *engine, uint64_t collection,
+                              uint64_t *n_records_out, struct mn_error *err)
+{
+    mn_status st = mni_engine_lapse(engine, err);
+
+    while (st == MN_OK) {
+        engine_read_lock(engine);
+        struct state *state = engine->state;
+        state_ref(state);
+        engine_unlock(engine);
+        struct group_rows *groups = mni_alloc_array(state->parts->n_parts + 1, sizeof *groups);
+        st = groups == NULL ? mni_fail(err, MN_ERR_NOMEM, "a count")
+                            : find_groups(state->parts, collection, groups, err);
+        engine_read_lock(engine);
+        bool is_newest = engine->state == state;
+        uint64_t n = mni_memtable_count(state->active->memtable, collection);
+        if (state->frozen != NULL)
+            n += mni_memtable_count(state->frozen->memtable, collection);
+        for (size_t i = 0; i < state->parts->n_parts && st == MN_OK; i++) {
+            const struct part *part = state->parts->parts[i];
+            if (groups[i].n_rows > 0 && !part_row_is_dropped(part, groups[i].first))
+                n += mni_liveness_count(&part->live, groups[i].first,
+                                        groups[i].first + groups[i].n_rows);
+        }
+        engine_unlock(engine);
+        state_unref(state);
+        mni_free(groups);
+        *n_records_out = n;
+        if (is_newest)
+            break;
+    }
+    return st;
 }
 
 mn_status mni_engine_count(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
-                           uint64_t *n_records_out)
+                           uint64_t *n_records_out, struct mn_error *err)
 {
     struct mni_collection c;
+    mn_status st = mni_engine_collection(engine, kind, name, &c, err);
 
-    mni_engine_lapse(engine);
-    engine_read_lock(engine);
-    bool found = catalogue_find_now(engine, kind, name, &c);
-    *n_records_out = found ? mni_memtable_count(engine->table, c.number) : 0;
-    engine_unlock(engine);
-    return found ? MN_OK : MN_NOT_FOUND;
-}
-
-uint64_t mni_engine_count_of(struct mni_engine *engine, uint64_t collection)
-{
-    mni_engine_lapse(engine);
-    engine_read_lock(engine);
-    uint64_t n = mni_memtable_count(engine->table, collection);
-    engine_unlock(engine);
-    return n;
-}
-
-bool mni_view_collection(struct mni_view *view, enum mni_kind kind, struct mn_slice name,
-                         struct mni_collection *collection_out)
-{
-    engine_read_lock(view->engine);
-    bool found = catalogue_find(view->engine, kind, name, view->point, collection_out);
-    engine_unlock(view->engine);
-    return found;
-}
-
-mn_status mni_view_get(struct mni_view *view, uint64_t collection, struct mn_slice key,
-                       struct mni_found *found_out)
-{
-    engine_read_lock(view->engine);
-    struct mni_version *version =
-        mni_memtable_find(view->engine->table, collection, key, view->point);
-    if (version != NULL)
-        mni_version_pin(version);
-    engine_unlock(view->engine);
-    if (version == NULL)
-        return MN_NOT_FOUND;
-    engine_found_version(version, found_out);
-    return MN_OK;
+    return st == MN_OK ? mni_engine_count_of(engine, c.number, n_records_out, err) : st;
 }

@@ -12,7 +12,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/plant.h"
-#include "engine/engine_private.h"
+#include "engine/batch_private.h"
 
 /* Commits of a few records need no memory of their own. */
 enum { CHANGES_ON_STACK = 16 };
@@ -63,19 +63,22 @@ static mn_status copy_record(struct mni_engine *engine, const unsigned char *byt
     return MN_OK;
 }
 
-/* A row that goes takes its collection's records with it. Returns the number, 0 for other rows. */
-static uint64_t dropped_collection(struct mni_engine *engine, const struct mni_record *r)
+/* A row that goes takes its collection's records with it. Sets the number, 0 for other rows. */
+static mn_status find_dropped(struct mni_engine *engine, const struct mni_record *r,
+                              uint64_t *number_out, struct mn_error *err)
 {
     struct mni_collection c;
-    const unsigned char *key = r->key.data;
-    struct mni_view_point newest = {.lsn = UINT64_MAX, .now_us = INT64_MIN};
+    struct mni_found found;
 
-    if (r->collection != 0 || r->type != MNI_RECORD_DELETE || r->key.n_bytes < 2)
-        return 0;
-    struct mn_slice name = {key + 1, r->key.n_bytes - 1};
-    if (!catalogue_find(engine, (enum mni_kind)key[0], name, newest, &c))
-        return 0;
-    return c.number;
+    *number_out = 0;
+    if (r->collection != 0 || r->type != MNI_RECORD_DELETE)
+        return MN_OK;
+    mn_status st = engine_find_now(engine, 0, r->key, &found, err);
+    if (st == MN_OK)
+        st = catalogue_decode_found(&found, &c, err);
+    if (st == MN_OK)
+        *number_out = c.number;
+    return st == MN_NOT_FOUND ? MN_OK : st;
 }
 
 static mn_status decode_all(struct mni_engine *engine, const struct mni_wal_entry *entry,
@@ -112,24 +115,56 @@ static mn_status decode_all(struct mni_engine *engine, const struct mni_wal_entr
     return st;
 }
 
-/* Drops are found before the rows are gone, and take effect with them. */
+/* The collection's rows go from the tables at once: there are no views. */
+static void drop(struct mni_engine *engine, uint64_t collection)
+{
+    mni_memtable_drop(engine->table, collection);
+    while (!mni_memtable_reclaim(engine->table, collection, SIZE_MAX))
+        continue;
+}
+
+static mn_status apply_one(struct mni_engine *engine, struct mni_change *change,
+                           const struct apply_at *at, struct mn_error *err)
+{
+    struct part_set *parts = engine->state->parts;
+    struct place place = {0};
+    struct mni_record r;
+    uint64_t dropped;
+
+    mni_record_view(mni_version_bytes(change->version), &r);
+    /* A drop is found before its row is gone, and takes effect with it. */
+    mn_status st = find_dropped(engine, &r, &dropped, err);
+    if (st == MN_OK && parts->n_parts > 0)
+        st = place_find(engine, parts, r.collection, r.key, &place, err);
+    if (st == MN_OK)
+        st = places_reserve(engine, &place, change, 1);
+    if (st != MN_OK)
+        return st;
+    engine_write_lock(engine);
+    place_apply(engine, change, &place, at);
+    if (dropped != 0)
+        drop(engine, dropped);
+    engine_unlock(engine);
+    return MN_OK;
+}
+
 static mn_status apply_all(struct mni_engine *engine, const struct mni_wal_entry *entry,
                            struct mni_change *changes, size_t n, struct mn_error *err)
 {
+    const struct apply_at at = {.lsn = entry->lsn,
+                                .now_us = entry->time_us,
+                                .oldest_view_lsn = UINT64_MAX,
+                                .floor_lsn = entry->lsn};
     mn_status st = mni_memtable_prepare(engine->table, changes, n);
 
     if (st != MN_OK)
         return mni_fail(err, st, "room for %zu records", n);
     for (size_t i = 0; i < n; i++) {
-        struct mni_record r;
-        mni_record_view(mni_version_bytes(changes[i].version), &r);
-        uint64_t dropped = dropped_collection(engine, &r);
-        mni_memtable_apply(engine->table, &changes[i], 1, entry->lsn, entry->time_us, UINT64_MAX);
-        if (dropped == 0)
-            continue;
-        mni_memtable_drop(engine->table, dropped);
-        while (!mni_memtable_reclaim(engine->table, dropped, SIZE_MAX))
-            continue;
+        st = apply_one(engine, &changes[i], &at, err);
+        if (st != MN_OK) {
+            mni_memtable_cancel(engine->table, changes + i, n - i);
+            return st;
+        }
     }
     return MN_OK;
 }
@@ -141,6 +176,8 @@ mn_status engine_replay(void *context, const struct mni_wal_entry *entry, struct
     struct mni_change *changes = on_stack;
     size_t n = 0;
 
+    if (entry->lsn <= engine->manifest.lsn) /* in the segments */
+        return MN_OK;
     /* A frame says how many records it has; its payload says how many it can have. */
     if (entry->n_records > entry->payload.n_bytes / MNI_RECORD_ALIGN)
         return mni_fail(err, MN_ERR_CORRUPT, "the commit of LSN %" PRIu64 " has too many records",
@@ -150,11 +187,9 @@ mn_status engine_replay(void *context, const struct mni_wal_entry *entry, struct
         if (changes == NULL)
             return mni_fail(err, MN_ERR_NOMEM, "%" PRIu32 " records", entry->n_records);
     }
-    engine_write_lock(engine);
     mn_status st = decode_all(engine, entry, changes, &n, err);
     if (st == MN_OK)
         st = apply_all(engine, entry, changes, n, err);
-    engine_unlock(engine);
     if (st != MN_OK)
         for (size_t i = 0; i < n; i++)
             mni_version_unref(changes[i].version);

@@ -12,38 +12,127 @@
 #include "base/mem.h"
 #include "engine/batch_private.h"
 
-void mni_engine_lapse(struct mni_engine *engine)
+enum { SWEEP_SLICE = 256 };
+
+mn_status mni_engine_lapse(struct mni_engine *engine, struct mn_error *err)
 {
+    mn_status st = MN_OK;
+
     engine_read_lock(engine);
     int64_t now_us = mni_engine_now_us(engine);
-    bool has_due = mni_memtable_has_due(engine->table, now_us);
+    struct state *state = engine->state;
+    bool has_due = mni_memtable_has_due(state->active->memtable, now_us) ||
+                   (state->frozen != NULL && mni_memtable_has_due(state->frozen->memtable, now_us));
+    bool has_parts = state->parts->n_parts > 0;
+    if (has_parts)
+        state_ref(state);
     engine_unlock(engine);
-    if (!has_due)
-        return;
-    engine_write_lock(engine);
-    mni_memtable_lapse(engine->table, now_us);
-    engine_unlock(engine);
+    if (has_due) {
+        engine_write_lock(engine);
+        mni_memtable_lapse(engine->table, now_us);
+        if (engine->state->frozen != NULL)
+            mni_memtable_lapse(engine->state->frozen->memtable, now_us);
+        engine_unlock(engine);
+    }
+    if (!has_parts)
+        return MN_OK;
+    for (size_t i = 0; i < state->parts->n_parts && st == MN_OK; i++)
+        st = part_lapse(engine, state->parts->parts[i], now_us, err);
+    state_unref(state);
+    return st;
 }
 
-/* Deletes these versions in one commit, if all of them are still the newest of their keys. */
-static mn_status delete_versions(struct mni_engine *engine, struct mni_version **versions, size_t n,
-                                 struct mn_error *err)
+/* Sweeping ---------- */
+
+/* A lapsed record: a version with a reference, or a row of a part of the sweep's state. */
+struct lapsed {
+    struct mni_version *version;
+    struct part *part;
+    uint32_t row;
+    uint64_t lsn; /* of its newest change; 0: the row's own */
+};
+
+static size_t lapsed_of_table(struct mni_memtable *table, struct lapsed *out, size_t n_max)
+{
+    struct mni_version *versions[SWEEP_SLICE];
+    size_t n = mni_memtable_lapsed(table, versions, n_max < SWEEP_SLICE ? n_max : SWEEP_SLICE);
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = (struct lapsed){.version = versions[i], .lsn = mni_version_lsn(versions[i])};
+    return n;
+}
+
+static size_t lapsed_of_part(struct part *part, struct lapsed *out, size_t n_max)
+{
+    struct mni_patch patch;
+    size_t n = 0;
+
+    if (part->live.n_lapsed == 0)
+        return 0;
+    uint32_t row = mni_liveness_next_lapsed(&part->live, 0);
+    for (; row < part->n_rows && n < n_max; row = mni_liveness_next_lapsed(&part->live, row + 1)) {
+        if (part_row_is_dropped(part, row))
+            continue;
+        out[n] = (struct lapsed){.part = part, .row = row};
+        if (mni_liveness_find_patch(&part->live, row, UINT64_MAX, &patch))
+            out[n].lsn = patch.lsn;
+        n++;
+    }
+    return n;
+}
+
+/* Up to `n_max` of them, fewer only if there are no more. */
+static size_t gather_lapsed(struct mni_engine *engine, const struct state *state,
+                            struct lapsed *out, size_t n_max)
+{
+    size_t n;
+
+    engine_read_lock(engine);
+    n = lapsed_of_table(state->active->memtable, out, n_max);
+    if (state->frozen != NULL)
+        n += lapsed_of_table(state->frozen->memtable, out + n, n_max - n);
+    for (size_t i = 0; i < state->parts->n_parts && n < n_max; i++)
+        n += lapsed_of_part(state->parts->parts[i], out + n, n_max - n);
+    engine_unlock(engine);
+    return n;
+}
+
+static mn_status add_delete(struct mni_batch *batch, const struct lapsed *lapsed,
+                            struct mn_error *err)
+{
+    struct mni_segment_row row;
+    struct mni_record r;
+    size_t collection_index;
+    uint64_t lsn = lapsed->lsn;
+    mn_status st = MN_OK;
+
+    if (lapsed->version != NULL) {
+        mni_record_view(mni_version_bytes(lapsed->version), &r);
+    } else {
+        st = mni_segment_row(lapsed->part->segment, lapsed->row, &row, err);
+        if (st != MN_OK)
+            return st;
+        r = row.record;
+        lsn = lsn != 0 ? lsn : row.lsn;
+    }
+    struct mni_record gone = {.type = MNI_RECORD_DELETE, .key = r.key};
+    st = batch_collection_by_number(batch, r.collection, &collection_index, err);
+    if (st == MN_OK)
+        st = mni_batch_add(batch, collection_index, &gone, MNI_IF_UNCHANGED, lsn, NULL, err);
+    return st;
+}
+
+/* Deletes these in one commit, if all of them are still the newest of their keys. */
+static mn_status delete_lapsed(struct mni_engine *engine, const struct lapsed *lapsed, size_t n,
+                               struct mn_error *err)
 {
     struct mni_batch *batch = NULL;
     mn_status st = mni_batch_new(engine, NULL, &batch);
 
     if (st != MN_OK)
         return mni_fail(err, st, "a sweep of %zu records", n);
-    for (size_t i = 0; i < n && st == MN_OK; i++) {
-        struct mni_record r;
-        size_t collection_index;
-        mni_record_view(mni_version_bytes(versions[i]), &r);
-        struct mni_record gone = {.type = MNI_RECORD_DELETE, .key = r.key};
-        st = batch_collection_by_number(batch, r.collection, &collection_index, err);
-        if (st == MN_OK)
-            st = mni_batch_add(batch, collection_index, &gone, MNI_IF_UNCHANGED,
-                               mni_version_lsn(versions[i]), NULL, err);
-    }
+    for (size_t i = 0; i < n && st == MN_OK; i++)
+        st = add_delete(batch, &lapsed[i], err);
     if (st == MN_OK)
         st = mni_batch_commit(batch, MN_ACK_NONE, NULL, err);
     mni_batch_free(batch);
@@ -51,17 +140,17 @@ static mn_status delete_versions(struct mni_engine *engine, struct mni_version *
 }
 
 /* The same, record by record where one of them was changed meanwhile. */
-static mn_status sweep_versions(struct mni_engine *engine, struct mni_version **versions, size_t n,
-                                uint64_t *n_swept, struct mn_error *err)
+static mn_status sweep_lapsed(struct mni_engine *engine, const struct lapsed *lapsed, size_t n,
+                              uint64_t *n_swept, struct mn_error *err)
 {
-    mn_status st = delete_versions(engine, versions, n, err);
+    mn_status st = delete_lapsed(engine, lapsed, n, err);
 
     if (st == MN_OK)
         *n_swept += n;
     if (st != MN_CHANGED)
         return st;
     for (size_t i = 0; i < n; i++) {
-        st = delete_versions(engine, &versions[i], 1, err);
+        st = delete_lapsed(engine, &lapsed[i], 1, err);
         if (st != MN_OK && st != MN_CHANGED)
             return st;
         *n_swept += st == MN_OK;
@@ -69,11 +158,31 @@ static mn_status sweep_versions(struct mni_engine *engine, struct mni_version **
     return MN_OK;
 }
 
+/* One slice: what lapsed in the newest state. */
+static mn_status sweep_slice(struct mni_engine *engine, struct lapsed *lapsed, size_t n_max,
+                             size_t *n_out, uint64_t *n_swept, struct mn_error *err)
+{
+    mn_status st = MN_OK;
+
+    engine_read_lock(engine);
+    struct state *state = engine->state;
+    state_ref(state);
+    engine_unlock(engine);
+    size_t n = gather_lapsed(engine, state, lapsed, n_max);
+    if (n > 0)
+        st = sweep_lapsed(engine, lapsed, n, n_swept, err);
+    for (size_t i = 0; i < n; i++)
+        mni_version_unref(lapsed[i].version);
+    state_unref(state);
+    *n_out = n;
+    return st;
+}
+
 mn_status mni_engine_sweep(struct mni_engine *engine, uint64_t *n_swept_out, struct mn_error *err)
 {
     uint64_t n_swept = 0;
     mn_status st = MN_OK;
-    size_t n;
+    size_t n = 0;
 
     if (engine->read_only)
         return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
@@ -81,23 +190,19 @@ mn_status mni_engine_sweep(struct mni_engine *engine, uint64_t *n_swept_out, str
     size_t batch_records = (size_t)engine->store.settings[SETTING_SWEEP_BATCH_RECORDS];
     int64_t cap_us = (int64_t)engine->store.settings[SETTING_SWEEP_TIME_CAP_MS] * 1000;
     mni_mutex_unlock(&engine->settings_lock);
-    struct mni_version **versions = mni_alloc_array(batch_records, sizeof(struct mni_version *));
-    if (versions == NULL)
+    struct lapsed *lapsed = mni_alloc_array(batch_records, sizeof *lapsed);
+    if (lapsed == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "a sweep of %zu records", batch_records);
     mni_mutex_lock(&engine->sweep_lock);
     int64_t end_us = mni_env_mono_us(engine->env) + cap_us;
-    mni_engine_lapse(engine);
-    do {
-        engine_read_lock(engine);
-        n = mni_memtable_lapsed(engine->table, versions, batch_records);
-        engine_unlock(engine);
-        if (n > 0)
-            st = sweep_versions(engine, versions, n, &n_swept, err);
-        for (size_t i = 0; i < n; i++)
-            mni_version_unref(versions[i]);
-    } while (st == MN_OK && n == batch_records && mni_env_mono_us(engine->env) < end_us);
+    st = mni_engine_lapse(engine, err);
+    while (st == MN_OK) {
+        st = sweep_slice(engine, lapsed, batch_records, &n, &n_swept, err);
+        if (n < batch_records || mni_env_mono_us(engine->env) >= end_us)
+            break;
+    }
     mni_mutex_unlock(&engine->sweep_lock);
-    mni_free(versions);
+    mni_free(lapsed);
     if (st == MN_OK && n_swept_out != NULL)
         *n_swept_out = n_swept;
     return st;
@@ -186,6 +291,7 @@ void mni_engine_tick(struct mni_engine *engine)
         engine->last_sweep_us = now_us;
         mni_ignore(mni_engine_sweep(engine, NULL, NULL));
     }
+    engine_drop_retired(engine);
     engine_read_lock(engine);
     uint64_t n_left = count_untidy(engine);
     engine_unlock(engine);

@@ -55,24 +55,23 @@ static struct mni_version *find_own(struct mni_txn *txn, enum mni_kind kind, str
 
 /* A record that was there before, as the transaction's view shows it. */
 static mn_status find_below(struct mni_txn *txn, enum mni_kind kind, struct mn_slice name,
-                            struct mn_slice key, struct mni_found *found_out)
+                            struct mn_slice key, struct mni_found *found_out, struct mn_error *err)
 {
     struct mni_collection c;
+    mn_status st = mni_view_collection(&txn->view, kind, name, &c, err);
 
-    if (!mni_view_collection(&txn->view, kind, name, &c))
-        return MN_NOT_FOUND;
-    return mni_view_get(&txn->view, c.number, key, found_out);
+    return st == MN_OK ? mni_view_get(&txn->view, c.number, key, found_out, err) : st;
 }
 
 mn_status mni_txn_find(struct mni_txn *txn, enum mni_kind kind, struct mn_slice name,
-                       struct mn_slice key, struct mni_txn_found *found_out)
+                       struct mn_slice key, struct mni_txn_found *found_out, struct mn_error *err)
 {
     struct mni_version *own = find_own(txn, kind, name, key);
     struct mni_record r;
 
     *found_out = (struct mni_txn_found){0};
     if (own == NULL)
-        return find_below(txn, kind, name, key, &found_out->found);
+        return find_below(txn, kind, name, key, &found_out->found, err);
     mni_record_view(mni_version_bytes(own), &r);
     if (r.type == MNI_RECORD_DELETE ||
         ((r.fields & MNI_FIELD_EXPIRY) != 0 && r.expires_at_us <= txn->view.point.now_us))
@@ -83,7 +82,7 @@ mn_status mni_txn_find(struct mni_txn *txn, enum mni_kind kind, struct mn_slice 
         found_out->found = (struct mni_found){.record = r, .pin = own};
         return MN_OK;
     }
-    mn_status st = find_below(txn, kind, name, key, &found_out->found);
+    mn_status st = find_below(txn, kind, name, key, &found_out->found, err);
     if (st != MN_OK)
         return st;
     struct mni_record *below = &found_out->found.record;

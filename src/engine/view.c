@@ -48,21 +48,48 @@ uint64_t mni_engine_visible_lsn(const struct mni_engine *engine)
     return atomic_load_explicit(&engine->visible_lsn, memory_order_relaxed);
 }
 
-void mni_view_open(struct mni_engine *engine, struct mni_view *view)
+/* Into the list, which is in the order of LSNs. The read lock and `views_lock` are held. */
+static void link_view(struct mni_engine *engine, struct mni_view *view)
+{
+    struct mni_view *older = engine->newest_view;
+
+    while (older != NULL && older->point.lsn > view->point.lsn)
+        older = older->older;
+    view->older = older;
+    view->newer = older != NULL ? older->newer : engine->oldest_view;
+    if (view->newer != NULL)
+        view->newer->older = view;
+    else
+        engine->newest_view = view;
+    if (older != NULL)
+        older->newer = view;
+    else
+        engine->oldest_view = view;
+}
+
+static void open_view(struct mni_engine *engine, struct mni_view *view, uint64_t lsn)
 {
     engine_read_lock(engine);
     mni_mutex_lock(&engine->views_lock);
     view->engine = engine;
     view->point = engine_view_now(engine);
-    view->older = engine->newest_view;
-    view->newer = NULL;
-    if (engine->newest_view != NULL)
-        engine->newest_view->newer = view;
-    else
-        engine->oldest_view = view;
-    engine->newest_view = view;
+    if (lsn < view->point.lsn)
+        view->point.lsn = lsn;
+    view->state = engine->state;
+    state_ref(view->state);
+    link_view(engine, view);
     mni_mutex_unlock(&engine->views_lock);
     engine_unlock(engine);
+}
+
+void mni_view_open(struct mni_engine *engine, struct mni_view *view)
+{
+    open_view(engine, view, UINT64_MAX);
+}
+
+void engine_view_open_at(struct mni_engine *engine, struct mni_view *view, uint64_t lsn)
+{
+    open_view(engine, view, lsn);
 }
 
 void mni_view_close(struct mni_view *view)
@@ -79,6 +106,7 @@ void mni_view_close(struct mni_view *view)
     else
         engine->newest_view = view->older;
     mni_mutex_unlock(&engine->views_lock);
+    state_unref(view->state);
 }
 
 uint64_t engine_oldest_view_lsn(struct mni_engine *engine)
@@ -87,4 +115,14 @@ uint64_t engine_oldest_view_lsn(struct mni_engine *engine)
     uint64_t lsn = engine->oldest_view != NULL ? engine->oldest_view->point.lsn : UINT64_MAX;
     mni_mutex_unlock(&engine->views_lock);
     return lsn;
+}
+
+uint64_t engine_floor_lsn(struct mni_engine *engine, uint64_t lsn)
+{
+    uint64_t oldest = engine_oldest_view_lsn(engine);
+
+    /* A checkpoint that failed will be tried again at its LSN. */
+    if (engine->state->frozen != NULL && engine->state->frozen->last_lsn < lsn)
+        lsn = engine->state->frozen->last_lsn;
+    return oldest < lsn ? oldest : lsn;
 }

@@ -366,6 +366,14 @@ static void close_store(struct world *w)
     CHECK_OK(CALLED(w, mn_close(w->store, call(w))));
 }
 
+/* Everything is on the disk afterwards, and nothing else has changed. */
+static void checkpoint(struct world *w)
+{
+    CHECK_OK_ERR(CALLED(w, mn_checkpoint(w->store, call(w))), &w->err);
+    w->solid = w->now;
+    w->n_later = 0;
+}
+
 static void reopen(struct world *w)
 {
     close_store(w);
@@ -396,9 +404,10 @@ static void step(struct world *w)
         void (*run)(struct world *w);
         unsigned weight;
     } ops[] = {
-        {put_one, 200}, {put_many, 30},  {delete_many, 60}, {touch_one, 60},       {get_one, 100},
-        {get_many, 30}, {walk_step, 80}, {txn_step, 250},   {walk_namespaces, 20}, {make_one, 15},
-        {drop_one, 10}, {sweep, 15},     {pass_time, 60},   {reopen, 3},           {crash, 3},
+        {put_one, 200},        {put_many, 30}, {delete_many, 60}, {touch_one, 60},
+        {get_one, 100},        {get_many, 30}, {walk_step, 80},   {txn_step, 250},
+        {walk_namespaces, 20}, {make_one, 15}, {drop_one, 10},    {sweep, 15},
+        {pass_time, 60},       {reopen, 3},    {crash, 3},        {checkpoint, 6},
     };
     unsigned all = 0;
 

@@ -1,0 +1,793 @@
+/*
+ * checkpoint.c - writes the frozen table to segments and makes them the store.
+ *
+ *     freeze     the table takes no more writes; its newest commit is the checkpoint's LSN
+ *     flush      its rows become a run of segments
+ *     mark       deaths and patches of older segments, up to the LSN, become liveness files
+ *     publish    a manifest names all of it
+ *     install    readers go over from the frozen table to the new run; what happened to the frozen
+ *                table's records meanwhile is carried over
+ *     trim       the log gives back what the segments hold
+ *
+ * Up to publishing, a failure or a crash leaves files that no manifest names, and the frozen table
+ * stays: the next checkpoint begins with it. Commits go on all the time; freezing and installing
+ * hold the leader's role for moments.
+ *
+ * Owns:    one checkpoint, under `checkpoint_lock`.
+ * Format:  docs/format/{segment,liveness,manifest}.md
+ * Threads: any, one at a time.
+ * Fails:   as writing files does; the store goes on without the checkpoint.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/plant.h"
+#include "engine/batch_private.h"
+
+enum {
+    FLUSH_AHEAD = 64,
+    LIVE_FILES_MAX = 8,          /* generations of a segment before they become one again */
+    ROTATE_FROM_BYTES = 1 << 20, /* a log file with less in it is not worth a new one */
+};
+
+/* The rows of the frozen table as the checkpoint's view sees them, in order. */
+struct flush_rows {
+    struct mni_engine *engine;
+    struct mni_memtable *table;
+    struct mni_view_point view;
+    const uint64_t *collections; /* ascending */
+    size_t n_collections;
+    size_t index; /* of the collection that is read */
+    unsigned char after[1 + MN_ID_BYTES_MAX];
+    size_t after_bytes;
+    struct mni_version *ahead[FLUSH_AHEAD]; /* pinned */
+    size_t n_ahead;
+    size_t next;
+};
+
+struct checkpoint {
+    struct mni_engine *engine;
+    struct mni_view view; /* at the checkpoint's LSN */
+    uint64_t lsn;
+    uint64_t *collections; /* owned */
+    size_t n_collections;
+    struct part **parts; /* owned, as their references: the new run */
+    size_t n_parts;
+    struct mni_manifest manifest;
+    struct mni_manifest_live
+        *new_lives; /* owned: by part of the view's state; generation 0: none */
+    bool *is_full;  /* owned, likewise: it stands for all before */
+};
+
+/* Rows ---------- */
+
+static void rows_release(struct flush_rows *rows)
+{
+    while (rows->next < rows->n_ahead)
+        mni_version_unpin(rows->ahead[rows->next++]);
+    rows->n_ahead = rows->next = 0;
+}
+
+static void rows_read_ahead(struct flush_rows *rows)
+{
+    struct mn_slice after = {rows->after_bytes > 0 ? rows->after : NULL, rows->after_bytes};
+
+    engine_read_lock(rows->engine);
+    rows->n_ahead = mni_memtable_scan(rows->table, rows->collections[rows->index], after,
+                                      (struct mn_slice){NULL, 0}, rows->view, rows->ahead,
+                                      FLUSH_AHEAD);
+    engine_unlock(rows->engine);
+    rows->next = 0;
+}
+
+/* False: there are no more. The row is valid until the next call. */
+static bool rows_peek(struct flush_rows *rows, struct mni_segment_row *row_out)
+{
+    struct mni_found found;
+
+    while (rows->next == rows->n_ahead) {
+        if (rows->index == rows->n_collections)
+            return false;
+        bool was_last = rows->n_ahead > 0 && rows->n_ahead < FLUSH_AHEAD;
+        if (!was_last)
+            rows_read_ahead(rows);
+        if (was_last || rows->n_ahead == 0) {
+            rows->index++;
+            rows->after_bytes = 0;
+            rows->n_ahead = rows->next = 0;
+        }
+    }
+    struct mni_version *version = rows->ahead[rows->next];
+    engine_found_version(version, &found);
+    *row_out = (struct mni_segment_row){
+        .record = found.record, .lsn = found.lsn, .record_lsn = found.record_lsn};
+    return true;
+}
+
+static void rows_skip(struct flush_rows *rows)
+{
+    struct mni_record r;
+    struct mni_version *version = rows->ahead[rows->next++];
+
+    mni_record_view(mni_version_bytes(version), &r);
+    memcpy(rows->after, r.key.data, r.key.n_bytes);
+    rows->after_bytes = r.key.n_bytes;
+    mni_version_unpin(version);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* The collections of a table. The leader's role is held: none comes or goes. */
+static mn_status list_collections(struct mni_engine *engine, struct mni_memtable *table,
+                                  uint64_t **numbers_out, size_t *n_out, struct mn_error *err)
+{
+    engine_read_lock(engine);
+    size_t n = mni_memtable_collections(table, NULL, 0);
+    engine_unlock(engine);
+    uint64_t *numbers = mni_alloc_array(n + 1, sizeof *numbers);
+    if (numbers == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "a checkpoint of %zu namespaces", n);
+    engine_read_lock(engine);
+    *n_out = mni_memtable_collections(table, numbers, n);
+    engine_unlock(engine);
+    MNI_CHECK(*n_out == n);
+    if (n > 0)
+        qsort(numbers, n, sizeof *numbers, compare_numbers);
+    *numbers_out = numbers;
+    return MN_OK;
+}
+
+/* Flush ---------- */
+
+/* Ids of segments are made of a number that this process chose and a counter. */
+static mn_status choose_incarnation(struct mni_engine *engine, struct mn_error *err)
+{
+    if (engine->incarnation != 0)
+        return MN_OK;
+    mn_status st =
+        mni_env_random(engine->env, &engine->incarnation, sizeof engine->incarnation, err);
+    if (st != MN_OK)
+        return st;
+    engine->incarnation |= 1; /* 0 says that there is none */
+    engine->next_segment = 1;
+    return MN_OK;
+}
+
+/* Writes the rows of one segment, which the plan has counted. */
+static mn_status write_segment(struct checkpoint *c, const struct mni_segment_plan *plan,
+                               struct flush_rows *rows, struct mn_error *err)
+{
+    struct mni_engine *engine = c->engine;
+    struct mni_segment_writer_config config = {.dir = engine->seg_dir, .plan = plan};
+    struct mni_segment_writer *writer = NULL;
+    struct mni_segment *segment = NULL;
+    struct mni_segment_info info;
+    struct mni_segment_row row;
+
+    mni_manifest_segment_id(engine->incarnation, engine->next_segment++, config.id.bytes);
+    mn_status st = mni_segment_writer_new(&config, &writer, err);
+    for (uint64_t n = mni_segment_plan_n_rows(plan); n > 0 && st == MN_OK; n--) {
+        bool has_row = rows_peek(rows, &row);
+        MNI_CHECK(has_row);
+        st = mni_segment_writer_add(writer, &row, err);
+        rows_skip(rows);
+    }
+    if (st == MN_OK)
+        st = mni_segment_writer_finish(writer, &info, err);
+    if (st != MN_OK) {
+        mni_segment_writer_abandon(writer);
+        return st;
+    }
+    st = mni_segment_open(engine->seg_dir, &config.id, &info, &segment, err);
+    if (st != MN_OK)
+        return st;
+    struct part **parts = mni_realloc(c->parts, (c->n_parts + 1) * sizeof(struct part *));
+    if (parts == NULL) {
+        mni_segment_unref(segment);
+        return mni_fail(err, MN_ERR_NOMEM, "a checkpoint");
+    }
+    c->parts = parts;
+    st = part_new(segment, &engine->n_parts_alive, &parts[c->n_parts], err);
+    if (st == MN_OK)
+        c->n_parts++;
+    else
+        mni_segment_unref(segment);
+    return st;
+}
+
+static mn_status plan_segment(struct mni_segment_plan *plan, struct flush_rows *rows,
+                              struct mn_error *err)
+{
+    struct mni_segment_row row;
+    mn_status st = MN_OK;
+
+    while (st == MN_OK && rows_peek(rows, &row)) {
+        st = mni_segment_plan_add(plan, &row, err);
+        if (st == MN_OK)
+            rows_skip(rows);
+    }
+    rows_release(rows);
+    return st == MN_END ? MN_OK : st;
+}
+
+static mn_status flush(struct checkpoint *c, struct mn_error *err)
+{
+    struct flush_rows *rows = mni_alloc_zero(2 * sizeof *rows);
+    struct mni_segment_plan *plan = NULL;
+    mn_status st = MN_OK;
+
+    if (rows == NULL || mni_segment_plan_new(c->engine->segment_bytes_max, &plan) != MN_OK)
+        st = mni_fail(err, MN_ERR_NOMEM, "a checkpoint");
+    if (st == MN_OK)
+        rows[0] = (struct flush_rows){
+            .engine = c->engine,
+            .table = c->view.state->frozen->memtable,
+            .view = {.lsn = c->lsn, .now_us = MNI_NO_CLOCK},
+            .collections = c->collections,
+            .n_collections = c->n_collections,
+        };
+    while (st == MN_OK) {
+        rows[1] = rows[0]; /* no version is held between segments */
+        mni_segment_plan_reset(plan);
+        st = plan_segment(plan, &rows[0], err);
+        if (st == MN_OK && mni_segment_plan_n_rows(plan) == 0)
+            break;
+        if (st == MN_OK)
+            st = write_segment(c, plan, &rows[1], err);
+        if (rows != NULL)
+            rows_release(&rows[1]);
+    }
+    mni_segment_plan_free(plan);
+    mni_free(rows);
+    return st;
+}
+
+/* Liveness ---------- */
+
+static mn_status mark_part(struct checkpoint *c, size_t index, struct mn_error *err)
+{
+    struct mni_engine *engine = c->engine;
+    struct part *part = c->view.state->parts->parts[index];
+    struct mni_live_state state;
+    struct mni_live_info info;
+    char name[MNI_NAME_BYTES_MAX];
+    const struct mni_segment_id *id = &mni_segment_get_info(part->segment)->id;
+
+    c->is_full[index] = part->n_files >= LIVE_FILES_MAX;
+    engine_read_lock(engine);
+    mn_status st = mni_liveness_export(&part->live, c->is_full[index] ? MNI_LIVE_EXPORT_FULL : 0,
+                                       c->lsn, &state, err);
+    engine_unlock(engine);
+    if (st != MN_OK)
+        return st;
+    if (mni_live_state_is_empty(&state)) {
+        c->is_full[index] = false;
+        mni_live_state_done(&state);
+        return MN_OK;
+    }
+    uint64_t generation = ++part->last_generation;
+    mni_manifest_live_name(id->bytes, generation, name);
+    st = mni_live_write(engine->seg_dir, name, id, generation, &state, &info, err);
+    mni_live_state_done(&state);
+    if (st == MN_OK)
+        c->new_lives[index] = (struct mni_manifest_live){
+            .generation = generation, .file_bytes = info.file_bytes, .crc = info.crc};
+    return st;
+}
+
+static mn_status mark(struct checkpoint *c, struct mn_error *err)
+{
+    size_t n = c->view.state->parts->n_parts;
+    mn_status st = MN_OK;
+
+    c->new_lives = mni_alloc_zero((n + 1) * sizeof *c->new_lives);
+    c->is_full = mni_alloc_zero((n + 1) * sizeof *c->is_full);
+    if (c->new_lives == NULL || c->is_full == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "a checkpoint of %zu segments", n);
+    for (size_t i = 0; i < n && st == MN_OK; i++)
+        st = mark_part(c, i, err);
+    return st;
+}
+
+/* Publish ---------- */
+
+static mn_status add_segment(struct mni_manifest *manifest, const struct part *part)
+{
+    const struct mni_segment_info *info = mni_segment_get_info(part->segment);
+    struct mni_segment_bounds b;
+    struct mni_manifest_segment segment = {
+        .file_bytes = info->file_bytes,
+        .footer_offset = info->file_bytes - info->footer_bytes,
+        .footer_bytes = info->footer_bytes,
+        .footer_crc = info->footer_crc,
+        .n_rows = (uint32_t)info->n_rows,
+        .lsn_min = info->min_lsn,
+        .lsn_max = info->max_lsn,
+    };
+
+    mni_segment_get_bounds(part->segment, &b);
+    memcpy(segment.id, info->id.bytes, sizeof segment.id);
+    segment.first = (struct mni_manifest_bound){b.first_collection, b.first_key};
+    segment.last = (struct mni_manifest_bound){b.last_collection, b.last_key};
+    return mni_manifest_add_segment(manifest, &segment);
+}
+
+static mn_status add_lives(struct checkpoint *c, size_t index)
+{
+    const struct part *part = c->view.state->parts->parts[index];
+    mn_status st = MN_OK;
+
+    for (size_t i = 0; i < part->n_files && !c->is_full[index] && st == MN_OK; i++)
+        st = mni_manifest_add_live(&c->manifest, &part->files[i]);
+    if (st == MN_OK && c->new_lives[index].generation != 0)
+        st = mni_manifest_add_live(&c->manifest, &c->new_lives[index]);
+    return st;
+}
+
+static mn_status build_manifest(struct checkpoint *c)
+{
+    struct mni_engine *engine = c->engine;
+    const struct part_set *set = c->view.state->parts;
+    struct mni_manifest *m = &c->manifest;
+    mn_status st = MN_OK;
+
+    m->number = engine->manifest.number + 1;
+    memcpy(m->store_id, engine->store.store_id, sizeof m->store_id);
+    m->lsn = c->lsn;
+    m->lsn_handed_out = c->lsn;
+    m->time_us = mni_wal_last_time_us(engine->wal);
+    m->last_time_us = m->time_us;
+    m->incarnation = engine->incarnation;
+    m->next_segment = engine->next_segment;
+    for (size_t r = 0; r < set->n_runs && st == MN_OK; r++) {
+        st = mni_manifest_add_run(m);
+        for (size_t i = 0; i < set->runs[r].n_parts && st == MN_OK; i++) {
+            size_t index = set->runs[r].first + i;
+            st = add_segment(m, set->parts[index]);
+            if (st == MN_OK)
+                st = add_lives(c, index);
+        }
+    }
+    if (c->n_parts > 0 && st == MN_OK)
+        st = mni_manifest_add_run(m);
+    for (size_t i = 0; i < c->n_parts && st == MN_OK; i++)
+        st = add_segment(m, c->parts[i]);
+    return st;
+}
+
+static mn_status publish(struct checkpoint *c, struct mn_error *err)
+{
+    struct mni_engine *engine = c->engine;
+    bool is_in_doubt = false;
+    mn_status st = mni_dir_sync(engine->seg_dir, err);
+
+    /* The log is never behind the segments. */
+    if (st == MN_OK)
+        st = mni_wal_flush(engine->wal, err);
+    if (st == MN_OK && build_manifest(c) != MN_OK)
+        st = mni_fail(err, MN_ERR_NOMEM, "a manifest");
+    if (st == MN_OK)
+        st = mni_manifest_publish(engine->dir, &c->manifest, &is_in_doubt, err);
+    engine->is_root_in_doubt = is_in_doubt;
+    return st;
+}
+
+/* Install ---------- */
+
+/* A record of the frozen table that was changed after the checkpoint's LSN. */
+struct carried {
+    struct mni_version *version; /* one reference: the newest */
+    bool is_deleted;
+    struct place place;
+};
+
+struct carry {
+    struct carried *items; /* owned */
+    size_t n;
+    size_t capacity;
+    bool failed;
+};
+
+static void note_carried(void *context, uint64_t collection, struct mn_slice key,
+                         struct mni_version *newest, bool is_deleted)
+{
+    struct carry *carry = context;
+
+    (void)collection;
+    (void)key;
+    if (carry->n == carry->capacity) {
+        size_t capacity = carry->capacity == 0 ? 64 : carry->capacity * 2;
+        struct carried *items = mni_realloc(carry->items, capacity * sizeof *items);
+        if (items == NULL) {
+            carry->failed = true;
+            return;
+        }
+        carry->items = items;
+        carry->capacity = capacity;
+    }
+    mni_version_ref(newest);
+    carry->items[carry->n++] = (struct carried){.version = newest, .is_deleted = is_deleted};
+}
+
+static void carry_done(struct carry *carry)
+{
+    for (size_t i = 0; i < carry->n; i++)
+        mni_version_unref(carry->items[i].version);
+    mni_free(carry->items);
+}
+
+/* What happened to the frozen table's records since, and where they lie in the new run. The
+ * leader's role is held: nothing more happens. */
+static mn_status find_carried(struct checkpoint *c, const struct part_set *set, struct carry *carry,
+                              struct mn_error *err)
+{
+    struct mni_engine *engine = c->engine;
+    mn_status st = MN_OK;
+
+    engine_read_lock(engine);
+    mni_memtable_changed_after(c->view.state->frozen->memtable, c->lsn, note_carried, carry);
+    engine_unlock(engine);
+    if (carry->failed)
+        st = mni_fail(err, MN_ERR_NOMEM, "a checkpoint");
+    for (size_t i = 0; i < carry->n && st == MN_OK; i++) {
+        struct mni_record r;
+        mni_record_view(mni_version_bytes(carry->items[i].version), &r);
+        st = place_find(engine, set, r.collection, r.key, &carry->items[i].place, err);
+    }
+    return st;
+}
+
+/* Rows of collections that were dropped since. The leader's role is held. */
+static mn_status find_dropped(struct checkpoint *c, struct dropped_rows **rows_out,
+                              struct mn_error *err)
+{
+    uint64_t *numbers = NULL;
+    size_t n = 0;
+    mn_status st = list_collections(c->engine, c->view.state->frozen->memtable, &numbers, &n, err);
+
+    for (size_t i = 0; i < c->n_collections && st == MN_OK; i++) {
+        const uint64_t *number = &c->collections[i];
+        if (bsearch(number, numbers, n, sizeof *numbers, compare_numbers) != NULL)
+            continue;
+        for (size_t p = 0; p < c->n_parts && st == MN_OK; p++)
+            st = part_find_dropped(c->parts[p], *number, rows_out, err);
+    }
+    mni_free(numbers);
+    return st;
+}
+
+static mn_status reserve_carried(struct carry *carry, struct mn_error *err)
+{
+    for (size_t i = 0; i < carry->n; i++) {
+        struct carried *item = &carry->items[i];
+        if (item->place.part == NULL)
+            continue; /* it was not a record any more at the checkpoint's LSN */
+        mn_status st = item->is_deleted ? mni_liveness_reserve(&item->place.part->live, 1, 0)
+                                        : part_reserve_patch(item->place.part);
+        if (st != MN_OK)
+            return mni_fail(err, st, "a checkpoint"); /* the new run goes with what is reserved */
+    }
+    return MN_OK;
+}
+
+static void apply_carried(struct mni_engine *engine, struct carry *carry)
+{
+    for (size_t i = 0; i < carry->n; i++) {
+        struct carried *item = &carry->items[i];
+        struct part *part = item->place.part;
+        struct mni_patch patch = {.lsn = mni_version_lsn(item->version)};
+        if (part == NULL || !mni_liveness_is_visible(&part->live, item->place.row, UINT64_MAX))
+            continue; /* it stands in the list twice */
+        if (item->is_deleted) {
+            mni_liveness_kill(&part->live, item->place.row, patch.lsn);
+            continue;
+        }
+        if (mni_version_expiry(item->version, &patch.expires_at_us))
+            patch.fields |= MNI_FIELD_EXPIRY;
+        else
+            patch.clears |= MNI_FIELD_EXPIRY;
+        if (mni_version_hits(item->version, &patch.hits))
+            patch.fields |= MNI_FIELD_HITS;
+        part_patch(part, item->place.row, &patch, patch.lsn, mni_engine_now_us(engine));
+    }
+}
+
+/* The set with the new run behind the others. */
+static mn_status new_set(struct checkpoint *c, struct part_set **set_out)
+{
+    const struct part_set *old = c->view.state->parts;
+    struct part_set *set = NULL;
+    size_t n_new_runs = c->n_parts > 0 ? 1 : 0;
+
+    if (set_new(old->n_runs + n_new_runs, old->n_parts + c->n_parts, &set) != MN_OK)
+        return MN_ERR_NOMEM;
+    for (size_t i = 0; i < old->n_parts; i++) {
+        part_ref(old->parts[i]);
+        set->parts[set->n_parts++] = old->parts[i];
+    }
+    for (size_t r = 0; r < old->n_runs; r++)
+        set->runs[set->n_runs++] = old->runs[r];
+    if (n_new_runs > 0)
+        set->runs[set->n_runs++] = (struct run){.first = set->n_parts, .n_parts = c->n_parts};
+    for (size_t i = 0; i < c->n_parts; i++) {
+        part_ref(c->parts[i]);
+        set->parts[set->n_parts++] = c->parts[i];
+    }
+    *set_out = set;
+    return MN_OK;
+}
+
+static void note_files(struct checkpoint *c)
+{
+    const struct part_set *set = c->view.state->parts;
+
+    for (size_t i = 0; i < set->n_parts; i++) {
+        struct part *part = set->parts[i];
+        const struct mni_manifest_live *live = &c->new_lives[i];
+        if (live->generation != 0) {
+            part->n_files = c->is_full[i] ? 0 : part->n_files;
+            part->files[part->n_files++] = *live;
+            mni_liveness_persisted(&part->live, live->generation, c->lsn);
+        } else {
+            mni_liveness_persisted(&part->live, part->live.generation, c->lsn);
+        }
+    }
+    for (size_t i = 0; i < c->n_parts; i++)
+        mni_liveness_persisted(&c->parts[i]->live, 0, c->lsn);
+}
+
+/* Goes over to the new state. The role and the write lock are held. */
+static void swap_state(struct checkpoint *c, struct state *state)
+{
+    struct mni_engine *engine = c->engine;
+    struct table *frozen = engine->state->frozen;
+    struct state *old = engine->state;
+
+    note_files(c);
+    /* Transactions that are open may have to know what happened in it. */
+    frozen->last_lsn = mni_engine_visible_lsn(engine);
+    table_ref(frozen);
+    frozen->next = engine->retired;
+    engine->retired = frozen;
+    engine->state = state;
+    state_unref(old); /* the checkpoint's view holds it */
+}
+
+static mn_status install(struct checkpoint *c, struct mn_error *err)
+{
+    struct mni_engine *engine = c->engine;
+    struct part_set *set = NULL;
+    struct state *state = NULL;
+    struct carry carry = {0};
+    struct dropped_rows *dropped = NULL;
+    struct mni_commit role;
+    mn_status st = new_set(c, &set);
+
+    if (st == MN_OK)
+        st = state_new(c->view.state->active, NULL, set, &state);
+    if (st != MN_OK)
+        st = mni_fail(err, st, "a checkpoint");
+    mni_wal_enter(engine->wal, &role);
+    if (st == MN_OK)
+        st = find_carried(c, set, &carry, err);
+    if (st == MN_OK)
+        st = find_dropped(c, &dropped, err);
+    engine_write_lock(engine);
+    if (st == MN_OK)
+        st = reserve_carried(&carry, err);
+    if (st == MN_OK) {
+        apply_carried(engine, &carry);
+        part_link_dropped(&dropped);
+        swap_state(c, state);
+        state = NULL;
+    }
+    engine_unlock(engine);
+    mni_wal_leave(engine->wal);
+    carry_done(&carry);
+    part_free_dropped(&dropped);
+    set_unref(set);
+    state_unref(state);
+    return st;
+}
+
+/* Freeze ---------- */
+
+static mn_status freeze(struct checkpoint *c, struct mn_error *err)
+{
+    struct mni_engine *engine = c->engine;
+    struct table *table = NULL;
+    struct state *state = NULL;
+    struct mni_commit role;
+    mn_status st = MN_OK;
+
+    mni_wal_enter(engine->wal, &role);
+    struct state *old = engine->state; /* only this thread and its like change it */
+    if (old->frozen == NULL) {
+        st = table_new(engine->pool, &table);
+        if (st == MN_OK)
+            st = state_new(table, old->active, old->parts, &state);
+        if (st != MN_OK)
+            st = mni_fail(err, st, "a new table");
+    }
+    if (st == MN_OK)
+        st = list_collections(engine, (old->frozen != NULL ? old->frozen : old->active)->memtable,
+                              &c->collections, &c->n_collections, err);
+    engine_write_lock(engine);
+    if (st == MN_OK && state != NULL) {
+        old->active->last_lsn = mni_engine_visible_lsn(engine);
+        engine->state = state;
+        engine->table = table->memtable;
+    }
+    engine_unlock(engine);
+    if (st == MN_OK) {
+        c->lsn = engine->state->frozen->last_lsn;
+
+        engine_view_open_at(engine, &c->view, c->lsn);
+        if (state != NULL)
+            state_unref(old);
+    }
+    mni_wal_leave(engine->wal);
+    table_unref(table);
+    if (st != MN_OK)
+        state_unref(state);
+    return st;
+}
+
+/* Trim ---------- */
+
+/* What the log and the directory hold beyond need goes; whatever stays goes with the next one. */
+static mn_status trim(struct mni_engine *engine, struct mn_error *err)
+{
+    struct mni_wal_stats stats;
+    uint64_t lsn = engine->manifest.lsn;
+    mn_status st = mni_wal_checkpoint(engine->wal, lsn, err);
+
+    mni_wal_get_stats(engine->wal, &stats);
+    if (st == MN_OK && stats.current_file_bytes >= ROTATE_FROM_BYTES)
+        st = mni_wal_rotate(engine->wal, err);
+    if (st == MN_OK)
+        st = mni_wal_truncate(engine->wal, lsn, NULL, err);
+    if (st == MN_OK)
+        st = mni_manifest_remove_older(engine->dir, engine->manifest.number, err);
+    if (st == MN_OK)
+        st = engine_remove_orphans(engine, err);
+    return st;
+}
+
+/* Room for one more file of each part, so that installing cannot fail for it. */
+static mn_status reserve_files(struct checkpoint *c, struct mn_error *err)
+{
+    const struct part_set *set = c->view.state->parts;
+
+    for (size_t i = 0; i < set->n_parts; i++) {
+        struct part *part = set->parts[i];
+        struct mni_manifest_live *files =
+            mni_realloc(part->files, (part->n_files + 1) * sizeof *files);
+        if (files == NULL)
+            return mni_fail(err, MN_ERR_NOMEM, "a checkpoint");
+        part->files = files;
+    }
+    return MN_OK;
+}
+
+static mn_status run_checkpoint(struct checkpoint *c, struct mn_error *err)
+{
+    mn_status st = reserve_files(c, err);
+
+    if (st == MN_OK)
+        st = flush(c, err);
+    if (st == MN_OK)
+        st = mark(c, err);
+    if (st == MN_OK)
+        st = publish(c, err);
+    if (st != MN_OK)
+        return st;
+    /* It is the root now, whether or not readers can go over to it already. */
+    mni_manifest_done(&c->engine->manifest);
+    c->engine->manifest = c->manifest;
+    c->manifest = (struct mni_manifest){0};
+    st = install(c, err);
+    if (st != MN_OK)
+        c->engine->is_root_in_doubt =
+            true; /* tables and root have parted until it is opened again */
+    return st;
+}
+
+static void discard(struct checkpoint *c, bool is_installed)
+{
+    for (size_t i = 0; i < c->n_parts; i++) {
+        if (!is_installed && !c->engine->is_root_in_doubt)
+            mni_segment_doom(c->parts[i]->segment, c->engine->seg_dir);
+        part_unref(c->parts[i]);
+    }
+    mni_manifest_done(&c->manifest);
+    mni_free(c->parts);
+    mni_free(c->collections);
+    mni_free(c->new_lives);
+    mni_free(c->is_full);
+    mni_free(c);
+}
+
+void engine_drop_retired(struct mni_engine *engine)
+{
+    struct table *gone = NULL;
+
+    engine_write_lock(engine);
+    uint64_t oldest = engine_oldest_view_lsn(engine);
+    for (struct table **at = &engine->retired; *at != NULL;) {
+        struct table *table = *at;
+        if (table->last_lsn > oldest) {
+            at = &table->next;
+            continue;
+        }
+        *at = table->next;
+        table->next = gone;
+        gone = table;
+    }
+    engine_unlock(engine);
+    while (gone != NULL) {
+        struct table *next = gone->next;
+        table_unref(gone);
+        gone = next;
+    }
+}
+
+/* What no view needs of older segments' past. */
+static void raise_floors(struct mni_engine *engine)
+{
+    engine_write_lock(engine);
+    uint64_t floor = engine_floor_lsn(engine, mni_engine_visible_lsn(engine));
+    const struct part_set *set = engine->state->parts;
+    for (size_t i = 0; i < set->n_parts; i++)
+        mni_liveness_raise_floor(&set->parts[i]->live, floor);
+    engine_unlock(engine);
+}
+
+mn_status mni_engine_checkpoint(struct mni_engine *engine, struct mn_error *err)
+{
+    mn_status st = MN_OK;
+
+    if (engine->read_only)
+        return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
+    mni_mutex_lock(&engine->checkpoint_lock);
+    if (engine->is_root_in_doubt) {
+        st = mni_fail(err, MN_ERR_IO,
+                      "an earlier checkpoint failed while it was published; open "
+                      "the store again");
+        goto out;
+    }
+    if (engine->state->frozen != NULL || mni_engine_visible_lsn(engine) > engine->manifest.lsn) {
+        struct checkpoint *c = mni_alloc_zero(sizeof *c);
+        if (c == NULL) {
+            st = mni_fail(err, MN_ERR_NOMEM, "a checkpoint");
+            goto out;
+        }
+        c->engine = engine;
+        st = engine_open_seg_dir(engine, true, err);
+        if (st == MN_OK)
+            st = choose_incarnation(engine, err);
+        if (st == MN_OK)
+            st = freeze(c, err);
+        if (st == MN_OK) {
+            st = run_checkpoint(c, err);
+            mni_view_close(&c->view);
+        }
+        discard(c, st == MN_OK);
+        engine_drop_retired(engine);
+        if (st == MN_OK)
+            raise_floors(engine);
+    }
+    if (st == MN_OK)
+        st = trim(engine, err);
+out:
+    mni_mutex_unlock(&engine->checkpoint_lock);
+    return st;
+}

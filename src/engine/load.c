@@ -1,0 +1,233 @@
+/*
+ * load.c - the segments of a store as its manifest names them.
+ *
+ * Owns:    nothing.
+ * Format:  docs/format/manifest.md
+ * Threads: opening: one, before the log is replayed; removing orphans: the checkpoint's.
+ * Fails:   MN_ERR_CORRUPT for a file that is absent, damaged or another one; the store does not
+ *          open then.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "engine/engine_private.h"
+
+mn_status engine_open_seg_dir(struct mni_engine *engine, bool create, struct mn_error *err)
+{
+    if (engine->seg_dir != NULL)
+        return MN_OK;
+    mn_status st = mni_dir_open_dir(engine->dir, "seg", create, &engine->seg_dir, err);
+    if (st == MN_OK && create)
+        st = mni_dir_sync(engine->dir, err);
+    if (st != MN_OK) {
+        mni_dir_close(engine->seg_dir);
+        engine->seg_dir = NULL;
+    }
+    return st;
+}
+
+static mn_status read_lives(struct mni_engine *engine, struct part *part,
+                            const struct mni_manifest_segment *s, struct mn_error *err)
+{
+    char name[MNI_NAME_BYTES_MAX];
+    mn_status st = MN_OK;
+
+    part->files = mni_alloc_array(s->n_lives + 1, sizeof *part->files);
+    if (part->files == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "a segment's state");
+    for (size_t i = 0; i < s->n_lives && st == MN_OK; i++) {
+        const struct mni_manifest_live *live = &engine->manifest.lives[s->first_live + i];
+        struct mni_live_info info = {
+            .generation = live->generation, .file_bytes = live->file_bytes, .crc = live->crc};
+        memcpy(info.id.bytes, s->id, sizeof info.id.bytes);
+        mni_manifest_live_name(s->id, live->generation, name);
+        st = mni_live_read(engine->seg_dir, name, &info, &part->live, err);
+        if (st == MN_NOT_FOUND)
+            st = mni_fail(err, MN_ERR_CORRUPT, "%s is missing", name);
+        part->files[part->n_files++] = *live;
+        part->last_generation = live->generation;
+    }
+    return st == MN_OK ? part_note_patches(part, err) : st;
+}
+
+static mn_status open_part(struct mni_engine *engine, const struct mni_manifest_segment *s,
+                           struct part **part_out, struct mn_error *err)
+{
+    struct mni_segment_info expected = {
+        .file_bytes = s->file_bytes, .footer_bytes = s->footer_bytes, .footer_crc = s->footer_crc};
+    struct mni_segment *segment = NULL;
+
+    memcpy(expected.id.bytes, s->id, sizeof expected.id.bytes);
+    mn_status st = mni_segment_open(engine->seg_dir, &expected.id, &expected, &segment, err);
+    if (st == MN_NOT_FOUND)
+        st = mni_fail(err, MN_ERR_CORRUPT, "a segment is missing");
+    if (st != MN_OK)
+        return st;
+    st = part_new(segment, &engine->n_parts_alive, part_out, err);
+    if (st != MN_OK) {
+        mni_segment_unref(segment);
+        return st;
+    }
+    st = read_lives(engine, *part_out, s, err);
+    if (st != MN_OK)
+        part_unref(*part_out);
+    return st;
+}
+
+static mn_status open_parts(struct mni_engine *engine, struct part_set *set, struct mn_error *err)
+{
+    const struct mni_manifest *m = &engine->manifest;
+
+    for (size_t r = 0; r < m->n_runs; r++) {
+        struct run *run = &set->runs[set->n_runs++];
+        *run = (struct run){.first = set->n_parts};
+        for (size_t i = 0; i < m->runs[r].n_segments; i++) {
+            mn_status st = open_part(engine, &m->segments[m->runs[r].first_segment + i],
+                                     &set->parts[set->n_parts], err);
+            if (st != MN_OK)
+                return st;
+            set->n_parts++;
+            run->n_parts++;
+        }
+    }
+    return MN_OK;
+}
+
+static mn_status keep_known(void *context, const char *name, bool is_dir, struct mn_error *err)
+{
+    struct mni_engine *engine = context;
+
+    if (is_dir || mni_manifest_has_name(&engine->manifest, name))
+        return MN_OK;
+    return mni_dir_unlink(engine->seg_dir, name, err);
+}
+
+mn_status engine_remove_orphans(struct mni_engine *engine, struct mn_error *err)
+{
+    return engine->seg_dir == NULL ? MN_OK : mni_dir_list(engine->seg_dir, keep_known, engine, err);
+}
+
+mn_status engine_load(struct mni_engine *engine, struct mn_error *err)
+{
+    struct mni_manifest *m = &engine->manifest;
+    struct part_set *set = NULL;
+    struct state *state = NULL;
+    bool is_damaged = false;
+    mn_status st = mni_manifest_load(engine->dir, engine->store.store_id, m, &is_damaged, err);
+
+    if (st != MN_OK && st != MN_NOT_FOUND)
+        return st;
+    st = engine_open_seg_dir(engine, false, err);
+    if (st == MN_NOT_FOUND)
+        st = m->number != 0 ? mni_fail(err, MN_ERR_CORRUPT, "the directory seg is missing") : MN_OK;
+    if (st == MN_OK && m->number != 0)
+        st = mni_manifest_check_files(engine->seg_dir, m, err);
+    if (st == MN_OK && set_new(m->n_runs, m->n_segments, &set) != MN_OK)
+        st = mni_fail(err, MN_ERR_NOMEM, "%zu segments", m->n_segments);
+    if (st == MN_OK)
+        st = open_parts(engine, set, err);
+    if (st == MN_OK && state_new(engine->state->active, NULL, set, &state) != MN_OK)
+        st = mni_fail(err, MN_ERR_NOMEM, "%zu segments", m->n_segments);
+    set_unref(set);
+    if (st != MN_OK)
+        return st;
+    state_unref(engine->state);
+    engine->state = state;
+    return engine->read_only ? MN_OK : engine_remove_orphans(engine, err);
+}
+
+/* Dropped collections ---------- */
+
+struct numbers {
+    uint64_t *items; /* owned, ascending once they are sorted */
+    size_t n;
+    size_t capacity;
+};
+
+static int compare_numbers(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static mn_status add_number(struct numbers *numbers, uint64_t number)
+{
+    if (numbers->n == numbers->capacity) {
+        size_t capacity = numbers->capacity == 0 ? 64 : numbers->capacity * 2;
+        uint64_t *items = mni_realloc(numbers->items, capacity * sizeof *items);
+        if (items == NULL)
+            return MN_ERR_NOMEM;
+        numbers->items = items;
+        numbers->capacity = capacity;
+    }
+    numbers->items[numbers->n++] = number;
+    return MN_OK;
+}
+
+/* The numbers of all collections that exist. */
+static mn_status list_numbers(struct mni_engine *engine, struct numbers *numbers,
+                              struct mn_error *err)
+{
+    const unsigned char kind = MNI_KIND_NAMESPACE;
+    struct mni_walk *walk = NULL;
+    struct mni_found found;
+    struct mni_collection c;
+    mn_status st =
+        mni_walk_open(engine, (struct mn_slice){NULL, 0}, (struct mn_slice){&kind, 1}, &walk, err);
+
+    if (st == MN_OK)
+        st = mni_walk_start(walk, 0, err);
+    while (st == MN_OK) {
+        st = mni_walk_next(walk, &found, err);
+        if (st == MN_OK)
+            st = catalogue_decode_found(&found, &c, err);
+        if (st == MN_OK && add_number(numbers, c.number) != MN_OK)
+            st = mni_fail(err, MN_ERR_NOMEM, "the list of namespaces");
+    }
+    mni_walk_close(walk);
+    qsort(numbers->items, numbers->n, sizeof *numbers->items, compare_numbers);
+    return st == MN_END ? MN_OK : st;
+}
+
+static mn_status note_dropped_groups(struct part *part, const struct numbers *numbers,
+                                     struct mn_error *err)
+{
+    uint64_t n_groups = mni_segment_get_info(part->segment)->n_groups;
+    size_t next = 0;
+
+    for (uint64_t i = 0; i < n_groups; i++) {
+        struct mni_segment_group group;
+        mn_status st = mni_segment_group(part->segment, i, &group, err);
+        if (st != MN_OK)
+            return st;
+        while (next < numbers->n && numbers->items[next] < group.collection)
+            next++;
+        if (group.collection == 0 ||
+            (next < numbers->n && numbers->items[next] == group.collection))
+            continue;
+        struct dropped_rows *rows = NULL;
+        st = part_find_dropped(part, group.collection, &rows, err);
+        if (st != MN_OK)
+            return st;
+        part_link_dropped(&rows);
+    }
+    return MN_OK;
+}
+
+mn_status engine_note_dropped(struct mni_engine *engine, struct mn_error *err)
+{
+    const struct part_set *set = engine->state->parts;
+    struct numbers numbers = {0};
+
+    if (set->n_parts == 0)
+        return MN_OK;
+    mn_status st = list_numbers(engine, &numbers, err);
+    for (size_t i = 0; i < set->n_parts && st == MN_OK; i++)
+        st = note_dropped_groups(set->parts[i], &numbers, err);
+    mni_free(numbers.items);
+    return st;
+}

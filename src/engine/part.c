@@ -1,0 +1,284 @@
+/*
+ * part.c - a segment of the store: what happens to its rows, and which of them are due.
+ *
+ * Owns:    liveness, patches' expiries, ranges of dropped collections.
+ * Threads: changes under the engine's write lock; files are read without it.
+ * Fails:   MN_ERR_NOMEM, and as reading segments does.
+ */
+#include <inttypes.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "engine/engine_private.h"
+
+enum { DUE_SLICE = 256 };
+
+mn_status part_new(struct mni_segment *segment, atomic_uint *n_alive, struct part **part_out,
+                   struct mn_error *err)
+{
+    const struct mni_segment_info *info = mni_segment_get_info(segment);
+    struct mni_segment_group catalogue = {0};
+    struct part *part = mni_alloc_zero(sizeof *part);
+
+    if (part == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "a segment's state");
+    mn_status st = mni_segment_find_group(segment, 0, &catalogue, err);
+    if (st == MN_NOT_FOUND)
+        st = MN_OK;
+    mni_liveness_init(&part->live, (uint32_t)info->n_rows);
+    if (st == MN_OK && info->n_expiring > 0 && mni_liveness_reserve_lapsed(&part->live) != MN_OK)
+        st = mni_fail(err, MN_ERR_NOMEM, "a segment's state");
+    if (st != MN_OK) {
+        mni_free(part);
+        return st;
+    }
+    atomic_init(&part->n_refs, 1);
+    part->n_alive = n_alive;
+    atomic_fetch_add(n_alive, 1);
+    part->segment = segment;
+    part->n_rows = (uint32_t)info->n_rows;
+    part->n_catalogue_rows = catalogue.n_rows;
+    *part_out = part;
+    return MN_OK;
+}
+
+/* Expiries of patches: a heap ---------- */
+
+static void due_push(struct part *part, struct due_row due)
+{
+    size_t i = part->n_due++;
+
+    while (i > 0 && part->due[(i - 1) / 2].expires_at_us > due.expires_at_us) {
+        part->due[i] = part->due[(i - 1) / 2];
+        i = (i - 1) / 2;
+    }
+    part->due[i] = due;
+}
+
+static struct due_row due_pop(struct part *part)
+{
+    struct due_row first = part->due[0];
+    struct due_row last = part->due[--part->n_due];
+    size_t i = 0;
+
+    for (;;) {
+        size_t child = 2 * i + 1;
+        if (child >= part->n_due)
+            break;
+        if (child + 1 < part->n_due &&
+            part->due[child + 1].expires_at_us < part->due[child].expires_at_us)
+            child++;
+        if (last.expires_at_us <= part->due[child].expires_at_us)
+            break;
+        part->due[i] = part->due[child];
+        i = child;
+    }
+    part->due[i] = last;
+    return first;
+}
+
+mn_status part_reserve_patch(struct part *part)
+{
+    size_t needed = part->n_due + part->n_due_reserved + 1;
+
+    if (needed > part->due_capacity) {
+        size_t capacity = part->due_capacity == 0 ? 16 : part->due_capacity * 2;
+        struct due_row *due = mni_realloc(part->due, capacity * sizeof *due);
+        if (due == NULL)
+            return MN_ERR_NOMEM;
+        part->due = due;
+        part->due_capacity = capacity;
+    }
+    if (mni_liveness_reserve_lapsed(&part->live) != MN_OK ||
+        mni_liveness_reserve(&part->live, 0, 1) != MN_OK)
+        return MN_ERR_NOMEM;
+    part->n_due_reserved++;
+    return MN_OK;
+}
+
+void part_unreserve_patch(struct part *part)
+{
+    MNI_CHECK(part->n_due_reserved > 0);
+    part->n_due_reserved--;
+    mni_liveness_unreserve(&part->live, 0, 1);
+}
+
+void part_patch(struct part *part, uint32_t row, const struct mni_patch *patch, uint64_t floor_lsn,
+                int64_t now_us)
+{
+    MNI_CHECK(part->n_due_reserved > 0);
+    part->n_due_reserved--;
+    mni_liveness_patch(&part->live, row, patch, floor_lsn);
+    mni_liveness_unlapse(&part->live, row);
+    if ((patch->fields & MNI_FIELD_EXPIRY) == 0)
+        return;
+    if (patch->expires_at_us <= now_us)
+        mni_liveness_lapse(&part->live, row);
+    else
+        due_push(part, (struct due_row){.expires_at_us = patch->expires_at_us, .row = row});
+}
+
+mn_status part_note_patches(struct part *part, struct mn_error *err)
+{
+    struct mni_live_state state;
+    mn_status st = mni_liveness_export(&part->live, MNI_LIVE_EXPORT_FULL, UINT64_MAX, &state, err);
+
+    if (st != MN_OK)
+        return st;
+    if (state.n_patches > 0) {
+        part->due = mni_alloc_array(state.n_patches, sizeof *part->due);
+        part->due_capacity = state.n_patches;
+        if (part->due == NULL || mni_liveness_reserve_lapsed(&part->live) != MN_OK)
+            st = mni_fail(err, MN_ERR_NOMEM, "patches of %" PRIu32 " rows", state.n_patches);
+    }
+    for (uint32_t i = 0; i < state.n_patches && st == MN_OK; i++)
+        if ((state.patches[i].patch.fields & MNI_FIELD_EXPIRY) != 0)
+            due_push(part, (struct due_row){.expires_at_us = state.patches[i].patch.expires_at_us,
+                                            .row = state.patches[i].row});
+    mni_live_state_done(&state);
+    return st;
+}
+
+/* Lapsing ---------- */
+
+/* Up to DUE_SLICE rows from `index` on that expire at or before now, as the segment has it. */
+static mn_status read_due(struct part *part, uint64_t index, int64_t now_us, uint32_t *rows_out,
+                          size_t *n_out, struct mn_error *err)
+{
+    uint64_t n_expiring = mni_segment_get_info(part->segment)->n_expiring;
+
+    *n_out = 0;
+    while (*n_out < DUE_SLICE && index < n_expiring) {
+        struct mni_segment_row head;
+        uint32_t row;
+        mn_status st = mni_segment_expiring_row(part->segment, index, &row, err);
+        if (st == MN_OK)
+            st = mni_segment_row_head(part->segment, row, &head, err);
+        if (st != MN_OK)
+            return st;
+        if (head.record.expires_at_us > now_us)
+            break;
+        rows_out[(*n_out)++] = row;
+        index++;
+    }
+    return MN_OK;
+}
+
+/* Whether patches have not changed when the row expires. Either lock held. */
+static bool keeps_expiry(const struct part *part, uint32_t row)
+{
+    struct mni_patch patch;
+
+    return !mni_liveness_find_patch(&part->live, row, UINT64_MAX, &patch) ||
+           ((patch.fields | patch.clears) & MNI_FIELD_EXPIRY) == 0;
+}
+
+static void lapse_patched(struct part *part, int64_t now_us)
+{
+    while (part->n_due > 0 && part->due[0].expires_at_us <= now_us) {
+        struct due_row due = due_pop(part);
+        struct mni_patch patch;
+        if (mni_liveness_find_patch(&part->live, due.row, UINT64_MAX, &patch) &&
+            (patch.fields & MNI_FIELD_EXPIRY) != 0 && patch.expires_at_us == due.expires_at_us)
+            mni_liveness_lapse(&part->live, due.row);
+    }
+}
+
+mn_status part_lapse(struct mni_engine *engine, struct part *part, int64_t now_us,
+                     struct mn_error *err)
+{
+    uint32_t rows[DUE_SLICE];
+    size_t n = DUE_SLICE;
+
+    while (n == DUE_SLICE) {
+        engine_read_lock(engine);
+        uint64_t index = part->next_expiring;
+        bool has_patched = part->n_due > 0 && part->due[0].expires_at_us <= now_us;
+        engine_unlock(engine);
+        mn_status st = read_due(part, index, now_us, rows, &n, err);
+        if (st != MN_OK)
+            return st;
+        if (n == 0 && !has_patched)
+            return MN_OK;
+        engine_write_lock(engine);
+        bool is_mine = part->next_expiring == index;
+        for (size_t i = 0; i < n && is_mine; i++)
+            if (keeps_expiry(part, rows[i]))
+                mni_liveness_lapse(&part->live, rows[i]);
+        if (is_mine)
+            part->next_expiring += n;
+        else
+            n = DUE_SLICE; /* another thread was faster: look again */
+        lapse_patched(part, now_us);
+        engine_unlock(engine);
+    }
+    return MN_OK;
+}
+
+/* Counting ---------- */
+
+uint64_t part_count(const struct part *part, uint64_t *n_lapsed_out)
+{
+    const struct mni_liveness *live = &part->live;
+    uint64_t n = live->n_rows - live->n_dead - live->n_lapsed;
+    uint64_t n_lapsed = live->n_lapsed;
+
+    n -= mni_liveness_count(live, 0, part->n_catalogue_rows);
+    for (const struct dropped_rows *d = part->dropped; d != NULL; d = d->next) {
+        n -= mni_liveness_count(live, d->first, d->first + d->n_rows);
+        n_lapsed -= mni_liveness_count_lapsed(live, d->first, d->first + d->n_rows);
+    }
+    *n_lapsed_out = n_lapsed;
+    return n;
+}
+
+mn_status part_find_dropped(struct part *part, uint64_t collection, struct dropped_rows **list,
+                            struct mn_error *err)
+{
+    struct mni_segment_group group;
+    mn_status st = mni_segment_find_group(part->segment, collection, &group, err);
+
+    if (st != MN_OK)
+        return st == MN_NOT_FOUND ? MN_OK : st;
+    struct dropped_rows *rows = mni_alloc(sizeof *rows);
+    if (rows == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "dropping a namespace");
+    *rows = (struct dropped_rows){
+        .next = *list, .part = part, .first = group.first_row, .n_rows = group.n_rows};
+    *list = rows;
+    return MN_OK;
+}
+
+void part_link_dropped(struct dropped_rows **list)
+{
+    while (*list != NULL) {
+        struct dropped_rows *rows = *list;
+        *list = rows->next;
+        rows->next = rows->part->dropped;
+        rows->part->dropped = rows;
+    }
+}
+
+void part_free_dropped(struct dropped_rows **list)
+{
+    while (*list != NULL) {
+        struct dropped_rows *rows = *list;
+        *list = rows->next;
+        mni_free(rows);
+    }
+}
+
+bool part_row_is_dropped(const struct part *part, uint32_t row)
+{
+    for (const struct dropped_rows *d = part->dropped; d != NULL; d = d->next)
+        if (row >= d->first && row - d->first < d->n_rows)
+            return true;
+    return false;
+}
+
+uint64_t part_memory_bytes(const struct part *part)
+{
+    return sizeof *part + mni_segment_memory_bytes(part->segment) +
+           mni_liveness_memory_bytes(&part->live) + part->due_capacity * sizeof *part->due +
+           part->n_files * sizeof *part->files;
+}
