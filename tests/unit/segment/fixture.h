@@ -380,6 +380,8 @@ struct memory_source {
     struct mni_source base;
     const unsigned char *bytes; /* borrowed */
     uint64_t n_pins;
+    uint64_t n_gets;
+    uint64_t n_bytes_got;
     bool is_closed;
 };
 
@@ -396,6 +398,8 @@ static inline mn_status memory_get(struct mni_source *base, uint64_t offset, siz
     CHECK(copy != NULL);
     memcpy(copy + before, source->bytes + offset, n);
     source->n_pins++;
+    source->n_gets++;
+    source->n_bytes_got += n;
     *bytes_out = copy + before;
     *pin_out = copy;
     return MN_OK;

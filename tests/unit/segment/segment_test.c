@@ -2,6 +2,7 @@
 #include "segment/fixture.h"
 
 #include "io/posix.h"
+#include "io/record.h"
 
 static struct rows rows_of_keys(const char *const *keys, size_t n)
 {
@@ -235,6 +236,40 @@ static void real_files_are_the_same_directly_and_buffered(void)
     rows_free(&rows);
 }
 
+static size_t n_lines_with(const char *trace, const char *part)
+{
+    size_t n = 0;
+
+    for (const char *at = trace; (at = strstr(at, part)) != NULL; at += strlen(part))
+        n++;
+    return n;
+}
+
+/* The cost of a segment: a few large writes that nothing reads back, and one sync. */
+static void writing_takes_few_calls_and_one_sync(void)
+{
+    uint64_t random = check_seed();
+    struct rows rows = random_rows(&random, (struct rows_options){.n = 9000, .n_collections = 5});
+    struct disk d = disk_new();
+    struct mni_record_env *record = NULL;
+
+    mni_dir_close(d.dir);
+    CHECK_OK(mni_record_env_new(mni_crash_env_base(d.crash), &record));
+    CHECK_OK(mni_env_open_dir(mni_record_env_base(record), "seg", true, &d.dir, NULL));
+    struct mni_segment_info info = write_segment(&d, &rows, 1);
+    const char *trace = mni_record_env_trace(record);
+    CHECK_STR_HAS(trace, ".seg write create direct ok\n");
+    CHECK_EQ(n_lines_with(trace, "\nsync "), 1);
+    CHECK_EQ(n_lines_with(trace, "sync_dir"), 0);
+    CHECK_EQ(n_lines_with(trace, "\nread "), 0);
+    CHECK(n_lines_with(trace, "\nwrite ") <= 14 + info.file_bytes / (256 << 10));
+    mni_dir_close(d.dir);
+    d.dir = NULL;
+    rows_free(&rows);
+    disk_free(&d);
+    mni_record_env_free(record);
+}
+
 /* Opening -----------------------------------------------------------------------------------------
  */
 
@@ -264,6 +299,42 @@ static void another_file_than_expected_is_refused(void)
     CHECK_OK_ERR(mni_segment_open(d.dir, &id, &info, &segment, &d.err), &d.err);
     CHECK_STR_EQ(mni_segment_label(segment), "0102030405060708090a0b0c0d0e0f10.seg");
     mni_segment_unref(segment);
+    rows_free(&rows);
+    disk_free(&d);
+}
+
+/* Header and footer, whatever the size; a manifest saves the read that finds the footer. A key that
+ * is not there costs a block of the hash table or two, each with its checksum. */
+static void opening_and_missing_read_little(void)
+{
+    enum { N_MISSING = 100 };
+    uint64_t random = check_seed();
+    struct rows rows = random_rows(&random, (struct rows_options){.n = 9000, .n_collections = 5});
+    struct disk d = disk_new();
+    struct mni_segment_info info = write_segment(&d, &rows, 1);
+    struct mni_segment *segment = NULL;
+    size_t n;
+    unsigned char *bytes = read_file(&d, 1, &n);
+
+    for (uint64_t i = 0; i < 2; i++) {
+        struct memory_source source;
+        uint32_t row;
+        memory_source_init(&source, bytes, n, false);
+        CHECK_OK(
+            mni_segment_open_source(&source.base, &info.id, i == 0 ? &info : NULL, &segment, NULL));
+        CHECK_EQ(source.n_gets, 2 + i);
+        CHECK(source.n_bytes_got <= 4096 + 64);
+        source.n_gets = 0;
+        for (uint64_t number = 0; number < N_MISSING; number++) {
+            struct mn_slice key = {&number, sizeof number};
+            CHECK_STATUS(mni_segment_find(segment, mni_key_hash(77, key), 77, key, &row, NULL),
+                         MN_NOT_FOUND);
+        }
+        /* A full bucket leads to the next one, and a fingerprint may be that of another key. */
+        CHECK(source.n_gets <= 4 * N_MISSING);
+        mni_segment_unref(segment);
+    }
+    free(bytes);
     rows_free(&rows);
     disk_free(&d);
 }
@@ -431,7 +502,9 @@ int main(int argc, char **argv)
         CHECK_TEST(what_was_not_planned_is_not_written),
         CHECK_TEST(a_name_that_is_taken_is_refused_and_kept),
         CHECK_TEST(real_files_are_the_same_directly_and_buffered),
+        CHECK_TEST(writing_takes_few_calls_and_one_sync),
         CHECK_TEST(another_file_than_expected_is_refused),
+        CHECK_TEST(opening_and_missing_read_little),
         CHECK_TEST(the_last_reference_removes_what_is_doomed),
         CHECK_TEST(unknown_columns_are_passed_over_unless_they_are_required),
         CHECK_TEST(verifying_goes_on_behind_damage_and_ends_when_told),
