@@ -272,14 +272,26 @@ mn_status mn_get_batch(mn_store *store, struct mn_slice name, const struct mn_sl
     return st;
 }
 
+/* Whether these can be a name and an id, as far as can be told without reading them. */
+static bool may_be_name_and_id(struct mn_slice name, struct mn_slice id)
+{
+    return name.data != NULL && name.n_bytes >= 1 && name.n_bytes <= MN_NAMESPACE_BYTES_MAX &&
+           id.data != NULL && id.n_bytes >= 1 && id.n_bytes <= MN_ID_BYTES_MAX;
+}
+
 /* The live record of an id, pinned. */
 static mn_status find_pinned(mn_store *store, struct mn_slice name, struct mn_slice id,
                              struct mni_found *found_out, struct mn_error *err)
 {
     mn_status st = api_check_store(store, err);
 
-    if (st == MN_OK)
-        st = api_check_name(name, err);
+    if (st != MN_OK)
+        return st;
+    /* What is there under a name and an id needs no check of them. */
+    if (may_be_name_and_id(name, id) &&
+        mni_engine_get_at_once(store->engine, MNI_KIND_NAMESPACE, name, id, found_out))
+        return MN_OK;
+    st = api_check_name(name, err);
     if (st == MN_OK)
         st = api_check_id(id, err);
     if (st != MN_OK)

@@ -101,6 +101,8 @@ static bool rows_peek(struct flush_rows *rows, struct mni_segment_row *row_out)
     }
     struct mni_version *version = rows->ahead[rows->next];
     engine_found_version(version, &found);
+    if (mni_version_hits(version, &found.record.hits))
+        found.record.fields |= MNI_FIELD_HITS;
     *row_out = (struct mni_segment_row){
         .record = found.record, .lsn = found.lsn, .record_lsn = found.record_lsn};
     return true;

@@ -94,6 +94,11 @@ MN_MUST_USE mn_status mni_engine_get(struct mni_engine *engine, enum mni_kind ki
                                      struct mn_slice name, struct mn_slice key,
                                      struct mni_found *found_out, struct mn_error *err);
 
+/* What most reads are: of a name that was used before, and of a record that was written lately.
+ * False: the other one has to look further, which is also the answer to arguments that are none. */
+bool mni_engine_get_at_once(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
+                            struct mn_slice key, struct mni_found *found_out);
+
 /* Called with each record that is there, whose pin goes to it. */
 typedef void mni_found_fn(void *context, size_t index, const struct mni_found *found);
 /* Many at one moment. MN_NOT_FOUND: there is no such collection. */

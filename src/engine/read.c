@@ -30,8 +30,6 @@ void engine_found_version(struct mni_version *version, struct mni_found *found_o
     r->expires_at_us = 0;
     if (mni_version_expiry(version, &r->expires_at_us))
         r->fields |= MNI_FIELD_EXPIRY;
-    if (mni_version_hits(version, &r->hits))
-        r->fields |= MNI_FIELD_HITS;
     found_out->lsn = mni_version_lsn(version);
     found_out->record_lsn = mni_version_record_lsn(version);
     found_out->pin = version;
@@ -178,9 +176,8 @@ mn_status mni_view_get(struct mni_view *view, uint64_t collection, struct mn_sli
     return st;
 }
 
-/* What most reads are: of a name that is known and a record that was written lately. */
-static struct mni_version *find_at_once(struct mni_engine *engine, enum mni_kind kind,
-                                        struct mn_slice name, struct mn_slice key)
+bool mni_engine_get_at_once(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
+                            struct mn_slice key, struct mni_found *found_out)
 {
     struct mni_version *version = NULL;
     struct mni_collection c;
@@ -191,25 +188,20 @@ static struct mni_version *find_at_once(struct mni_engine *engine, enum mni_kind
     if (version != NULL)
         mni_version_pin(version);
     engine_unlock(engine);
-    return version;
+    if (version == NULL)
+        return false;
+    engine_found_version(version, found_out);
+    return unless_expired(engine, found_out) == MN_OK;
 }
 
 mn_status mni_engine_get(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
                          struct mn_slice key, struct mni_found *found_out, struct mn_error *err)
 {
     struct mni_collection c = {0};
-    struct mni_version *version = find_at_once(engine, kind, name, key);
-    mn_status st;
+    mn_status st = mni_engine_collection(engine, kind, name, &c, err);
 
-    if (version != NULL) {
-        engine_found_version(version, found_out);
-        c.number = found_out->record.collection;
-        st = unless_expired(engine, found_out);
-    } else {
-        st = mni_engine_collection(engine, kind, name, &c, err);
-        if (st == MN_OK)
-            st = engine_find_now(engine, c.number, key, found_out, err);
-    }
+    if (st == MN_OK)
+        st = engine_find_now(engine, c.number, key, found_out, err);
     if (st == MN_NOT_FOUND)
         *found_out = (struct mni_found){.record.collection = c.number};
     return st;
