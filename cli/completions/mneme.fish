@@ -52,7 +52,8 @@ complete -c mneme -n '__mneme_is wal' -a 'stats dump'
 complete -c mneme -n '__mneme_is config' -a 'get set list'
 complete -c mneme -n '__mneme_is "config get" "config set"' \
     -a 'sync sync_every_commits sync_interval_ms wal_file_bytes \
-    sweep_interval_ms sweep_batch_records sweep_time_cap_ms'
+    sweep_interval_ms sweep_batch_records sweep_time_cap_ms \
+    checkpoint_bytes checkpoint_interval_ms'
 complete -c mneme -n '__mneme_is completion' -a 'bash zsh fish'
 
 complete -c mneme -n '__mneme_is create' -l dimension -x -d 'Elements per vector'

@@ -363,6 +363,7 @@ mn_status mni_batch_add(struct mni_batch *batch, size_t collection_index,
     if (is_new && batch->n_slots > 0)
         set_slot(batch, op_index);
     batch->n_bytes += n_bytes;
+    batch->has_puts = batch->has_puts || record->type == MNI_RECORD_UPSERT;
     if (record->n_dims > 0 && c->dimension == 0)
         c->dimension = record->n_dims;
     if (op_index_out != NULL)

@@ -64,6 +64,7 @@ struct mni_batch {
     uint32_t *slots; /* owned: op index + 1 by hash, 0 = free; from the second op on */
     size_t n_slots;
     size_t n_bytes; /* encoded records */
+    bool has_puts;  /* then it waits for room; what makes room does not */
 
     /* While it is submitted: changes of the catalogue first, then those of the operations. */
     struct mni_change *changes; /* owned */

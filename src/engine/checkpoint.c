@@ -24,7 +24,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/plant.h"
-#include "engine/batch_private.h"
+#include "engine/job_private.h"
 
 enum {
     FLUSH_AHEAD = 64,
@@ -45,6 +45,7 @@ struct flush_rows {
     struct mni_version *ahead[FLUSH_AHEAD]; /* pinned */
     size_t n_ahead;
     size_t next;
+    bool is_given; /* the next one was given to the writer */
 };
 
 struct checkpoint {
@@ -53,12 +54,8 @@ struct checkpoint {
     uint64_t lsn;
     uint64_t *collections; /* owned */
     size_t n_collections;
-    struct part **parts; /* owned, as their references: the new run */
-    size_t n_parts;
-    struct mni_manifest manifest;
-    struct mni_manifest_live
-        *new_lives; /* owned: by part of the view's state; generation 0: none */
-    bool *is_full;  /* owned, likewise: it stands for all before */
+    struct output output; /* the new run */
+    struct part_set *set; /* one reference: the parts there will be */
 };
 
 /* Rows ---------- */
@@ -149,60 +146,17 @@ static mn_status list_collections(struct mni_engine *engine, struct mni_memtable
 
 /* Flush ---------- */
 
-/* Ids of segments are made of a number that this process chose and a counter. */
-static mn_status choose_incarnation(struct mni_engine *engine, struct mn_error *err)
+/* What was written is passed over when the next one is asked for. */
+static mn_status next_row(void *context, struct mni_segment_row *row_out, struct mn_error *err)
 {
-    if (engine->incarnation != 0)
-        return MN_OK;
-    mn_status st =
-        mni_env_random(engine->env, &engine->incarnation, sizeof engine->incarnation, err);
-    if (st != MN_OK)
-        return st;
-    engine->incarnation |= 1; /* 0 says that there is none */
-    engine->next_segment = 1;
-    return MN_OK;
-}
+    struct flush_rows *rows = context;
 
-/* Writes the rows of one segment, which the plan has counted. */
-static mn_status write_segment(struct checkpoint *c, const struct mni_segment_plan *plan,
-                               struct flush_rows *rows, struct mn_error *err)
-{
-    struct mni_engine *engine = c->engine;
-    struct mni_segment_writer_config config = {.dir = engine->seg_dir, .plan = plan};
-    struct mni_segment_writer *writer = NULL;
-    struct mni_segment *segment = NULL;
-    struct mni_segment_info info;
-    struct mni_segment_row row;
-
-    mni_manifest_segment_id(engine->incarnation, engine->next_segment++, config.id.bytes);
-    mn_status st = mni_segment_writer_new(&config, &writer, err);
-    for (uint64_t n = mni_segment_plan_n_rows(plan); n > 0 && st == MN_OK; n--) {
-        bool has_row = rows_peek(rows, &row);
-        MNI_CHECK(has_row);
-        st = mni_segment_writer_add(writer, &row, err);
+    (void)err;
+    if (rows->is_given)
         rows_skip(rows);
-    }
-    if (st == MN_OK)
-        st = mni_segment_writer_finish(writer, &info, err);
-    if (st != MN_OK) {
-        mni_segment_writer_abandon(writer);
-        return st;
-    }
-    st = mni_segment_open(engine->seg_dir, &config.id, &info, &segment, err);
-    if (st != MN_OK)
-        return st;
-    struct part **parts = mni_realloc(c->parts, (c->n_parts + 1) * sizeof(struct part *));
-    if (parts == NULL) {
-        mni_segment_unref(segment);
-        return mni_fail(err, MN_ERR_NOMEM, "a checkpoint");
-    }
-    c->parts = parts;
-    st = part_new(segment, &engine->n_parts_alive, &parts[c->n_parts], err);
-    if (st == MN_OK)
-        c->n_parts++;
-    else
-        mni_segment_unref(segment);
-    return st;
+    rows->is_given = rows_peek(rows, row_out);
+    MNI_CHECK(rows->is_given); /* the view shows what it showed to the plan */
+    return MN_OK;
 }
 
 static mn_status plan_segment(struct mni_segment_plan *plan, struct flush_rows *rows,
@@ -243,9 +197,8 @@ static mn_status flush(struct checkpoint *c, struct mn_error *err)
         if (st == MN_OK && mni_segment_plan_n_rows(plan) == 0)
             break;
         if (st == MN_OK)
-            st = write_segment(c, plan, &rows[1], err);
-        if (rows != NULL)
-            rows_release(&rows[1]);
+            st = output_write(&c->output, plan, next_row, &rows[1], err);
+        rows_release(&rows[1]);
     }
     mni_segment_plan_free(plan);
     mni_free(rows);
@@ -254,131 +207,43 @@ static mn_status flush(struct checkpoint *c, struct mn_error *err)
 
 /* Liveness ---------- */
 
-static mn_status mark_part(struct checkpoint *c, size_t index, struct mn_error *err)
+static mn_status mark_part(struct checkpoint *c, struct part *part, struct mn_error *err)
 {
     struct mni_engine *engine = c->engine;
-    struct part *part = c->view.state->parts->parts[index];
     struct mni_live_state state;
     struct mni_live_info info;
     char name[MNI_NAME_BYTES_MAX];
     const struct mni_segment_id *id = &mni_segment_get_info(part->segment)->id;
+    bool is_full = part->n_files >= LIVE_FILES_MAX;
 
-    c->is_full[index] = part->n_files >= LIVE_FILES_MAX;
+    part_forget_pending(part);
     engine_read_lock(engine);
-    mn_status st = mni_liveness_export(&part->live, c->is_full[index] ? MNI_LIVE_EXPORT_FULL : 0,
-                                       c->lsn, &state, err);
+    mn_status st =
+        mni_liveness_export(&part->live, is_full ? MNI_LIVE_EXPORT_FULL : 0, c->lsn, &state, err);
     engine_unlock(engine);
     if (st != MN_OK)
         return st;
-    if (mni_live_state_is_empty(&state)) {
-        c->is_full[index] = false;
-        mni_live_state_done(&state);
-        return MN_OK;
+    if (!mni_live_state_is_empty(&state)) {
+        uint64_t generation = ++part->last_generation;
+        mni_manifest_live_name(id->bytes, generation, name);
+        st = mni_live_write(engine->seg_dir, name, id, generation, &state, &info, err);
+        if (st == MN_OK) {
+            part->pending = (struct mni_manifest_live){
+                .generation = generation, .file_bytes = info.file_bytes, .crc = info.crc};
+            part->pending_is_full = is_full;
+        }
     }
-    uint64_t generation = ++part->last_generation;
-    mni_manifest_live_name(id->bytes, generation, name);
-    st = mni_live_write(engine->seg_dir, name, id, generation, &state, &info, err);
     mni_live_state_done(&state);
-    if (st == MN_OK)
-        c->new_lives[index] = (struct mni_manifest_live){
-            .generation = generation, .file_bytes = info.file_bytes, .crc = info.crc};
     return st;
 }
 
 static mn_status mark(struct checkpoint *c, struct mn_error *err)
 {
-    size_t n = c->view.state->parts->n_parts;
-    mn_status st = MN_OK;
-
-    c->new_lives = mni_alloc_zero((n + 1) * sizeof *c->new_lives);
-    c->is_full = mni_alloc_zero((n + 1) * sizeof *c->is_full);
-    if (c->new_lives == NULL || c->is_full == NULL)
-        return mni_fail(err, MN_ERR_NOMEM, "a checkpoint of %zu segments", n);
-    for (size_t i = 0; i < n && st == MN_OK; i++)
-        st = mark_part(c, i, err);
-    return st;
-}
-
-/* Publish ---------- */
-
-static mn_status add_segment(struct mni_manifest *manifest, const struct part *part)
-{
-    const struct mni_segment_info *info = mni_segment_get_info(part->segment);
-    struct mni_segment_bounds b;
-    struct mni_manifest_segment segment = {
-        .file_bytes = info->file_bytes,
-        .footer_offset = info->file_bytes - info->footer_bytes,
-        .footer_bytes = info->footer_bytes,
-        .footer_crc = info->footer_crc,
-        .n_rows = (uint32_t)info->n_rows,
-        .lsn_min = info->min_lsn,
-        .lsn_max = info->max_lsn,
-    };
-
-    mni_segment_get_bounds(part->segment, &b);
-    memcpy(segment.id, info->id.bytes, sizeof segment.id);
-    segment.first = (struct mni_manifest_bound){b.first_collection, b.first_key};
-    segment.last = (struct mni_manifest_bound){b.last_collection, b.last_key};
-    return mni_manifest_add_segment(manifest, &segment);
-}
-
-static mn_status add_lives(struct checkpoint *c, size_t index)
-{
-    const struct part *part = c->view.state->parts->parts[index];
-    mn_status st = MN_OK;
-
-    for (size_t i = 0; i < part->n_files && !c->is_full[index] && st == MN_OK; i++)
-        st = mni_manifest_add_live(&c->manifest, &part->files[i]);
-    if (st == MN_OK && c->new_lives[index].generation != 0)
-        st = mni_manifest_add_live(&c->manifest, &c->new_lives[index]);
-    return st;
-}
-
-static mn_status build_manifest(struct checkpoint *c)
-{
-    struct mni_engine *engine = c->engine;
     const struct part_set *set = c->view.state->parts;
-    struct mni_manifest *m = &c->manifest;
     mn_status st = MN_OK;
 
-    m->number = engine->manifest.number + 1;
-    memcpy(m->store_id, engine->store.store_id, sizeof m->store_id);
-    m->lsn = c->lsn;
-    m->lsn_handed_out = c->lsn;
-    m->time_us = mni_wal_last_time_us(engine->wal);
-    m->last_time_us = m->time_us;
-    m->incarnation = engine->incarnation;
-    m->next_segment = engine->next_segment;
-    for (size_t r = 0; r < set->n_runs && st == MN_OK; r++) {
-        st = mni_manifest_add_run(m);
-        for (size_t i = 0; i < set->runs[r].n_parts && st == MN_OK; i++) {
-            size_t index = set->runs[r].first + i;
-            st = add_segment(m, set->parts[index]);
-            if (st == MN_OK)
-                st = add_lives(c, index);
-        }
-    }
-    if (c->n_parts > 0 && st == MN_OK)
-        st = mni_manifest_add_run(m);
-    for (size_t i = 0; i < c->n_parts && st == MN_OK; i++)
-        st = add_segment(m, c->parts[i]);
-    return st;
-}
-
-static mn_status publish(struct checkpoint *c, struct mn_error *err)
-{
-    struct mni_engine *engine = c->engine;
-    bool is_in_doubt = false;
-    mn_status st = mni_dir_sync(engine->seg_dir, err);
-
-    /* The log is never behind the segments. */
-    if (st == MN_OK)
-        st = mni_wal_flush(engine->wal, err);
-    if (st == MN_OK && build_manifest(c) != MN_OK)
-        st = mni_fail(err, MN_ERR_NOMEM, "a manifest");
-    if (st == MN_OK)
-        st = mni_manifest_publish(engine->dir, &c->manifest, &is_in_doubt, err);
-    engine->is_root_in_doubt = is_in_doubt;
+    for (size_t i = 0; i < set->n_parts && st == MN_OK; i++)
+        st = mark_part(c, set->parts[i], err);
     return st;
 }
 
@@ -459,8 +324,8 @@ static mn_status find_dropped(struct checkpoint *c, struct dropped_rows **rows_o
         const uint64_t *number = &c->collections[i];
         if (bsearch(number, numbers, n, sizeof *numbers, compare_numbers) != NULL)
             continue;
-        for (size_t p = 0; p < c->n_parts && st == MN_OK; p++)
-            st = part_find_dropped(c->parts[p], *number, rows_out, err);
+        for (size_t p = 0; p < c->output.n_parts && st == MN_OK; p++)
+            st = part_find_dropped(c->output.parts[p], *number, rows_out, err);
     }
     mni_free(numbers);
     return st;
@@ -503,47 +368,19 @@ static void apply_carried(struct mni_engine *engine, struct carry *carry)
 }
 
 /* The set with the new run behind the others. */
-static mn_status new_set(struct checkpoint *c, struct part_set **set_out)
+static mn_status make_set(struct checkpoint *c, struct mn_error *err)
 {
     const struct part_set *old = c->view.state->parts;
-    struct part_set *set = NULL;
-    size_t n_new_runs = c->n_parts > 0 ? 1 : 0;
+    const struct output *output = &c->output;
+    size_t n_new_runs = output->n_parts > 0 ? 1 : 0;
 
-    if (set_new(old->n_runs + n_new_runs, old->n_parts + c->n_parts, &set) != MN_OK)
-        return MN_ERR_NOMEM;
-    for (size_t i = 0; i < old->n_parts; i++) {
-        part_ref(old->parts[i]);
-        set->parts[set->n_parts++] = old->parts[i];
-    }
+    if (set_new(old->n_runs + n_new_runs, old->n_parts + output->n_parts, &c->set) != MN_OK)
+        return mni_fail(err, MN_ERR_NOMEM, "a checkpoint");
     for (size_t r = 0; r < old->n_runs; r++)
-        set->runs[set->n_runs++] = old->runs[r];
+        set_add_run(c->set, old->parts + old->runs[r].first, old->runs[r].n_parts);
     if (n_new_runs > 0)
-        set->runs[set->n_runs++] = (struct run){.first = set->n_parts, .n_parts = c->n_parts};
-    for (size_t i = 0; i < c->n_parts; i++) {
-        part_ref(c->parts[i]);
-        set->parts[set->n_parts++] = c->parts[i];
-    }
-    *set_out = set;
+        set_add_run(c->set, output->parts, output->n_parts);
     return MN_OK;
-}
-
-static void note_files(struct checkpoint *c)
-{
-    const struct part_set *set = c->view.state->parts;
-
-    for (size_t i = 0; i < set->n_parts; i++) {
-        struct part *part = set->parts[i];
-        const struct mni_manifest_live *live = &c->new_lives[i];
-        if (live->generation != 0) {
-            part->n_files = c->is_full[i] ? 0 : part->n_files;
-            part->files[part->n_files++] = *live;
-            mni_liveness_persisted(&part->live, live->generation, c->lsn);
-        } else {
-            mni_liveness_persisted(&part->live, part->live.generation, c->lsn);
-        }
-    }
-    for (size_t i = 0; i < c->n_parts; i++)
-        mni_liveness_persisted(&c->parts[i]->live, 0, c->lsn);
 }
 
 /* Goes over to the new state. The role and the write lock are held. */
@@ -553,7 +390,9 @@ static void swap_state(struct checkpoint *c, struct state *state)
     struct table *frozen = engine->state->frozen;
     struct state *old = engine->state;
 
-    note_files(c);
+    root_note_published(c->set, c->lsn);
+    engine->root_lsn = c->lsn;
+    atomic_fetch_sub(&engine->unwritten_bytes, engine->frozen_bytes);
     /* Transactions that are open may have to know what happened in it. */
     frozen->last_lsn = mni_engine_visible_lsn(engine);
     table_ref(frozen);
@@ -566,20 +405,17 @@ static void swap_state(struct checkpoint *c, struct state *state)
 static mn_status install(struct checkpoint *c, struct mn_error *err)
 {
     struct mni_engine *engine = c->engine;
-    struct part_set *set = NULL;
     struct state *state = NULL;
     struct carry carry = {0};
     struct dropped_rows *dropped = NULL;
     struct mni_commit role;
-    mn_status st = new_set(c, &set);
+    mn_status st = state_new(c->view.state->active, NULL, c->set, &state);
 
-    if (st == MN_OK)
-        st = state_new(c->view.state->active, NULL, set, &state);
     if (st != MN_OK)
         st = mni_fail(err, st, "a checkpoint");
     mni_wal_enter(engine->wal, &role);
     if (st == MN_OK)
-        st = find_carried(c, set, &carry, err);
+        st = find_carried(c, c->set, &carry, err);
     if (st == MN_OK)
         st = find_dropped(c, &dropped, err);
     engine_write_lock(engine);
@@ -595,7 +431,6 @@ static mn_status install(struct checkpoint *c, struct mn_error *err)
     mni_wal_leave(engine->wal);
     carry_done(&carry);
     part_free_dropped(&dropped);
-    set_unref(set);
     state_unref(state);
     return st;
 }
@@ -624,6 +459,7 @@ static mn_status freeze(struct checkpoint *c, struct mn_error *err)
                               &c->collections, &c->n_collections, err);
     engine_write_lock(engine);
     if (st == MN_OK && state != NULL) {
+        engine->frozen_bytes = atomic_load(&engine->unwritten_bytes);
         old->active->last_lsn = mni_engine_visible_lsn(engine);
         engine->state = state;
         engine->table = table->memtable;
@@ -682,6 +518,7 @@ static mn_status reserve_files(struct checkpoint *c, struct mn_error *err)
 
 static mn_status run_checkpoint(struct checkpoint *c, struct mn_error *err)
 {
+    struct mni_engine *engine = c->engine;
     mn_status st = reserve_files(c, err);
 
     if (st == MN_OK)
@@ -689,32 +526,25 @@ static mn_status run_checkpoint(struct checkpoint *c, struct mn_error *err)
     if (st == MN_OK)
         st = mark(c, err);
     if (st == MN_OK)
-        st = publish(c, err);
+        st = make_set(c, err);
+    /* The log is never behind the segments. */
+    if (st == MN_OK)
+        st = mni_wal_flush(engine->wal, err);
+    if (st == MN_OK)
+        st = root_publish(engine, c->set, c->lsn, err);
     if (st != MN_OK)
         return st;
-    /* It is the root now, whether or not readers can go over to it already. */
-    mni_manifest_done(&c->engine->manifest);
-    c->engine->manifest = c->manifest;
-    c->manifest = (struct mni_manifest){0};
     st = install(c, err);
     if (st != MN_OK)
-        c->engine->is_root_in_doubt =
-            true; /* tables and root have parted until it is opened again */
+        engine->is_root_in_doubt = true; /* tables and root have parted until it is opened again */
     return st;
 }
 
 static void discard(struct checkpoint *c, bool is_installed)
 {
-    for (size_t i = 0; i < c->n_parts; i++) {
-        if (!is_installed && !c->engine->is_root_in_doubt)
-            mni_segment_doom(c->parts[i]->segment, c->engine->seg_dir);
-        part_unref(c->parts[i]);
-    }
-    mni_manifest_done(&c->manifest);
-    mni_free(c->parts);
+    output_done(&c->output, is_installed);
+    set_unref(c->set);
     mni_free(c->collections);
-    mni_free(c->new_lives);
-    mni_free(c->is_full);
     mni_free(c);
 }
 
@@ -753,43 +583,51 @@ static void raise_floors(struct mni_engine *engine)
     engine_unlock(engine);
 }
 
+static mn_status checkpoint(struct mni_engine *engine, struct mn_error *err)
+{
+    struct checkpoint *c = mni_alloc_zero(sizeof *c);
+
+    if (c == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "a checkpoint");
+    c->engine = engine;
+    c->output.engine = engine;
+    mn_status st = engine_open_seg_dir(engine, true, err);
+    if (st == MN_OK)
+        st = freeze(c, err);
+    if (st == MN_OK) {
+        st = run_checkpoint(c, err);
+        mni_view_close(&c->view);
+    }
+    discard(c, st == MN_OK);
+    engine_drop_retired(engine);
+    if (st == MN_OK)
+        raise_floors(engine);
+    return st;
+}
+
+mn_status engine_check_root(const struct mni_engine *engine, struct mn_error *err)
+{
+    if (!engine->is_root_in_doubt)
+        return MN_OK;
+    return mni_fail(err, MN_ERR_IO,
+                    "an earlier checkpoint failed while it was published; open the store again");
+}
+
 mn_status mni_engine_checkpoint(struct mni_engine *engine, struct mn_error *err)
 {
-    mn_status st = MN_OK;
-
     if (engine->read_only)
         return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
     mni_mutex_lock(&engine->checkpoint_lock);
-    if (engine->is_root_in_doubt) {
-        st = mni_fail(err, MN_ERR_IO,
-                      "an earlier checkpoint failed while it was published; open "
-                      "the store again");
-        goto out;
-    }
-    if (engine->state->frozen != NULL || mni_engine_visible_lsn(engine) > engine->manifest.lsn) {
-        struct checkpoint *c = mni_alloc_zero(sizeof *c);
-        if (c == NULL) {
-            st = mni_fail(err, MN_ERR_NOMEM, "a checkpoint");
-            goto out;
-        }
-        c->engine = engine;
-        st = engine_open_seg_dir(engine, true, err);
-        if (st == MN_OK)
-            st = choose_incarnation(engine, err);
-        if (st == MN_OK)
-            st = freeze(c, err);
-        if (st == MN_OK) {
-            st = run_checkpoint(c, err);
-            mni_view_close(&c->view);
-        }
-        discard(c, st == MN_OK);
-        engine_drop_retired(engine);
-        if (st == MN_OK)
-            raise_floors(engine);
-    }
+    mn_status st = engine_check_root(engine, err);
+    bool is_due = engine->state->frozen != NULL ||
+                  mni_engine_visible_lsn(engine) > engine->manifest.lsn;
+    if (st == MN_OK && is_due)
+        st = checkpoint(engine, err);
     if (st == MN_OK)
         st = trim(engine, err);
-out:
+    if (st == MN_OK)
+        st = engine_merge(engine, err);
+    atomic_store(&engine->last_checkpoint_us, mni_env_mono_us(engine->env));
     mni_mutex_unlock(&engine->checkpoint_lock);
     return st;
 }

@@ -335,6 +335,11 @@ mn_status mni_batch_commit(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_ou
     }
     if (batch->engine->read_only)
         return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
+    if (batch->has_puts) {
+        mn_status room = engine_wait_for_room(batch->engine, err);
+        if (room != MN_OK)
+            return room;
+    }
     for (;;) {
         mn_status st = prepare(batch, ack, err);
         if (st == MN_OK && batch->n_changes == 0) {
@@ -562,6 +567,7 @@ static void publish_batch(struct mni_engine *engine, struct mni_batch *batch,
                           uint64_t oldest_view_lsn)
 {
     apply_batch(engine, batch, oldest_view_lsn);
+    engine_count_unwritten(engine, batch->commit.payload_bytes);
     batch->is_applied = true;
     if (batch->n_catalogue_changes > 0)
         catalogue_forget_names(engine);

@@ -22,6 +22,7 @@ enum {
     CATALOGUE_ROW_BYTES = 24,
     KNOWN_NAMES = 256, /* slots of the cache of names */
     SWEEPER_NAP_US = 200000,
+    STALL_FACTOR = 4, /* writers wait when so many times `checkpoint_bytes` are not in segments */
 };
 
 enum setting { /* indexes of the settings table */
@@ -32,6 +33,8 @@ enum setting { /* indexes of the settings table */
                SETTING_SWEEP_INTERVAL_MS,
                SETTING_SWEEP_BATCH_RECORDS,
                SETTING_SWEEP_TIME_CAP_MS,
+               SETTING_CHECKPOINT_BYTES,
+               SETTING_CHECKPOINT_INTERVAL_MS,
                N_SETTINGS,
 };
 
@@ -75,6 +78,7 @@ struct mni_engine {
     struct state *state;    /* one reference */
     struct table *retired;  /* one reference each: frozen once; a view older than they is open */
     struct counter counter;
+    uint64_t root_lsn; /* of the newest manifest that readers have gone over to */
     uint64_t n_catalogue_changes;
     _Atomic(struct known_name *) known_names[KNOWN_NAMES]; /* owned; see catalogue.c */
     atomic_uint_fast64_t visible_lsn;                      /* changes under the write lock */
@@ -96,12 +100,29 @@ struct mni_engine {
     uint64_t incarnation;             /* of new segments' ids; 0: not chosen yet */
     uint64_t next_segment;
     uint64_t segment_bytes_max; /* 0: the default */
+    uint64_t frozen_bytes;      /* of `unwritten_bytes`, those in the frozen table */
     bool is_root_in_doubt;      /* a manifest may be the root that is not `manifest` */
 
     struct mni_mutex settings_lock; /* guards `store` */
     struct store_file store;
 
     struct mni_mutex sweep_lock; /* one sweep at a time */
+
+    /* the thread of checkpoints and merges */
+    struct mni_thread jobs_thread;
+    struct mni_mutex jobs_lock; /* guards what is called jobs_..., and n_stalled */
+    struct mni_cond jobs_wake;
+    struct mni_cond jobs_done;
+    bool has_jobs_thread;
+    bool jobs_stop;
+    bool jobs_wanted;
+    unsigned n_stalled;    /* writers that wait for a checkpoint */
+    mn_status jobs_status; /* of the last job */
+    struct mn_error jobs_error;
+    uint64_t paced_lsn;                     /* that thread's alone */
+    atomic_int_fast64_t last_checkpoint_us; /* monotonic */
+    atomic_uint_fast64_t unwritten_bytes;   /* of records that are in no segment yet, as encoded */
+    atomic_uint_fast64_t checkpoint_bytes;  /* the setting */
 
     /* the background thread */
     struct mni_thread sweeper;
@@ -124,11 +145,11 @@ void engine_unlock(struct mni_engine *engine);
 struct mni_view_point engine_view_now(struct mni_engine *engine);
 /* LSN of the oldest open view, UINT64_MAX when there is none. */
 uint64_t engine_oldest_view_lsn(struct mni_engine *engine);
-/* What happened to parts below it is needed neither by a view nor by a checkpoint; at most
+/* What happened to parts below it is needed neither by a view nor by the next root; at most
  * `lsn`. Either lock held. */
 uint64_t engine_floor_lsn(struct mni_engine *engine, uint64_t lsn);
 
-/* A view at an LSN below which nothing was forgotten: that of a frozen table. */
+/* A view at an older LSN at which nothing was forgotten yet: the root's, or a frozen table's. */
 void engine_view_open_at(struct mni_engine *engine, struct mni_view *view, uint64_t lsn);
 
 /* load.c ----------*/
@@ -137,13 +158,50 @@ void engine_view_open_at(struct mni_engine *engine, struct mni_view *view, uint6
 MN_MUST_USE mn_status engine_load(struct mni_engine *engine, struct mn_error *err);
 /* Notes which rows of parts belong to no collection any more; once the log is replayed. */
 MN_MUST_USE mn_status engine_note_dropped(struct mni_engine *engine, struct mn_error *err);
+/* The numbers of all collections that exist at an LSN, ascending; the caller frees them. */
+MN_MUST_USE mn_status engine_list_collections(struct mni_engine *engine, uint64_t lsn,
+                                              uint64_t **numbers_out, size_t *n_out,
+                                              struct mn_error *err);
 /* Removes files of segments that the manifest does not name. */
 MN_MUST_USE mn_status engine_remove_orphans(struct mni_engine *engine, struct mn_error *err);
 /* Opens the directory of segments once. MN_NOT_FOUND, without `create`. */
 MN_MUST_USE mn_status engine_open_seg_dir(struct mni_engine *engine, bool create,
                                           struct mn_error *err);
 
+/* walk.c ----------*/
+
+/* A walk with a view as engine_view_open_at opens it. */
+MN_MUST_USE mn_status engine_walk_open_at(struct mni_engine *engine, uint64_t lsn,
+                                          struct mn_slice after, struct mn_slice prefix,
+                                          struct mni_walk **walk_out, struct mn_error *err);
+
+/* output.c ----------*/
+
+/* Chooses what ids of new segments begin with, once. */
+MN_MUST_USE mn_status engine_choose_incarnation(struct mni_engine *engine, struct mn_error *err);
+
+/* jobs.c ----------*/
+
+MN_MUST_USE mn_status jobs_start(struct mni_engine *engine, struct mn_error *err);
+void jobs_stop(struct mni_engine *engine);
+/* So many bytes of records came into the table. Write lock held. */
+void engine_count_unwritten(struct mni_engine *engine, uint64_t n_bytes);
+/* Before a write: waits while far too much is in no segment yet. Fails as the checkpoint did that
+ * should make room. */
+MN_MUST_USE mn_status engine_wait_for_room(struct mni_engine *engine, struct mn_error *err);
+
+/* Called before `n_bytes` are written in the background: waits when that would hinder commits. */
+MN_MUST_USE mn_status engine_pace(void *context, uint64_t n_bytes, struct mn_error *err);
+
+/* merge.c ----------*/
+
+/* Merges runs until there are few enough, none with many dead rows. `checkpoint_lock` is held. */
+MN_MUST_USE mn_status engine_merge(struct mni_engine *engine, struct mn_error *err);
+
 /* checkpoint.c ----------*/
+
+/* MN_ERR_IO when nothing may be published until the store is opened again. */
+MN_MUST_USE mn_status engine_check_root(const struct mni_engine *engine, struct mn_error *err);
 
 /* Lets go of retired tables that no view needs. */
 void engine_drop_retired(struct mni_engine *engine);

@@ -135,13 +135,14 @@ mn_status engine_load(struct mni_engine *engine, struct mn_error *err)
         return st;
     state_unref(engine->state);
     engine->state = state;
+    engine->root_lsn = m->lsn;
     return engine->read_only ? MN_OK : engine_remove_orphans(engine, err);
 }
 
-/* Dropped collections ---------- */
+/* Collections ---------- */
 
 struct numbers {
-    uint64_t *items; /* owned, ascending once they are sorted */
+    uint64_t *items; /* owned */
     size_t n;
     size_t capacity;
 };
@@ -168,16 +169,16 @@ static mn_status add_number(struct numbers *numbers, uint64_t number)
     return MN_OK;
 }
 
-/* The numbers of all collections that exist. */
-static mn_status list_numbers(struct mni_engine *engine, struct numbers *numbers,
-                              struct mn_error *err)
+mn_status engine_list_collections(struct mni_engine *engine, uint64_t lsn, uint64_t **numbers_out,
+                                  size_t *n_out, struct mn_error *err)
 {
     const unsigned char kind = MNI_KIND_NAMESPACE;
+    struct numbers numbers = {0};
     struct mni_walk *walk = NULL;
     struct mni_found found;
     struct mni_collection c;
-    mn_status st =
-        mni_walk_open(engine, (struct mn_slice){NULL, 0}, (struct mn_slice){&kind, 1}, &walk, err);
+    mn_status st = engine_walk_open_at(engine, lsn, (struct mn_slice){NULL, 0},
+                                       (struct mn_slice){&kind, 1}, &walk, err);
 
     if (st == MN_OK)
         st = mni_walk_start(walk, 0, err);
@@ -185,49 +186,36 @@ static mn_status list_numbers(struct mni_engine *engine, struct numbers *numbers
         st = mni_walk_next(walk, &found, err);
         if (st == MN_OK)
             st = catalogue_decode_found(&found, &c, err);
-        if (st == MN_OK && add_number(numbers, c.number) != MN_OK)
+        if (st == MN_OK && add_number(&numbers, c.number) != MN_OK)
             st = mni_fail(err, MN_ERR_NOMEM, "the list of namespaces");
     }
     mni_walk_close(walk);
-    qsort(numbers->items, numbers->n, sizeof *numbers->items, compare_numbers);
-    return st == MN_END ? MN_OK : st;
-}
-
-static mn_status note_dropped_groups(struct part *part, const struct numbers *numbers,
-                                     struct mn_error *err)
-{
-    uint64_t n_groups = mni_segment_get_info(part->segment)->n_groups;
-    size_t next = 0;
-
-    for (uint64_t i = 0; i < n_groups; i++) {
-        struct mni_segment_group group;
-        mn_status st = mni_segment_group(part->segment, i, &group, err);
-        if (st != MN_OK)
-            return st;
-        while (next < numbers->n && numbers->items[next] < group.collection)
-            next++;
-        if (group.collection == 0 ||
-            (next < numbers->n && numbers->items[next] == group.collection))
-            continue;
-        struct dropped_rows *rows = NULL;
-        st = part_find_dropped(part, group.collection, &rows, err);
-        if (st != MN_OK)
-            return st;
-        part_link_dropped(&rows);
+    if (st != MN_END) {
+        mni_free(numbers.items);
+        return st;
     }
+    if (numbers.n > 0)
+        qsort(numbers.items, numbers.n, sizeof *numbers.items, compare_numbers);
+    *numbers_out = numbers.items;
+    *n_out = numbers.n;
     return MN_OK;
 }
 
 mn_status engine_note_dropped(struct mni_engine *engine, struct mn_error *err)
 {
     const struct part_set *set = engine->state->parts;
-    struct numbers numbers = {0};
+    struct dropped_rows *rows = NULL;
+    uint64_t *numbers = NULL;
+    size_t n = 0;
 
     if (set->n_parts == 0)
         return MN_OK;
-    mn_status st = list_numbers(engine, &numbers, err);
+    mn_status st = engine_list_collections(engine, UINT64_MAX, &numbers, &n, err);
     for (size_t i = 0; i < set->n_parts && st == MN_OK; i++)
-        st = note_dropped_groups(set->parts[i], &numbers, err);
-    mni_free(numbers.items);
+        st = part_find_all_dropped(set->parts[i], numbers, n, &rows, err);
+    if (st == MN_OK)
+        part_link_dropped(&rows);
+    part_free_dropped(&rows);
+    mni_free(numbers);
     return st;
 }

@@ -138,6 +138,9 @@ static void free_engine(struct mni_engine *engine)
     mni_mutex_done(&engine->sweep_lock);
     mni_mutex_done(&engine->sweeper_lock);
     mni_cond_done(&engine->sweeper_wakes);
+    mni_mutex_done(&engine->jobs_lock);
+    mni_cond_done(&engine->jobs_wake);
+    mni_cond_done(&engine->jobs_done);
     mni_free(engine);
 }
 
@@ -179,6 +182,9 @@ static mn_status new_engine(struct mni_env *env, bool read_only, struct mni_engi
     mni_mutex_init(&engine->sweep_lock);
     mni_mutex_init(&engine->sweeper_lock);
     mni_cond_init(&engine->sweeper_wakes);
+    mni_mutex_init(&engine->jobs_lock);
+    mni_cond_init(&engine->jobs_wake);
+    mni_cond_init(&engine->jobs_done);
     mn_status st = mni_fork_guard_new(&engine->fork_guard, err);
     if (st == MN_OK && new_state(engine) != MN_OK)
         st = mni_fail(err, MN_ERR_NOMEM, "record table");
@@ -306,9 +312,12 @@ static mn_status start(struct mni_engine *engine, const struct mn_options *optio
     st = engine_note_dropped(engine, err);
     if (st != MN_OK)
         return st;
+    atomic_store(&engine->checkpoint_bytes, engine->store.settings[SETTING_CHECKPOINT_BYTES]);
+    atomic_store(&engine->last_checkpoint_us, mni_env_mono_us(engine->env));
     if (options->read_only || options->no_background || !mni_env_has_threads(engine->env))
         return MN_OK;
-    return sweeper_start(engine, err);
+    st = sweeper_start(engine, err);
+    return st == MN_OK ? jobs_start(engine, err) : st;
 }
 
 mn_status mni_engine_open(struct mni_env *env, const char *path, const struct mn_options *options,
@@ -329,8 +338,7 @@ mn_status mni_engine_open(struct mni_env *env, const char *path, const struct mn
     if (st == MN_OK)
         st = start(engine, &o, is_new, err);
     if (st != MN_OK) {
-        mni_wal_abandon(engine->wal);
-        free_engine(engine);
+        mni_engine_abandon(engine);
         return st;
     }
     *engine_out = engine;
@@ -368,6 +376,7 @@ mn_status mni_engine_close(struct mni_engine *engine, struct mn_error *err)
         return st;
     if (is_held(engine))
         return mni_fail(err, MN_ERR_BUSY, "views, iterators or transactions are still open");
+    jobs_stop(engine);
     sweeper_stop(engine);
     st = mni_wal_close(engine->wal, err);
     free_engine(engine);
@@ -378,6 +387,7 @@ void mni_engine_abandon(struct mni_engine *engine)
 {
     if (engine == NULL)
         return;
+    jobs_stop(engine);
     sweeper_stop(engine);
     mni_wal_abandon(engine->wal);
     free_engine(engine);

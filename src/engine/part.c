@@ -118,6 +118,31 @@ void part_patch(struct part *part, uint32_t row, const struct mni_patch *patch, 
         due_push(part, (struct due_row){.expires_at_us = patch->expires_at_us, .row = row});
 }
 
+mn_status part_reserve_due(struct part *part, size_t n)
+{
+    struct due_row *due = mni_realloc(part->due, (part->n_due + n) * sizeof *due);
+
+    if (due == NULL || mni_liveness_reserve_lapsed(&part->live) != MN_OK) {
+        part->due = due != NULL ? due : part->due;
+        return MN_ERR_NOMEM;
+    }
+    part->due = due;
+    part->due_capacity = part->n_due + n;
+    return MN_OK;
+}
+
+void part_add_due(struct part *part, uint32_t row, int64_t expires_at_us)
+{
+    MNI_CHECK(part->n_due < part->due_capacity);
+    due_push(part, (struct due_row){.expires_at_us = expires_at_us, .row = row});
+}
+
+void part_forget_pending(struct part *part)
+{
+    part->pending = (struct mni_manifest_live){0};
+    part->pending_is_full = false;
+}
+
 mn_status part_note_patches(struct part *part, struct mn_error *err)
 {
     struct mni_live_state state;
@@ -247,6 +272,26 @@ mn_status part_find_dropped(struct part *part, uint64_t collection, struct dropp
         .next = *list, .part = part, .first = group.first_row, .n_rows = group.n_rows};
     *list = rows;
     return MN_OK;
+}
+
+mn_status part_find_all_dropped(struct part *part, const uint64_t *numbers, size_t n,
+                                struct dropped_rows **list, struct mn_error *err)
+{
+    uint64_t n_groups = mni_segment_get_info(part->segment)->n_groups;
+    size_t next = 0;
+    mn_status st = MN_OK;
+
+    for (uint64_t i = 0; i < n_groups && st == MN_OK; i++) {
+        struct mni_segment_group group;
+        st = mni_segment_group(part->segment, i, &group, err);
+        if (st != MN_OK || group.collection == 0)
+            continue;
+        while (next < n && numbers[next] < group.collection)
+            next++;
+        if (next == n || numbers[next] != group.collection)
+            st = part_find_dropped(part, group.collection, list, err);
+    }
+    return st;
 }
 
 void part_link_dropped(struct dropped_rows **list)

@@ -190,6 +190,8 @@ mn_status engine_replay(void *context, const struct mni_wal_entry *entry, struct
     mn_status st = decode_all(engine, entry, changes, &n, err);
     if (st == MN_OK)
         st = apply_all(engine, entry, changes, n, err);
+    if (st == MN_OK)
+        engine_count_unwritten(engine, entry->payload.n_bytes);
     if (st != MN_OK)
         for (size_t i = 0; i < n; i++)
             mni_version_unref(changes[i].version);

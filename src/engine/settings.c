@@ -29,6 +29,8 @@ static const struct setting_info infos[N_SETTINGS] = {
     [SETTING_SWEEP_INTERVAL_MS] = {"sweep_interval_ms", 10, 86400000, 1000, 1},
     [SETTING_SWEEP_BATCH_RECORDS] = {"sweep_batch_records", 1, 100000, 1000, 1},
     [SETTING_SWEEP_TIME_CAP_MS] = {"sweep_time_cap_ms", 1, 60000, 50, 1},
+    [SETTING_CHECKPOINT_BYTES] = {"checkpoint_bytes", 64 << 10, UINT64_C(1) << 40, 64 << 20, 1},
+    [SETTING_CHECKPOINT_INTERVAL_MS] = {"checkpoint_interval_ms", 100, 86400000, 60000, 1},
 };
 
 static const char *const sync_words[] = {
@@ -158,6 +160,7 @@ mn_status mni_engine_set(struct mni_engine *engine, const char *key, const char 
     st = store_file_write(engine->dir, &changed, err);
     if (st == MN_OK)
         engine->store = changed;
+    atomic_store(&engine->checkpoint_bytes, engine->store.settings[SETTING_CHECKPOINT_BYTES]);
     mni_mutex_unlock(&engine->settings_lock);
     return st;
 }

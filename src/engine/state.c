@@ -89,6 +89,15 @@ mn_status set_new(size_t n_runs, size_t n_parts, struct part_set **set_out)
     return MN_OK;
 }
 
+void set_add_run(struct part_set *set, struct part *const *parts, size_t n_parts)
+{
+    set->runs[set->n_runs++] = (struct run){.first = set->n_parts, .n_parts = n_parts};
+    for (size_t i = 0; i < n_parts; i++) {
+        part_ref(parts[i]);
+        set->parts[set->n_parts++] = parts[i];
+    }
+}
+
 void set_ref(struct part_set *set)
 {
     take(&set->n_refs);

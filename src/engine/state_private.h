@@ -73,7 +73,10 @@ struct part {
     /* The checkpoint's. */
     struct mni_manifest_live *files; /* owned: generations on disk, oldest first */
     size_t n_files;
-    uint64_t last_generation; /* that was tried */
+    uint64_t last_generation;         /* that was tried */
+    struct mni_manifest_live pending; /* written, and not in the root yet; generation 0: none */
+    bool pending_is_full;             /* it stands for all before it */
+    uint64_t made_lsn;                /* of the root when a merge wrote it; 0: none did */
 };
 
 /* Takes over the segment's reference when it succeeds. All rows are alive. */
@@ -90,6 +93,12 @@ void part_patch(struct part *part, uint32_t row, const struct mni_patch *patch, 
                 int64_t now_us);
 /* Notes the expiries of all patches; while opening. */
 MN_MUST_USE mn_status part_note_patches(struct part *part, struct mn_error *err);
+/* Room for so many expiries of patches, and one of them, of a row that is neither dead nor known.
+ * Write lock held. */
+MN_MUST_USE mn_status part_reserve_due(struct part *part, size_t n);
+void part_add_due(struct part *part, uint32_t row, int64_t expires_at_us);
+/* A job that ended did not publish what it had written of the part. */
+void part_forget_pending(struct part *part);
 /* Takes all rows that are due out of the counts. Takes the engine's lock for moments. */
 MN_MUST_USE mn_status part_lapse(struct mni_engine *engine, struct part *part, int64_t now_us,
                                  struct mn_error *err);
@@ -102,6 +111,9 @@ uint64_t part_memory_bytes(const struct part *part);
  * dropped. No lock is held. */
 MN_MUST_USE mn_status part_find_dropped(struct part *part, uint64_t collection,
                                         struct dropped_rows **list, struct mn_error *err);
+/* The same for all collections but those of these numbers, ascending. */
+MN_MUST_USE mn_status part_find_all_dropped(struct part *part, const uint64_t *numbers, size_t n,
+                                            struct dropped_rows **list, struct mn_error *err);
 /* Gives them to their parts. Write lock held. */
 void part_link_dropped(struct dropped_rows **list);
 void part_free_dropped(struct dropped_rows **list); /* instead */
@@ -121,6 +133,8 @@ struct part_set {
 
 /* An empty one with room for so many. */
 MN_MUST_USE mn_status set_new(size_t n_runs, size_t n_parts, struct part_set **set_out);
+/* Refs them; there is room. */
+void set_add_run(struct part_set *set, struct part *const *parts, size_t n_parts);
 void set_ref(struct part_set *set);
 void set_unref(struct part_set *set); /* NULL is fine */
 

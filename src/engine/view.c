@@ -121,8 +121,8 @@ uint64_t engine_floor_lsn(struct mni_engine *engine, uint64_t lsn)
 {
     uint64_t oldest = engine_oldest_view_lsn(engine);
 
-    /* A checkpoint that failed will be tried again at its LSN. */
-    if (engine->state->frozen != NULL && engine->state->frozen->last_lsn < lsn)
-        lsn = engine->state->frozen->last_lsn;
+    /* The next root says what happened since this one, and a merge shows this one's moment. */
+    if (engine->root_lsn < lsn)
+        lsn = engine->root_lsn;
     return oldest < lsn ? oldest : lsn;
 }

@@ -44,6 +44,13 @@ struct mni_walk {
 mn_status mni_walk_open(struct mni_engine *engine, struct mn_slice after, struct mn_slice prefix,
                         struct mni_walk **walk_out, struct mn_error *err)
 {
+    return engine_walk_open_at(engine, UINT64_MAX, after, prefix, walk_out, err);
+}
+
+mn_status engine_walk_open_at(struct mni_engine *engine, uint64_t lsn, struct mn_slice after,
+                              struct mn_slice prefix, struct mni_walk **walk_out,
+                              struct mn_error *err)
+{
     struct mni_walk *walk = mni_alloc_zero(sizeof *walk);
 
     if (walk == NULL)
@@ -61,7 +68,7 @@ mn_status mni_walk_open(struct mni_engine *engine, struct mn_slice after, struct
     if (after.n_bytes > 0)
         memcpy(walk->after, after.data, after.n_bytes);
     walk->after_bytes = after.n_bytes;
-    mni_view_open(engine, &walk->view);
+    engine_view_open_at(engine, &walk->view, lsn);
     *walk_out = walk;
     return MN_OK;
 }

@@ -1,0 +1,33 @@
+/*
+ * job_private.h - what checkpoint and merge share: writing a run, publishing a root.
+ */
+#ifndef MNI_ENGINE_JOB_PRIVATE_H
+#define MNI_ENGINE_JOB_PRIVATE_H
+
+#include "engine/batch_private.h"
+
+/* A run that is being written. */
+struct output {
+    struct mni_engine *engine;
+    struct part **parts; /* owned, as their references */
+    size_t n_parts;
+};
+
+/* The next row of the plan; it is valid until the next call. */
+typedef mn_status next_row_fn(void *context, struct mni_segment_row *row_out, struct mn_error *err);
+
+/* Writes the segment that was planned, from its rows, and opens it. The file is synced, the
+ * directory is not. */
+MN_MUST_USE mn_status output_write(struct output *output, const struct mni_segment_plan *plan,
+                                   next_row_fn *next, void *context, struct mn_error *err);
+/* Gives up the references; files that did not become the store's are removed. */
+void output_done(struct output *output, bool is_installed);
+
+/* Publishes a manifest at `lsn` that names these parts, with their files and what is pending. On
+ * MN_OK it is the engine's root. */
+MN_MUST_USE mn_status root_publish(struct mni_engine *engine, const struct part_set *set,
+                                   uint64_t lsn, struct mn_error *err);
+/* What was pending of parts is in the root at `lsn`. Write lock held. */
+void root_note_published(const struct part_set *set, uint64_t lsn);
+
+#endif

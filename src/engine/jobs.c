@@ -1,0 +1,169 @@
+/*
+ * jobs.c - the background thread of checkpoints and merges, and how it keeps out of the way.
+ *
+ * Owns:    the thread.
+ * Threads: the jobs' own; it wakes by itself, and when a commit has filled the table.
+ * Fails:   a job that fails is tried again later; writers wait for it no longer than it works.
+ */
+#include "base/check.h"
+#include "engine/engine_private.h"
+
+enum {
+    JOBS_NAP_US = 1000000,
+    RETRY_US = 5000000, /* after a failure */
+    PACE_BYTES_PER_US = 200,
+    PACE_CHUNK_US = 20000, /* the longest wait at once */
+};
+
+/* Whether the table is worth a checkpoint. */
+static bool is_due(struct mni_engine *engine, uint64_t threshold)
+{
+    return atomic_load_explicit(&engine->unwritten_bytes, memory_order_relaxed) >= threshold;
+}
+
+static uint64_t setting_of(struct mni_engine *engine, enum setting setting)
+{
+    mni_mutex_lock(&engine->settings_lock);
+    uint64_t value = engine->store.settings[setting];
+    mni_mutex_unlock(&engine->settings_lock);
+    return value;
+}
+
+/* A checkpoint for what the interval has seen, however little that is. */
+static bool is_time(struct mni_engine *engine)
+{
+    int64_t interval_us = (int64_t)setting_of(engine, SETTING_CHECKPOINT_INTERVAL_MS) * 1000;
+
+    return atomic_load_explicit(&engine->unwritten_bytes, memory_order_relaxed) > 0 &&
+           mni_env_mono_us(engine->env) - atomic_load(&engine->last_checkpoint_us) >= interval_us;
+}
+
+static mn_status do_jobs(struct mni_engine *engine, struct mn_error *err)
+{
+    if (!is_due(engine, atomic_load_explicit(&engine->checkpoint_bytes, memory_order_relaxed)) &&
+        !is_time(engine))
+        return MN_OK;
+    return mni_engine_checkpoint(engine, err);
+}
+
+/* A commit that came while the last chunk was written had to share the disk with it. */
+mn_status engine_pace(void *context, uint64_t n_bytes, struct mn_error *err)
+{
+    struct mni_engine *engine = context;
+    uint64_t lsn = mni_engine_visible_lsn(engine);
+
+    (void)err;
+    if (!engine->has_jobs_thread)
+        return MN_OK;
+    bool has_commits = lsn != engine->paced_lsn;
+    engine->paced_lsn = lsn;
+    if (!has_commits)
+        return MN_OK;
+    int64_t wait_us = (int64_t)(n_bytes / PACE_BYTES_PER_US);
+    mni_mutex_lock(&engine->jobs_lock);
+    /* Writers that wait for the checkpoint wait for no pacing. */
+    if (!engine->jobs_stop && engine->n_stalled == 0)
+        (void)mni_cond_wait_for(&engine->jobs_wake, &engine->jobs_lock,
+                                wait_us < PACE_CHUNK_US ? wait_us : PACE_CHUNK_US);
+    mni_mutex_unlock(&engine->jobs_lock);
+    return MN_OK;
+}
+
+/* Back-pressure ---------- */
+
+void engine_count_unwritten(struct mni_engine *engine, uint64_t n_bytes)
+{
+    uint64_t before =
+        atomic_fetch_add_explicit(&engine->unwritten_bytes, n_bytes, memory_order_relaxed);
+    uint64_t threshold = atomic_load_explicit(&engine->checkpoint_bytes, memory_order_relaxed);
+
+    if (before >= threshold || before + n_bytes < threshold || !engine->has_jobs_thread)
+        return;
+    mni_mutex_lock(&engine->jobs_lock);
+    engine->jobs_wanted = true;
+    mni_cond_broadcast(&engine->jobs_wake);
+    mni_mutex_unlock(&engine->jobs_lock);
+}
+
+mn_status engine_wait_for_room(struct mni_engine *engine, struct mn_error *err)
+{
+    mn_status st = MN_OK;
+    uint64_t limit = atomic_load_explicit(&engine->checkpoint_bytes, memory_order_relaxed);
+
+    limit = limit < UINT64_MAX / STALL_FACTOR ? limit * STALL_FACTOR : UINT64_MAX;
+    if (!engine->has_jobs_thread ||
+        atomic_load_explicit(&engine->unwritten_bytes, memory_order_relaxed) < limit)
+        return MN_OK;
+    mni_mutex_lock(&engine->jobs_lock);
+    engine->n_stalled++;
+    mni_cond_broadcast(&engine->jobs_wake);
+    while (!engine->jobs_stop && engine->jobs_status == MN_OK &&
+           atomic_load_explicit(&engine->unwritten_bytes, memory_order_relaxed) >= limit)
+        (void)mni_cond_wait_for(&engine->jobs_done, &engine->jobs_lock, JOBS_NAP_US);
+    engine->n_stalled--;
+    if (engine->jobs_status != MN_OK) {
+        st = engine->jobs_status;
+        if (err != NULL)
+            *err = engine->jobs_error;
+        mni_error_prefix(err, "no room for more until a checkpoint succeeds");
+    }
+    mni_mutex_unlock(&engine->jobs_lock);
+    return st;
+}
+
+/* The thread ---------- */
+
+static void work(struct mni_engine *engine)
+{
+    struct mn_error err = {0};
+    mn_status st = do_jobs(engine, &err);
+
+    mni_mutex_lock(&engine->jobs_lock);
+    engine->jobs_status = st;
+    engine->jobs_error = err;
+    mni_cond_broadcast(&engine->jobs_done);
+    if (st != MN_OK && !engine->jobs_stop)
+        (void)mni_cond_wait_for(&engine->jobs_wake, &engine->jobs_lock, RETRY_US);
+    mni_mutex_unlock(&engine->jobs_lock);
+}
+
+static void run_jobs(void *context)
+{
+    struct mni_engine *engine = context;
+
+    mni_mutex_lock(&engine->jobs_lock);
+    while (!engine->jobs_stop) {
+        if (!engine->jobs_wanted && engine->n_stalled == 0)
+            (void)mni_cond_wait_for(&engine->jobs_wake, &engine->jobs_lock, JOBS_NAP_US);
+        if (engine->jobs_stop)
+            break;
+        engine->jobs_wanted = false;
+        mni_mutex_unlock(&engine->jobs_lock);
+        work(engine);
+        mni_mutex_lock(&engine->jobs_lock);
+    }
+    mni_mutex_unlock(&engine->jobs_lock);
+}
+
+mn_status jobs_start(struct mni_engine *engine, struct mn_error *err)
+{
+    engine->has_jobs_thread = true;
+    mn_status st = mni_thread_start(&engine->jobs_thread, run_jobs, engine, err);
+
+    if (st != MN_OK)
+        engine->has_jobs_thread = false;
+    return st;
+}
+
+void jobs_stop(struct mni_engine *engine)
+{
+    if (!engine->has_jobs_thread)
+        return;
+    mni_mutex_lock(&engine->jobs_lock);
+    engine->jobs_stop = true;
+    mni_cond_broadcast(&engine->jobs_wake);
+    mni_cond_broadcast(&engine->jobs_done);
+    mni_mutex_unlock(&engine->jobs_lock);
+    mni_thread_join(&engine->jobs_thread);
+    engine->has_jobs_thread = false;
+}
