@@ -114,7 +114,7 @@ struct mni_engine {
     struct mni_cond jobs_wake;
     struct mni_cond jobs_done;
     bool has_jobs_thread;
-    bool jobs_stop;
+    atomic_bool jobs_stop;
     bool jobs_wanted;
     unsigned n_stalled;    /* writers that wait for a checkpoint */
     mn_status jobs_status; /* of the last job */

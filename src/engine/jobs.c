@@ -52,9 +52,10 @@ mn_status engine_pace(void *context, uint64_t n_bytes, struct mn_error *err)
     struct mni_engine *engine = context;
     uint64_t lsn = mni_engine_visible_lsn(engine);
 
-    (void)err;
     if (!engine->has_jobs_thread)
         return MN_OK;
+    if (atomic_load(&engine->jobs_stop))
+        return mni_fail(err, MN_ERR_BUSY, "the store is being closed");
     bool has_commits = lsn != engine->paced_lsn;
     engine->paced_lsn = lsn;
     if (!has_commits)
@@ -148,6 +149,7 @@ static void run_jobs(void *context)
 mn_status jobs_start(struct mni_engine *engine, struct mn_error *err)
 {
     engine->has_jobs_thread = true;
+    engine->jobs_stop = false;
     mn_status st = mni_thread_start(&engine->jobs_thread, run_jobs, engine, err);
 
     if (st != MN_OK)

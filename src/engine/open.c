@@ -374,9 +374,13 @@ mn_status mni_engine_close(struct mni_engine *engine, struct mn_error *err)
     mn_status st = mni_engine_check(engine, err);
     if (st != MN_OK)
         return st;
-    if (is_held(engine))
+    bool has_jobs = engine->has_jobs_thread;
+    jobs_stop(engine); /* a checkpoint has a view of its own */
+    if (is_held(engine)) {
+        if (has_jobs)
+            mni_ignore(jobs_start(engine, NULL));
         return mni_fail(err, MN_ERR_BUSY, "views, iterators or transactions are still open");
-    jobs_stop(engine);
+    }
     sweeper_stop(engine);
     st = mni_wal_close(engine->wal, err);
     free_engine(engine);
