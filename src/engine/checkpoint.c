@@ -461,6 +461,7 @@ static mn_status freeze(struct checkpoint *c, struct mn_error *err)
     if (st == MN_OK && state != NULL) {
         engine->frozen_bytes = atomic_load(&engine->unwritten_bytes);
         old->active->last_lsn = mni_engine_visible_lsn(engine);
+        old->active->frozen_time_us = mni_wal_last_time_us(engine->wal);
         engine->state = state;
         engine->table = table->memtable;
     }
@@ -531,7 +532,7 @@ static mn_status run_checkpoint(struct checkpoint *c, struct mn_error *err)
     if (st == MN_OK)
         st = mni_wal_flush(engine->wal, err);
     if (st == MN_OK)
-        st = root_publish(engine, c->set, c->lsn, err);
+        st = root_publish(engine, c->set, c->lsn, c->view.state->frozen->frozen_time_us, err);
     if (st != MN_OK)
         return st;
     st = install(c, err);
@@ -613,15 +614,22 @@ mn_status engine_check_root(const struct mni_engine *engine, struct mn_error *er
                     "an earlier checkpoint failed while it was published; open the store again");
 }
 
+void mni_engine_limit_segments(struct mni_engine *engine, uint64_t file_bytes_max)
+{
+    engine->segment_bytes_max = file_bytes_max;
+}
+
 mn_status mni_engine_checkpoint(struct mni_engine *engine, struct mn_error *err)
 {
     if (engine->read_only)
         return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
     mni_mutex_lock(&engine->checkpoint_lock);
+    uint64_t until = mni_engine_visible_lsn(engine);
     mn_status st = engine_check_root(engine, err);
-    bool is_due = engine->state->frozen != NULL ||
-                  mni_engine_visible_lsn(engine) > engine->manifest.lsn;
-    if (st == MN_OK && is_due)
+    if (st == MN_OK)
+        st = root_confirm(engine, err);
+    /* What an earlier one froze goes first, and may not be all. */
+    while (st == MN_OK && (engine->state->frozen != NULL || engine->manifest.lsn < until))
         st = checkpoint(engine, err);
     if (st == MN_OK)
         st = trim(engine, err);

@@ -233,6 +233,8 @@ void mni_txn_rollback(struct mni_txn *txn);
 /* Writes everything up to the newest commit to segments and gives back the log that held it.
  * When it fails the store goes on as before, unless it says otherwise. */
 MN_MUST_USE mn_status mni_engine_checkpoint(struct mni_engine *engine, struct mn_error *err);
+/* Where a checkpoint begins another segment; 0: the default. Before the first one. */
+void mni_engine_limit_segments(struct mni_engine *engine, uint64_t file_bytes_max);
 
 /* Counting and sweeping ----------*/
 

@@ -102,6 +102,8 @@ struct mni_engine {
     uint64_t segment_bytes_max; /* 0: the default */
     uint64_t frozen_bytes;      /* of `unwritten_bytes`, those in the frozen table */
     bool is_root_in_doubt;      /* a manifest may be the root that is not `manifest` */
+    bool is_root_unsure; /* `manifest` is of an earlier process, which may have died before it was
+                            durable: what the one before it needs stays */
 
     struct mni_mutex settings_lock; /* guards `store` */
     struct store_file store;

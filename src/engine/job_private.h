@@ -23,10 +23,13 @@ MN_MUST_USE mn_status output_write(struct output *output, const struct mni_segme
 /* Gives up the references; files that did not become the store's are removed. */
 void output_done(struct output *output, bool is_installed);
 
-/* Publishes a manifest at `lsn` that names these parts, with their files and what is pending. On
- * MN_OK it is the engine's root. */
+/* Publishes a manifest at `lsn`, whose commit was at `time_us`, that names these parts, with their
+ * files and what is pending. On MN_OK it is the engine's root. */
 MN_MUST_USE mn_status root_publish(struct mni_engine *engine, const struct part_set *set,
-                                   uint64_t lsn, struct mn_error *err);
+                                   uint64_t lsn, int64_t time_us, struct mn_error *err);
+/* Before the first thing is published or given back: makes sure that the root is durable which an
+ * earlier process may have left. */
+MN_MUST_USE mn_status root_confirm(struct mni_engine *engine, struct mn_error *err);
 /* What was pending of parts is in the root at `lsn`. Write lock held. */
 void root_note_published(const struct part_set *set, uint64_t lsn);
 

@@ -99,7 +99,7 @@ static mn_status keep_known(void *context, const char *name, bool is_dir, struct
 {
     struct mni_engine *engine = context;
 
-    if (is_dir || mni_manifest_has_name(&engine->manifest, name))
+    if (is_dir || (engine->manifest.number != 0 && mni_manifest_has_name(&engine->manifest, name)))
         return MN_OK;
     return mni_dir_unlink(engine->seg_dir, name, err);
 }
@@ -136,7 +136,15 @@ mn_status engine_load(struct mni_engine *engine, struct mn_error *err)
     state_unref(engine->state);
     engine->state = state;
     engine->root_lsn = m->lsn;
-    return engine->read_only ? MN_OK : engine_remove_orphans(engine, err);
+    if (engine->read_only)
+        return MN_OK;
+    if (m->number != 0)
+        st = mni_manifest_has_older(engine->dir, m->number, &engine->is_root_unsure, err);
+    if (st == MN_OK && !engine->is_root_unsure)
+        st = engine_remove_orphans(engine, err);
+    /* Before the first one is nothing but the log. */
+    engine->is_root_unsure = engine->is_root_unsure || m->number == 1;
+    return st;
 }
 
 /* Collections ---------- */

@@ -485,7 +485,7 @@ static mn_status run_merge(struct merge *m, struct mn_error *err)
     if (st == MN_OK)
         st = make_set(m, err);
     if (st == MN_OK)
-        st = root_publish(m->engine, m->set, m->view.point.lsn, err);
+        st = root_publish(m->engine, m->set, m->view.point.lsn, m->engine->manifest.time_us, err);
     if (st != MN_OK)
         return st;
     st = install(m, err);

@@ -7,9 +7,9 @@
  * Fails:   a store that does not open is left as it was found; one whose making was cut off is made
  *          again.
  *
- * Making a store: wal/ with its first file, durable; then STORE, by rename. Before STORE is there
- * nothing was ever acknowledged, so a directory without it is no store. A log with commits beside a
- * missing STORE is damage, never a new store.
+ * Making a store: wal/ with its first file, and seg/, durable; then STORE, by rename. Before STORE
+ * is there nothing was ever acknowledged, so a directory without it is no store. A log with commits
+ * beside a missing STORE is damage, never a new store.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -33,6 +33,8 @@ static mn_status note_entry(void *context, const char *name, bool is_dir, struct
         l->has_store = true;
     else if (is_dir && strcmp(name, "wal") == 0)
         l->has_log_dir = true;
+    else if (is_dir && strcmp(name, "seg") == 0)
+        return MN_OK;
     else if ((is_dir || strcmp(name, "STORE.new") != 0) && strcmp(name, "lost+found") != 0 &&
              l->other[0] == '\0')
         for (size_t i = 0; i + 1 < sizeof l->other && name[i] != '\0'; i++)
@@ -215,6 +217,7 @@ static void configure_log(const struct mni_engine *engine, const struct mn_optio
         .recovery = options->recovery,
         .stop_lsn = options->stop_lsn,
         .stop_time_us = options->stop_time_us,
+        .checkpoint_lsn = engine->manifest.lsn,
         .file_bytes = options->wal_file_bytes != 0 ? options->wal_file_bytes
                                                    : settings[SETTING_WAL_FILE_BYTES],
         .sync = options->sync != MN_SYNC_DEFAULT ? options->sync
@@ -238,7 +241,10 @@ static mn_status finish_making(struct mni_engine *engine, struct mn_error *err)
 {
     memcpy(engine->store.store_id, mni_wal_store_id(engine->wal), MNI_STORE_ID_BYTES);
     engine->store.created_us = mni_env_wall_us(engine->env);
-    mn_status st = mni_dir_sync(engine->dir, err);
+    /* A directory whose sync fails is never sure to be there; here nothing is in it yet. */
+    mn_status st = mni_dir_open_dir(engine->dir, "seg", true, &engine->seg_dir, err);
+    if (st == MN_OK)
+        st = mni_dir_sync(engine->dir, err);
     return st == MN_OK ? store_file_write(engine->dir, &engine->store, err) : st;
 }
 
@@ -268,6 +274,27 @@ static mn_status open_log(struct mni_engine *engine, const struct mn_options *op
     return st;
 }
 
+/* Segments hold one moment, and the log goes on from there. */
+static mn_status check_stop(const struct mni_engine *engine, const struct mn_options *options,
+                            struct mn_error *err)
+{
+    const struct mni_manifest *m = &engine->manifest;
+
+    if (m->number == 0 || options->recovery != MN_RECOVERY_POINT_IN_TIME)
+        return MN_OK;
+    if (options->stop_lsn != 0 && options->stop_lsn < m->lsn)
+        return mni_fail(err, MN_ERR_INVALID,
+                        "the store can be opened as of LSN %" PRIu64
+                        ", its newest checkpoint, or later, not as of LSN %" PRIu64,
+                        m->lsn, options->stop_lsn);
+    if (options->stop_time_us != 0 && options->stop_time_us < m->time_us)
+        return mni_fail(err, MN_ERR_INVALID,
+                        "the store can be opened as of %" PRId64
+                        " us, the time of its newest checkpoint, or later, not as of %" PRId64,
+                        m->time_us, options->stop_time_us);
+    return MN_OK;
+}
+
 /* What the log gave back must be in the segments. */
 static mn_status check_log(struct mni_engine *engine, struct mn_error *err)
 {
@@ -287,6 +314,8 @@ static mn_status start(struct mni_engine *engine, const struct mn_options *optio
 {
     mn_status st = is_new ? MN_OK : engine_load(engine, err);
 
+    if (st == MN_OK)
+        st = check_stop(engine, options, err);
     if (st == MN_OK)
         st = open_log(engine, options, is_new, err);
     if (st == MN_OK && is_new)

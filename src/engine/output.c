@@ -121,7 +121,7 @@ static mn_status add_segment(struct mni_manifest *manifest, const struct part *p
 }
 
 static mn_status build(struct mni_engine *engine, const struct part_set *set, uint64_t lsn,
-                       struct mni_manifest *m, struct mn_error *err)
+                       int64_t time_us, struct mni_manifest *m, struct mn_error *err)
 {
     mn_status st = engine_choose_incarnation(engine, err);
 
@@ -131,8 +131,10 @@ static mn_status build(struct mni_engine *engine, const struct part_set *set, ui
     memcpy(m->store_id, engine->store.store_id, sizeof m->store_id);
     m->lsn = lsn;
     m->lsn_handed_out = lsn;
-    m->time_us = mni_wal_last_time_us(engine->wal);
-    m->last_time_us = m->time_us;
+    m->time_us = time_us;
+    m->last_time_us = mni_wal_last_time_us(engine->wal);
+    if (m->last_time_us < engine->manifest.last_time_us)
+        m->last_time_us = engine->manifest.last_time_us;
     m->incarnation = engine->incarnation;
     m->next_segment = engine->next_segment;
     for (size_t r = 0; r < set->n_runs && st == MN_OK; r++) {
@@ -144,14 +146,14 @@ static mn_status build(struct mni_engine *engine, const struct part_set *set, ui
 }
 
 mn_status root_publish(struct mni_engine *engine, const struct part_set *set, uint64_t lsn,
-                       struct mn_error *err)
+                       int64_t time_us, struct mn_error *err)
 {
     struct mni_manifest manifest = {0};
     bool is_in_doubt = false;
     mn_status st = mni_dir_sync(engine->seg_dir, err);
 
     if (st == MN_OK)
-        st = build(engine, set, lsn, &manifest, err);
+        st = build(engine, set, lsn, time_us, &manifest, err);
     if (st == MN_OK)
         st = mni_manifest_publish(engine->dir, &manifest, &is_in_doubt, err);
     engine->is_root_in_doubt = is_in_doubt;
@@ -159,6 +161,26 @@ mn_status root_publish(struct mni_engine *engine, const struct part_set *set, ui
     if (st == MN_OK)
         engine->manifest = manifest;
     return st;
+}
+
+/* Whoever published the root may have died before its name was durable, or after the sync of the
+ * directory failed, which no later sync makes good. Under a new name it is; before that nothing
+ * goes that the root before it needs. */
+mn_status root_confirm(struct mni_engine *engine, struct mn_error *err)
+{
+    struct mni_manifest *m = &engine->manifest;
+
+    if (!engine->is_root_unsure)
+        return MN_OK;
+    m->number++;
+    mn_status st = mni_manifest_publish(engine->dir, m, &engine->is_root_in_doubt, err);
+    if (st != MN_OK) {
+        m->number--;
+        return st;
+    }
+    engine->is_root_unsure = false;
+    st = mni_manifest_remove_older(engine->dir, m->number, err);
+    return st == MN_OK ? engine_remove_orphans(engine, err) : st;
 }
 
 void root_note_published(const struct part_set *set, uint64_t lsn)

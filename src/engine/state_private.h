@@ -30,6 +30,7 @@ struct table {
     atomic_uint n_refs;
     struct mni_memtable *memtable; /* owned */
     uint64_t last_lsn;             /* of the newest commit in it, once it is frozen */
+    int64_t frozen_time_us;        /* the greatest time of a commit then */
     struct table *next;            /* of the engine's list of retired tables */
 };
 

@@ -326,6 +326,33 @@ static mn_status find_removable(void *context, const char *name, bool is_dir, st
     return MN_OK;
 }
 
+struct older {
+    uint64_t below;
+    bool is_there;
+};
+
+static mn_status find_older(void *context, const char *name, bool is_dir, struct mn_error *err)
+{
+    struct older *older = context;
+    bool is_new = false;
+    uint64_t number = parse_name(name, &is_new);
+
+    (void)is_dir;
+    (void)err;
+    older->is_there = older->is_there || (!is_new && number != 0 && number < older->below);
+    return MN_OK;
+}
+
+mn_status mni_manifest_has_older(struct mni_dir *dir, uint64_t number, bool *has_out,
+                                 struct mn_error *err)
+{
+    struct older older = {.below = number};
+    mn_status st = as_error(mni_dir_list(dir, find_older, &older, err), err);
+
+    *has_out = older.is_there;
+    return st;
+}
+
 mn_status mni_manifest_remove_older(struct mni_dir *dir, uint64_t number, struct mn_error *err)
 {
     struct removable removable;

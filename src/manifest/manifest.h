@@ -166,6 +166,10 @@ MN_MUST_USE mn_status mni_manifest_load(struct mni_dir *dir, const unsigned char
                                         struct mni_manifest *manifest_out, bool *is_damaged_out,
                                         struct mn_error *err);
 
+/* Whether there is a manifest with a number below `number`. */
+MN_MUST_USE mn_status mni_manifest_has_older(struct mni_dir *dir, uint64_t number, bool *has_out,
+                                             struct mn_error *err);
+
 /* Removes all manifests with a number below `number` and what cut-off attempts to publish one left
  * behind. Ends at the first error; some may be gone then. Syncs nothing: an older manifest that
  * comes back after a crash does no harm. */

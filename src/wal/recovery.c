@@ -205,7 +205,8 @@ static mn_status check_oldest(const struct recovery *r, struct mn_error *err)
     const struct wal_header *h = &wal->files[0].header;
     char name[WAL_NAME_BYTES];
 
-    if (h->prev_last_lsn <= wal->checkpoint_lsn || (h->sequence == 1 && !r->has_stray))
+    if (h->prev_last_lsn <= wal->checkpoint_lsn || h->prev_last_lsn <= wal->config.checkpoint_lsn ||
+        (h->sequence == 1 && !r->has_stray))
         return MN_OK;
     if (r->has_stray)
         return check_follows(&r->stray, h, err);

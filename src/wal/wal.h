@@ -96,6 +96,8 @@ struct mni_wal_config {
     mn_recovery recovery;
     uint64_t stop_lsn;
     int64_t stop_time_us;
+    uint64_t checkpoint_lsn; /* the caller has everything up to here, also when the mark that lets
+                                files be missing lies behind the stop; 0: nothing */
     uint64_t file_bytes;
     mn_sync_policy sync;
     uint32_t sync_every_commits;
