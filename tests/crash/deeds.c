@@ -340,6 +340,28 @@ void world_rotate(struct world *w)
         world_failed(w, NULL, st, &err);
 }
 
+/* After a failure nothing has changed: what it wrote is no root, or one of the same contents. */
+void world_checkpoint(struct world *w)
+{
+    struct model_commit c;
+    struct mn_error err = {0};
+
+    if (!begin(w, DEED_CHECKPOINT, &c))
+        return;
+    sim_tell(w->sim, "checkpoint");
+    w->tried_lsn = w->state.lsn;
+    mn_status st = mn_checkpoint(w->store, &err);
+    if (st == MN_OK) {
+        w->checkpoint_lsn = w->state.lsn;
+        world_is_durable(w);
+        return;
+    }
+    if (w->checkpoints_may_refuse && st == MN_ERR_IO && !mni_crash_env_is_cut(w->sim->crash))
+        return;
+    w->checkpoints_may_refuse = true;
+    world_failed(w, NULL, st, &err);
+}
+
 /* A sweep may have been several commits, or none. */
 static void swept(struct world *w, struct model_commit *c, mn_status st, const struct mn_error *err)
 {

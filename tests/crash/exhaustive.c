@@ -9,7 +9,7 @@
 #include "log.h"
 #include "world.h"
 
-enum { ALL_SUBSETS_BITS = 10, N_RANDOM_SUBSETS = 64 };
+enum { ALL_SUBSETS_BITS = 10, N_RANDOM_SUBSETS = 64, SYNCS_OF_A_CHECKPOINT = 5 };
 
 /* What a scenario runs on: one of the two, with its options. Scenarios go on when the power is off:
  * deeds do nothing then. */
@@ -239,6 +239,112 @@ static void a_failed_sync(struct stage *stage)
         put(w, small, 1);
 }
 
+static const struct wish longer = {
+    .kind = EFFECT_TOUCH,
+    .condition = MNI_IF_LIVE,
+    .id = 2,
+    .expiry = WISH_EXPIRES_IN,
+    .when_us = 5000000,
+};
+
+static void a_checkpoint(struct stage *stage)
+{
+    struct world *w = &stage->world;
+
+    put(w, small, 0);
+    put(w, other, 0);
+    world_checkpoint(w);
+    world_compare(w);
+    put(w, small, 1);
+}
+
+/* The second one writes what died and what was patched in the segment of the first. */
+static void checkpoints(struct stage *stage)
+{
+    struct world *w = &stage->world;
+
+    put(w, small, 0);
+    put(w, large, 0);
+    put(w, other, 0);
+    world_checkpoint(w);
+    world_write(w, &gone, 1, MN_ACK_DISK);
+    world_write(w, &longer, 1, MN_ACK_DISK);
+    put(w, other, 1);
+    world_checkpoint(w);
+    world_compare(w);
+    put(w, small, 1);
+}
+
+static void checkpoint_and_drop(struct stage *stage)
+{
+    struct world *w = &stage->world;
+
+    put(w, small, 0);
+    put(w, other, 0);
+    world_checkpoint(w);
+    world_drop(w, 0);
+    world_checkpoint(w);
+    world_compare(w);
+    world_create(w, 0, 8, true);
+}
+
+static void checkpoint_in_a_transaction(struct stage *stage)
+{
+    struct world *w = &stage->world;
+
+    put(w, small, 0);
+    put(w, large, 0);
+    world_txn_begin(w, 0);
+    world_txn_write(w, 0, &gone);
+    world_hold(w, 0, 0, 2);
+    world_walk(w, 0, 0);
+    put(w, large, 1);
+    world_checkpoint(w);
+    world_walk(w, 0, 0);
+    world_txn_read(w, 0, 0, 2);
+    world_txn_commit(w, 0, MN_ACK_DISK);
+    world_checkpoint(w);
+    world_walk(w, 0, 0);
+}
+
+/* Trimming needs a second file of the log. */
+static void checkpoint_and_trim(struct stage *stage)
+{
+    struct world *w = &stage->world;
+
+    put(w, small, 0);
+    world_rotate(w);
+    put(w, small, 1);
+    world_rotate(w);
+    world_checkpoint(w);
+    put(w, small, 2);
+}
+
+/* The directory's sync fails behind the rename that makes the manifest the root, and the process
+ * ends. */
+static void a_failed_checkpoint(struct stage *stage)
+{
+    struct world *w = &stage->world;
+
+    put(w, small, 0);
+    world_checkpoint(w);
+    world_write(w, &gone, 1, MN_ACK_DISK);
+    put(w, large, 0);
+    world_rotate(w);
+    if (!world_is_up(w))
+        return;
+    mni_crash_env_fail_sync_at(stage->sim.crash, SYNCS_OF_A_CHECKPOINT);
+    w->sync_may_fail = true;
+    world_checkpoint(w);
+    if (mni_crash_env_is_cut(stage->sim.crash))
+        return;
+    world_abandon(w);
+    if (!world_open(w))
+        return;
+    world_checkpoint(w);
+    put(w, small, 1);
+}
+
 static void log_mark(struct stage *stage)
 {
     struct log_world *l = &stage->log;
@@ -304,6 +410,12 @@ static const struct scenario scenarios[] = {
     {"timed_sync", a_timed_sync, false, MN_SYNC_EVERY_MS},
     {"torn_tail", a_torn_tail, false, MN_SYNC_MANUAL},
     {"failed_sync", a_failed_sync, false, MN_SYNC_MANUAL},
+    {"checkpoint", a_checkpoint, false, MN_SYNC_EVERY_WRITE},
+    {"checkpoints", checkpoints, false, MN_SYNC_MANUAL},
+    {"checkpoint_drop", checkpoint_and_drop, false, MN_SYNC_EVERY_WRITE},
+    {"checkpoint_txn", checkpoint_in_a_transaction, false, MN_SYNC_EVERY_N},
+    {"checkpoint_trim", checkpoint_and_trim, false, MN_SYNC_EVERY_WRITE},
+    {"failed_checkpoint", a_failed_checkpoint, false, MN_SYNC_EVERY_WRITE},
     {"log_mark", log_mark, true, MN_SYNC_EVERY_WRITE},
     {"log_trim", log_trimmed, true, MN_SYNC_EVERY_N},
     {"log_recycle", log_recycled, true, MN_SYNC_MANUAL},

@@ -33,6 +33,7 @@ const char *sim_deed_name(enum sim_deed deed)
         [DEED_ROTATE] = "rotate",
         [DEED_SWEEP] = "sweep",
         [DEED_TICK] = "tick",
+        [DEED_CHECKPOINT] = "checkpoint",
         [DEED_CONFIG] = "config",
         [DEED_LOG_OPEN] = "log_open",
         [DEED_LOG_RECOVER] = "log_recover",

@@ -37,6 +37,7 @@ enum sim_deed {
     DEED_ROTATE,
     DEED_SWEEP,
     DEED_TICK,
+    DEED_CHECKPOINT,
     DEED_CONFIG,
     DEED_LOG_OPEN,
     DEED_LOG_RECOVER,

@@ -5,7 +5,7 @@
 
 #define SECOND_US INT64_C(1000000)
 
-enum { DEEDS_MAX = 60, GENERATIONS_MAX = 12, CUT_SPAN = 70, MEMBERS_MAX = 6 };
+enum { DEEDS_MAX = 60, GENERATIONS_MAX = 12, CUT_SPAN = 70, LONG_CUT_SPAN = 600, MEMBERS_MAX = 6 };
 
 static mn_ack random_ack(struct sim *sim)
 {
@@ -209,11 +209,23 @@ static void move_clock(struct world *w)
     mni_crash_env_advance_us(sim->crash, (int64_t)sim_below(sim, 3 * SECOND_US));
 }
 
+/* Its syncs fail more often than those of others: they are few. */
+static void checkpoint(struct world *w)
+{
+    struct sim *sim = w->sim;
+
+    if (world_is_up(w) && sim_one_in(sim, 8)) {
+        mni_crash_env_fail_sync_at(sim->crash, 1 + sim_below(sim, 10));
+        w->sync_may_fail = true;
+    }
+    world_checkpoint(w);
+}
+
 static void keep_house(struct world *w)
 {
     struct sim *sim = w->sim;
 
-    switch (sim_below(sim, 12)) {
+    switch (sim_below(sim, 15)) {
     case 0:
         world_flush(w);
         break;
@@ -240,10 +252,27 @@ static void keep_house(struct world *w)
             w->sync_may_fail = true;
         }
         break;
+    case 8:
+    case 9:
+    case 10:
+        checkpoint(w);
+        break;
     default:
         move_clock(w);
         break;
     }
+}
+
+/* Reads that last. */
+static void read_on(struct world *w)
+{
+    struct sim *sim = w->sim;
+
+    if (sim_one_in(sim, 2))
+        world_hold(w, (unsigned)sim_below(sim, N_HOLDS), random_space(sim),
+                   (unsigned)sim_below(sim, N_IDS));
+    else
+        world_walk(w, (unsigned)sim_below(sim, N_WALKS), random_space(sim));
 }
 
 static void do_something(struct world *w)
@@ -293,6 +322,8 @@ static void do_something(struct world *w)
     }
     if (sim_one_in(sim, 4))
         world_read(w, random_space(sim), (unsigned)sim_below(sim, N_IDS));
+    if (sim_one_in(sim, 6))
+        read_on(w);
     if (sim_one_in(sim, 24))
         world_compare(w);
 }
@@ -310,6 +341,8 @@ static void choose_options(struct world *w)
         .sync_interval_ms = 1 + (uint32_t)sim_below(sim, 500),
         .wal_file_bytes = file_bytes[sim_below(sim, sizeof file_bytes / sizeof file_bytes[0])],
     };
+    /* One, several or many segments for a checkpoint. */
+    w->segment_bytes_max = sim_one_in(sim, 2) ? 0 : 1 + sim_below(sim, 100000);
     if (w->options.sync == MN_SYNC_DEFAULT)
         w->options.sync = MN_SYNC_EVERY_WRITE;
 }
@@ -360,7 +393,11 @@ void sim_store_history(struct sim *sim)
         if (sim_one_in(sim, 4))
             mni_crash_env_cut_at(sim->crash, 1 + sim_below(sim, CUT_SPAN));
         open_at_last(&w);
-        mni_crash_env_cut_at(sim->crash, 1 + sim_below(sim, CUT_SPAN));
+        /* Some generations live long enough for several checkpoints. */
+        mni_crash_env_cut_at(sim->crash,
+                             1 + sim_below(sim, sim_one_in(sim, 3) ? LONG_CUT_SPAN : CUT_SPAN));
+        if (sim_one_in(sim, 8))
+            checkpoint(&w); /* of what the log gave back */
         size_t n_deeds = 1 + sim_below(sim, DEEDS_MAX);
         for (size_t i = 0; i < n_deeds && world_is_up(&w) && w.n_commits < COMMITS_MAX / 2; i++)
             do_something(&w);

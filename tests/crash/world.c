@@ -241,6 +241,7 @@ static void forget_handle(struct world *w)
     w->engine = NULL;
     w->wal = NULL;
     w->is_poisoned = false;
+    w->checkpoints_may_refuse = false;
     memset(w->txns, 0, sizeof w->txns);
 }
 
@@ -256,7 +257,8 @@ static uint64_t choose_stop(struct world *w)
     return w->commits[sim_below(w->sim, n)].lsn;
 }
 
-static bool open_store(struct world *w, bool read_only, uint64_t stop_lsn)
+/* False also when it is refused as of this LSN. */
+static bool open_store(struct world *w, bool read_only, uint64_t stop_lsn, bool *is_refused)
 {
     struct mn_error err = {0};
     struct mn_options options = w->options;
@@ -274,11 +276,17 @@ static bool open_store(struct world *w, bool read_only, uint64_t stop_lsn)
         st = mni_api_store_of_engine(w->engine, &w->store);
     if (st == MN_OK) {
         w->wal = mni_engine_wal(w->engine);
+        mni_engine_limit_segments(w->engine, w->segment_bytes_max);
         return true;
     }
     forget_handle(w);
     if (mni_crash_env_is_cut(w->sim->crash))
         return false;
+    if (st == MN_ERR_INVALID && stop_lsn != 0 && stop_lsn < w->tried_lsn) {
+        sim_tell(w->sim, "refused: %s", err.message);
+        *is_refused = true;
+        return false;
+    }
     if (st != MN_ERR_IO || !w->sync_may_fail)
         sim_fail(w->sim, "opening: %s: %s", mn_status_name(st), err.message);
     sim_tell(w->sim, "a sync failed while opening");
@@ -292,11 +300,12 @@ static bool open_store(struct world *w, bool read_only, uint64_t stop_lsn)
 bool world_open(struct world *w)
 {
     struct model_state recovered;
+    bool is_refused = false;
 
     w->sim->deed = w->was_made ? DEED_RECOVER : DEED_OPEN;
     sim_tell(w->sim, "open, sync policy %d, files of %d bytes", (int)w->options.sync,
              (int)w->options.wal_file_bytes);
-    if (!open_store(w, false, 0))
+    if (!open_store(w, false, 0, &is_refused))
         return false;
     w->was_made = true;
     w->is_sealed = false;
@@ -315,6 +324,7 @@ bool world_open(struct world *w)
 bool world_look(struct world *w)
 {
     struct model_state recovered;
+    bool is_refused = false;
 
     if (!w->was_made)
         return true;
@@ -322,8 +332,10 @@ bool world_look(struct world *w)
     uint64_t stop_lsn = choose_stop(w);
     sim_tell(w->sim, "open for reading, up to LSN %" PRIu64, stop_lsn);
     size_t n_pending = mni_crash_env_n_pending(w->sim->crash);
-    if (!open_store(w, true, stop_lsn))
-        return false;
+    if (!open_store(w, true, stop_lsn, &is_refused))
+        return is_refused;
+    if (stop_lsn != 0 && stop_lsn < w->checkpoint_lsn)
+        sim_fail(w->sim, "opened as of an LSN before that of a checkpoint");
     compare_recovered(w, &recovered, stop_lsn);
     mn_status st = mn_close(w->store, NULL);
     forget_handle(w);
@@ -332,15 +344,17 @@ bool world_look(struct world *w)
     return true;
 }
 
-static void end_txns(struct world *w)
+/* Nothing may be open when the store goes. */
+static void end_reading(struct world *w)
 {
+    world_let_go(w);
     for (unsigned i = 0; i < N_TXNS; i++)
         world_txn_rollback(w, i);
 }
 
 void world_abandon(struct world *w)
 {
-    end_txns(w);
+    end_reading(w);
     mni_api_store_abandon(w->store);
     forget_handle(w);
 }
@@ -359,7 +373,7 @@ void world_close(struct world *w)
     struct mn_error err = {0};
     bool was_poisoned = w->is_poisoned;
 
-    end_txns(w);
+    end_reading(w);
     if (!mni_crash_env_is_cut(w->sim->crash))
         w->sim->deed = DEED_CLOSE;
     sim_tell(w->sim, "close");

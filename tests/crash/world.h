@@ -18,6 +18,8 @@ enum {
     COMMITS_MAX = 96,
     DOUBTFUL_MAX = 8,
     N_TXNS = 2,
+    N_HOLDS = 4,
+    N_WALKS = 2,
     CONFIG_VALUES_MAX = 8,
     WISHES_MAX = 8,
     WHY_BYTES = 256
@@ -34,6 +36,22 @@ struct world_txn {
     uint32_t known_dims[N_SPACES];  /* when it mentioned them */
     uint32_t numbers[N_SPACES];     /* which one: that of the snapshot, or a later one; 0 = none */
     uint32_t wanted_dims[N_SPACES]; /* of its first vector */
+};
+
+/* A record that was read and not let go of. */
+struct world_hold {
+    struct mn_view view;
+    bool is_held;
+    uint8_t id;
+    struct model_record record;
+};
+
+/* An iterator, and the namespace as it was when it was opened. */
+struct world_walk {
+    mn_iter *iter; /* NULL = not open */
+    int64_t now_us;
+    unsigned next_id;
+    struct model_space space;
 };
 
 struct world {
@@ -60,7 +78,13 @@ struct world {
     bool config_is_settled; /* a restart decided */
     bool sync_may_fail;     /* a sync was told to fail */
     bool is_poisoned;
-    bool is_sealed; /* closed cleanly: strict recovery is content */
+    bool is_sealed;              /* closed cleanly: strict recovery is content */
+    uint64_t checkpoint_lsn;     /* of the newest checkpoint: no point in time below it */
+    uint64_t tried_lsn;          /* the same of one that failed; it may count, or not */
+    bool checkpoints_may_refuse; /* one failed: the root of the segments may be in doubt */
+    uint64_t segment_bytes_max;
+    struct world_hold holds[N_HOLDS];
+    struct world_walk walks[N_WALKS];
 };
 
 /* What to do to a record. */
@@ -135,6 +159,7 @@ void world_flush(struct world *w);
 void world_rotate(struct world *w);
 void world_sweep(struct world *w);
 void world_tick(struct world *w);
+void world_checkpoint(struct world *w);
 void world_wait_for_sync(struct world *w);
 void world_configure(struct world *w, uint64_t value);
 void world_check_config(struct world *w);
@@ -153,5 +178,14 @@ void world_txn_write(struct world *w, unsigned slot, const struct wish *wish);
 void world_txn_read(struct world *w, unsigned slot, unsigned space, unsigned id);
 void world_txn_commit(struct world *w, unsigned slot, mn_ack ack);
 void world_txn_rollback(struct world *w, unsigned slot);
+
+/* holds.c: reading that goes on while other things happen ----------*/
+
+/* Reads a record and keeps it, in place of what the slot held. */
+void world_hold(struct world *w, unsigned slot, unsigned space, unsigned id);
+/* One more step of a walk; opens it first, and closes it at its end. */
+void world_walk(struct world *w, unsigned slot, unsigned space);
+/* Compares what is still held, and lets go of everything. */
+void world_let_go(struct world *w);
 
 #endif
