@@ -168,6 +168,35 @@ MN_API const char *mn_config_key(size_t index);
  */
 MN_API MN_MUST_USE mn_status mn_checkpoint(mn_store *store, struct mn_error *err);
 
+/* What a purge did. Set `size` before the call. */
+struct mn_purge_receipt {
+    size_t size;
+    uint64_t lsn;         /* of the commit that deleted the records */
+    uint64_t n_records;   /* records that existed */
+    uint64_t n_log_files; /* files of the log that held copies and were removed */
+    uint64_t n_runs;      /* runs of segments that held copies and were written anew */
+    uint64_t n_pinned;    /* removed files whose bytes stay on the disk until views of this process
+                             that show records of them are released */
+};
+
+/*
+ * Deletes records and erases them: when it returns MN_OK, no file of the store holds a byte of
+ * their ids, vectors, metadata and payloads, of older versions either. Ids that do not exist now
+ * are erased all the same if older versions of them are left. Writes what it erases from anew,
+ * so it takes time in proportion to the runs of segments that held them; commits and reads go on
+ * meanwhile. `receipt_out` may be NULL. MN_NOT_FOUND: no such namespace. After another failure
+ * the records are deleted, but files may still hold them: call it again.
+ */
+MN_API MN_MUST_USE mn_status mn_purge(mn_store *store, struct mn_slice name,
+                                      const struct mn_slice *ids, size_t n_ids,
+                                      struct mn_purge_receipt *receipt_out, struct mn_error *err);
+
+/* The same for a namespace with all its records, its name included; it is dropped. After a failure
+ * it is dropped, and what files still hold of it goes with later merges. */
+MN_API MN_MUST_USE mn_status mn_purge_namespace(mn_store *store, struct mn_slice name,
+                                                struct mn_purge_receipt *receipt_out,
+                                                struct mn_error *err);
+
 /* Expiry ----------------------------------------------------------------------------------------
  *
  * An expired record is invisible at once, to every read and every count. The sweep gives its memory

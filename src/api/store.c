@@ -296,6 +296,63 @@ mn_status mn_checkpoint(mn_store *store, struct mn_error *err)
     return api_answer(st, &details, err);
 }
 
+static void write_receipt(const struct mni_purge_receipt *done, struct mn_purge_receipt *out)
+{
+    const struct mn_purge_receipt receipt = {
+        .size = out->size,
+        .lsn = done->lsn,
+        .n_records = done->n_records,
+        .n_log_files = done->n_log_files,
+        .n_runs = done->n_runs,
+        .n_pinned = done->n_pinned,
+    };
+
+    memcpy(out, &receipt, out->size < sizeof receipt ? out->size : sizeof receipt);
+}
+
+static mn_status purge(mn_store *store, struct mn_slice name, const struct mn_slice *ids,
+                       size_t n_ids, struct mn_purge_receipt *receipt_out, struct mn_error *err)
+{
+    struct mni_purge_receipt done = {0};
+    struct mn_error details = {0};
+    mn_status st = api_check_store(store, err);
+
+    if (st == MN_OK)
+        st = api_check_name(name, err);
+    if (st == MN_OK && receipt_out != NULL &&
+        (receipt_out->size < sizeof(size_t) || receipt_out->size > 4096))
+        st = mni_fail(err, MN_ERR_INVALID, "mn_purge_receipt.size is not set");
+    for (size_t i = 0; i < n_ids && st == MN_OK; i++) {
+        st = api_check_id(ids[i], err);
+        if (st != MN_OK)
+            mni_error_prefix(err, "id %zu", i);
+    }
+    if (st != MN_OK)
+        return st;
+    st = mni_engine_purge(store->engine, MNI_KIND_NAMESPACE, name, ids, n_ids, &done, &details);
+    if (st == MN_NOT_FOUND)
+        return api_no_namespace(name, err);
+    if (receipt_out != NULL)
+        write_receipt(&done, receipt_out);
+    return api_answer(st, &details, err);
+}
+
+mn_status mn_purge(mn_store *store, struct mn_slice name, const struct mn_slice *ids, size_t n_ids,
+                   struct mn_purge_receipt *receipt_out, struct mn_error *err)
+{
+    if (ids == NULL)
+        return mni_fail(err, MN_ERR_INVALID, "no ids are given");
+    if (n_ids > MN_BATCH_RECORDS_MAX)
+        return mni_fail(err, MN_ERR_LIMIT, "%zu ids, the limit is %d", n_ids, MN_BATCH_RECORDS_MAX);
+    return purge(store, name, ids, n_ids, receipt_out, err);
+}
+
+mn_status mn_purge_namespace(mn_store *store, struct mn_slice name,
+                             struct mn_purge_receipt *receipt_out, struct mn_error *err)
+{
+    return purge(store, name, NULL, 0, receipt_out, err);
+}
+
 mn_status mn_stats(mn_store *store, struct mn_stats *stats_out, struct mn_error *err)
 {
     struct mn_stats stats = {0};

@@ -619,13 +619,11 @@ void mni_engine_limit_segments(struct mni_engine *engine, uint64_t file_bytes_ma
     engine->segment_bytes_max = file_bytes_max;
 }
 
-mn_status mni_engine_checkpoint(struct mni_engine *engine, struct mn_error *err)
+mn_status engine_checkpoint_now(struct mni_engine *engine, struct mn_error *err)
 {
-    if (engine->read_only)
-        return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
-    mni_mutex_lock(&engine->checkpoint_lock);
     uint64_t until = mni_engine_visible_lsn(engine);
     mn_status st = engine_check_root(engine, err);
+
     if (st == MN_OK)
         st = root_confirm(engine, err);
     /* What an earlier one froze goes first, and may not be all. */
@@ -633,9 +631,18 @@ mn_status mni_engine_checkpoint(struct mni_engine *engine, struct mn_error *err)
         st = checkpoint(engine, err);
     if (st == MN_OK)
         st = trim(engine, err);
+    atomic_store(&engine->last_checkpoint_us, mni_env_mono_us(engine->env));
+    return st;
+}
+
+mn_status mni_engine_checkpoint(struct mni_engine *engine, struct mn_error *err)
+{
+    if (engine->read_only)
+        return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
+    mni_mutex_lock(&engine->checkpoint_lock);
+    mn_status st = engine_checkpoint_now(engine, err);
     if (st == MN_OK)
         st = engine_merge(engine, err);
-    atomic_store(&engine->last_checkpoint_us, mni_env_mono_us(engine->env));
     mni_mutex_unlock(&engine->checkpoint_lock);
     return st;
 }

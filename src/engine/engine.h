@@ -236,6 +236,20 @@ MN_MUST_USE mn_status mni_engine_checkpoint(struct mni_engine *engine, struct mn
 /* Where a checkpoint begins another segment; 0: the default. Before the first one. */
 void mni_engine_limit_segments(struct mni_engine *engine, uint64_t file_bytes_max);
 
+struct mni_purge_receipt {
+    uint64_t lsn;         /* of the delete */
+    uint64_t n_records;   /* that existed */
+    uint64_t n_log_files; /* removed */
+    uint64_t n_runs;      /* of segments that were written anew */
+    uint64_t n_pinned;    /* segments without a name that readers keep open */
+};
+
+/* As mn_purge; `keys` NULL is the whole collection. The receipt tells how far it came. */
+MN_MUST_USE mn_status mni_engine_purge(struct mni_engine *engine, enum mni_kind kind,
+                                       struct mn_slice name, const struct mn_slice *keys,
+                                       size_t n_keys, struct mni_purge_receipt *receipt_out,
+                                       struct mn_error *err);
+
 /* Counting and sweeping ----------*/
 
 /* Takes what has expired by now out of the counts: before mni_memtable_count. */

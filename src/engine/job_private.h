@@ -23,6 +23,18 @@ MN_MUST_USE mn_status output_write(struct output *output, const struct mni_segme
 /* Gives up the references; files that did not become the store's are removed. */
 void output_done(struct output *output, bool is_installed);
 
+/*
+ * Whether a part has to be written anew, without what is dead at the root's LSN. No lock is
+ * held.
+ */
+typedef mn_status want_part_fn(void *context, struct part *part, uint64_t root_lsn, bool *wants_out,
+                               struct mn_error *err);
+/* Writes the runs of such parts anew, as one. `checkpoint_lock` is held. */
+MN_MUST_USE mn_status engine_rewrite(struct mni_engine *engine, want_part_fn *wants, void *context,
+                                     size_t *n_runs_out, struct mn_error *err);
+/* mni_engine_checkpoint without merges; `checkpoint_lock` is held. */
+MN_MUST_USE mn_status engine_checkpoint_now(struct mni_engine *engine, struct mn_error *err);
+
 /* Publishes a manifest at `lsn`, whose commit was at `time_us`, that names these parts, with their
  * files and what is pending. On MN_OK it is the engine's root. */
 MN_MUST_USE mn_status root_publish(struct mni_engine *engine, const struct part_set *set,

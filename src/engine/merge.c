@@ -102,6 +102,25 @@ static void choose_smallest(struct merge *m)
     m->is_chosen[smallest] = true;
 }
 
+/* The runs that somebody wants written anew. */
+static mn_status choose_wanted(struct merge *m, want_part_fn *wants, void *context, size_t *n_out,
+                               struct mn_error *err)
+{
+    const struct part_set *set = old_set(m);
+    mn_status st = MN_OK;
+
+    *n_out = 0;
+    for (size_t r = 0; r < set->n_runs; r++) {
+        bool wanted = false;
+        for (size_t i = 0; i < set->runs[r].n_parts && st == MN_OK && !wanted; i++)
+            st =
+                wants(context, set->parts[set->runs[r].first + i], m->view.point.lsn, &wanted, err);
+        m->is_chosen[r] = wanted;
+        *n_out += wanted;
+    }
+    return st;
+}
+
 /* Returns how many runs are to be merged; 0: nothing is to be done. */
 static size_t choose(struct merge *m)
 {
@@ -509,32 +528,46 @@ static void discard(struct merge *m, bool is_installed)
     mni_view_close(&m->view);
 }
 
-/* One merge, if one is due. */
-static mn_status merge_once(struct mni_engine *engine, bool *is_done_out, struct mn_error *err)
+/* One merge, if one is due, or of what `wants` says. */
+static mn_status merge_once(struct mni_engine *engine, want_part_fn *wants, void *context,
+                            size_t *n_merged_out, struct mn_error *err)
 {
     struct merge m = {.engine = engine, .output = {.engine = engine}};
     mn_status st = MN_OK;
+    size_t n = 0;
 
     engine_view_open_at(engine, &m.view, engine->manifest.lsn);
     m.is_chosen = mni_alloc_zero(old_set(&m)->n_runs + 1);
     if (m.is_chosen == NULL)
         st = mni_fail(err, MN_ERR_NOMEM, "a merge");
-    bool is_due = st == MN_OK && choose(&m) > 0;
-    if (is_due)
+    else if (wants != NULL)
+        st = choose_wanted(&m, wants, context, &n, err);
+    else
+        n = choose(&m);
+    if (st == MN_OK && n > 0)
         st = run_merge(&m, err);
-    discard(&m, is_due && st == MN_OK);
-    if (is_due && st == MN_OK)
+    discard(&m, n > 0 && st == MN_OK);
+    if (n > 0 && st == MN_OK)
         st = engine_remove_orphans(engine, err);
-    *is_done_out = !is_due;
+    *n_merged_out = n;
     return st;
 }
 
 mn_status engine_merge(struct mni_engine *engine, struct mn_error *err)
 {
     mn_status st = engine_check_root(engine, err);
-    bool is_done = engine->manifest.number == 0;
+    size_t n_merged = 1;
 
-    for (int i = 0; i < MERGES_AT_ONCE && !is_done && st == MN_OK; i++)
-        st = merge_once(engine, &is_done, err);
+    for (int i = 0; i < MERGES_AT_ONCE && n_merged > 0 && st == MN_OK; i++)
+        st = merge_once(engine, NULL, NULL, &n_merged, err);
     return st;
+}
+
+mn_status engine_rewrite(struct mni_engine *engine, want_part_fn *wants, void *context,
+                         size_t *n_runs_out, struct mn_error *err)
+{
+    mn_status st = engine_check_root(engine, err);
+
+    *n_runs_out = 0;
+    return st == MN_OK ? merge_once(engine, wants, context, n_runs_out, err) : st;
 }

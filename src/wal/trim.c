@@ -137,7 +137,7 @@ static mn_status remove_oldest(struct mni_wal *wal, struct mn_error *err)
     mn_status st;
 
     wal_file_name(file->header.first_lsn, name);
-    bool may_recycle = file->header.file_bytes == wal->config.file_bytes &&
+    bool may_recycle = !wal->is_erasing && file->header.file_bytes == wal->config.file_bytes &&
                        !wal_is_being_read(wal, file->header.first_lsn);
     (void)snprintf(spare.name, sizeof spare.name, "%020" PRIu64 ".spare", file->header.first_lsn);
     if (may_recycle && wal_offer_spare(wal, &spare))
@@ -214,4 +214,35 @@ mn_status mni_wal_rotate(struct mni_wal *wal, struct mn_error *err)
         st = wal_rotate_for(wal, MARK_BYTES, err);
     mni_wal_leave(wal);
     return st;
+}
+
+/* Erasing ---------- */
+
+mn_status mni_wal_erase_begin(struct mni_wal *wal, struct mn_error *err)
+{
+    struct mni_commit role;
+    mn_status st = MN_OK;
+
+    MNI_CHECK(!wal->config.read_only);
+    mni_wal_enter(wal, &role);
+    MNI_CHECK(!wal->is_erasing);
+    if (atomic_load(&wal->is_poisoned)) {
+        st = wal_fail_poisoned(wal, err);
+    } else {
+        wal->is_erasing = true;
+        discard_spare(wal);
+        st = wal_rotate_for(wal, MARK_BYTES, err); /* one without commits is replaced */
+        wal->is_erasing = st == MN_OK;
+    }
+    mni_wal_leave(wal);
+    return st;
+}
+
+void mni_wal_erase_end(struct mni_wal *wal)
+{
+    struct mni_commit role;
+
+    mni_wal_enter(wal, &role);
+    wal->is_erasing = false;
+    mni_wal_leave(wal);
 }

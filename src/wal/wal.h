@@ -188,6 +188,14 @@ MN_MUST_USE mn_status mni_wal_truncate(struct mni_wal *wal, uint64_t lsn, uint64
 /* Starts a new file now, when the current one holds a frame. */
 MN_MUST_USE mn_status mni_wal_rotate(struct mni_wal *wal, struct mn_error *err);
 
+/*
+ * Erasing: what was committed so far shall leave no byte behind. From begin to end no file is
+ * recycled; begin removes the spare file and starts a new file, so that a checkpoint above it and
+ * mni_wal_truncate remove all that was there. The caller erases once at a time.
+ */
+MN_MUST_USE mn_status mni_wal_erase_begin(struct mni_wal *wal, struct mn_error *err);
+void mni_wal_erase_end(struct mni_wal *wal);
+
 /* Reading ----------*/
 
 /* Commits from `from_lsn` on, also while others append. Any thread; one at a time per cursor. */

@@ -93,6 +93,7 @@ struct mni_wal {
     bool has_keeper;
     bool keeper_stops;
     bool wants_spare;
+    bool is_erasing; /* no file is recycled; the leader's */
     bool wants_zeroes;
     bool has_spare;
     struct wal_spare spare;
