@@ -52,8 +52,6 @@ struct checkpoint {
     struct mni_engine *engine;
     struct mni_view view; /* at the checkpoint's LSN */
     uint64_t lsn;
-    uint64_t *collections; /* owned */
-    size_t n_collections;
     struct output output; /* the new run */
     struct part_set *set; /* one reference: the parts there will be */
 };
@@ -187,8 +185,8 @@ static mn_status flush(struct checkpoint *c, struct mn_error *err)
             .engine = c->engine,
             .table = c->view.state->frozen->memtable,
             .view = {.lsn = c->lsn, .now_us = MNI_NO_CLOCK},
-            .collections = c->collections,
-            .n_collections = c->n_collections,
+            .collections = c->view.state->frozen->collections,
+            .n_collections = c->view.state->frozen->n_collections,
         };
     while (st == MN_OK) {
         rows[1] = rows[0]; /* no version is held between segments */
@@ -318,10 +316,11 @@ static mn_status find_dropped(struct checkpoint *c, struct dropped_rows **rows_o
 {
     uint64_t *numbers = NULL;
     size_t n = 0;
-    mn_status st = list_collections(c->engine, c->view.state->frozen->memtable, &numbers, &n, err);
+    const struct table *frozen = c->view.state->frozen;
+    mn_status st = list_collections(c->engine, frozen->memtable, &numbers, &n, err);
 
-    for (size_t i = 0; i < c->n_collections && st == MN_OK; i++) {
-        const uint64_t *number = &c->collections[i];
+    for (size_t i = 0; i < frozen->n_collections && st == MN_OK; i++) {
+        const uint64_t *number = &frozen->collections[i];
         if (bsearch(number, numbers, n, sizeof *numbers, compare_numbers) != NULL)
             continue;
         for (size_t p = 0; p < c->output.n_parts && st == MN_OK; p++)
@@ -453,10 +452,10 @@ static mn_status freeze(struct checkpoint *c, struct mn_error *err)
             st = state_new(table, old->active, old->parts, &state);
         if (st != MN_OK)
             st = mni_fail(err, st, "a new table");
+        if (st == MN_OK)
+            st = list_collections(engine, old->active->memtable, &old->active->collections,
+                                  &old->active->n_collections, err);
     }
-    if (st == MN_OK)
-        st = list_collections(engine, (old->frozen != NULL ? old->frozen : old->active)->memtable,
-                              &c->collections, &c->n_collections, err);
     engine_write_lock(engine);
     if (st == MN_OK && state != NULL) {
         engine->frozen_bytes = atomic_load(&engine->unwritten_bytes);
@@ -545,7 +544,6 @@ static void discard(struct checkpoint *c, bool is_installed)
 {
     output_done(&c->output, is_installed);
     set_unref(c->set);
-    mni_free(c->collections);
     mni_free(c);
 }
 

@@ -136,8 +136,8 @@ static mn_status apply_one(struct mni_engine *engine, struct mni_change *change,
     mn_status st = find_dropped(engine, &r, &dropped, err);
     if (st == MN_OK && parts->n_parts > 0)
         st = place_find(engine, parts, r.collection, r.key, &place, err);
-    if (st == MN_OK)
-        st = places_reserve(engine, &place, change, 1);
+    if (st == MN_OK && places_reserve(engine, &place, change, 1) != MN_OK)
+        st = mni_fail(err, MN_ERR_NOMEM, "what LSN %" PRIu64 " changes in a segment", at->lsn);
     if (st != MN_OK)
         return st;
     engine_write_lock(engine);

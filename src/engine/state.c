@@ -50,6 +50,7 @@ void table_unref(struct table *table)
     if (table == NULL || !give(&table->n_refs))
         return;
     mni_memtable_free(table->memtable);
+    mni_free(table->collections);
     mni_free(table);
 }
 

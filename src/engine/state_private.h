@@ -31,7 +31,9 @@ struct table {
     struct mni_memtable *memtable; /* owned */
     uint64_t last_lsn;             /* of the newest commit in it, once it is frozen */
     int64_t frozen_time_us;        /* the greatest time of a commit then */
-    struct table *next;            /* of the engine's list of retired tables */
+    uint64_t *collections;         /* owned: that had rows then, ascending */
+    size_t n_collections;
+    struct table *next; /* of the engine's list of retired tables */
 };
 
 MN_MUST_USE mn_status table_new(struct mni_pool *pool, struct table **table_out);

@@ -37,6 +37,7 @@ struct deed {
     bool begins_closed;
     bool begins_empty; /* no store yet */
     mn_status (*act)(struct world *w);
+    void (*prepare)(struct world *w); /* behind the first records; NULL: nothing */
 };
 
 static struct mn_slice name_n(void)
@@ -86,9 +87,9 @@ static struct image image_of(struct world *w)
             info.dimension, (unsigned long long)info.n_records);
         CHECK_OK(mn_iter_open(w->store, info.name, NULL, &iter, NULL));
         while (mn_iter_next(iter, &view, NULL) == MN_OK) {
-            add(&image, " %.*s=%.20s/%zu/%u", (int)view.id.n_bytes, (const char *)view.id.data,
-                view.payload.n_bytes == 0 ? "" : (const char *)view.payload.data,
-                view.payload.n_bytes, view.fields);
+            int n = view.payload.n_bytes < 20 ? (int)view.payload.n_bytes : 20;
+            add(&image, " %.*s=%.*s/%zu/%u", (int)view.id.n_bytes, (const char *)view.id.data, n,
+                n == 0 ? "" : (const char *)view.payload.data, view.payload.n_bytes, view.fields);
             mn_view_release(&view);
         }
         mn_iter_close(iter);
@@ -220,14 +221,68 @@ static mn_status act_read(struct world *w)
     }
     if (st == MN_OK)
         st = mn_iter_open(w->store, name_n(), &options, &iter, &w->err);
-    if (st == MN_OK) {
-        CHECK_OK(mn_iter_next(iter, &views[0], &w->err));
-        mn_view_release(&views[0]);
-        mn_iter_close(iter);
-        st = mn_namespace_iter_open(w->store, mn_str("a"), &names, &w->err);
-    }
     if (st == MN_OK)
-        mn_namespace_iter_close(names);
+        st = mn_iter_next(iter, &views[0], &w->err);
+    if (st == MN_OK) {
+        CHECK(views[0].id.n_bytes == 1 && memcmp(views[0].id.data, "b", 1) == 0);
+        mn_view_release(&views[0]);
+    }
+    mn_iter_close(iter);
+    if (st == MN_OK)
+        st = mn_namespace_iter_open(w->store, mn_str("a"), &names, &w->err);
+    mn_namespace_iter_close(names);
+    return st;
+}
+
+/* Every number that a store tells. */
+static mn_status act_count(struct world *w)
+{
+    struct mn_stats stats = {.size = sizeof stats};
+    uint64_t n = 0;
+    mn_status st = mn_count(w->store, name_n(), &n, &w->err);
+
+    if (st == MN_OK)
+        CHECK_EQ(n, 3);
+    if (st == MN_OK)
+        st = mn_stats(w->store, &stats, &w->err);
+    if (st == MN_OK)
+        CHECK_EQ(stats.n_records, 4);
+    return st;
+}
+
+static mn_status act_checkpoint(struct world *w)
+{
+    return mn_checkpoint(w->store, &w->err);
+}
+
+/* A record, a walk and a transaction stay as they were, whatever becomes of the checkpoint. */
+static mn_status act_checkpoint_beside_readers(struct world *w)
+{
+    struct mn_view held;
+    struct mn_view view;
+    mn_iter *iter = NULL;
+    mn_txn *txn = NULL;
+    bool existed = false;
+    mn_status st = mn_get(w->store, name_n(), mn_str("a"), &held, &w->err);
+
+    if (st != MN_OK)
+        return st;
+    CHECK_MEM_EQ(held.payload.data, "1;", 2);
+    st = mn_iter_open(w->store, name_n(), NULL, &iter, &w->err);
+    if (st == MN_OK)
+        st = mn_txn_begin(w->store, &txn, &w->err);
+    if (st == MN_OK)
+        st = mn_txn_delete(txn, name_n(), mn_str("b"), &existed, &w->err);
+    if (st == MN_OK)
+        st = mn_checkpoint(w->store, &w->err);
+    if (iter != NULL && mn_iter_next(iter, &view, NULL) == MN_OK) {
+        CHECK_MEM_EQ(view.payload.data, "1;", 2);
+        mn_view_release(&view);
+    }
+    mn_iter_close(iter);
+    mn_txn_rollback(txn);
+    CHECK_MEM_EQ(held.payload.data, "1;", 2);
+    mn_view_release(&held);
     return st;
 }
 
@@ -260,24 +315,86 @@ static mn_status act_close(struct world *w)
     return mn_close(store, &w->err);
 }
 
+/* What lies in a segment. */
+static void put_in_segment(struct world *w)
+{
+    CHECK_OK_ERR(mn_checkpoint(w->store, &w->err), &w->err);
+}
+
+/* All that can happen to a segment, not written down yet: the next checkpoint writes liveness, a
+ * second segment, and what is left of the first anew. */
+static void change_segment(struct world *w)
+{
+    put_in_segment(w);
+    put(w, "n", "c", "7;", false);
+    put(w, "n", "d", "8;", false);
+    CHECK_OK_ERR(act_touch(w), &w->err);
+    CHECK_OK_ERR(mn_delete(w->store, mn_str("m"), mn_str("x"), NULL, NULL, NULL, &w->err), &w->err);
+}
+
+/* The same with the file of liveness written. */
+static void change_segments(struct world *w)
+{
+    for (int i = 0; i < 6; i++)
+        put(w, "many", (const char *[]){"a", "b", "c", "d", "e", "f"}[i], "9;", false);
+    put_in_segment(w);
+    CHECK_OK_ERR(act_touch(w), &w->err);
+    CHECK_OK_ERR(mn_delete(w->store, mn_str("many"), mn_str("f"), NULL, NULL, NULL, &w->err),
+                 &w->err);
+    put_in_segment(w);
+    put(w, "n", "a", "1;", false);
+}
+
+static void drop_from_segment(struct world *w)
+{
+    put_in_segment(w);
+    CHECK_OK_ERR(mn_namespace_drop(w->store, mn_str("m"), NULL, &w->err), &w->err);
+    put(w, "m", "x", "5;", false);
+}
+
+/* What a checkpoint that failed leaves behind: a table that takes no writes. */
+static void freeze_table(struct world *w)
+{
+    mni_fault_env_fail_at(w->fault, 1, EIO, true);
+    CHECK_STATUS(mn_checkpoint(w->store, &w->err), MN_ERR_IO);
+    mni_fault_env_fail_at(w->fault, 0, 0, false);
+}
+
+/* Where the records lie that deeds begin with. */
+static const struct place {
+    const char *name;
+    void (*prepare)(struct world *w);
+} places[] = {
+    {"", NULL},
+    {", in a segment", put_in_segment},
+    {", in a frozen table", freeze_table},
+};
+
 static const struct deed deeds[] = {
-    {"make a store", true, true, try_open},
-    {"open a store", true, false, try_open},
-    {"put", false, false, act_put},
-    {"put into a new namespace", false, false, act_put_into_new},
-    {"put more than a log file holds", false, false, act_put_much},
-    {"put a batch", false, false, act_put_batch},
-    {"put if absent", false, false, act_put_if_absent},
-    {"commit a transaction", false, false, act_txn},
-    {"delete", false, false, act_delete},
-    {"touch", false, false, act_touch},
-    {"create", false, false, act_create},
-    {"drop", false, false, act_drop},
-    {"read", false, false, act_read},
-    {"sweep", false, false, act_sweep},
-    {"configure", false, false, act_configure},
-    {"flush", false, false, act_flush},
-    {"close", false, false, act_close},
+    {"make a store", true, true, try_open, NULL},
+    {"open a store", true, false, try_open, NULL},
+    {"put", false, false, act_put, NULL},
+    {"put into a new namespace", false, false, act_put_into_new, NULL},
+    {"put more than a log file holds", false, false, act_put_much, NULL},
+    {"put a batch", false, false, act_put_batch, NULL},
+    {"put if absent", false, false, act_put_if_absent, NULL},
+    {"commit a transaction", false, false, act_txn, NULL},
+    {"delete", false, false, act_delete, NULL},
+    {"touch", false, false, act_touch, NULL},
+    {"create", false, false, act_create, NULL},
+    {"drop", false, false, act_drop, NULL},
+    {"read", false, false, act_read, NULL},
+    {"sweep", false, false, act_sweep, NULL},
+    {"configure", false, false, act_configure, NULL},
+    {"flush", false, false, act_flush, NULL},
+    {"count", false, false, act_count, NULL},
+    {"checkpoint", false, false, act_checkpoint, NULL},
+    {"checkpoint beside readers", false, false, act_checkpoint_beside_readers, NULL},
+    {"checkpoint a changed segment", false, false, act_checkpoint, change_segment},
+    {"checkpoint changed segments", false, false, act_checkpoint, change_segments},
+    {"checkpoint a dropped namespace", false, false, act_checkpoint, drop_from_segment},
+    {"open changed segments", true, false, try_open, change_segments},
+    {"close", false, false, act_close, NULL},
 };
 
 /* One run ---------- */
@@ -303,6 +420,8 @@ static void begin(struct world *w, const struct deed *deed)
     put(w, "n", "c", "3;", false);
     put(w, "n", "gone", "4;", true);
     put(w, "m", "x", "5;", false);
+    if (deed->prepare != NULL)
+        deed->prepare(w);
     if (deed->begins_closed) {
         mni_api_store_abandon(w->store);
         w->store = NULL;
@@ -370,6 +489,18 @@ static void check_failure(const struct world *w, const struct fault *fault, mn_s
         CHECK(st == MN_ERR_IO || st == MN_ERR_POISONED);
 }
 
+/* After a failure, unless the store has to be opened again for it. */
+static void try_checkpoint(struct world *w, const struct images *images, mn_status st)
+{
+    mn_status again = mn_checkpoint(w->store, &w->err);
+
+    if (again != MN_OK) {
+        CHECK(st != MN_OK && again == MN_ERR_IO);
+        CHECK_STR_HAS(w->err.message, "open the store again");
+    }
+    CHECK(is_image(w, st == MN_OK ? &images->after : &images->before));
+}
+
 static void check_state(struct world *w, const struct images *images, mn_status st)
 {
     struct mn_stats stats = {.size = sizeof stats};
@@ -383,12 +514,15 @@ static void check_state(struct world *w, const struct images *images, mn_status 
             CHECK(!is_poisoned);
     }
     if (!is_poisoned && images->before.n > 8) { /* not a store just made */
-        put(w, "m", "x", "6;", false);
-        put(w, "m", "x", "5;", false);
+        put(w, "n", "gone", "4;", true);
+        try_checkpoint(w, images, st);
     }
     reopen(w);
     CHECK(is_image(w, &images->after) || (st != MN_OK && is_image(w, &images->before)));
-    put(w, "m", "x", "5;", false);
+    CHECK_OK_ERR(mn_checkpoint(w->store, &w->err), &w->err);
+    CHECK(is_image(w, &images->after) || (st != MN_OK && is_image(w, &images->before)));
+    reopen(w);
+    CHECK(is_image(w, &images->after) || (st != MN_OK && is_image(w, &images->before)));
 }
 
 /* Does the deed while the `n`-th point fails. */
@@ -424,13 +558,19 @@ static void run_all(const struct fault *fault)
 {
     uint64_t n_points = 0;
 
-    for (size_t i = 0; i < CHECK_COUNT(deeds); i++) {
-        struct images images = count_points(&deeds[i], fault);
+    for (size_t i = 0; i < CHECK_COUNT(deeds) * CHECK_COUNT(places); i++) {
+        struct deed deed = deeds[i / CHECK_COUNT(places)];
+        const struct place *place = &places[i % CHECK_COUNT(places)];
+        if (place->prepare != NULL && (deed.prepare != NULL || deed.begins_empty))
+            continue;
+        if (place->prepare != NULL)
+            deed.prepare = place->prepare;
+        struct images images = count_points(&deed, fault);
         for (uint64_t n = 1; n <= images.n_points; n++)
-            run(&deeds[i], fault, &images, n);
+            run(&deed, fault, &images, n);
         n_points += images.n_points;
         if (getenv("MNEME_VERBOSE") != NULL)
-            (void)fprintf(stderr, "%s: %llu points\n", deeds[i].name,
+            (void)fprintf(stderr, "%s%s: %llu points\n", deed.name, place->name,
                           (unsigned long long)images.n_points);
     }
     CHECK(n_points > 50);
