@@ -132,9 +132,9 @@ MN_API MN_MUST_USE mn_status mn_exists(mn_store *store, struct mn_slice name, st
                                        bool *exists_out, struct mn_error *err);
 
 /*
- * Walks the records of a namespace in the order of their ids' bytes. The walk shows one moment: the
- * one at which it was opened. To go on later, or after a restart, open a new one with `after` set
- * to the last id seen.
+ * Walks the records of a namespace in the order of their ids' bytes, or backward. The walk shows
+ * one moment: the one at which it was opened. To go on later, or after a restart, open a new one
+ * with the same options and `after` set to the last id seen.
  */
 typedef struct mn_iter mn_iter;
 
@@ -142,8 +142,10 @@ typedef struct mn_iter mn_iter;
  * zero. */
 struct mn_iter_options {
     size_t size;
-    struct mn_slice after;  /* only ids greater than this; empty = from the first */
+    struct mn_slice after;  /* only ids greater than this, or with `reverse` smaller; empty = all */
     struct mn_slice prefix; /* only ids that begin with these bytes; empty = all */
+    struct mn_slice until;  /* only ids smaller than this, or with `reverse` greater; empty = all */
+    bool reverse;           /* from the greatest id to the smallest */
 };
 
 /* MN_NOT_FOUND: no such namespace. `options` may be NULL. Close with mn_iter_close. */
@@ -151,8 +153,8 @@ MN_API MN_MUST_USE mn_status mn_iter_open(mn_store *store, struct mn_slice name,
                                           const struct mn_iter_options *options, mn_iter **iter_out,
                                           struct mn_error *err);
 /* MN_OK: sets `view_out`, which the caller releases and which may outlive the iterator.
- * MN_END after the last, and clears it. MN_ERR_CORRUPT: the next record may lie in a damaged file,
- * which `err` names. */
+ * MN_END after the last, and clears it. MN_ERR_CORRUPT: the next record lies in a damaged file,
+ * which `err` names; the call after that goes on behind it. */
 MN_API MN_MUST_USE mn_status mn_iter_next(mn_iter *iter, struct mn_view *view_out,
                                           struct mn_error *err);
 MN_API void mn_iter_close(mn_iter *iter);

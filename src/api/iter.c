@@ -14,7 +14,7 @@ struct mn_iter {
     struct mni_walk *walk;     /* owned */
 };
 
-static mn_status new_walk(mn_store *store, struct mn_slice after, struct mn_slice prefix,
+static mn_status new_walk(mn_store *store, const struct mni_walk_options *options,
                           struct mn_iter **iter_out, struct mn_error *err)
 {
     struct mn_iter *iter = mni_alloc_zero(sizeof *iter);
@@ -22,7 +22,7 @@ static mn_status new_walk(mn_store *store, struct mn_slice after, struct mn_slic
     if (iter == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "iterator");
     iter->engine = store->engine;
-    mn_status st = mni_walk_open(store->engine, after, prefix, &iter->walk, err);
+    mn_status st = mni_walk_open(store->engine, options, &iter->walk, err);
     if (st != MN_OK) {
         mni_free(iter);
         return st;
@@ -40,12 +40,12 @@ void mn_iter_close(mn_iter *iter)
     mni_free(iter);
 }
 
-static mn_status check_bounds(struct mn_slice after, struct mn_slice prefix, struct mn_error *err)
+static mn_status check_bound(struct mn_slice bound, const char *what, struct mn_error *err)
 {
-    if (after.n_bytes > MN_ID_BYTES_MAX || prefix.n_bytes > MN_ID_BYTES_MAX)
-        return mni_fail(err, MN_ERR_LIMIT, "after or prefix is longer than an id can be");
-    if ((after.n_bytes > 0 && after.data == NULL) || (prefix.n_bytes > 0 && prefix.data == NULL))
-        return mni_fail(err, MN_ERR_INVALID, "after or prefix has bytes and no address");
+    if (bound.n_bytes > MN_ID_BYTES_MAX)
+        return mni_fail(err, MN_ERR_LIMIT, "%s is longer than an id can be", what);
+    if (bound.n_bytes > 0 && bound.data == NULL)
+        return mni_fail(err, MN_ERR_INVALID, "%s has bytes and no address", what);
     return MN_OK;
 }
 
@@ -64,9 +64,16 @@ mn_status mn_iter_open(mn_store *store, struct mn_slice name, const struct mn_it
     if (st == MN_OK)
         st = api_copy_options(options, &o, sizeof o, "mn_iter_options", err);
     if (st == MN_OK)
-        st = check_bounds(o.after, o.prefix, err);
+        st = check_bound(o.after, "after", err);
     if (st == MN_OK)
-        st = new_walk(store, o.after, o.prefix, &iter, err);
+        st = check_bound(o.prefix, "prefix", err);
+    if (st == MN_OK)
+        st = check_bound(o.until, "until", err);
+    if (st != MN_OK)
+        return st;
+    const struct mni_walk_options walk = {
+        .after = o.after, .until = o.until, .prefix = o.prefix, .reverse = o.reverse};
+    st = new_walk(store, &walk, &iter, err);
     if (st != MN_OK)
         return st;
     st = mni_view_collection(mni_walk_view(iter->walk), MNI_KIND_NAMESPACE, name, &c, err);
@@ -112,13 +119,12 @@ mn_status mn_namespace_iter_open(mn_store *store, struct mn_slice after,
 {
     const unsigned char kind = MNI_KIND_NAMESPACE;
     unsigned char key[1 + MN_NAMESPACE_BYTES_MAX];
-    struct mn_slice none = {NULL, 0};
     mn_status st = api_check_store(store, err);
 
     if (st == MN_OK && iter_out == NULL)
         st = mni_fail(err, MN_ERR_INVALID, "no place for the iterator");
     if (st == MN_OK)
-        st = check_bounds(after, none, err);
+        st = check_bound(after, "after", err);
     if (st != MN_OK)
         return st;
     mn_namespace_iter *iter = mni_alloc_zero(sizeof *iter);
@@ -127,8 +133,9 @@ mn_status mn_namespace_iter_open(mn_store *store, struct mn_slice after,
     key[0] = kind;
     if (after.n_bytes > 0)
         memcpy(key + 1, after.data, after.n_bytes);
-    struct mn_slice from = {key, after.n_bytes > 0 ? 1 + after.n_bytes : 0};
-    st = new_walk(store, from, (struct mn_slice){&kind, 1}, &iter->rows, err);
+    const struct mni_walk_options names = {
+        .after = {key, after.n_bytes > 0 ? 1 + after.n_bytes : 0}, .prefix = {&kind, 1}};
+    st = new_walk(store, &names, &iter->rows, err);
     if (st == MN_OK)
         st = mni_walk_start(iter->rows->walk, 0, err);
     if (st != MN_OK) {

@@ -68,11 +68,11 @@ static void rows_release(struct flush_rows *rows)
 static void rows_read_ahead(struct flush_rows *rows)
 {
     struct mn_slice after = {rows->after_bytes > 0 ? rows->after : NULL, rows->after_bytes};
+    const struct mni_key_range all = {.reverse = false};
 
     engine_read_lock(rows->engine);
-    rows->n_ahead = mni_memtable_scan(rows->table, rows->collections[rows->index], after,
-                                      (struct mn_slice){NULL, 0}, rows->view, rows->ahead,
-                                      FLUSH_AHEAD);
+    rows->n_ahead = mni_memtable_scan(rows->table, rows->collections[rows->index], after, &all,
+                                      rows->view, rows->ahead, FLUSH_AHEAD);
     engine_unlock(rows->engine);
     rows->next = 0;
 }

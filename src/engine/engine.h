@@ -189,14 +189,21 @@ MN_MUST_USE mn_status mni_view_get(struct mni_view *view, uint64_t collection, s
                                    struct mni_found *found_out, struct mn_error *err);
 
 /*
- * Walks the live records of a collection in key order: keys greater than `after` (all when its
- * data is NULL) that begin with `prefix`. The walk has a view of its own and holds no place in the
- * tables: it asks for what is behind the last key, a few at a time. One thread at a time.
+ * Walks the live records of a collection in key order, or against it. The walk has a view of its
+ * own and holds no place in the tables: it asks for what is behind the last key, a few at a time.
+ * One thread at a time.
  */
 struct mni_walk;
-MN_MUST_USE mn_status mni_walk_open(struct mni_engine *engine, struct mn_slice after,
-                                    struct mn_slice prefix, struct mni_walk **walk_out,
-                                    struct mn_error *err);
+struct mni_walk_options {   /* all zero: everything, ascending */
+    struct mn_slice after;  /* only keys behind this one, in the direction of the walk */
+    struct mn_slice until;  /* only keys that come before this one, likewise */
+    struct mn_slice prefix; /* only keys that begin with it */
+    bool reverse;
+};
+/* The options are copied. */
+MN_MUST_USE mn_status mni_walk_open(struct mni_engine *engine,
+                                    const struct mni_walk_options *options,
+                                    struct mni_walk **walk_out, struct mn_error *err);
 struct mni_view *mni_walk_view(struct mni_walk *walk);
 /* Before the first step: whose records they are. */
 MN_MUST_USE mn_status mni_walk_start(struct mni_walk *walk, uint64_t collection,

@@ -174,7 +174,7 @@ MN_MUST_USE mn_status engine_open_seg_dir(struct mni_engine *engine, bool create
 
 /* A walk with a view as engine_view_open_at opens it. */
 MN_MUST_USE mn_status engine_walk_open_at(struct mni_engine *engine, uint64_t lsn,
-                                          struct mn_slice after, struct mn_slice prefix,
+                                          const struct mni_walk_options *options,
                                           struct mni_walk **walk_out, struct mn_error *err);
 
 /* output.c ----------*/

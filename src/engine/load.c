@@ -185,8 +185,8 @@ mn_status engine_list_collections(struct mni_engine *engine, uint64_t lsn, uint6
     struct mni_walk *walk = NULL;
     struct mni_found found;
     struct mni_collection c;
-    mn_status st = engine_walk_open_at(engine, lsn, (struct mn_slice){NULL, 0},
-                                       (struct mn_slice){&kind, 1}, &walk, err);
+    const struct mni_walk_options names = {.prefix = {&kind, 1}};
+    mn_status st = engine_walk_open_at(engine, lsn, &names, &walk, err);
 
     if (st == MN_OK)
         st = mni_walk_start(walk, 0, err);

@@ -1,28 +1,38 @@
 /*
- * walk.c - the records of a collection in key order.
+ * walk.c - the records of a collection in key order, or against it.
  *
  * The places that records lie in are walked side by side. A key is visible in one of them at most,
  * so there is nothing to choose between.
  *
  * Owns:    each walk its read view, and a few versions read ahead.
  * Threads: one per walk.
- * Fails:   MN_ERR_NOMEM, and as reading segments does. A walk that failed may be asked again.
+ * Fails:   MN_ERR_NOMEM, and as reading segments does. A walk that failed may be asked again; it
+ *          goes on behind a row that is damaged, and tries any other once more.
  */
 #include "base/check.h"
 #include "base/mem.h"
 #include "engine/engine_private.h"
 
-enum { AHEAD_FIRST = 8, AHEAD_MAX = 64 }; /* a short walk should not pay for a long one */
+enum {
+    AHEAD_FIRST = 8, /* a short walk should not pay for a long one */
+    AHEAD_MAX = 64,
+    KEY_BYTES_MAX = 1 + MN_ID_BYTES_MAX,
+};
+
+/* A key, or what comes next behind one. */
+struct bound {
+    size_t n_bytes; /* 0: none */
+    unsigned char bytes[KEY_BYTES_MAX + 1];
+};
 
 /* One of the places that records of the collection lie in. */
 struct walk_source {
-    struct mni_memtable *table; /* borrowed from the view's state; NULL: the part */
-    struct part *part;          /* borrowed likewise */
-    uint32_t row;               /* the next one to look at */
-    uint32_t end_row;
-    unsigned char after[1 + MN_ID_BYTES_MAX]; /* of a table: the last key that was read */
-    size_t after_bytes;                       /* 0: from the first */
-    struct mni_version *ahead[AHEAD_MAX];     /* pinned */
+    struct mni_memtable *table;           /* borrowed from the view's state; NULL: the part */
+    struct part *part;                    /* borrowed likewise */
+    uint32_t first_row;                   /* rows not looked at yet, from here ... */
+    uint32_t end_row;                     /* ... to before this one */
+    struct bound after;                   /* of a table: the last key that was read */
+    struct mni_version *ahead[AHEAD_MAX]; /* pinned */
     size_t n_ahead;
     size_t next;
     bool is_last;   /* nothing is left in the table behind these */
@@ -33,41 +43,86 @@ struct walk_source {
 struct mni_walk {
     struct mni_view view;
     uint64_t collection;
-    unsigned char *prefix; /* owned */
-    size_t prefix_bytes;
-    unsigned char after[1 + MN_ID_BYTES_MAX];
-    size_t after_bytes;          /* 0: from the first */
+    struct bound low;  /* keys at or above */
+    struct bound high; /* keys below */
+    bool reverse;
     struct walk_source *sources; /* owned; NULL before it is started */
     size_t n_sources;
 };
 
-mn_status mni_walk_open(struct mni_engine *engine, struct mn_slice after, struct mn_slice prefix,
-                        struct mni_walk **walk_out, struct mn_error *err)
+/* What the options come down to: keys from `low` to before `high` ---------- */
+
+static struct mn_slice key_of(const struct bound *bound)
 {
-    return engine_walk_open_at(engine, UINT64_MAX, after, prefix, walk_out, err);
+    return (struct mn_slice){bound->n_bytes > 0 ? bound->bytes : NULL, bound->n_bytes};
 }
 
-mn_status engine_walk_open_at(struct mni_engine *engine, uint64_t lsn, struct mn_slice after,
-                              struct mn_slice prefix, struct mni_walk **walk_out,
+static int compare_keys(struct mn_slice a, struct mn_slice b)
+{
+    size_t n = a.n_bytes < b.n_bytes ? a.n_bytes : b.n_bytes;
+    int order = n > 0 ? memcmp(a.data, b.data, n) : 0;
+
+    return order != 0 ? order : (a.n_bytes > b.n_bytes) - (a.n_bytes < b.n_bytes);
+}
+
+static void set_bound(struct bound *bound, struct mn_slice key)
+{
+    MNI_CHECK(key.n_bytes <= KEY_BYTES_MAX);
+    if (key.n_bytes > 0)
+        memcpy(bound->bytes, key.data, key.n_bytes);
+    bound->n_bytes = key.n_bytes;
+}
+
+/* The smallest key above `key`. */
+static void set_bound_behind(struct bound *bound, struct mn_slice key)
+{
+    set_bound(bound, key);
+    if (key.n_bytes > 0)
+        bound->bytes[bound->n_bytes++] = 0;
+}
+
+/* The smallest key above all that begin with `prefix`; none above those of bytes 255 only. */
+static void set_bound_behind_all(struct bound *bound, struct mn_slice prefix)
+{
+    set_bound(bound, prefix);
+    while (bound->n_bytes > 0 && bound->bytes[bound->n_bytes - 1] == 255)
+        bound->n_bytes--;
+    if (bound->n_bytes > 0)
+        bound->bytes[bound->n_bytes - 1]++;
+}
+
+static void set_bounds(struct mni_walk *walk, const struct mni_walk_options *o)
+{
+    struct bound low = {0};
+    struct bound high = {0};
+
+    set_bound(&walk->low, o->prefix);
+    set_bound_behind_all(&walk->high, o->prefix);
+    set_bound_behind(&low, o->reverse ? o->until : o->after);
+    set_bound(&high, o->reverse ? o->after : o->until);
+    if (compare_keys(key_of(&low), key_of(&walk->low)) > 0)
+        walk->low = low;
+    if (high.n_bytes > 0 &&
+        (walk->high.n_bytes == 0 || compare_keys(key_of(&high), key_of(&walk->high)) < 0))
+        walk->high = high;
+}
+
+mn_status mni_walk_open(struct mni_engine *engine, const struct mni_walk_options *options,
+                        struct mni_walk **walk_out, struct mn_error *err)
+{
+    return engine_walk_open_at(engine, UINT64_MAX, options, walk_out, err);
+}
+
+mn_status engine_walk_open_at(struct mni_engine *engine, uint64_t lsn,
+                              const struct mni_walk_options *options, struct mni_walk **walk_out,
                               struct mn_error *err)
 {
     struct mni_walk *walk = mni_alloc_zero(sizeof *walk);
 
     if (walk == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "iterator");
-    MNI_CHECK(after.n_bytes <= sizeof walk->after);
-    if (prefix.n_bytes > 0) {
-        walk->prefix = mni_alloc(prefix.n_bytes);
-        if (walk->prefix == NULL) {
-            mni_free(walk);
-            return mni_fail(err, MN_ERR_NOMEM, "iterator");
-        }
-        memcpy(walk->prefix, prefix.data, prefix.n_bytes);
-        walk->prefix_bytes = prefix.n_bytes;
-    }
-    if (after.n_bytes > 0)
-        memcpy(walk->after, after.data, after.n_bytes);
-    walk->after_bytes = after.n_bytes;
+    set_bounds(walk, options);
+    walk->reverse = options->reverse;
     engine_view_open_at(engine, &walk->view, lsn);
     *walk_out = walk;
     return MN_OK;
@@ -78,21 +133,17 @@ struct mni_view *mni_walk_view(struct mni_walk *walk)
     return &walk->view;
 }
 
-static struct mn_slice prefix_of(const struct mni_walk *walk)
-{
-    return (struct mn_slice){walk->prefix, walk->prefix_bytes};
-}
-
 /* Tables ---------- */
 
 static void read_ahead(struct mni_walk *walk, struct walk_source *s)
 {
     struct mni_engine *engine = walk->view.engine;
-    struct mn_slice after = {s->after_bytes > 0 ? s->after : NULL, s->after_bytes};
+    const struct mni_key_range range = {
+        .low = key_of(&walk->low), .high = key_of(&walk->high), .reverse = walk->reverse};
     size_t want = s->n_ahead == 0 ? AHEAD_FIRST : AHEAD_MAX;
 
     engine_read_lock(engine);
-    s->n_ahead = mni_memtable_scan(s->table, walk->collection, after, prefix_of(walk),
+    s->n_ahead = mni_memtable_scan(s->table, walk->collection, key_of(&s->after), &range,
                                    walk->view.point, s->ahead, want);
     engine_unlock(engine);
     s->is_last = s->n_ahead < want;
@@ -101,8 +152,7 @@ static void read_ahead(struct mni_walk *walk, struct walk_source *s)
         return;
     struct mni_record r;
     mni_record_view(mni_version_bytes(s->ahead[s->n_ahead - 1]), &r);
-    memcpy(s->after, r.key.data, r.key.n_bytes);
-    s->after_bytes = r.key.n_bytes;
+    set_bound(&s->after, r.key);
 }
 
 static mn_status next_of_table(struct mni_walk *walk, struct walk_source *s)
@@ -121,74 +171,80 @@ static mn_status next_of_table(struct mni_walk *walk, struct walk_source *s)
 
 /* Parts ---------- */
 
-static mn_status next_of_part(struct mni_walk *walk, struct walk_source *s, struct mn_error *err)
+/* The next row that the view sees of those not looked at. False: none is left. */
+static bool find_row(struct mni_walk *walk, struct walk_source *s, uint32_t *row_out)
 {
     struct mni_engine *engine = walk->view.engine;
-    struct mn_slice prefix = prefix_of(walk);
+    const struct mni_liveness *live = &s->part->live;
+    uint64_t lsn = walk->view.point.lsn;
+    uint32_t row;
 
-    for (;;) {
-        engine_read_lock(engine);
-        s->row = mni_liveness_next_visible(&s->part->live, s->row, walk->view.point.lsn);
-        engine_unlock(engine);
-        if (s->row >= s->end_row)
-            return MN_END;
+    if (s->first_row >= s->end_row)
+        return false;
+    engine_read_lock(engine);
+    row = walk->reverse ? mni_liveness_previous_visible(live, s->end_row, lsn)
+                        : mni_liveness_next_visible(live, s->first_row, lsn);
+    engine_unlock(engine);
+    *row_out = row;
+    return row >= s->first_row && row < s->end_row;
+}
+
+static mn_status next_of_part(struct mni_walk *walk, struct walk_source *s, struct mn_error *err)
+{
+    uint32_t row;
+
+    while (find_row(walk, s, &row)) {
         mn_status st =
-            engine_read_row(engine, s->part, s->row++, walk->view.point.lsn, &s->found, err);
+            engine_read_row(walk->view.engine, s->part, row, walk->view.point.lsn, &s->found, err);
+        if (st != MN_OK && st != MN_ERR_CORRUPT)
+            return st; /* the same row again, when it is asked again */
+        if (walk->reverse)
+            s->end_row = row;
+        else
+            s->first_row = row + 1;
         if (st != MN_OK)
             return st;
         const struct mni_record *r = &s->found.record;
-        bool is_within =
-            r->key.n_bytes >= prefix.n_bytes &&
-            (prefix.n_bytes == 0 || memcmp(r->key.data, prefix.data, prefix.n_bytes) == 0);
-        bool is_live = (r->fields & MNI_FIELD_EXPIRY) == 0 ||
+        s->has_found = (r->fields & MNI_FIELD_EXPIRY) == 0 ||
                        r->expires_at_us > walk->view.point.now_us;
-        if (is_within && is_live) {
-            s->has_found = true;
+        if (s->has_found)
             return MN_OK;
-        }
         mni_pin_release(s->found.pin);
-        if (!is_within)
-            return MN_END;
     }
+    return MN_END;
 }
 
-static int compare_keys(struct mn_slice a, struct mn_slice b)
+/* Moves `row` to the first row at or behind a bound, if there is one. */
+static mn_status seek_row(const struct mni_walk *walk, const struct part *part,
+                          const struct bound *bound, uint32_t end_row, uint32_t *row,
+                          struct mn_error *err)
 {
-    size_t n = a.n_bytes < b.n_bytes ? a.n_bytes : b.n_bytes;
-    int order = n > 0 ? memcmp(a.data, b.data, n) : 0;
+    uint64_t found;
 
-    return order != 0 ? order : (a.n_bytes > b.n_bytes) - (a.n_bytes < b.n_bytes);
+    if (bound->n_bytes == 0)
+        return MN_OK;
+    mn_status st =
+        mni_segment_lower_bound(part->segment, walk->collection, key_of(bound), &found, err);
+    if (st == MN_OK)
+        *row = found < end_row ? (uint32_t)found : end_row;
+    return st;
 }
 
-/* The rows behind `after` that may begin with the prefix. */
 static mn_status start_part(struct mni_walk *walk, struct walk_source *s, struct part *part,
                             struct mn_error *err)
 {
-    struct mn_slice prefix = prefix_of(walk);
-    struct mn_slice after = {walk->after, walk->after_bytes};
-    bool is_after = walk->after_bytes > 0 && compare_keys(after, prefix) >= 0;
     struct mni_segment_group group;
-    uint64_t row;
     mn_status st = mni_segment_find_group(part->segment, walk->collection, &group, err);
 
     if (st != MN_OK)
         return st;
+    uint32_t end_row = group.first_row + group.n_rows;
     s->part = part;
-    s->row = group.first_row;
-    s->end_row = group.first_row + group.n_rows;
-    struct mn_slice from = is_after ? after : prefix;
-    if (from.n_bytes == 0)
-        return MN_OK;
-    st = mni_segment_lower_bound(part->segment, walk->collection, from, &row, err);
-    if (st != MN_OK)
-        return st;
-    s->row = row < s->end_row ? (uint32_t)row : s->end_row;
-    if (!is_after || s->row == s->end_row)
-        return MN_OK;
-    struct mni_segment_row first;
-    st = mni_segment_row(part->segment, s->row, &first, err);
-    if (st == MN_OK && compare_keys(first.record.key, after) == 0)
-        s->row++;
+    s->first_row = group.first_row;
+    s->end_row = end_row;
+    st = seek_row(walk, part, &walk->low, end_row, &s->first_row, err);
+    if (st == MN_OK)
+        st = seek_row(walk, part, &walk->high, end_row, &s->end_row, err);
     return st;
 }
 
@@ -206,14 +262,11 @@ mn_status mni_walk_start(struct mni_walk *walk, uint64_t collection, struct mn_e
         return mni_fail(err, MN_ERR_NOMEM, "iterator");
     struct mni_memtable *tables[2] = {state->active->memtable,
                                       state->frozen != NULL ? state->frozen->memtable : NULL};
-    for (size_t i = 0; i < 2; i++) {
-        if (tables[i] == NULL)
-            continue;
-        struct walk_source *s = &walk->sources[walk->n_sources++];
-        s->table = tables[i];
-        memcpy(s->after, walk->after, walk->after_bytes);
-        s->after_bytes = walk->after_bytes;
-    }
+    if (walk->high.n_bytes > 0 && compare_keys(key_of(&walk->low), key_of(&walk->high)) >= 0)
+        return MN_OK; /* there is nothing between them */
+    for (size_t i = 0; i < 2; i++)
+        if (tables[i] != NULL)
+            walk->sources[walk->n_sources++].table = tables[i];
     for (size_t i = 0; i < state->parts->n_parts; i++) {
         mn_status st =
             start_part(walk, &walk->sources[walk->n_sources], state->parts->parts[i], err);
@@ -223,6 +276,14 @@ mn_status mni_walk_start(struct mni_walk *walk, uint64_t collection, struct mn_e
             return st;
     }
     return MN_OK;
+}
+
+static bool comes_before(const struct mni_walk *walk, const struct walk_source *a,
+                         const struct walk_source *b)
+{
+    int order = compare_keys(a->found.record.key, b->found.record.key);
+
+    return walk->reverse ? order > 0 : order < 0;
 }
 
 mn_status mni_walk_next(struct mni_walk *walk, struct mni_found *found_out, struct mn_error *err)
@@ -240,8 +301,7 @@ mn_status mni_walk_next(struct mni_walk *walk, struct mni_found *found_out, stru
             *s = walk->sources[--walk->n_sources];
             i--;
             st = MN_OK;
-        } else if (st == MN_OK && (first == NULL || compare_keys(s->found.record.key,
-                                                                 first->found.record.key) < 0)) {
+        } else if (st == MN_OK && (first == NULL || comes_before(walk, s, first))) {
             first = s;
         }
     }
@@ -267,6 +327,5 @@ void mni_walk_close(struct mni_walk *walk)
     }
     mni_view_close(&walk->view);
     mni_free(walk->sources);
-    mni_free(walk->prefix);
     mni_free(walk);
 }

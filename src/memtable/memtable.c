@@ -141,42 +141,48 @@ uint64_t mni_memtable_newest_lsn(struct mni_memtable *table, uint64_t collection
 }
 
 static struct mni_entry *scan_start(struct mni_rows *rows, struct mn_slice after,
-                                    struct mn_slice prefix)
+                                    const struct mni_key_range *range)
 {
-    if (after.data != NULL && mni_key_compare(after, prefix) >= 0)
+    if (range->reverse) {
+        struct mn_slice high = range->high;
+        if (after.data != NULL && (high.n_bytes == 0 || mni_key_compare(after, high) < 0))
+            high = after;
+        return high.n_bytes > 0 ? mni_order_seek_below(rows, high) : mni_order_last(rows);
+    }
+    if (after.data != NULL && mni_key_compare(after, range->low) >= 0)
         return mni_order_seek(rows, after, false);
-    if (prefix.n_bytes > 0)
-        return mni_order_seek(rows, prefix, true);
+    if (range->low.n_bytes > 0)
+        return mni_order_seek(rows, range->low, true);
     return mni_order_first(rows);
 }
 
-static bool begins_with(struct mn_slice key, struct mn_slice prefix)
+static bool is_past(struct mn_slice key, const struct mni_key_range *range)
 {
-    return key.n_bytes >= prefix.n_bytes &&
-           (prefix.n_bytes == 0 || memcmp(key.data, prefix.data, prefix.n_bytes) == 0);
+    if (range->reverse)
+        return range->low.n_bytes > 0 && mni_key_compare(key, range->low) < 0;
+    return range->high.n_bytes > 0 && mni_key_compare(key, range->high) >= 0;
 }
 
 size_t mni_memtable_scan(struct mni_memtable *table, uint64_t collection, struct mn_slice after,
-                         struct mn_slice prefix, struct mni_view_point view,
+                         const struct mni_key_range *range, struct mni_view_point view,
                          struct mni_version **versions_out, size_t n_max)
 {
     struct mni_rows *rows = mni_rows_find(table, collection);
+    struct mni_entry *entry = NULL;
     size_t n_bytes = 0;
     size_t n = 0;
 
     MNI_CHECK(table->magic == MEMTABLE_MAGIC);
-    if (rows == NULL || n_max == 0)
-        return 0;
-    struct mni_entry *entry = scan_start(rows, after, prefix);
-    for (; entry != NULL && n < n_max; entry = entry->next[0]) {
-        if (prefix.n_bytes > 0 && !begins_with(entry_key(entry), prefix))
-            break;
+    if (rows != NULL && n_max > 0)
+        entry = scan_start(rows, after, range);
+    while (entry != NULL && n < n_max && !is_past(entry_key(entry), range)) {
         struct mni_version *version = visible(entry, view);
-        if (version == NULL)
-            continue;
-        mni_version_ref(version);
-        n_bytes += mni_version_held_bytes(version);
-        versions_out[n++] = version;
+        if (version != NULL) {
+            mni_version_ref(version);
+            n_bytes += mni_version_held_bytes(version);
+            versions_out[n++] = version;
+        }
+        entry = range->reverse ? mni_order_seek_below(rows, entry_key(entry)) : entry->next[0];
     }
     /* What n calls of mni_version_pin would count, at once. */
     atomic_fetch_add_explicit(&table->pool->pinned_bytes, n_bytes, memory_order_relaxed);

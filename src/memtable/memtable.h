@@ -124,13 +124,20 @@ uint64_t mni_memtable_newest_lsn(struct mni_memtable *table, uint64_t collection
 bool mni_memtable_holds(struct mni_memtable *table, uint64_t hash, uint64_t collection,
                         struct mn_slice key);
 
+/* Which keys of a collection to scan, and in which direction. All zero: all, ascending. */
+struct mni_key_range {
+    struct mn_slice low;  /* keys at or above; empty: from the first */
+    struct mn_slice high; /* keys below; empty: to the last */
+    bool reverse;         /* from the last to the first */
+};
+
 /*
- * Gathers up to `n_max` live versions of a collection in key order, each with a pin: keys greater
- * than `after` (all when `after.data` is NULL) that begin with `prefix`. Returns how many; fewer
- * than `n_max` means that there are no more.
+ * Gathers up to `n_max` live versions of a collection in key order, or against it, each with a pin:
+ * those in the range that come behind `after` in this direction (all when `after.data` is NULL).
+ * Returns how many; fewer than `n_max` means that there are no more.
  */
 size_t mni_memtable_scan(struct mni_memtable *table, uint64_t collection, struct mn_slice after,
-                         struct mn_slice prefix, struct mni_view_point view,
+                         const struct mni_key_range *range, struct mni_view_point view,
                          struct mni_version **versions_out, size_t n_max);
 
 /* Writing ----------*/

@@ -224,6 +224,9 @@ void mni_buckets_remove(struct buckets *buckets, struct hash_link *link);
 
 /* order.c: the keys of one collection in order */
 struct mni_entry *mni_order_first(struct mni_rows *rows);
+struct mni_entry *mni_order_last(struct mni_rows *rows);
+/* The last entry with a key before `key`. Links lead forward only: each call searches anew. */
+struct mni_entry *mni_order_seek_below(struct mni_rows *rows, struct mn_slice key);
 /* The first entry with a key at or after `key`, or only after it. */
 struct mni_entry *mni_order_seek(struct mni_rows *rows, struct mn_slice key, bool or_equal);
 void mni_order_insert(struct mni_rows *rows, struct mni_entry *entry); /* head is set */

@@ -101,7 +101,7 @@ struct mni_entry *mni_order_seek(struct mni_rows *rows, struct mn_slice key, boo
     return entry;
 }
 
-static struct mn_slice last_key(struct mni_rows *rows)
+struct mni_entry *mni_order_last(struct mni_rows *rows)
 {
     struct mni_entry **tower = rows->next;
     struct mni_entry *last = NULL;
@@ -112,14 +112,32 @@ static struct mn_slice last_key(struct mni_rows *rows)
             tower = last->next;
         }
     }
-    MNI_CHECK(last != NULL);
-    return entry_key(last);
+    return last;
+}
+
+struct mni_entry *mni_order_seek_below(struct mni_rows *rows, struct mn_slice key)
+{
+    uint64_t order = order_of(rows, key);
+    struct mni_entry **tower = rows->next;
+    struct mni_entry *not_below = NULL; /* compared on the level above */
+    struct mni_entry *below = NULL;
+
+    for (unsigned level = rows->n_levels; level-- > 0;) {
+        struct mni_entry *next = tower[level];
+        while (next != NULL && next != not_below && compare(next, order, key) < 0) {
+            below = next;
+            tower = next->next;
+            next = tower[level];
+        }
+        not_below = next;
+    }
+    return below;
 }
 
 static void choose_start(struct mni_rows *rows)
 {
     struct mn_slice first = entry_key(rows->next[0]);
-    struct mn_slice last = last_key(rows);
+    struct mn_slice last = entry_key(mni_order_last(rows));
     const unsigned char *a = first.data;
     const unsigned char *b = last.data;
     size_t n = 0;

@@ -412,6 +412,27 @@ uint32_t mni_liveness_next_visible(const struct mni_liveness *live, uint32_t fro
     return live->n_rows;
 }
 
+uint32_t mni_liveness_previous_visible(const struct mni_liveness *live, uint32_t before,
+                                       uint64_t view_lsn)
+{
+    uint32_t end = before;
+
+    MNI_CHECK(before <= live->n_rows);
+    if (live->dead == NULL)
+        return before > 0 ? before - 1 : live->n_rows;
+    while (end > 0) {
+        uint32_t row = end - 1;
+        uint64_t dead = live->dead[row / 64] << (63 - row % 64); /* the row's bit on top */
+        if (dead >> 63 == 0 || mni_liveness_died_after(live, row, view_lsn))
+            return row;
+        /* Where no death is newer than the view, runs of dead rows are passed in one step. */
+        uint32_t n_dead = ~dead == 0 ? 64 : (uint32_t)__builtin_clzll(~dead);
+        uint32_t n_left = row % 64 + 1;
+        end -= live->newest_death_lsn > view_lsn ? 1 : n_dead < n_left ? n_dead : n_left;
+    }
+    return live->n_rows;
+}
+
 uint32_t live_next_bit(const uint64_t *bits, uint32_t n_rows, uint32_t from)
 {
     if (from >= n_rows)

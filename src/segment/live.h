@@ -173,6 +173,9 @@ uint32_t mni_liveness_next_lapsed(const struct mni_liveness *live, uint32_t from
 /* The first row at or behind `from` of which mni_liveness_is_visible, n_rows if there is none. */
 uint32_t mni_liveness_next_visible(const struct mni_liveness *live, uint32_t from,
                                    uint64_t view_lsn);
+/* The last such row before `before`, which is at most n_rows; n_rows if there is none. */
+uint32_t mni_liveness_previous_visible(const struct mni_liveness *live, uint32_t before,
+                                       uint64_t view_lsn);
 
 /* Merging ----------
  *

@@ -83,27 +83,40 @@ static inline bool begins_with(struct mn_slice id, struct mn_slice prefix)
     return id.n_bytes >= prefix.n_bytes && memcmp(id.data, prefix.data, prefix.n_bytes) == 0;
 }
 
+/* Ids are in the order of their bytes: an index is a rank. */
+static inline bool is_walked(const struct mn_iter_options *o, unsigned after, unsigned until,
+                             unsigned id)
+{
+    if (o->after.n_bytes > 0 && (o->reverse ? id >= after : id <= after))
+        return false;
+    if (o->until.n_bytes > 0 && (o->reverse ? id <= until : id >= until))
+        return false;
+    return o->prefix.n_bytes == 0 || begins_with(id_of(id), o->prefix);
+}
+
 static inline void open_walk(struct world *w, struct walk *walk)
 {
     unsigned name = below(w, N_NAMES);
     const struct space *space = &w->now.spaces[name];
-    struct mn_iter_options o = {.size = sizeof o};
-    unsigned first = 0;
+    struct mn_iter_options o = {.size = sizeof o, .reverse = one_in(w, 2)};
+    unsigned after = below(w, N_IDS);
+    unsigned until = below(w, N_IDS);
 
     *walk = (struct walk){0};
-    if (one_in(w, 2)) {
-        first = below(w, N_IDS);
-        o.after = id_of(first++);
-    }
+    if (one_in(w, 2))
+        o.after = id_of(after);
+    if (one_in(w, 4))
+        o.until = id_of(until);
     if (one_in(w, 3)) {
         o.prefix = id_of(below(w, N_IDS));
         o.prefix.n_bytes = 1 + below(w, (unsigned)(o.prefix.n_bytes < 3 ? o.prefix.n_bytes : 3));
     }
-    for (unsigned i = first; i < N_IDS; i++) {
-        const struct slot *s = &space->slots[i];
-        if (!is_visible(s, w->now_us) || (o.prefix.n_bytes > 0 && !begins_with(id_of(i), o.prefix)))
+    for (unsigned i = 0; i < N_IDS; i++) {
+        unsigned id = o.reverse ? N_IDS - 1 - i : i;
+        const struct slot *s = &space->slots[id];
+        if (!is_visible(s, w->now_us) || !is_walked(&o, after, until, id))
             continue;
-        walk->ids[walk->n_left] = i;
+        walk->ids[walk->n_left] = id;
         walk->slots[walk->n_left++] = *s;
     }
     mn_status st = CALLED(w, mn_iter_open(w->store, name_of(name), &o, &walk->iter, call(w)));

@@ -161,6 +161,87 @@ static void iteration_is_in_order_and_resumes(void)
     CHECK_OK(mn_close(store, &err));
 }
 
+static void put_numbers(mn_store *store, int first, int step, int end)
+{
+    for (int i = first; i < end; i += step) {
+        char id[8];
+        (void)snprintf(id, sizeof id, "%03d", i);
+        (void)put(store, "n", id, 1);
+    }
+}
+
+/* Walks to the end and says what it saw: how many, the first and the last, all in order. */
+static int walk_numbers(mn_store *store, struct mn_iter_options options, int *first, int *last)
+{
+    struct mn_error err;
+    struct mn_view view;
+    mn_iter *iter;
+    int n = 0;
+
+    options.size = sizeof options;
+    CHECK_OK_ERR(mn_iter_open(store, mn_str("n"), &options, &iter, &err), &err);
+    while (mn_iter_next(iter, &view, &err) == MN_OK) {
+        const char *id = view.id.data;
+        int number = (id[0] - '0') * 100 + (id[1] - '0') * 10 + (id[2] - '0');
+        CHECK(n == 0 || (options.reverse ? number < *last : number > *last));
+        *first = n++ == 0 ? number : *first;
+        *last = number;
+        mn_view_release(&view);
+    }
+    CHECK_STATUS(err.status, MN_END);
+    mn_iter_close(iter);
+    return n;
+}
+
+static void ranges_are_walked_in_both_directions(void)
+{
+    struct mn_slice long_id = {"", MN_ID_BYTES_MAX + 1};
+    struct mn_slice no_address = {NULL, 2};
+    struct mn_error err;
+    mn_iter *iter;
+    int a = -1;
+    int b = -1;
+    mn_store *store = open_store(check_temp_dir());
+
+    /* Rows of two segments, one of them with a hole, and of the buffer in between. */
+    put_numbers(store, 0, 3, 300);
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    put_numbers(store, 1, 3, 300);
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    put_numbers(store, 2, 3, 300);
+    for (int i = 0; i < 50; i++) {
+        char id[8];
+        (void)snprintf(id, sizeof id, "%03d", 200 + i);
+        CHECK_OK(mn_delete(store, mn_str("n"), mn_str(id), NULL, NULL, NULL, &err));
+    }
+    CHECK_EQ(walk_numbers(store, (struct mn_iter_options){.reverse = true}, &a, &b), 250);
+    CHECK(a == 299 && b == 0);
+    struct mn_iter_options o = {.after = mn_str("100"), .until = mn_str("260")};
+    CHECK_EQ(walk_numbers(store, o, &a, &b), 109);
+    CHECK(a == 101 && b == 259);
+    o = (struct mn_iter_options){.after = mn_str("260"), .until = mn_str("100"), .reverse = true};
+    CHECK_EQ(walk_numbers(store, o, &a, &b), 109);
+    CHECK(a == 259 && b == 101);
+    o = (struct mn_iter_options){.prefix = mn_str("29"), .after = mn_str("295"), .reverse = true};
+    CHECK_EQ(walk_numbers(store, o, &a, &b), 5);
+    CHECK(a == 294 && b == 290);
+    o = (struct mn_iter_options){.prefix = mn_str("1"), .until = mn_str("197"), .reverse = true};
+    CHECK_EQ(walk_numbers(store, o, &a, &b), 2);
+    o = (struct mn_iter_options){.after = mn_str("100"), .until = mn_str("100")};
+    CHECK_EQ(walk_numbers(store, o, &a, &b), 0);
+
+    o = (struct mn_iter_options){.size = sizeof o, .until = long_id};
+    CHECK_STATUS(mn_iter_open(store, mn_str("n"), &o, &iter, &err), MN_ERR_LIMIT);
+    o.until = no_address;
+    CHECK_STATUS(mn_iter_open(store, mn_str("n"), &o, &iter, &err), MN_ERR_INVALID);
+    /* A program of before knows neither. */
+    o = (struct mn_iter_options){.size = offsetof(struct mn_iter_options, until),
+                                 .until = no_address};
+    CHECK_OK_ERR(mn_iter_open(store, mn_str("n"), &o, &iter, &err), &err);
+    mn_iter_close(iter);
+    CHECK_OK(mn_close(store, &err));
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -169,6 +250,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_dropped_namespace_shows_nothing_old),
         CHECK_TEST(expired_records_are_gone_at_once),
         CHECK_TEST(iteration_is_in_order_and_resumes),
+        CHECK_TEST(ranges_are_walked_in_both_directions),
     };
     return check_run("api.store", tests, CHECK_COUNT(tests), argc, argv);
 }

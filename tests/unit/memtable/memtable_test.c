@@ -282,6 +282,7 @@ static void many_keys_stay_in_order_whatever_they_begin_with(void)
     char key[32];
     char last[32] = "";
     struct mn_slice after = {NULL, 0};
+    const struct mni_key_range all = {0};
 
     /* Enough for the shared start of the keys to be chosen, and chosen again. */
     for (uint64_t i = 0; i < 6000; i++) {
@@ -290,8 +291,7 @@ static void many_keys_stay_in_order_whatever_they_begin_with(void)
         commit(table, put(1, key, 1), i + 1, 0, NO_VIEW);
     }
     for (size_t n = CHECK_COUNT(versions); n == CHECK_COUNT(versions);) {
-        n = mni_memtable_scan(table, 1, after, (struct mn_slice){NULL, 0}, view, versions,
-                              CHECK_COUNT(versions));
+        n = mni_memtable_scan(table, 1, after, &all, view, versions, CHECK_COUNT(versions));
         for (size_t i = 0; i < n; i++) {
             struct mni_record record;
             mni_record_view(mni_version_bytes(versions[i]), &record);

@@ -273,31 +273,45 @@ static void check_find(struct run *run, const struct model_collection *collectio
     run->pins[run->n_pins++] = pin;
 }
 
+/* A key, or the beginning of one; empty in one of two cases. */
+static struct mn_slice random_bound(struct run *run)
+{
+    struct mn_slice bound = {NULL, 0};
+
+    if (check_below(&run->random, 2) == 0) {
+        bound = key_name(run, check_below(&run->random, N_KEYS));
+        bound.n_bytes -= check_below(&run->random, 2) * (bound.n_bytes - 1);
+    }
+    return bound;
+}
+
+static bool model_is_within(struct mn_slice name, struct mn_slice after,
+                            const struct mni_key_range *range)
+{
+    if (after.data != NULL &&
+        (range->reverse ? compare_names(name, after) >= 0 : compare_names(name, after) <= 0))
+        return false;
+    return (range->low.n_bytes == 0 || compare_names(name, range->low) >= 0) &&
+           (range->high.n_bytes == 0 || compare_names(name, range->high) < 0);
+}
+
 static void check_scan(struct run *run, const struct model_collection *collection,
                        struct mni_view_point view)
 {
     struct mni_version *versions[N_KEYS];
     size_t n_max = 1 + check_below(&run->random, N_KEYS);
-    struct mn_slice after = {NULL, 0};
-    struct mn_slice prefix = {NULL, 0};
+    struct mn_slice after = random_bound(run);
+    struct mni_key_range range = {.low = random_bound(run),
+                                  .high = random_bound(run),
+                                  .reverse = check_below(&run->random, 2) == 0};
 
-    if (check_below(&run->random, 2) == 0) {
-        after = key_name(run, check_below(&run->random, N_KEYS));
-        after.n_bytes -= check_below(&run->random, 2) * (after.n_bytes - 1);
-    }
-    if (check_below(&run->random, 2) == 0) {
-        prefix = key_name(run, check_below(&run->random, N_KEYS));
-        prefix.n_bytes = check_below(&run->random, prefix.n_bytes + 1);
-    }
     size_t n =
-        mni_memtable_scan(run->table, collection->number, after, prefix, view, versions, n_max);
+        mni_memtable_scan(run->table, collection->number, after, &range, view, versions, n_max);
     size_t n_expected = 0;
-    for (size_t key = 0; key < N_KEYS && n_expected < n_max; key++) {
-        struct mn_slice name = key_name(run, key);
+    for (size_t i = 0; i < N_KEYS && n_expected < n_max; i++) {
+        size_t key = range.reverse ? N_KEYS - 1 - i : i;
         const struct model_version *expected = model_visible(&collection->keys[key], view);
-        if (expected == NULL || (after.data != NULL && compare_names(name, after) <= 0) ||
-            name.n_bytes < prefix.n_bytes ||
-            (prefix.n_bytes > 0 && memcmp(name.data, prefix.data, prefix.n_bytes) != 0))
+        if (expected == NULL || !model_is_within(key_name(run, key), after, &range))
             continue;
         CHECK(n_expected < n);
         check_version(versions[n_expected++], expected);

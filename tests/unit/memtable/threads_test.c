@@ -56,8 +56,8 @@ static void read_all_the_time(void *context)
         struct mni_version *version = mni_memtable_find(shared->table, 1, key, view);
         if (version != NULL)
             mni_version_pin(version);
-        size_t n = mni_memtable_scan(shared->table, 1, key, (struct mn_slice){NULL, 0}, view,
-                                     versions, 16);
+        const struct mni_key_range range = {.reverse = check_below(&random, 2) == 0};
+        size_t n = mni_memtable_scan(shared->table, 1, key, &range, view, versions, 16);
         struct mni_memtable_stats stats;
         mni_memtable_get_stats(shared->table, &stats);
         mni_rwlock_unlock(&shared->lock);

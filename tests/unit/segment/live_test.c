@@ -37,6 +37,9 @@ static void a_death_is_seen_from_its_lsn_on(void)
     CHECK_EQ(mni_liveness_next_live(&live, 64), 65);
     CHECK_EQ(mni_liveness_next_visible(&live, 64, 9), 64);
     CHECK_EQ(mni_liveness_next_visible(&live, 64, 10), 65);
+    CHECK_EQ(mni_liveness_previous_visible(&live, 65, 9), 64);
+    CHECK_EQ(mni_liveness_previous_visible(&live, 65, 10), 63);
+    CHECK_EQ(mni_liveness_previous_visible(&live, 0, 10), live.n_rows);
     mni_liveness_done(&live);
 }
 
@@ -242,6 +245,14 @@ static void check_walk(const struct mni_liveness *live, const struct model *m, u
         next = row + 1;
     }
     CHECK_EQ(mni_liveness_next_visible(live, next, lsn), m->n_rows);
+    uint32_t end = m->n_rows;
+    for (uint32_t row = m->n_rows; row-- > 0;) {
+        if (!model_is_visible(m, row, lsn))
+            continue;
+        CHECK_EQ(mni_liveness_previous_visible(live, end, lsn), row);
+        end = row;
+    }
+    CHECK_EQ(mni_liveness_previous_visible(live, end, lsn), m->n_rows);
 }
 
 static void one_history(uint64_t *seed)
