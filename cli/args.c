@@ -35,6 +35,8 @@ static const struct {
     [OPTION_LIMIT] = {"--limit", true},
     [OPTION_AFTER] = {"--after", true},
     [OPTION_PREFIX] = {"--prefix", true},
+    [OPTION_UNTIL] = {"--until", true},
+    [OPTION_REVERSE] = {"--reverse", false},
     [OPTION_FROM] = {"--from", true},
     [OPTION_TABLE] = {"--table", false},
     [OPTION_HUMAN] = {"--human", false},

@@ -85,6 +85,8 @@ static bool take_walk_options(struct cli *cli, struct walk *walk)
     walk->options.size = sizeof walk->options;
     walk->options.after = cli_value(cli, OPTION_AFTER);
     walk->options.prefix = cli_value(cli, OPTION_PREFIX);
+    walk->options.until = cli_value(cli, OPTION_UNTIL);
+    walk->options.reverse = cli->args.values[OPTION_REVERSE] != NULL;
     return args_number(&cli->args, OPTION_LIMIT, 0, UINT64_MAX, UINT64_MAX, &walk->limit);
 }
 
@@ -106,7 +108,7 @@ int run_export(struct cli *cli)
         return code;
     /* Lines on the same terminal tell the progress themselves. */
     export.has_progress = isatty(STDOUT_FILENO) == 0;
-    if (export.options.after.n_bytes == 0 &&
+    if (export.options.after.n_bytes == 0 && export.options.until.n_bytes == 0 &&
         mn_count(store, cli_word(cli, 0), &n_records, NULL) == MN_OK)
         export.n_expected = n_records < export.limit ? n_records : export.limit;
     return cli_close(cli, store, walk(cli, store, &export));

@@ -17,9 +17,13 @@
 #define VECTORS_HELP                                                                               \
     "  --vectors FORM    json (default), base64 or none; a vector with NaN or\n"                   \
     "                    infinity always prints as vector_base64\n"
+#define WALK_OPTIONS                                                                               \
+    (TAKES(OPTION_LIMIT) | TAKES(OPTION_AFTER) | TAKES(OPTION_UNTIL) | TAKES(OPTION_REVERSE))
 #define WALK_HELP                                                                                  \
     "  --limit N         at most N lines\n"                                                        \
-    "  --after ID        only ids after this one, in the order of their bytes\n"
+    "  --after ID        only ids behind this one, in the order printed\n"                         \
+    "  --until ID        only ids before this one, in the order printed\n"                         \
+    "  --reverse         the last id first\n"
 
 static const struct command commands[] = {
     {
@@ -161,12 +165,13 @@ static const struct command commands[] = {
     },
     {
         .name = "export",
-        .usage = "NS [--limit N] [--after ID] [--vectors json|base64|none]",
+        .usage = "NS [--limit N] [--after ID] [--until ID] [--reverse]\n"
+                 "                    [--vectors json|base64|none]",
         .about = "print all records, as put takes them",
         .help = "One line a record, in the order of the ids' bytes, with its \"lsn\".\n\n" WALK_HELP
             VECTORS_HELP,
         .example = "mneme -d memory export notes | mneme -d copy put notes --batch 1000",
-        .options = TAKES(OPTION_LIMIT) | TAKES(OPTION_AFTER) | TAKES(OPTION_VECTORS),
+        .options = WALK_OPTIONS | TAKES(OPTION_VECTORS),
         .n_words_min = 1,
         .n_words_max = 1,
         .takes_names = true,
@@ -204,13 +209,13 @@ static const struct command commands[] = {
     },
     {
         .name = "list",
-        .usage = "NS [--limit N] [--after ID] [--prefix P] [--table] [--human]",
+        .usage = "NS [--limit N] [--after ID] [--until ID] [--prefix P] [--reverse]\n"
+                 "                    [--table] [--human]",
         .about = "print the ids of all records",
         .help = "One line each: {\"id\":\"n1\"}, in the order of the ids' bytes.\n\n" WALK_HELP
                 "  --prefix P        only ids that begin with P\n" PEOPLE_HELP,
         .example = "mneme -d memory list notes --prefix 2024- --limit 10",
-        .options = TAKES(OPTION_LIMIT) | TAKES(OPTION_AFTER) | TAKES(OPTION_PREFIX) |
-                   PEOPLE_OPTIONS,
+        .options = WALK_OPTIONS | TAKES(OPTION_PREFIX) | PEOPLE_OPTIONS,
         .n_words_min = 1,
         .n_words_max = 1,
         .takes_names = true,

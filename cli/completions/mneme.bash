@@ -5,9 +5,9 @@ _mneme_options() {
     create) echo --dimension ;;
     put) echo --batch --ack ;;
     import) echo --rows --vectors --format --id-field --batch --ack ;;
-    export) echo --limit --after --vectors ;;
+    export) echo --limit --after --until --reverse --vectors ;;
     get) echo --vectors ;;
-    list) echo --limit --after --prefix --table --human ;;
+    list) echo --limit --after --until --prefix --reverse --table --human ;;
     namespaces | count | stats | verify | 'wal stats') echo --table --human ;;
     'wal dump') echo --from ;;
     esac

@@ -80,6 +80,21 @@ def list_takes_a_prefix(place):
     same(place.ids("--prefix", "x"), [])
 
 
+def export_and_list_take_a_range_and_both_directions(place):
+    _fill(place)
+    place.run("checkpoint", code=None)  # some of them in a segment, where there are any
+    place.put([record("r0055"), record("r0045")])
+    for command in ("export", "list"):
+        def ids(*options):
+            return [line["id"] for line in place.run(command, "n", *options).lines()]
+        same(ids("--until", "r002"), ["r000", "r001"])
+        same(ids("--after", "r003", "--until", "r0055"), ["r004", "r0045", "r005"])
+        same(ids("--reverse", "--limit", "2"), ["r009", "r008"])
+        same(ids("--reverse", "--after", "r006", "--until", "r004"), ["r0055", "r005", "r0045"])
+        same(ids("--after", "r005", "--until", "r005"), [])
+    same(place.ids("--reverse", "--prefix", "r004"), ["r0045", "r004"])
+
+
 def walking_page_by_page_meets_every_record_once(place):
     _fill(place, 25)
     seen = []
