@@ -37,6 +37,7 @@ struct mn_options {
     bool read_only;     /* replay into memory and write nothing; refused beside a writer */
     bool no_background; /* start no threads: no timed sync, no sweep; mn_sweep does it by hand */
     mn_recovery recovery;
+    /* Neither lies before the newest checkpoint, which took the single commits out of the log. */
     uint64_t stop_lsn;    /* point in time: apply commits up to this LSN; 0 = no such bound */
     int64_t stop_time_us; /* point in time: and up to this commit time; 0 = no such bound */
     mn_sync_policy sync;
@@ -52,8 +53,10 @@ struct mn_options {
  *
  * MN_OK sets `store_out`; close it with mn_close. MN_ERR_NO_STORE: there is none and `create` is
  * not set, or the directory holds other things. MN_ERR_IN_USE: another handle has it open in a way
- * that conflicts. MN_ERR_CORRUPT: the log is damaged, or a part of the store is missing; the
- * message names file, offset and LSNs.
+ * that conflicts. MN_ERR_CORRUPT: the log, the manifest, a liveness file or the frame of a segment
+ * is damaged, or a part of the store is missing; the message names the file, and of the log offset
+ * and LSNs. Damage inside a segment shows when it is read, and the rest stays readable.
+ * MN_ERR_INVALID: also a point in time that lies before the newest checkpoint.
  * MN_ERR_UNSUPPORTED: written by a newer version. MN_ERR_ACCESS, MN_ERR_IO, MN_ERR_NO_SPACE: the
  * operating system said so.
  */
@@ -215,7 +218,7 @@ struct mn_stats {
     size_t size;
     uint64_t current_lsn;    /* of the newest commit */
     uint64_t durable_lsn;    /* known synced up to here */
-    uint64_t checkpoint_lsn; /* everything up to here lies outside of the log; 0 = none */
+    uint64_t checkpoint_lsn; /* everything up to here lies in segments; 0 = none */
     uint64_t n_namespaces;
     uint64_t n_records;    /* live, over all namespaces */
     uint64_t n_expired;    /* expired and not swept yet */
@@ -231,6 +234,12 @@ struct mn_stats {
     uint64_t wal_bytes_written; /* since open, padding and rewritten blocks included */
     bool wal_direct_io;         /* the log is written past the page cache */
     bool is_poisoned;
+    uint64_t n_segments;
+    uint64_t n_runs;            /* of segments that do not overlap; a look-up asks each run */
+    uint64_t segment_bytes;     /* of the segments' files */
+    uint64_t segment_rows;      /* records in them, dead ones and rows of the catalogue included */
+    uint64_t segment_dead_rows; /* overwritten or deleted since */
+    uint64_t manifest_number;   /* of the newest checkpoint that reads go by; 0 = none */
 };
 
 MN_API MN_MUST_USE mn_status mn_stats(mn_store *store, struct mn_stats *stats_out,
@@ -239,20 +248,38 @@ MN_API MN_MUST_USE mn_status mn_stats(mn_store *store, struct mn_stats *stats_ou
 /* What mn_verify read. */
 struct mn_verify_report {
     size_t size;
-    uint64_t n_files; /* STORE and log files */
-    uint64_t n_bytes; /* of them that are used */
-    uint64_t n_commits;
-    uint64_t n_records; /* operations: overwritten versions, deletes, rows of the catalogue count */
-    uint64_t last_lsn;
+    uint64_t n_files;         /* STORE, the manifest, segments, liveness files, log files */
+    uint64_t n_bytes;         /* of them that are used */
+    uint64_t n_commits;       /* in the log */
+    uint64_t n_records;       /* operations: overwritten versions, deletes, rows of the catalogue */
+    uint64_t last_lsn;        /* of the log; or of the manifest, where that is greater */
     uint64_t torn_tail_bytes; /* unfinished write at the end, which opening cuts; no damage */
+    uint64_t n_damaged_files; /* missing ones too */
+    uint64_t n_segments;
+    uint64_t n_segment_rows; /* records in segments, dead ones and rows of the catalogue included */
 };
 
-/* Reads every byte of the store in `path`, without changing anything, and checks it. Refused beside
- * a writer. MN_ERR_CORRUPT: the message names the first damage; the report tells of what was read
- * before it: the damaged log file counts among the files, its bytes up to the damage. All is 0 when
- * the damage is found before any log file was read. MN_ERR_NO_STORE: none there. */
+/*
+ * Reads every byte of the store in `path`, without changing anything, and checks it. Refused beside
+ * a writer. MN_ERR_CORRUPT: the message names the first damage. Damage in one file does not keep
+ * the others from being read, but these: nothing is read when STORE is damaged, no segments are
+ * when the manifest is, and of the log nothing behind the damage. The report tells of what was
+ * read; of a damaged log file the bytes up to the damage count. MN_ERR_NO_STORE: none there.
+ */
 MN_API MN_MUST_USE mn_status mn_verify(const char *path, struct mn_verify_report *report_out,
                                        struct mn_error *err);
+
+/* Called after each piece that was read. `n_bytes_total` is 0 while it is not known: of segments it
+ * is, of the log it is not, and the count begins anew there. `damage` is NULL, or the first damage
+ * in a file: once per damaged file. A status other than MN_OK ends the verification and is
+ * returned. */
+typedef mn_status mn_verify_fn(void *context, uint64_t n_bytes_done, uint64_t n_bytes_total,
+                               const struct mn_error *damage);
+
+/* The same, and tells `each` (may be NULL) how far it came and what is damaged. */
+MN_API MN_MUST_USE mn_status mn_verify_each(const char *path, mn_verify_fn *each, void *context,
+                                            struct mn_verify_report *report_out,
+                                            struct mn_error *err);
 
 /* Library version, "0.1.0". Static. */
 MN_API const char *mn_version(void);

@@ -368,7 +368,8 @@ mn_status mn_stats(mn_store *store, struct mn_stats *stats_out, struct mn_error 
     return MN_OK;
 }
 
-mn_status mn_verify(const char *path, struct mn_verify_report *report_out, struct mn_error *err)
+mn_status mn_verify_each(const char *path, mn_verify_fn *each, void *context,
+                         struct mn_verify_report *report_out, struct mn_error *err)
 {
     struct mn_verify_report report = {0};
     struct mn_error details = {0};
@@ -376,10 +377,15 @@ mn_status mn_verify(const char *path, struct mn_verify_report *report_out, struc
     if (path == NULL || report_out == NULL || report_out->size < sizeof(size_t) ||
         report_out->size > 4096)
         return mni_fail(err, MN_ERR_INVALID, "no path, or mn_verify_report.size is not set");
-    mn_status st = mni_engine_verify(mni_posix_env(), path, &report, &details);
+    mn_status st = mni_engine_verify_each(mni_posix_env(), path, each, context, &report, &details);
     report.size = report_out->size;
     memcpy(report_out, &report, report.size < sizeof report ? report.size : sizeof report);
     return api_answer(st, &details, err);
+}
+
+mn_status mn_verify(const char *path, struct mn_verify_report *report_out, struct mn_error *err)
+{
+    return mn_verify_each(path, NULL, NULL, report_out, err);
 }
 
 const char *mn_version(void)

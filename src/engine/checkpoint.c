@@ -391,6 +391,7 @@ static void swap_state(struct checkpoint *c, struct state *state)
 
     root_note_published(c->set, c->lsn);
     engine->root_lsn = c->lsn;
+    engine->root_number = engine->manifest.number;
     atomic_fetch_sub(&engine->unwritten_bytes, engine->frozen_bytes);
     /* Transactions that are open may have to know what happened in it. */
     frozen->last_lsn = mni_engine_visible_lsn(engine);

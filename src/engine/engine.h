@@ -280,6 +280,11 @@ const char *mni_setting_key(size_t index);
 /* As mn_verify. */
 MN_MUST_USE mn_status mni_engine_verify(struct mni_env *env, const char *path,
                                         struct mn_verify_report *report_out, struct mn_error *err);
+/* As mn_verify_each. */
+MN_MUST_USE mn_status mni_engine_verify_each(struct mni_env *env, const char *path,
+                                             mn_verify_fn *each, void *context,
+                                             struct mn_verify_report *report_out,
+                                             struct mn_error *err);
 /* Calls `each` with every commit of the store's log. `stats_out` (may be NULL) is set when it fails
  * too: see failed_out of struct mni_wal_config. */
 MN_MUST_USE mn_status mni_engine_read_log(struct mni_env *env, const char *path,

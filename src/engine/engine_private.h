@@ -78,7 +78,8 @@ struct mni_engine {
     struct state *state;    /* one reference */
     struct table *retired;  /* one reference each: frozen once; a view older than they is open */
     struct counter counter;
-    uint64_t root_lsn; /* of the newest manifest that readers have gone over to */
+    uint64_t root_lsn;    /* of the newest manifest that readers have gone over to */
+    uint64_t root_number; /* likewise; 0: there is none */
     uint64_t n_catalogue_changes;
     _Atomic(struct known_name *) known_names[KNOWN_NAMES]; /* owned; see catalogue.c */
     atomic_uint_fast64_t visible_lsn;                      /* changes under the write lock */
@@ -267,6 +268,14 @@ mn_status engine_replay(void *context, const struct mni_wal_entry *entry, struct
 MN_MUST_USE mn_status engine_check_catalogue_record(const struct mni_record *r, uint64_t lsn,
                                                     struct mn_error *err);
 
+/* inspect.c ----------*/
+
+/* Reads the log of a store whose directory is open and locked, without changing anything. */
+MN_MUST_USE mn_status engine_read_log(struct mni_env *env, struct mni_dir *dir,
+                                      const struct store_file *store, mn_recovery recovery,
+                                      mni_wal_replay_fn *each, void *context,
+                                      struct mni_wal_stats *stats_out, struct mn_error *err);
+
 /* settings.c ----------*/
 
 uint64_t setting_default(enum setting setting);
@@ -292,6 +301,10 @@ MN_MUST_USE mn_status sweeper_start(struct mni_engine *engine, struct mn_error *
 void sweeper_stop(struct mni_engine *engine);
 
 /* open.c ----------*/
+
+/* What the log gave back must be in the segments: MN_ERR_CORRUPT, if it is not. */
+MN_MUST_USE mn_status engine_check_log(uint64_t checkpoint_lsn, uint64_t manifest_lsn,
+                                       struct mn_error *err);
 
 /* Opens and locks the directory, and reads STORE. MN_ERR_NO_STORE, MN_ERR_IN_USE. */
 MN_MUST_USE mn_status engine_open_dir(struct mni_env *env, const char *path, bool create,

@@ -135,13 +135,11 @@ mn_status engine_load(struct mni_engine *engine, struct mn_error *err)
         return st;
     state_unref(engine->state);
     engine->state = state;
+    engine->root_number = m->number;
     engine->root_lsn = m->lsn;
-    if (engine->read_only)
+    if (engine->read_only || m->number == 0)
         return MN_OK;
-    if (m->number != 0)
-        st = mni_manifest_has_older(engine->dir, m->number, &engine->is_root_unsure, err);
-    if (st == MN_OK && !engine->is_root_unsure)
-        st = engine_remove_orphans(engine, err);
+    st = mni_manifest_has_older(engine->dir, m->number, &engine->is_root_unsure, err);
     /* Before the first one is nothing but the log. */
     engine->is_root_unsure = engine->is_root_unsure || m->number == 1;
     return st;

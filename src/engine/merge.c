@@ -460,6 +460,7 @@ static mn_status install(struct merge *m, struct mn_error *err)
     if (st == MN_OK) {
         part_link_dropped(&dropped);
         root_note_published(m->set, m->view.point.lsn);
+        engine->root_number = engine->manifest.number;
         engine->state = state;
     }
     engine_unlock(engine);

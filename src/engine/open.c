@@ -295,18 +295,22 @@ static mn_status check_stop(const struct mni_engine *engine, const struct mn_opt
     return MN_OK;
 }
 
-/* What the log gave back must be in the segments. */
+mn_status engine_check_log(uint64_t checkpoint_lsn, uint64_t manifest_lsn, struct mn_error *err)
+{
+    if (checkpoint_lsn <= manifest_lsn)
+        return MN_OK;
+    return mni_fail(err, MN_ERR_CORRUPT,
+                    "the log gave back what lies up to LSN %" PRIu64
+                    ", but the newest manifest ends at LSN %" PRIu64,
+                    checkpoint_lsn, manifest_lsn);
+}
+
 static mn_status check_log(struct mni_engine *engine, struct mn_error *err)
 {
     struct mni_wal_stats stats;
 
     mni_wal_get_stats(engine->wal, &stats);
-    if (stats.checkpoint_lsn <= engine->manifest.lsn)
-        return MN_OK;
-    return mni_fail(err, MN_ERR_CORRUPT,
-                    "the log gave back what lies up to LSN %" PRIu64
-                    ", but the newest manifest ends at LSN %" PRIu64,
-                    stats.checkpoint_lsn, engine->manifest.lsn);
+    return engine_check_log(stats.checkpoint_lsn, engine->manifest.lsn, err);
 }
 
 static mn_status start(struct mni_engine *engine, const struct mn_options *options, bool is_new,
@@ -339,6 +343,10 @@ static mn_status start(struct mni_engine *engine, const struct mn_options *optio
         now_us = m->last_time_us;
     atomic_store(&engine->last_now_us, now_us);
     st = engine_note_dropped(engine, err);
+    /* Nothing goes before it is certain that this manifest is the root, and durable. Before the
+     * first one is nothing but the log. */
+    if (st == MN_OK && !options->read_only && (!engine->is_root_unsure || m->number == 1))
+        st = engine_remove_orphans(engine, err);
     if (st != MN_OK)
         return st;
     atomic_store(&engine->checkpoint_bytes, engine->store.settings[SETTING_CHECKPOINT_BYTES]);

@@ -179,6 +179,9 @@ mn_status root_confirm(struct mni_engine *engine, struct mn_error *err)
         return st;
     }
     engine->is_root_unsure = false;
+    engine_write_lock(engine);
+    engine->root_number = m->number;
+    engine_unlock(engine);
     st = mni_manifest_remove_older(engine->dir, m->number, err);
     return st == MN_OK ? engine_remove_orphans(engine, err) : st;
 }

@@ -26,6 +26,11 @@ static void manifest_name(uint64_t number, const char *suffix, char name_out[MNI
     (void)snprintf(name_out, MNI_NAME_BYTES_MAX, "%s%020" PRIu64 "%s", prefix, number, suffix);
 }
 
+void mni_manifest_name(uint64_t number, char name_out[MNI_NAME_BYTES_MAX])
+{
+    manifest_name(number, "", name_out);
+}
+
 /* The number in a manifest's name, 0 when the name is no such. */
 static uint64_t parse_name(const char *name, bool *is_new_out)
 {

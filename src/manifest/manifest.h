@@ -134,7 +134,10 @@ void mni_manifest_segment_id(uint64_t incarnation, uint64_t counter,
 void mni_manifest_segment_name(const unsigned char *id, char name_out[MNI_NAME_BYTES_MAX]);
 void mni_manifest_live_name(const unsigned char *id, uint64_t generation,
                             char name_out[MNI_NAME_BYTES_MAX]);
-/* The reverse of both: generation 0 for a segment. False: the name is neither. */
+/* "MANIFEST-<20 digits>". */
+void mni_manifest_name(uint64_t number, char name_out[MNI_NAME_BYTES_MAX]);
+/* The reverse for segments and liveness files: generation 0 for a segment. False: the name is
+ * neither. */
 bool mni_manifest_parse_name(const char *name, unsigned char id_out[MNI_MANIFEST_ID_BYTES],
                              uint64_t *generation_out);
 

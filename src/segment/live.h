@@ -268,4 +268,10 @@ MN_MUST_USE mn_status mni_live_read(struct mni_dir *dir, const char *name,
                                     const struct mni_live_info *expected, struct mni_liveness *live,
                                     struct mn_error *err);
 
+/* Checks that the file's bytes are those that were written, and nothing more: for one that cannot
+ * be read because a generation before it is damaged. Statuses as of mni_live_read. */
+MN_MUST_USE mn_status mni_live_check(struct mni_dir *dir, const char *name,
+                                     const struct mni_live_info *expected, uint32_t n_rows,
+                                     struct mn_error *err);
+
 #endif

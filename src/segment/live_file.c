@@ -422,3 +422,14 @@ out:
     mni_free(image.bytes);
     return st;
 }
+
+mn_status mni_live_check(struct mni_dir *dir, const char *name,
+                         const struct mni_live_info *expected, uint32_t n_rows,
+                         struct mn_error *err)
+{
+    struct image image = {.name = name};
+    mn_status st = read_bytes(dir, &image, expected, n_rows, err);
+
+    mni_free(image.bytes);
+    return st;
+}

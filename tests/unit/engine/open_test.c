@@ -180,6 +180,120 @@ static void point_in_time_stops_at_an_lsn_or_a_time(void)
     CHECK_STATUS(mn_open(path, &o, &store, &err), MN_ERR_INVALID);
 }
 
+static void point_in_time_before_the_newest_checkpoint_is_refused(void)
+{
+    const char *path = check_temp_dir();
+    struct mn_options o = {.size = sizeof o, .recovery = MN_RECOVERY_POINT_IN_TIME};
+    struct mn_slice n = mn_str("n");
+    struct mn_slice k = mn_str("k");
+    mn_store *store = opened(path);
+    uint64_t lsns[4];
+    int64_t times[4];
+
+    for (int i = 0; i < 4; i++) {
+        lsns[i] = put(store, n, k, (const char *[]){"0", "1", "2", "3"}[i]);
+        times[i] = mni_engine_now_us(mni_api_store_engine(store));
+        (void)nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        if (i == 1)
+            CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    }
+    closed(store);
+    uint64_t before = fingerprint(path);
+    for (int i = 0; i < 4; i++) {
+        const char *expected = (const char *[]){"0", "1", "2", "3"}[i];
+        mn_status status = i == 0 ? MN_ERR_INVALID : MN_OK;
+        for (int by_time = 0; by_time < 2; by_time++) {
+            o.stop_lsn = by_time ? 0 : lsns[i];
+            o.stop_time_us = by_time ? times[i] : 0;
+            store = NULL;
+            CHECK_STATUS(mn_open(path, &o, &store, &err), status);
+            if (status != MN_OK) {
+                CHECK_STR_HAS(err.message, by_time ? "newest checkpoint" : "as of LSN 2");
+                CHECK(store == NULL);
+                continue;
+            }
+            CHECK(holds(store, n, k, expected));
+            CHECK_EQ(stats_of(store).current_lsn, lsns[i]);
+            CHECK_STATUS(mn_checkpoint(store, &err), MN_ERR_READ_ONLY);
+            closed(store);
+        }
+    }
+    CHECK_EQ(fingerprint(path), before);
+}
+
+static void write_garbage(const char *path)
+{
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
+
+    CHECK(fd >= 0);
+    CHECK_EQ(write(fd, "half", 4), 4);
+    (void)close(fd);
+}
+
+static void readers_leave_what_a_cut_off_checkpoint_left(void)
+{
+    static const char half_manifest[] = "MANIFEST-00000000000000000002.new";
+    static const char half_segment[] = "seg/00000000000000010000000000000001.seg";
+    const char *path = check_temp_dir();
+    mn_store *store = opened(path);
+
+    (void)put(store, mn_str("n"), mn_str("a"), "1");
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    (void)put(store, mn_str("n"), mn_str("b"), "2");
+    closed(store);
+    write_garbage(path_in(path, half_manifest));
+    write_garbage(path_in(path, half_segment));
+    uint64_t before = fingerprint(path);
+    store = opened_for_reading(path);
+    CHECK(holds(store, mn_str("n"), mn_str("a"), "1"));
+    CHECK(holds(store, mn_str("n"), mn_str("b"), "2"));
+    CHECK_STATUS(mn_checkpoint(store, &err), MN_ERR_READ_ONLY);
+    closed(store);
+    struct mn_verify_report report = {.size = sizeof report};
+    CHECK_OK_ERR(mn_verify(path, &report, &err), &err);
+    CHECK_EQ(fingerprint(path), before);
+    /* A writer clears up. */
+    store = opened(path);
+    CHECK(access(path_in(path, half_segment), F_OK) != 0);
+    (void)put(store, mn_str("n"), mn_str("c"), "3");
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    CHECK(access(path_in(path, half_manifest), F_OK) != 0);
+    closed(store);
+}
+
+static void what_a_cut_off_first_checkpoint_left_is_removed(void)
+{
+    static const char half_segment[] = "seg/00000000000000010000000000000001.seg";
+    const char *path = store_with_records(1);
+
+    write_garbage(path_in(path, half_segment));
+    CHECK_OK_ERR(try_open(path, false, true, &err), &err);
+    CHECK(access(path_in(path, half_segment), F_OK) == 0);
+    CHECK_OK_ERR(try_open(path, false, false, &err), &err);
+    CHECK(access(path_in(path, half_segment), F_OK) != 0);
+}
+
+static void no_segment_goes_when_the_manifest_is_lost(void)
+{
+    static const char manifest[] = "MANIFEST-00000000000000000001";
+    const char *path = check_temp_dir();
+    char kept[600];
+    mn_store *store = opened(path);
+
+    (void)put(store, mn_str("n"), mn_str("a"), "1");
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    closed(store);
+    (void)snprintf(kept, sizeof kept, "%s/kept", check_temp_dir());
+    CHECK_EQ(rename(path_in(path, manifest), kept), 0);
+    CHECK_STATUS(try_open(path, false, false, &err), MN_ERR_CORRUPT);
+    CHECK_STR_HAS(err.message, "manifest");
+    CHECK_STATUS(try_open(path, true, false, &err), MN_ERR_CORRUPT);
+    CHECK_EQ(rename(kept, path_in(path, manifest)), 0);
+    store = opened(path);
+    CHECK(holds(store, mn_str("n"), mn_str("a"), "1"));
+    closed(store);
+}
+
 static void touch_file(const char *path)
 {
     int fd = open(path, O_CREAT | O_WRONLY, 0600);
@@ -620,6 +734,10 @@ int main(int argc, char **argv)
         CHECK_TEST(readers_are_refused_beside_a_writer),
         CHECK_TEST(a_second_opening_is_refused_also_when_files_were_deleted),
         CHECK_TEST(point_in_time_stops_at_an_lsn_or_a_time),
+        CHECK_TEST(point_in_time_before_the_newest_checkpoint_is_refused),
+        CHECK_TEST(readers_leave_what_a_cut_off_checkpoint_left),
+        CHECK_TEST(what_a_cut_off_first_checkpoint_left_is_removed),
+        CHECK_TEST(no_segment_goes_when_the_manifest_is_lost),
         CHECK_TEST(what_is_no_store_is_left_alone),
         CHECK_TEST(a_directory_that_may_not_be_read_is_not_absent),
         CHECK_TEST(missing_parts_are_damage_and_never_a_new_store),

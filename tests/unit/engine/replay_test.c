@@ -124,8 +124,9 @@ static void verify_tells_what_it_read_before_the_damage(void)
     CHECK(damaged.n_commits > 300 && damaged.n_commits < whole.n_commits);
     damage_newest(crash, 100);
     CHECK_STATUS(mni_engine_verify(env, "/s", &no_header, &err), MN_ERR_CORRUPT);
-    CHECK_EQ(no_header.n_files, 0);
-    CHECK_EQ(no_header.n_bytes, 0);
+    CHECK_EQ(no_header.n_files, 1); /* STORE */
+    CHECK_EQ(no_header.n_bytes, 4096);
+    CHECK_EQ(no_header.n_damaged_files, 1);
     mni_crash_env_free(crash);
 }
 
