@@ -1,5 +1,5 @@
 /*
- * cmd_store.c - flush, stats, verify, config.
+ * cmd_store.c - checkpoint, flush, stats, verify, config.
  *
  * Owns:    nothing.
  * Threads: the main one.
@@ -91,6 +91,12 @@ int run_stats(struct cli *cli)
         {"wal_bytes_written", FIGURE_BYTES, s.wal_bytes_written},
         {"wal_direct_io", FIGURE_BOOL, s.wal_direct_io},
         {"is_poisoned", FIGURE_BOOL, s.is_poisoned},
+        {"segments", FIGURE_NUMBER, s.n_segments},
+        {"runs", FIGURE_NUMBER, s.n_runs},
+        {"segment_bytes", FIGURE_BYTES, s.segment_bytes},
+        {"segment_rows", FIGURE_NUMBER, s.segment_rows},
+        {"segment_dead_rows", FIGURE_NUMBER, s.segment_dead_rows},
+        {"manifest_number", FIGURE_NUMBER, s.manifest_number},
     };
     print_figures(cli, figures, sizeof figures / sizeof figures[0]);
     return EXIT_CODE_OK;
@@ -115,6 +121,22 @@ int run_wal_stats(struct cli *cli)
     return EXIT_CODE_OK;
 }
 
+static int acknowledge(struct cli *cli, mn_store *store, const char *key, uint64_t value,
+                       mn_status st, const struct mn_error *err)
+{
+    const struct figure figure = {key, FIGURE_NUMBER, value};
+    int code = EXIT_CODE_OK;
+
+    progress_clear();
+    if (st != MN_OK) {
+        code = cli_say_status(cli, st, err);
+    } else {
+        print_figures(cli, &figure, 1);
+        (void)out_flush(&cli->out);
+    }
+    return cli_close(cli, store, code);
+}
+
 int run_flush(struct cli *cli)
 {
     struct mn_stats stats = {.size = sizeof stats};
@@ -127,13 +149,26 @@ int run_flush(struct cli *cli)
     mn_status st = mn_flush(store, &err);
     if (st == MN_OK)
         st = mn_stats(store, &stats, &err);
-    if (st != MN_OK) {
-        code = cli_say_status(cli, st, &err);
-    } else {
-        const struct figure figure = {"durable_lsn", FIGURE_NUMBER, stats.durable_lsn};
-        print_figures(cli, &figure, 1);
-    }
-    return cli_close(cli, store, code);
+    return acknowledge(cli, store, "durable_lsn", stats.durable_lsn, st, &err);
+}
+
+/* Cutting a checkpoint off does no harm, so nobody has to wait for its end. */
+int run_checkpoint(struct cli *cli)
+{
+    struct mn_stats stats = {.size = sizeof stats};
+    mn_store *store = NULL;
+    struct mn_error err = {0};
+
+    int code = cli_open(cli, OPEN_WRITE, &store);
+    if (code != EXIT_CODE_OK)
+        return code;
+    progress_say("checkpoint: writing segments");
+    stop_at_once();
+    mn_status st = mn_checkpoint(store, &err);
+    stop_gently();
+    if (st == MN_OK)
+        st = mn_stats(store, &stats, &err);
+    return acknowledge(cli, store, "checkpoint_lsn", stats.checkpoint_lsn, st, &err);
 }
 
 static void print_report(struct cli *cli, const struct mn_verify_report *report, bool is_damaged)
@@ -146,8 +181,21 @@ static void print_report(struct cli *cli, const struct mn_verify_report *report,
         {"records", FIGURE_NUMBER, report->n_records},
         {"last_lsn", FIGURE_NUMBER, report->last_lsn},
         {"torn_tail_bytes", FIGURE_BYTES, report->torn_tail_bytes},
+        {"damaged_files", FIGURE_NUMBER, report->n_damaged_files},
+        {"segments", FIGURE_NUMBER, report->n_segments},
+        {"segment_rows", FIGURE_NUMBER, report->n_segment_rows},
     };
     print_figures(cli, figures, sizeof figures / sizeof figures[0]);
+}
+
+static mn_status show_verified(void *context, uint64_t n_bytes_done, uint64_t n_bytes_total,
+                               const struct mn_error *damage)
+{
+    progress_show(n_bytes_total != 0 ? "verify: KiB of segments" : "verify: KiB of the log",
+                  n_bytes_done / 1024, n_bytes_total / 1024);
+    if (damage != NULL)
+        (void)cli_say_status(context, damage->status, damage);
+    return MN_OK;
 }
 
 int run_verify(struct cli *cli)
@@ -155,18 +203,18 @@ int run_verify(struct cli *cli)
     struct mn_verify_report report = {.size = sizeof report};
     struct mn_error err = {0};
 
-    progress_say("verify: reading every byte");
-    mn_status st = mn_verify(cli->dir, &report, &err);
+    mn_status st = mn_verify_each(cli->dir, show_verified, cli, &report, &err);
     progress_clear();
     if (st != MN_OK && st != MN_ERR_CORRUPT)
         return cli_say_status(cli, st, &err);
+    int code = st == MN_OK ? EXIT_CODE_OK : EXIT_CODE_DAMAGED;
     if (st == MN_OK && cli->recovery == MN_RECOVERY_STRICT && report.torn_tail_bytes > 0) {
-        st = MN_ERR_CORRUPT;
         (void)snprintf(err.message, sizeof err.message, "the log ends in a torn tail of %llu bytes",
                        (unsigned long long)report.torn_tail_bytes);
+        code = cli_say_status(cli, MN_ERR_CORRUPT, &err);
     }
-    print_report(cli, &report, st == MN_ERR_CORRUPT);
-    return cli_close(cli, NULL, st == MN_OK ? EXIT_CODE_OK : cli_say_status(cli, st, &err));
+    print_report(cli, &report, code != EXIT_CODE_OK);
+    return cli_close(cli, NULL, code);
 }
 
 /* Settings --------------------------------------------------------------------------------------

@@ -223,6 +223,18 @@ static const struct command commands[] = {
         .run = run_list,
     },
     {
+        .name = "checkpoint",
+        .usage = "",
+        .about = "write everything into segments and trim the log",
+        .help = "Prints {\"checkpoint_lsn\":L}: all commits up to L lie in segments, files with\n"
+                "indexes of their own. Opening the store afterwards has little to replay, and\n"
+                "what lies in segments is not held in memory. A checkpoint that is cut off,\n"
+                "by Ctrl-C too, changes nothing.\n",
+        .example = "mneme -d memory checkpoint",
+        .opens_store = true,
+        .run = run_checkpoint,
+    },
+    {
         .name = "flush",
         .usage = "",
         .about = "make everything acknowledged durable",
@@ -236,7 +248,8 @@ static const struct command commands[] = {
         .usage = "[--table] [--human]",
         .about = "print the numbers of the store",
         .help = "One JSON object. Counts of syncs, groups, commits and written bytes begin when\n"
-                "the store is opened, by this command that is.\n\n" PEOPLE_HELP,
+                "the store is opened, by this command that is. segment_dead_rows of the\n"
+                "segment_rows were overwritten or deleted since they were written.\n\n" PEOPLE_HELP,
         .example = "mneme -d memory stats --human",
         .options = PEOPLE_OPTIONS,
         .opens_store = true,
@@ -247,10 +260,11 @@ static const struct command commands[] = {
         .usage = "[--table] [--human]",
         .about = "read every byte of the store and check it",
         .help =
-            "Prints a report and exits 4 when something is damaged. A torn tail, which a crash\n"
-            "leaves and opening cuts, is no damage, except with --recovery strict. Records are\n"
-            "operations in the log: overwritten versions, deletes and namespaces count too.\n"
-            "Files and bytes may be 0 when something is damaged.\n\n" PEOPLE_HELP,
+            "Prints a report and exits 4 when something is damaged; each damaged file is named\n"
+            "on stderr, and the others are read all the same. A torn tail, which a crash leaves\n"
+            "and opening cuts, is no damage, except with --recovery strict. Records are\n"
+            "operations in the log: overwritten versions, deletes and namespaces count too;\n"
+            "segment_rows are those in segments.\n\n" PEOPLE_HELP,
         .example = "mneme -d memory verify",
         .options = PEOPLE_OPTIONS,
         .opens_store = true,

@@ -30,6 +30,7 @@ int run_get(struct cli *cli);
 int run_delete(struct cli *cli);
 int run_list(struct cli *cli);
 
+int run_checkpoint(struct cli *cli);
 int run_flush(struct cli *cli);
 int run_stats(struct cli *cli);
 int run_verify(struct cli *cli);

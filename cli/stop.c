@@ -58,6 +58,13 @@ void stop_gently(void)
     is_gentle = 1;
 }
 
+void stop_at_once(void)
+{
+    is_gentle = 0;
+    if (stop_asked())
+        _exit(EXIT_CODE_STOPPED);
+}
+
 bool stop_asked(void)
 {
     return is_asked != 0;

@@ -14,6 +14,8 @@ bool stop_init(void);
 
 /* From now on they only make stop_asked() true. */
 void stop_gently(void);
+/* From now on they end the process again; at once, if one came meanwhile. */
+void stop_at_once(void);
 
 bool stop_asked(void);
 

@@ -58,7 +58,7 @@ _mneme() {
         case $command in
         '')
             words='create drop namespaces exists dimension count put import export get delete
-                list flush stats verify config wal completion'
+                list checkpoint flush stats verify config wal completion'
             ;;
         wal) words='stats dump' ;;
         config) words='get set list' ;;

@@ -41,6 +41,7 @@ complete -c mneme -n __mneme_is -a export -d 'Print all records, as put takes th
 complete -c mneme -n __mneme_is -a get -d 'Print records by id'
 complete -c mneme -n __mneme_is -a delete -d 'Remove records by id'
 complete -c mneme -n __mneme_is -a list -d 'Print the ids of all records'
+complete -c mneme -n __mneme_is -a checkpoint -d 'Write everything into segments and trim the log'
 complete -c mneme -n __mneme_is -a flush -d 'Make everything acknowledged durable'
 complete -c mneme -n __mneme_is -a stats -d 'Print the numbers of the store'
 complete -c mneme -n __mneme_is -a verify -d 'Read every byte of the store and check it'

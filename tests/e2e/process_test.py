@@ -165,7 +165,8 @@ def beside_a_writer_everything_is_refused_with_5(place):
     put.stdout.readline()
     for command in (("count", "n"), ("get", "n", "a"), ("export", "n"), ("stats",), ("verify",),
                     ("namespaces",), ("wal", "stats"), ("wal", "dump"), ("config", "list"),
-                    ("put", "n"), ("create", "m"), ("delete", "n", "a"), ("flush",)):
+                    ("put", "n"), ("create", "m"), ("delete", "n", "a"), ("flush",),
+                    ("checkpoint",)):
         result = place.run(*command, given=record("b") + "\n", code=5)
         same(result.out, b"", command)
         has(result.err, "mneme: ")
@@ -216,8 +217,13 @@ def export_and_verify_show_progress_on_a_terminal(place):
     place.put([record(f"r{i}") for i in range(100)])
     has(_terminal([MNEME, "-d", place.store, "export", "n"], environment()).decode(), "export: ")
     has(_terminal([MNEME, "-d", place.store, "verify"], environment()).decode(), "verify: ")
+    has(_terminal([MNEME, "-d", place.store, "checkpoint"], environment()).decode(),
+        "checkpoint: writing segments")
+    has(_terminal([MNEME, "-d", place.store, "verify"], environment()).decode(),
+        "verify: KiB of segments")
     same(place.run("export", "n").err, "")
     same(place.run("verify").err, "")
+    same(place.run("checkpoint").err, "")
 
 
 def ctrl_c_ends_a_reading_command_at_once(place):

@@ -83,9 +83,9 @@ def tables_are_for_people(place):
 def a_missing_store_exits_3_and_is_not_made(place):
     for command in (("drop", "n"), ("namespaces",), ("exists", "n"), ("dimension", "n"),
                     ("count", "n"), ("export", "n"), ("get", "n", "a"), ("delete", "n", "a"),
-                    ("list", "n"), ("flush",), ("stats",), ("verify",), ("config", "list"),
-                    ("config", "get", "x"), ("config", "set", "x", "1"), ("wal", "stats"),
-                    ("wal", "dump")):
+                    ("list", "n"), ("checkpoint",), ("flush",), ("stats",), ("verify",),
+                    ("config", "list"), ("config", "get", "x"), ("config", "set", "x", "1"),
+                    ("wal", "stats"), ("wal", "dump")):
         result = place.run(*command, code=3)
         same(result.out, b"", command)
         has(result.err, "mneme: ")
