@@ -163,10 +163,12 @@ static unsigned parse_number(const char *option, const char *text, unsigned max)
 
 static void print_help(const char *program)
 {
-    printf("usage: %s [--dir DIR] [--peer NAME[,NAME...]] [--rounds N] [--scale PERCENT]\n"
+    printf("usage: %s [--dir DIR] [--peer NAMES] [--case NAMES] [--rounds N] [--scale PERCENT]\n"
            "\n"
            "  --dir DIR       where the data goes (default ./bench-data)\n"
            "  --peer NAMES    measure only these, mneme included only when named\n"
+           "  --case NAMES    only these cases, named as in the results\n"
+           "                  (several names: with commas between them)\n"
            "  --rounds N      rounds of A B C ..., 1 to %d (default %d); the median counts\n"
            "  --scale PERCENT how much of the full amount of work, 1 to 100 (default 100)\n"
            "\n"
@@ -192,6 +194,8 @@ void bench_parse(int argc, char **argv, struct bench_options *options_out)
             options.dir = value;
         else if (strcmp(option, "--peer") == 0)
             options.peers = value;
+        else if (strcmp(option, "--case") == 0)
+            options.cases = value;
         else if (strcmp(option, "--rounds") == 0)
             options.n_rounds = parse_number(option, value, BENCH_ROUNDS_MAX);
         else if (strcmp(option, "--scale") == 0)
@@ -204,14 +208,14 @@ void bench_parse(int argc, char **argv, struct bench_options *options_out)
     *options_out = options;
 }
 
-/* Whether --peer asks for this name. */
-static bool is_selected(const struct bench_options *options, const char *name)
+/* Whether a list of --peer or --case has this name. Without a list all are wanted. */
+static bool is_selected(const char *names, const char *name)
 {
     size_t n = strlen(name);
 
-    if (options->peers == NULL)
+    if (names == NULL)
         return true;
-    for (const char *p = options->peers; p != NULL; p = strchr(p, ',')) {
+    for (const char *p = names; p != NULL; p = strchr(p, ',')) {
         if (*p == ',')
             p++;
         if (strncmp(p, name, n) == 0 && (p[n] == ',' || p[n] == '\0'))
@@ -334,11 +338,13 @@ void bench_run(const struct bench_options *options, const struct bench_case *ben
     struct result results[BENCH_CONTENDERS_MAX];
     void *states[BENCH_CONTENDERS_MAX] = {NULL};
 
+    if (!is_selected(options->cases, bench_case->name))
+        return;
     if (n > BENCH_CONTENDERS_MAX)
         bench_die("%s has too many contenders", bench_case->name);
     memset(results, 0, sizeof results);
     for (size_t i = 0; i < n; i++) {
-        results[i].is_measured = is_selected(options, contenders[i].name);
+        results[i].is_measured = is_selected(options->peers, contenders[i].name);
         if (results[i].is_measured && contenders[i].prepare != NULL)
             states[i] = contenders[i].prepare(options, &contenders[i]);
     }

@@ -27,6 +27,7 @@ enum {
 struct bench_options {
     const char *dir;   /* where the data goes; on the disk that is to be measured */
     const char *peers; /* names between commas, or NULL for all */
+    const char *cases; /* likewise */
     unsigned n_rounds;
     unsigned scale_percent; /* how much of the full amount of work */
 };
@@ -62,10 +63,11 @@ struct bench_case {
     size_t n_targets;
 };
 
-/* Reads --dir, --peer, --rounds, --scale; answers --help. Makes the directory. */
+/* Reads --dir, --peer, --case, --rounds, --scale; answers --help. Makes the directory. */
 void bench_parse(int argc, char **argv, struct bench_options *options_out);
 
-/* Measures all contenders that --peer names and reports. */
+/* Measures all contenders that --peer names and reports. Does nothing where --case names only other
+ * cases. */
 void bench_run(const struct bench_options *options, const struct bench_case *bench_case);
 
 /* Full amount of work, scaled by --scale, at least 1. */

@@ -12,8 +12,8 @@ enum { N_RECORDS = 80000, BATCH_RECORDS = 100, N_PEERS = 5 };
 
 int main(int argc, char **argv)
 {
-    const struct peer *const peers[N_PEERS] = {&peer_mneme, &peer_rocksdb, &peer_sqlite, &peer_bare,
-                                               &peer_bare_direct};
+    const struct peer *const peers[N_PEERS] = {&peer_mneme_buffer, &peer_rocksdb, &peer_sqlite,
+                                               &peer_bare, &peer_bare_direct};
     const struct bench_target target = {.of = "mneme", .against = "rocksdb", .bound = 2.5};
     struct bench_writes writes[N_PEERS];
     struct bench_contender contenders[N_PEERS];

@@ -13,8 +13,8 @@ enum { N_RECORDS = 60000, N_PEERS = 5 };
 static void run(const struct bench_options *options, const struct bench_case *bench_case,
                 size_t n_writers)
 {
-    const struct peer *const peers[N_PEERS] = {&peer_mneme, &peer_rocksdb, &peer_sqlite, &peer_bare,
-                                               &peer_bare_direct};
+    const struct peer *const peers[N_PEERS] = {&peer_mneme_buffer, &peer_rocksdb, &peer_sqlite,
+                                               &peer_bare, &peer_bare_direct};
     struct bench_writes writes[N_PEERS + 1];
     struct bench_contender contenders[N_PEERS + 1];
     struct bench_case filled = *bench_case;

@@ -29,8 +29,9 @@ static void *prepare(const struct bench_options *options, const struct bench_con
     float *vectors = bench_vectors(POOL_VECTORS, BENCH_DIMENSIONS);
     struct bench_records records = {.n_records = bench_scaled(options, N_RECORDS),
                                     .vectors = vectors,
-                                    .n_vectors = POOL_VECTORS};
-    struct bench_use use = {.n_records = records.n_records};
+                                    .n_vectors = POOL_VECTORS,
+                                    .n_dims = BENCH_DIMENSIONS};
+    struct bench_use use = {.n_records = records.n_records, .n_dims = BENCH_DIMENSIONS};
     char path[BENCH_PATH_BYTES];
 
     bench_dir_make(options, self->name, path);
@@ -95,7 +96,7 @@ static double measure(const struct bench_options *options, const struct bench_co
 
 int main(int argc, char **argv)
 {
-    const struct peer *const peers[N_PEERS] = {&peer_mneme, &peer_lmdb, &peer_lmdb_long,
+    const struct peer *const peers[N_PEERS] = {&peer_mneme_buffer, &peer_lmdb, &peer_lmdb_long,
                                                &peer_rocksdb, &peer_bare};
     const struct bench_target target = {.of = "mneme", .against = "lmdb", .bound = 1.5};
     struct bench_contender contenders[N_PEERS];

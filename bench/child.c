@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,20 +71,53 @@ double bench_in_child(double (*run)(void *context), void *context, unsigned flag
     return result;
 }
 
-double bench_resident_bytes(void)
+void *bench_shared_new(size_t n_bytes)
+{
+    void *memory = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED)
+        bench_die("out of memory: %zu bytes", n_bytes);
+    return memory;
+}
+
+void bench_shared_free(void *memory, size_t n_bytes)
+{
+    munmap(memory, n_bytes);
+}
+
+/* The number behind a name in a file of the kernel. */
+static double read_number(const char *path, const char *name)
 {
     char line[256];
-    unsigned long kilobytes = 0;
-    FILE *status = fopen("/proc/self/status", "r");
+    size_t n = strlen(name);
+    unsigned long long value = 0;
+    bool is_found = false;
+    FILE *file = fopen(path, "r");
 
-    if (status == NULL)
-        bench_die("cannot read /proc/self/status: %s", strerror(errno));
-    while (fgets(line, sizeof line, status) != NULL) {
-        if (sscanf(line, "VmRSS: %lu", &kilobytes) == 1)
-            break;
-    }
-    fclose(status);
-    if (kilobytes == 0)
-        bench_die("/proc/self/status has no VmRSS");
-    return (double)kilobytes * 1024;
+    if (file == NULL)
+        bench_die("cannot read %s: %s", path, strerror(errno));
+    while (!is_found && fgets(line, sizeof line, file) != NULL)
+        is_found = strncmp(line, name, n) == 0 && line[n] == ':' &&
+                   sscanf(line + n + 1, "%llu", &value) == 1;
+    fclose(file);
+    if (!is_found)
+        bench_die("%s has no %s", path, name);
+    return (double)value;
+}
+
+double bench_resident_bytes(void)
+{
+    return read_number("/proc/self/status", "VmRSS") * 1024;
+}
+
+double bench_anonymous_bytes(void)
+{
+    return read_number("/proc/self/status", "RssAnon") * 1024;
+}
+
+/* Pages that were dropped before they were written back, with their file, were never sent. */
+double bench_written_bytes(void)
+{
+    return read_number("/proc/self/io", "write_bytes") -
+           read_number("/proc/self/io", "cancelled_write_bytes");
 }

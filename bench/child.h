@@ -5,6 +5,7 @@
 #define MNEME_BENCH_CHILD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum bench_child_flags {
     BENCH_ONE_CORE = 1 << 0,  /* the child and all its threads share one core */
@@ -14,7 +15,15 @@ enum bench_child_flags {
 /* Calls `run` in a new process and returns what it returned. */
 double bench_in_child(double (*run)(void *context), void *context, unsigned flags);
 
-/* Resident memory of this process in bytes. */
+/* Memory, zeroed, that a child and this process see alike: for results of more than one number. */
+void *bench_shared_new(size_t n_bytes);
+void bench_shared_free(void *memory, size_t n_bytes);
+
+/* Resident memory of this process in bytes: all of it, and what is no part of a file. */
 double bench_resident_bytes(void);
+double bench_anonymous_bytes(void);
+
+/* Bytes that this process has sent to the device, or will when its pages are written back. */
+double bench_written_bytes(void);
 
 #endif

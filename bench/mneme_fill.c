@@ -22,6 +22,14 @@ void mneme_must(mn_status st, const char *what, const struct mn_error *err)
         bench_die("mneme: %s: %s: %s", what, mn_status_name(st), err->message);
 }
 
+void mneme_stop_checkpoints(mn_store *store)
+{
+    struct mn_error err;
+
+    mneme_must(mn_config_set(store, "checkpoint_bytes", "1099511627776", &err), "set", &err);
+    mneme_must(mn_config_set(store, "checkpoint_interval_ms", "86400000", &err), "set", &err);
+}
+
 void mneme_put_range(mn_store *store, const struct mneme_fill *fill)
 {
     struct mn_write_options options = {.size = sizeof options, .ack = fill->ack};

@@ -25,6 +25,16 @@ struct mn_slice mneme_namespace(void);
 /* Ends the program with the error's message unless `st` is MN_OK. */
 void mneme_must(mn_status st, const char *what, const struct mn_error *err);
 
+/*
+ * Keeps all records in the buffer and the log: no checkpoint runs. For what measures these two: a
+ * checkpoint in the background would be measured with them at some times and not at others.
+ */
+void mneme_stop_checkpoints(mn_store *store);
+
+/* What it does, for the settings of a contender. */
+#define MNEME_NO_CHECKPOINTS                                                                       \
+    "no checkpoints (checkpoint_bytes 1099511627776, checkpoint_interval_ms 86400000)"
+
 void mneme_put_range(mn_store *store, const struct mneme_fill *fill);
 
 #endif

@@ -1,10 +1,10 @@
 /*
  * peer.h - the stores that are compared, behind one small interface.
  *
- * Every peer stores the same bytes: a 16-byte id and a vector of 768 floats, nothing else, and uses
+ * Every peer stores the same bytes: a 16-byte id and a vector of floats, nothing else, and uses
  * nothing but its public C interface. A failure ends the program.
  *
- *     open -> put, put_batch (durable when they return) -> close
+ *     open -> put, put_batch (durable when they return) -> settle -> close
  *     open -> load -> reader_open -> get ... -> reader_close -> close
  */
 #ifndef MNEME_BENCH_PEER_H
@@ -27,12 +27,14 @@ struct bench_records {
     size_t n_records;
     const float *vectors;
     size_t n_vectors;
+    size_t n_dims;
 };
 
 /* How a database is about to be used: some need room made, some are tuned for it. */
 struct bench_use {
     size_t n_records;         /* how many will be stored at most */
     size_t records_per_write; /* in one durable write; 0 = there will be none */
+    size_t n_dims;            /* of every vector */
 };
 
 struct peer {
@@ -47,6 +49,9 @@ struct peer {
     void (*put_batch)(void *db, const struct bench_records *records);
     /* Stores as fast as it can, then brings the data into the form it has at rest. */
     void (*load)(void *db, const struct bench_records *records);
+    /* Returns when the store has nothing left to do in the background: what was put lies in files
+     * that a reader finds it in, outside of the log. */
+    void (*settle)(void *db);
     /* A reader belongs to one thread. `get` returns element `element` of the record's vector, read
      * where it lies. */
     void *(*reader_open)(void *db);
@@ -56,11 +61,14 @@ struct peer {
 
 static inline const float *bench_record_vector(const struct bench_records *records, size_t i)
 {
-    return records->vectors + (records->first_index + i) % records->n_vectors * BENCH_DIMENSIONS;
+    return records->vectors + (records->first_index + i) % records->n_vectors * records->n_dims;
 }
 
-extern const struct peer peer_mneme;
-extern const struct peer peer_rocksdb;
+extern const struct peer peer_mneme;          /* default settings */
+extern const struct peer peer_mneme_buffer;   /* no checkpoints: log and buffer alone */
+extern const struct peer peer_rocksdb;        /* a buffer so large that it is never written out */
+extern const struct peer peer_rocksdb_levels; /* writes out and compacts as it goes */
+extern const struct peer peer_rocksdb_blobs;  /* the same, with the vectors in blob files */
 extern const struct peer peer_sqlite;
 extern const struct peer peer_lmdb;        /* reads: the transaction is renewed before each */
 extern const struct peer peer_lmdb_long;   /* reads: one transaction, which sees nothing new */

@@ -23,8 +23,6 @@
 #include "peer.h"
 
 enum {
-    VECTOR_BYTES = BENCH_DIMENSIONS * sizeof(float),
-    RECORD_BYTES = BENCH_ID_BYTES + VECTOR_BYTES,
     BLOCK_BYTES = 4096,
     FILL_BYTES = 1 << 20,
 };
@@ -32,6 +30,7 @@ enum {
 struct database {
     int fd;
     bool is_direct;
+    size_t vector_bytes;
     size_t write_bytes;         /* of one durable write */
     _Atomic uint64_t n_written; /* writes so far */
     float *loaded;              /* owned: an array of vectors to read from */
@@ -63,9 +62,10 @@ static struct database *open_with(const char *dir, const struct bench_use *use, 
 
     db->fd = -1;
     db->is_direct = is_direct;
+    db->vector_bytes = use->n_dims * sizeof(float);
     if (use->records_per_write == 0)
         return db;
-    db->write_bytes = use->records_per_write * RECORD_BYTES;
+    db->write_bytes = use->records_per_write * (BENCH_ID_BYTES + db->vector_bytes);
     if (is_direct)
         db->write_bytes = round_up(db->write_bytes, BLOCK_BYTES);
     n_writes = use->n_records / use->records_per_write;
@@ -137,7 +137,7 @@ static void bare_put(void *handle, uint64_t index, const float *vector)
     char *buffer = thread_buffer(db->write_bytes);
 
     bench_id(index, buffer);
-    memcpy(buffer + BENCH_ID_BYTES, vector, VECTOR_BYTES);
+    memcpy(buffer + BENCH_ID_BYTES, vector, db->vector_bytes);
     write_buffer(db, buffer);
 }
 
@@ -145,11 +145,12 @@ static void bare_put_batch(void *handle, const struct bench_records *records)
 {
     struct database *db = handle;
     char *buffer = thread_buffer(db->write_bytes);
+    char *at = buffer;
 
     for (size_t i = 0; i < records->n_records; i++) {
-        bench_id(records->first_index + i, buffer + i * RECORD_BYTES);
-        memcpy(buffer + i * RECORD_BYTES + BENCH_ID_BYTES, bench_record_vector(records, i),
-               VECTOR_BYTES);
+        bench_id(records->first_index + i, at);
+        memcpy(at + BENCH_ID_BYTES, bench_record_vector(records, i), db->vector_bytes);
+        at += BENCH_ID_BYTES + db->vector_bytes;
     }
     write_buffer(db, buffer);
 }
@@ -158,9 +159,10 @@ static void bare_load(void *handle, const struct bench_records *records)
 {
     struct database *db = handle;
 
-    db->loaded = bench_alloc(records->n_records * VECTOR_BYTES);
+    db->loaded = bench_alloc(records->n_records * db->vector_bytes);
     for (size_t i = 0; i < records->n_records; i++)
-        memcpy(db->loaded + i * BENCH_DIMENSIONS, bench_record_vector(records, i), VECTOR_BYTES);
+        memcpy((char *)db->loaded + i * db->vector_bytes, bench_record_vector(records, i),
+               db->vector_bytes);
 }
 
 static void *bare_reader_open(void *handle)
@@ -176,7 +178,7 @@ static void bare_reader_close(void *reader)
 static float bare_get(void *reader, const struct bench_query *query, size_t element)
 {
     const struct database *db = reader;
-    return db->loaded[query->index * BENCH_DIMENSIONS + element];
+    return db->loaded[query->index * (db->vector_bytes / sizeof(float)) + element];
 }
 
 const struct peer peer_bare = {

@@ -18,6 +18,7 @@ struct database {
     sqlite3_stmt *insert; /* owned; guarded by `mutex`, like all statements */
     sqlite3_stmt *begin;  /* owned */
     sqlite3_stmt *commit; /* owned */
+    int vector_bytes;
     pthread_mutex_t mutex;
 };
 
@@ -40,7 +41,7 @@ static void *lite_open(const char *dir, const struct bench_use *use)
     struct database *db = bench_alloc(sizeof *db);
     char path[BENCH_PATH_BYTES + 16];
 
-    (void)use;
+    db->vector_bytes = (int)(use->n_dims * sizeof(float));
     snprintf(path, sizeof path, "%s/bench.sqlite", dir);
     must(db,
          sqlite3_open_v2(path, &db->sqlite,
@@ -83,9 +84,8 @@ static void insert(struct database *db, uint64_t index, const float *vector)
 
     bench_id(index, id);
     must(db, sqlite3_bind_blob(db->insert, 1, id, sizeof id, SQLITE_STATIC), SQLITE_OK, "bind");
-    must(db,
-         sqlite3_bind_blob(db->insert, 2, vector, BENCH_DIMENSIONS * sizeof *vector, SQLITE_STATIC),
-         SQLITE_OK, "bind");
+    must(db, sqlite3_bind_blob(db->insert, 2, vector, db->vector_bytes, SQLITE_STATIC), SQLITE_OK,
+         "bind");
     step(db, db->insert, "insert");
 }
 

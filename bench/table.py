@@ -22,6 +22,19 @@ CASES = {
     "memory-128": "memory, 400,000 records, 128 dimensions",
     "memory-128-grown": "memory, 270,000 records, 128 dimensions",
     "memory-768": "memory, 100,000 records, 768 dimensions",
+    "ingest-128": "sustained batches, 1,000,000 x 128",
+    "ingest-768": "sustained batches, 300,000 x 768",
+    "written-128": "bytes written per byte stored, 1,000,000 x 128",
+    "written-768": "bytes written per byte stored, 300,000 x 768",
+    "ingest-memory-128": "most memory meanwhile, 1,000,000 x 128",
+    "ingest-memory-768": "most memory meanwhile, 300,000 x 768",
+    "get-128": "point reads anywhere, 1,000,000 x 128",
+    "get-768": "point reads anywhere, 300,000 x 768",
+    "scan-128": "scan, 1,000,000 x 128",
+    "scan-768": "scan, 300,000 x 768",
+    "open-128": "opening, 1,000,000 x 128",
+    "commit-p99": "99th percentile of a commit",
+    "drop-128": "drop of 1,000,000 records",
 }
 
 

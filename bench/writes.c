@@ -35,7 +35,8 @@ static size_t write_some(const struct writer *writer, uint64_t first_index, size
     const struct bench_writes *what = writer->what;
     struct bench_records records = {.n_records = what->records_per_write,
                                     .vectors = writer->vectors,
-                                    .n_vectors = POOL_VECTORS};
+                                    .n_vectors = POOL_VECTORS,
+                                    .n_dims = BENCH_DIMENSIONS};
     double deadline = bench_now() + SECONDS_MAX;
     size_t i = 0;
 
@@ -100,7 +101,8 @@ static double measure(const struct bench_options *options, const struct bench_co
     size_t records_per_writer =
         (writes_per_writer + WARM_UP_WRITES_PER_WRITER) * what->records_per_write;
     struct bench_use use = {.n_records = records_per_writer * what->n_writers,
-                            .records_per_write = what->records_per_write};
+                            .records_per_write = what->records_per_write,
+                            .n_dims = BENCH_DIMENSIONS};
 
     bench_dir_make(options, self->name, path);
     void *db = what->peer->open(path, &use);
