@@ -267,6 +267,8 @@ mn_status mn_get_batch(mn_store *store, struct mn_slice name, const struct mn_sl
                              err);
     if (st == MN_NOT_FOUND)
         return api_no_namespace(name, err);
+    for (size_t i = 0; i < n_ids && st != MN_OK; i++)
+        mn_view_release(&views_out[i]);
     if (st == MN_OK && n_found_out != NULL)
         *n_found_out = read.n_found;
     return st;
@@ -279,25 +281,24 @@ static bool may_be_name_and_id(struct mn_slice name, struct mn_slice id)
            id.data != NULL && id.n_bytes >= 1 && id.n_bytes <= MN_ID_BYTES_MAX;
 }
 
-/* The live record of an id, pinned. */
+/* The live record of an id, pinned. What is there under a name and an id proves that they are well
+ * formed, so they are checked only when nothing is. */
 static mn_status find_pinned(mn_store *store, struct mn_slice name, struct mn_slice id,
                              struct mni_found *found_out, struct mn_error *err)
 {
     mn_status st = api_check_store(store, err);
+    mn_status answer = MN_NOT_FOUND;
 
     if (st != MN_OK)
         return st;
-    /* What is there under a name and an id needs no check of them. */
-    if (may_be_name_and_id(name, id) &&
-        mni_engine_get_at_once(store->engine, MNI_KIND_NAMESPACE, name, id, found_out))
-        return MN_OK;
+    if (may_be_name_and_id(name, id))
+        answer = mni_engine_get(store->engine, MNI_KIND_NAMESPACE, name, id, found_out, err);
+    if (answer != MN_NOT_FOUND)
+        return answer;
     st = api_check_name(name, err);
     if (st == MN_OK)
         st = api_check_id(id, err);
     if (st != MN_OK)
-        return st;
-    st = mni_engine_get(store->engine, MNI_KIND_NAMESPACE, name, id, found_out, err);
-    if (st != MN_NOT_FOUND)
         return st;
     return found_out->record.collection == 0
                ? api_no_namespace(name, err)

@@ -89,15 +89,11 @@ struct mni_found {
 void mni_pin_release(void *pin); /* NULL is fine; any thread */
 
 /* The newest live record of a key. MN_NOT_FOUND: there is none; then the record's collection is
- * that of the name, 0 if the name has none. */
+ * that of the name, 0 if the name has none. Name and key may be any bytes of lengths that names and
+ * keys can have. */
 MN_MUST_USE mn_status mni_engine_get(struct mni_engine *engine, enum mni_kind kind,
                                      struct mn_slice name, struct mn_slice key,
                                      struct mni_found *found_out, struct mn_error *err);
-
-/* What most reads are: of a name that was used before, and of a record that was written lately.
- * False: the other one has to look further, which is also the answer to arguments that are none. */
-bool mni_engine_get_at_once(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
-                            struct mn_slice key, struct mni_found *found_out);
 
 /* Called with each record that is there, whose pin goes to it. */
 typedef void mni_found_fn(void *context, size_t index, const struct mni_found *found);

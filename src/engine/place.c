@@ -17,11 +17,7 @@
 mn_status place_find(struct mni_engine *engine, const struct part_set *set, uint64_t collection,
                      struct mn_slice key, struct place *place_out, struct mn_error *err)
 {
-    struct probe probe = {.set = set,
-                          .n_runs_left = set->n_runs,
-                          .hash = mni_key_hash(collection, key),
-                          .collection = collection,
-                          .key = key};
+    struct probe probe = probe_begin(set, collection, key);
     struct mni_segment_row head;
     struct part *part;
     uint32_t row;

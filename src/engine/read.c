@@ -72,11 +72,7 @@ static mn_status find_in_parts(struct mni_engine *engine, const struct part_set 
                                struct mni_found *found_out, uint64_t since_lsn, bool *died_out,
                                struct mn_error *err)
 {
-    struct probe probe = {.set = set,
-                          .n_runs_left = set->n_runs,
-                          .hash = mni_key_hash(collection, key),
-                          .collection = collection,
-                          .key = key};
+    struct probe probe = probe_begin(set, collection, key);
     struct part *part;
     uint32_t row;
     mn_status st;
@@ -118,37 +114,65 @@ static mn_status unless_expired(struct mni_engine *engine, const struct mni_foun
     return MN_NOT_FOUND;
 }
 
+/* What the tables say of a key, and where to go on when they say nothing. */
+struct look {
+    struct mni_version *version; /* pinned */
+    struct part_set *set;        /* one reference; NULL: there are no parts, or no need of them */
+    uint64_t lsn;                /* the newest one then */
+};
+
+/* Under the read lock. */
+static void take_look(struct mni_engine *engine, uint64_t collection, struct mn_slice key,
+                      struct look *look)
+{
+    *look = (struct look){.version = find_in_tables(engine->state, newest, collection, key),
+                          .lsn = mni_engine_visible_lsn(engine)};
+    if (look->version != NULL) {
+        mni_version_pin(look->version);
+    } else if (engine->state->parts->n_parts > 0) {
+        look->set = engine->state->parts;
+        set_ref(look->set);
+    }
+}
+
+/* Uses up the look. `again_out`: the record was changed meanwhile, look again. */
+static mn_status finish_look(struct mni_engine *engine, struct look *look, uint64_t collection,
+                             struct mn_slice key, struct mni_found *found_out, bool *again_out,
+                             struct mn_error *err)
+{
+    bool died = false;
+
+    *again_out = false;
+    if (look->version != NULL) {
+        engine_found_version(look->version, found_out);
+        return unless_expired(engine, found_out);
+    }
+    if (look->set == NULL)
+        return MN_NOT_FOUND;
+    mn_status st = find_in_parts(engine, look->set, UINT64_MAX, collection, key, found_out,
+                                 look->lsn, &died, err);
+    set_unref(look->set);
+    if (st == MN_OK)
+        return unless_expired(engine, found_out);
+    /* A row that died after the look: its successor is in the tables now, if there is one. */
+    *again_out = st == MN_NOT_FOUND && died;
+    return st;
+}
+
 mn_status engine_find_now(struct mni_engine *engine, uint64_t collection, struct mn_slice key,
                           struct mni_found *found_out, struct mn_error *err)
 {
-    for (;;) {
-        bool died = false;
+    struct look look;
+    bool again = true;
+    mn_status st = MN_NOT_FOUND;
+
+    while (again) {
         engine_read_lock(engine);
-        struct mni_version *version = find_in_tables(engine->state, newest, collection, key);
-        uint64_t lsn = mni_engine_visible_lsn(engine);
-        struct part_set *set = engine->state->parts;
-        if (version != NULL)
-            mni_version_pin(version);
-        else if (set->n_parts > 0)
-            set_ref(set);
-        else
-            set = NULL;
+        take_look(engine, collection, key, &look);
         engine_unlock(engine);
-        if (version != NULL) {
-            engine_found_version(version, found_out);
-            return unless_expired(engine, found_out);
-        }
-        if (set == NULL)
-            return MN_NOT_FOUND;
-        mn_status st =
-            find_in_parts(engine, set, UINT64_MAX, collection, key, found_out, lsn, &died, err);
-        set_unref(set);
-        if (st == MN_OK)
-            return unless_expired(engine, found_out);
-        /* The row died after the look at the tables: its successor is in them now, if any. */
-        if (st != MN_NOT_FOUND || !died)
-            return st;
+        st = finish_look(engine, &look, collection, key, found_out, &again, err);
     }
+    return st;
 }
 
 mn_status mni_view_get(struct mni_view *view, uint64_t collection, struct mn_slice key,
@@ -176,31 +200,25 @@ mn_status mni_view_get(struct mni_view *view, uint64_t collection, struct mn_sli
     return st;
 }
 
-bool mni_engine_get_at_once(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
-                            struct mn_slice key, struct mni_found *found_out)
-{
-    struct mni_version *version = NULL;
-    struct mni_collection c;
-
-    engine_read_lock(engine);
-    if (catalogue_knows(engine, kind, name, &c))
-        version = find_in_tables(engine->state, newest, c.number, key);
-    if (version != NULL)
-        mni_version_pin(version);
-    engine_unlock(engine);
-    if (version == NULL)
-        return false;
-    engine_found_version(version, found_out);
-    return unless_expired(engine, found_out) == MN_OK;
-}
-
 mn_status mni_engine_get(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
                          struct mn_slice key, struct mni_found *found_out, struct mn_error *err)
 {
     struct mni_collection c = {0};
-    mn_status st = mni_engine_collection(engine, kind, name, &c, err);
+    struct look look;
+    bool again = true;
+    mn_status st;
 
-    if (st == MN_OK)
+    /* Most reads are of a name that was used before. */
+    engine_read_lock(engine);
+    bool is_known = catalogue_knows(engine, kind, name, &c);
+    if (is_known)
+        take_look(engine, c.number, key, &look);
+    engine_unlock(engine);
+    if (is_known)
+        st = finish_look(engine, &look, c.number, key, found_out, &again, err);
+    else
+        st = mni_engine_collection(engine, kind, name, &c, err);
+    if (again && (is_known || st == MN_OK))
         st = engine_find_now(engine, c.number, key, found_out, err);
     if (st == MN_NOT_FOUND)
         *found_out = (struct mni_found){.record.collection = c.number};

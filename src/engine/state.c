@@ -143,6 +143,21 @@ static struct part *part_of_run(const struct part_set *set, const struct run *ru
     return low < run->n_parts ? set->parts[run->first + low] : NULL;
 }
 
+struct probe probe_begin(const struct part_set *set, uint64_t collection, struct mn_slice key)
+{
+    struct probe probe = {.set = set,
+                          .n_runs_left = set->n_runs,
+                          .hash = mni_key_hash(collection, key),
+                          .collection = collection,
+                          .key = key};
+
+    /* Waits for all of them at once. */
+    for (size_t r = 0; r < set->n_runs && set->n_runs > 1; r++)
+        if (set->runs[r].n_parts == 1)
+            mni_segment_prefetch(set->parts[set->runs[r].first]->segment, probe.hash);
+    return probe;
+}
+
 mn_status probe_next(struct probe *p, struct part **part_out, uint32_t *row_out,
                      struct mn_error *err)
 {
