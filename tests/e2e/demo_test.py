@@ -38,6 +38,8 @@ def everything_acknowledged_comes_back_and_the_store_stays(place):
     same(acked >= 1398 // 2 // 6 * 6 and acked % 6 == 0, True, acked)
     has(out, f"all {acked} acknowledged passages are there")
     has(out, "Batches that are there in part: 0.")
+    has(out, "The first 348 passages lie in segments now")
+    same(len(re.findall(r'mneme checkpoint\n{"checkpoint_lsn":\d+}', out)), 3)
     has(out, "All 1398 are there")
     has(out, "George Washington, 1790:\n    The progress of public credit")
     same("\x1b" in out, False, "colours")
@@ -86,11 +88,26 @@ def another_text_and_another_vector_are_found_out(place):
 
 
 def a_writer_that_fails_is_no_success(place):
-    for before in ("exit 1", 'for a; do [ "$a" != import ] || { echo \'{"count":6,"lsn":1}\'; '
-                             "exit 0; }; done"):
-        code, _, err = _demo(place, command=_pretender(place, before))
+    for before in ("exit 1", "echo '{\"count\":6,\"lsn\":1}'; exit 0"):
+        command = _pretender(place, f'for a; do [ "$a" != - ] || {{ {before}; }}; done')
+        code, _, err = _demo(place, command=command)
         same(code, 1)
         has(err, "not killed")
+    code, _, err = _demo(place, command=_pretender(place, "exit 1"))
+    same(code, 1)
+    has(err, "demo: ")
+
+
+def a_checkpoint_that_writes_nothing_or_loses_something_is_found_out(place):
+    nothing = 'for a; do [ "$a" != checkpoint ] || { echo \'{"checkpoint_lsn":1}\'; exit; }; done'
+    code, _, err = _demo(place, command=_pretender(place, nothing))
+    same(code, 1)
+    has(err, "segments have 0 rows")
+    losing = 'for a; do [ "$a" != checkpoint ] || "$real" -d "$2" delete speeches ' \
+             '1790_george_washington-001 >&2; done'
+    code, _, err = _demo(place, command=_pretender(place, losing))
+    same(code, 1)
+    has(err, "demo: ")
 
 
 if __name__ == "__main__":
