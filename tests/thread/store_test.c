@@ -2,7 +2,8 @@
  * store_test.c - many threads on one store: nothing is lost, torn or seen too early.
  *
  * Counters are changed by compare-and-set and by transactions, and end exact; of several that put
- * if absent one wins; batches and transactions are seen as a whole or not at all.
+ * if absent one wins; batches and transactions are seen as a whole or not at all. Checkpoints and
+ * merges go on meanwhile.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include "api/api.h"
 #include "check.h"
+#include "engine/engine.h"
 #include "io/fault.h"
 #include "io/posix.h"
 #include "io/thread.h"
@@ -22,6 +24,7 @@ enum {
     N_COUNTERS = 3,
     N_PRIZES = 40,
     BATCH = 12,
+    CHECKPOINTS_MAX = 40,
 };
 
 struct shared {
@@ -30,6 +33,7 @@ struct shared {
     atomic_int n_wins[N_PRIZES];
     atomic_int n_counted[N_COUNTERS];
     atomic_int n_transfers;
+    atomic_int n_checkpoints;
 };
 
 struct worker {
@@ -295,15 +299,48 @@ static void walk_the_rest(struct worker *w)
     (void)MUST(w, stats.durable_lsn <= stats.current_lsn, st);
 }
 
+/* A record that is held while it is overwritten, written to a segment and merged away. */
+struct held {
+    struct mn_view view;
+    int64_t value;
+};
+
+static void hold_on(struct worker *w, struct held *held)
+{
+    if (held->view.pin != NULL)
+        (void)MUST(w, number_in(&held->view) == held->value, MN_OK);
+    if (held->view.pin != NULL && check_below(&w->random, 8) != 0)
+        return;
+    mn_view_release(&held->view);
+    mn_status st = mn_get(w->shared->store, mn_str("batch"), mn_str("a"), &held->view, NULL);
+    if (MUST(w, st == MN_OK, st))
+        held->value = number_in(&held->view);
+}
+
 static void read_all(void *context)
 {
     struct worker *w = context;
+    struct held held = {0};
 
     while (!atomic_load(&w->shared->stops) && w->failure == NULL) {
+        hold_on(w, &held);
         read_batch(w);
         walk_batch(w);
         read_accounts(w);
         walk_the_rest(w);
+    }
+    mn_view_release(&held.view);
+}
+
+/* Each of them merges too, when there is something to merge. */
+static void checkpoint_all(void *context)
+{
+    struct worker *w = context;
+
+    for (int i = 0; i < CHECKPOINTS_MAX && !atomic_load(&w->shared->stops); i++) {
+        mn_status st = mn_checkpoint(w->shared->store, NULL);
+        (void)MUST(w, st == MN_OK, st);
+        (void)atomic_fetch_add(&w->shared->n_checkpoints, 1);
     }
 }
 
@@ -385,23 +422,28 @@ static void prepare(struct shared *shared)
 static void many_threads_lose_and_tear_nothing(void)
 {
     static struct shared shared;
-    static struct worker workers[N_WRITERS + N_READERS];
+    static struct worker workers[N_WRITERS + N_READERS + 1];
     const char *path = check_temp_dir();
     uint64_t seed = check_seed();
     bool all_well = true;
 
     shared.store = open_store(path);
+    mni_engine_limit_segments(mni_api_store_engine(shared.store), 32 << 10);
     prepare(&shared);
     for (unsigned i = 0; i < N_WRITERS + N_READERS; i++)
         start(&workers[i], &shared, i, seed, i < N_WRITERS ? write_all : read_all);
-    for (unsigned i = 0; i < N_WRITERS + N_READERS; i++) {
+    start(&workers[N_WRITERS + N_READERS], &shared, N_WRITERS + N_READERS, seed, checkpoint_all);
+    for (unsigned i = 0; i < N_WRITERS + N_READERS + 1; i++) {
         if (i == N_WRITERS)
             atomic_store(&shared.stops, true);
         end(&workers[i]);
         all_well = all_well && workers[i].failure == NULL;
     }
     CHECK(all_well);
+    CHECK(atomic_load(&shared.n_checkpoints) > 1);
     check_sums(&shared);
+    if (getenv("MNEME_VERBOSE") != NULL)
+        (void)fprintf(stderr, "%d checkpoints\n", atomic_load(&shared.n_checkpoints));
     CHECK_OK(mn_close(shared.store, NULL));
     shared.store = open_store(path);
     check_sums(&shared);
