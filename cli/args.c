@@ -38,6 +38,7 @@ static const struct {
     [OPTION_UNTIL] = {"--until", true},
     [OPTION_REVERSE] = {"--reverse", false},
     [OPTION_FROM] = {"--from", true},
+    [OPTION_ALL] = {"--all", false},
     [OPTION_TABLE] = {"--table", false},
     [OPTION_HUMAN] = {"--human", false},
 };

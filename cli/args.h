@@ -29,6 +29,7 @@ enum option {
     OPTION_UNTIL,
     OPTION_REVERSE,
     OPTION_FROM,
+    OPTION_ALL,
     OPTION_TABLE,
     OPTION_HUMAN,
     N_OPTIONS,

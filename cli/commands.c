@@ -208,6 +208,24 @@ static const struct command commands[] = {
         .run = run_delete,
     },
     {
+        .name = "purge",
+        .usage = "NS ID... | NS --all",
+        .about = "erase records from every file of the store",
+        .help = "Deletes the records and writes anew what holds copies of them, older versions\n"
+                "included: no byte of them is left in a file of the store. Prints a receipt,\n"
+                "{\"purged\":N,\"lsn\":L,\"log_files_removed\":N,\"runs_rewritten\":N,\n"
+                "\"files_pending\":N}; pending files are gone and are kept open by readers. Ids\n"
+                "that are not there are no error: older versions of them are erased.\n\n"
+                "  --all             the whole namespace, its name included\n",
+        .example = "mneme -d memory purge notes n1 n2",
+        .options = TAKES(OPTION_ALL),
+        .n_words_min = 1,
+        .n_words_max = WORDS_ANY,
+        .takes_names = true,
+        .opens_store = true,
+        .run = run_purge,
+    },
+    {
         .name = "list",
         .usage = "NS [--limit N] [--after ID] [--until ID] [--prefix P] [--reverse]\n"
                  "                    [--table] [--human]",

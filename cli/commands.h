@@ -28,6 +28,7 @@ int run_import(struct cli *cli);
 int run_export(struct cli *cli);
 int run_get(struct cli *cli);
 int run_delete(struct cli *cli);
+int run_purge(struct cli *cli);
 int run_list(struct cli *cli);
 
 int run_checkpoint(struct cli *cli);

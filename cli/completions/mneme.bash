@@ -9,6 +9,7 @@ _mneme_options() {
     get) echo --vectors ;;
     list) echo --limit --after --until --prefix --reverse --table --human ;;
     namespaces | count | stats | verify | 'wal stats') echo --table --human ;;
+    purge) echo --all ;;
     'wal dump') echo --from ;;
     esac
 }
@@ -57,7 +58,7 @@ _mneme() {
     else
         case $command in
         '')
-            words='create drop namespaces exists dimension count put import export get delete
+            words='create drop namespaces exists dimension count put import export get delete purge
                 list checkpoint flush stats verify config wal completion'
             ;;
         wal) words='stats dump' ;;

@@ -8,9 +8,9 @@ import subprocess
 from harness import MNEME, environment, has, main, run, same
 
 COMMANDS = ["create", "drop", "namespaces", "exists", "dimension", "count", "put", "import",
-            "export", "get", "delete", "list", "checkpoint", "flush", "stats", "verify",
+            "export", "get", "delete", "purge", "list", "checkpoint", "flush", "stats", "verify",
             "config get", "config set", "config list", "wal stats", "wal dump", "completion"]
-LATER = ["purge", "salvage", "snapshot", "search", "temporal", "cache", "tier"]
+LATER = ["salvage", "snapshot", "search", "temporal", "cache", "tier"]
 
 
 def _ok(*args):

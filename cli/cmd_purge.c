@@ -1,0 +1,74 @@
+/*
+ * cmd_purge.c - purge: records, or a namespace, out of every file.
+ *
+ * Owns:    nothing.
+ * Threads: one.
+ * Fails:   exit codes as in mneme(1).
+ */
+#include "base/mem.h"
+#include "cli.h"
+#include "commands.h"
+#include "exit_codes.h"
+#include "talk.h"
+
+static void print_receipt(struct cli *cli, const struct mn_purge_receipt *receipt)
+{
+    const struct {
+        const char *key;
+        uint64_t value;
+    } figures[] = {
+        {"purged", receipt->n_records},
+        {"lsn", receipt->lsn},
+        {"log_files_removed", receipt->n_log_files},
+        {"runs_rewritten", receipt->n_runs},
+        {"files_pending", receipt->n_pinned},
+    };
+    struct mni_json_writer *w = out_begin(&cli->out);
+
+    for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++) {
+        mni_json_write_key(w, figures[i].key);
+        mni_json_write_u64(w, figures[i].value);
+    }
+    (void)out_end(&cli->out);
+}
+
+static int purge(struct cli *cli, mn_store *store)
+{
+    size_t n_ids = (size_t)cli->args.n_words - 1;
+    struct mn_purge_receipt receipt = {.size = sizeof receipt};
+    struct mn_error err = {0};
+    mn_status st;
+
+    progress_say("purge: writing anew what holds the records");
+    if (cli_has(cli, OPTION_ALL)) {
+        st = mn_purge_namespace(store, cli_word(cli, 0), &receipt, &err);
+    } else {
+        struct mn_slice *ids = mni_alloc_array(n_ids, sizeof *ids);
+        if (ids == NULL)
+            return cli_say_status(cli, MN_ERR_NOMEM, &err);
+        for (size_t i = 0; i < n_ids; i++)
+            ids[i] = cli_word(cli, 1 + (int)i);
+        st = mn_purge(store, cli_word(cli, 0), ids, n_ids, &receipt, &err);
+        mni_free(ids);
+    }
+    progress_clear();
+    if (st != MN_OK)
+        return cli_say_status(cli, st, &err);
+    print_receipt(cli, &receipt);
+    return EXIT_CODE_OK;
+}
+
+int run_purge(struct cli *cli)
+{
+    mn_store *store = NULL;
+    bool has_ids = cli->args.n_words > 1;
+
+    if (has_ids == cli_has(cli, OPTION_ALL))
+        return args_refuse(cli->args.command, "%s",
+                           has_ids ? "ids and --all exclude each other"
+                                   : "name ids, or --all for the whole namespace");
+    int code = cli_open(cli, OPEN_WRITE, &store);
+    if (code != EXIT_CODE_OK)
+        return code;
+    return cli_close(cli, store, purge(cli, store));
+}
