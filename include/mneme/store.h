@@ -223,7 +223,7 @@ struct mn_stats {
     uint64_t n_records;    /* live, over all namespaces */
     uint64_t n_expired;    /* expired and not swept yet */
     uint64_t memory_bytes; /* records, indexes and log buffers, as allocated by the engine */
-    uint64_t pinned_bytes; /* records held by open views */
+    uint64_t pinned_bytes; /* memory of records held by open views; in segments they hold none */
     uint64_t wal_files;
     uint64_t wal_current_file_bytes;   /* used, of the newest file */
     uint64_t wal_current_file_records; /* operations, as in struct mn_verify_report */

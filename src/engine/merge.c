@@ -377,22 +377,23 @@ static mn_status carry(struct merge *m)
     uint64_t lsn = m->view.point.lsn;
     struct mapping mapping = {.merge = m};
     mn_status st = reserve_due(m);
-    size_t p;
+    size_t n_prepared = 0;
 
-    for (p = 0; p < set->n_parts && st == MN_OK; p++) {
-        mapping.part = p;
-        if (m->places[p] != NULL)
-            st = mni_liveness_carry_prepare(&set->parts[p]->live, lsn, map_row, &mapping);
+    while (n_prepared < set->n_parts && st == MN_OK) {
+        mapping.part = n_prepared;
+        if (m->places[n_prepared] != NULL)
+            st = mni_liveness_carry_prepare(&set->parts[n_prepared]->live, lsn, map_row, &mapping);
+        n_prepared += st == MN_OK;
     }
     if (st != MN_OK) {
-        for (p--; p-- > 0;) {
-            mapping.part = p;
-            if (m->places[p] != NULL)
-                mni_liveness_carry_cancel(&set->parts[p]->live, lsn, map_row, &mapping);
+        while (n_prepared-- > 0) {
+            mapping.part = n_prepared;
+            if (m->places[n_prepared] != NULL)
+                mni_liveness_carry_cancel(&set->parts[n_prepared]->live, lsn, map_row, &mapping);
         }
         return st;
     }
-    for (p = 0; p < set->n_parts; p++) {
+    for (size_t p = 0; p < set->n_parts; p++) {
         mapping.part = p;
         if (m->places[p] == NULL)
             continue;

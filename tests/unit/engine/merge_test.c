@@ -1,0 +1,116 @@
+/* Tests of merges: what a failure in the middle of one leaves. */
+#include "../api/short.h"
+#include "base/mem.h"
+#include "engine/engine.h"
+#include "io/crash.h"
+
+enum { N_RECORDS = 20, N_DELETED = 10, N_TOUCHED = 15 };
+
+static const int64_t far_future_us = INT64_MAX / 2;
+
+static struct mn_error err;
+
+static mn_store *open_in(struct mni_env *env)
+{
+    struct mn_options o = {.size = sizeof o, .create = true, .wal_file_bytes = 64 << 10};
+    mn_store *store = NULL;
+
+    CHECK_OK_ERR(mni_api_store_open(env, "/s", &o, &store, &err), &err);
+    return store;
+}
+
+static struct mn_slice id_of(int i, char room[16])
+{
+    (void)snprintf(room, 16, "%02d", i);
+    return mn_str(room);
+}
+
+/* A segment in which some rows have an expiry of a patch, and so many are dead that the next
+ * checkpoint merges it. */
+static mn_store *wasteful_store(struct mni_env *env)
+{
+    mn_store *store = open_in(env);
+    char room[16];
+
+    for (int i = 0; i < N_RECORDS; i++)
+        (void)put(store, mn_str("n"), id_of(i, room), "payload");
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    for (int i = 0; i < N_TOUCHED; i++)
+        CHECK_OK_ERR(mn_touch(store, mn_str("n"), id_of(i, room), MN_HAS_EXPIRES_AT, far_future_us,
+                              NULL, NULL, &err),
+                     &err);
+    for (int i = 0; i < N_DELETED; i++)
+        CHECK_OK_ERR(mn_delete(store, mn_str("n"), id_of(i, room), NULL, NULL, NULL, &err), &err);
+    return store;
+}
+
+static void check_records(mn_store *store)
+{
+    uint64_t n = 0;
+    char room[16];
+
+    CHECK_OK(mn_count(store, mn_str("n"), &n, NULL));
+    CHECK_EQ(n, N_RECORDS - N_DELETED);
+    for (int i = 0; i < N_RECORDS; i++) {
+        struct mn_view view = {0};
+        mn_status st = mn_get(store, mn_str("n"), id_of(i, room), &view, NULL);
+        CHECK_EQ(st, i < N_DELETED ? MN_NOT_FOUND : MN_OK);
+        if (st == MN_OK)
+            CHECK_EQ(view.fields & MN_HAS_EXPIRES_AT, i < N_TOUCHED ? MN_HAS_EXPIRES_AT : 0);
+        mn_view_release(&view);
+    }
+}
+
+static void dead_rows_go_and_patches_stay(void)
+{
+    struct mni_crash_env *crash = NULL;
+
+    CHECK_OK(mni_crash_env_new(1, &crash));
+    mn_store *store = wasteful_store(mni_crash_env_base(crash));
+    CHECK_EQ(stats_of(store).segment_dead_rows, N_DELETED);
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    CHECK_EQ(stats_of(store).segment_dead_rows, 0);
+    CHECK_EQ(stats_of(store).n_segments, 1);
+    check_records(store);
+    closed(store);
+    store = open_in(mni_crash_env_base(crash));
+    CHECK_EQ(stats_of(store).segment_dead_rows, 0);
+    check_records(store);
+    closed(store);
+    mni_crash_env_free(crash);
+}
+
+static void memory_may_end_at_any_allocation(void)
+{
+    bool was_hit = true;
+
+    for (uint64_t n = 1; was_hit; n++) {
+        struct mni_crash_env *crash = NULL;
+        CHECK_OK(mni_crash_env_new(1, &crash));
+        mn_store *store = wasteful_store(mni_crash_env_base(crash));
+        mni_mem_fail_at(n);
+        mn_status st = mn_checkpoint(store, &err);
+        was_hit = mni_mem_fail_was_hit();
+        mni_mem_fail_at(0);
+        CHECK(st == MN_OK || (was_hit && st == MN_ERR_NOMEM));
+        check_records(store);
+        closed(store);
+        store = open_in(mni_crash_env_base(crash));
+        check_records(store);
+        CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+        CHECK_EQ(stats_of(store).segment_dead_rows, 0);
+        check_records(store);
+        closed(store);
+        mni_crash_env_free(crash);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct check_test tests[] = {
+        CHECK_TEST(dead_rows_go_and_patches_stay),
+        CHECK_TEST(memory_may_end_at_any_allocation),
+    };
+
+    return check_run("engine.merge", tests, CHECK_COUNT(tests), argc, argv);
+}
