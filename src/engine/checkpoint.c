@@ -221,7 +221,8 @@ static mn_status mark_part(struct checkpoint *c, struct part *part, struct mn_er
     engine_unlock(engine);
     if (st != MN_OK)
         return st;
-    if (!mni_live_state_is_empty(&state)) {
+    bool is_forgotten = part == c->view.state->parts->parts[0] && MNI_PLANTED("liveness_forgotten");
+    if (!mni_live_state_is_empty(&state) && !is_forgotten) {
         uint64_t generation = ++part->last_generation;
         mni_manifest_live_name(id->bytes, generation, name);
         st = mni_live_write(engine->seg_dir, name, id, generation, &state, &info, err);
@@ -353,7 +354,8 @@ static void apply_carried(struct mni_engine *engine, struct carry *carry)
         if (part == NULL || !mni_liveness_is_visible(&part->live, item->place.row, UINT64_MAX))
             continue; /* it stands in the list twice */
         if (item->is_deleted) {
-            mni_liveness_kill(&part->live, item->place.row, patch.lsn);
+            if (!MNI_PLANTED("deletes_not_carried"))
+                mni_liveness_kill(&part->live, item->place.row, patch.lsn);
             continue;
         }
         if (mni_version_expiry(item->version, &patch.expires_at_us))
@@ -482,18 +484,22 @@ static mn_status freeze(struct checkpoint *c, struct mn_error *err)
 
 /* Trim ---------- */
 
-/* What the log and the directory hold beyond need goes; whatever stays goes with the next one. */
-static mn_status trim(struct mni_engine *engine, struct mn_error *err)
+static mn_status trim_log(struct mni_engine *engine, uint64_t lsn, struct mn_error *err)
 {
     struct mni_wal_stats stats;
-    uint64_t lsn = engine->manifest.lsn;
     mn_status st = mni_wal_checkpoint(engine->wal, lsn, err);
 
     mni_wal_get_stats(engine->wal, &stats);
     if (st == MN_OK && stats.current_file_bytes >= ROTATE_FROM_BYTES)
         st = mni_wal_rotate(engine->wal, err);
-    if (st == MN_OK)
-        st = mni_wal_truncate(engine->wal, lsn, NULL, err);
+    return st == MN_OK ? mni_wal_truncate(engine->wal, lsn, NULL, err) : st;
+}
+
+/* What the log and the directory hold beyond need goes; whatever stays goes with the next one. */
+static mn_status trim(struct mni_engine *engine, struct mn_error *err)
+{
+    mn_status st = trim_log(engine, engine->manifest.lsn, err);
+
     if (st == MN_OK)
         st = mni_manifest_remove_older(engine->dir, engine->manifest.number, err);
     if (st == MN_OK)
@@ -529,8 +535,10 @@ static mn_status run_checkpoint(struct checkpoint *c, struct mn_error *err)
     if (st == MN_OK)
         st = make_set(c, err);
     /* The log is never behind the segments. */
-    if (st == MN_OK)
+    if (st == MN_OK && !MNI_PLANTED("root_ahead_of_log"))
         st = mni_wal_flush(engine->wal, err);
+    if (st == MN_OK && MNI_PLANTED("log_trimmed_before_manifest"))
+        st = trim_log(engine, c->lsn, err);
     if (st == MN_OK)
         st = root_publish(engine, c->set, c->lsn, c->view.state->frozen->frozen_time_us, err);
     if (st != MN_OK)

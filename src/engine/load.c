@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "engine/engine_private.h"
 
 mn_status engine_open_seg_dir(struct mni_engine *engine, bool create, struct mn_error *err)
@@ -42,6 +43,8 @@ static mn_status read_lives(struct mni_engine *engine, struct part *part,
         struct mni_live_info info = {
             .generation = live->generation, .file_bytes = live->file_bytes, .crc = live->crc};
         memcpy(info.id.bytes, s->id, sizeof info.id.bytes);
+        if (MNI_PLANTED("stale_liveness_generation") && i > 0 && i + 1 == s->n_lives)
+            break;
         mni_manifest_live_name(s->id, live->generation, name);
         st = mni_live_read(engine->seg_dir, name, &info, &part->live, err);
         if (st == MN_NOT_FOUND)

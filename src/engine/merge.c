@@ -14,6 +14,7 @@
  */
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "engine/job_private.h"
 
 enum {
@@ -185,7 +186,8 @@ static mn_status advance(struct merge *m, struct cursor *c, struct mn_error *err
     while (c->index < c->run->n_parts) {
         struct part *part = set->parts[c->run->first + c->index];
         engine_read_lock(m->engine);
-        c->row = mni_liveness_next_visible(&part->live, c->row, m->view.point.lsn);
+        if (!MNI_PLANTED("mask_lost_in_merge"))
+            c->row = mni_liveness_next_visible(&part->live, c->row, m->view.point.lsn);
         engine_unlock(m->engine);
         if (c->row >= part->n_rows) {
             c->index++;

@@ -8,6 +8,7 @@
  */
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "engine/job_private.h"
 
 /* Ids of segments are made of a number that this process chose and a counter. */
@@ -150,8 +151,12 @@ mn_status root_publish(struct mni_engine *engine, const struct part_set *set, ui
 {
     struct mni_manifest manifest = {0};
     bool is_in_doubt = false;
-    mn_status st = mni_dir_sync(engine->seg_dir, err);
+    mn_status st = MN_OK;
 
+    if (!MNI_PLANTED("seg_directory_not_synced"))
+        st = mni_dir_sync(engine->seg_dir, err);
+    if (st == MN_OK && MNI_PLANTED("old_manifest_removed_first"))
+        st = mni_manifest_remove_older(engine->dir, engine->manifest.number + 1, err);
     if (st == MN_OK)
         st = build(engine, set, lsn, time_us, &manifest, err);
     if (st == MN_OK)

@@ -12,6 +12,7 @@
  */
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "engine/batch_private.h"
 
 mn_status place_find(struct mni_engine *engine, const struct part_set *set, uint64_t collection,
@@ -160,7 +161,7 @@ mn_status places_reserve(struct mni_engine *engine, struct place *places,
         bool holds = mni_memtable_holds(frozen->memtable, change->hash,
                                         mni_change_collection(change), mni_change_key(change));
         engine_unlock(engine);
-        if (holds)
+        if (holds && !MNI_PLANTED("tombstone_forgotten"))
             st = new_below(engine, change, &places[i].below);
     }
     engine_write_lock(engine);
@@ -213,6 +214,8 @@ static void mark_row(struct place *place, const struct mni_record *r, const stru
     if (place->is_patch) {
         struct mni_patch patch = patch_of(r, at->lsn);
         part_patch(part, place->row, &patch, at->floor_lsn, at->now_us);
+    } else if (MNI_PLANTED("row_alive_in_two_places") && r->type == MNI_RECORD_UPSERT) {
+        mni_liveness_unreserve(&part->live, 1, 0);
     } else {
         mni_liveness_kill(&part->live, place->row, at->lsn);
     }

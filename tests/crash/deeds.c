@@ -356,7 +356,7 @@ void world_checkpoint(struct world *w)
         world_is_durable(w);
         return;
     }
-    if (w->checkpoints_may_refuse && st == MN_ERR_IO && !mni_crash_env_is_cut(w->sim->crash))
+    if (w->checkpoints_may_refuse && strstr(err.message, "open the store again") != NULL)
         return;
     w->checkpoints_may_refuse = true;
     world_failed(w, NULL, st, &err);
