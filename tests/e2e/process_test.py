@@ -51,7 +51,8 @@ def ctrl_c_before_the_first_batch_stores_nothing(place):
 
 def ctrl_c_in_the_middle_of_an_import_leaves_whole_batches(place):
     rows = place.file("rows.jsonl", "".join(record(f"r{i:06}") + "\n" for i in range(60000)))
-    process = place.start("import", "n", "--rows", rows, "--batch", "10")
+    # Without a buffer: what is read ahead of the first line would be lost to communicate.
+    process = place.start("import", "n", "--rows", rows, "--batch", "10", bufsize=0)
     acknowledged = json.loads(process.stdout.readline())["count"]
     process.send_signal(signal.SIGINT)
     code, out, err = _end(process)
