@@ -35,7 +35,8 @@ struct mn_options {
     bool create;        /* make a store where the directory is missing, empty, or where making one
                            was cut off */
     bool read_only;     /* replay into memory and write nothing; refused beside a writer */
-    bool no_background; /* start no threads: no timed sync, no sweep; mn_sweep does it by hand */
+    bool no_background; /* start no threads: no timed sync, no sweep, no checkpoint; mn_flush,
+                           mn_sweep and mn_checkpoint do it by hand */
     mn_recovery recovery;
     /* Neither lies before the newest checkpoint, which took the single commits out of the log. */
     uint64_t stop_lsn;    /* point in time: apply commits up to this LSN; 0 = no such bound */
@@ -164,7 +165,8 @@ MN_API const char *mn_config_key(size_t index);
 /*
  * Writes everything up to the newest commit into segments, files that hold their own indexes, and
  * gives back the log that held it: opening the store afterwards has little to replay, and memory
- * holds only what is written from then on. Commits and reads go on meanwhile. Nothing to do is
+ * holds only what is written from then on. Commits and reads go on meanwhile. A thread does the
+ * same after `checkpoint_bytes` or `checkpoint_interval_ms` (docs/guide/settings.md). Nothing to do is
  * fine. After a failure (MN_ERR_IO, MN_ERR_NO_SPACE, MN_ERR_NOMEM) the store goes on as before, and
  * a later call begins again; if the failure left open which state of the files is the newest, all
  * later calls are MN_ERR_IO until the store is opened again, while reads and writes go on.
