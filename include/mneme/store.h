@@ -166,10 +166,10 @@ MN_API const char *mn_config_key(size_t index);
  * Writes everything up to the newest commit into segments, files that hold their own indexes, and
  * gives back the log that held it: opening the store afterwards has little to replay, and memory
  * holds only what is written from then on. Commits and reads go on meanwhile. A thread does the
- * same after `checkpoint_bytes` or `checkpoint_interval_ms` (docs/guide/settings.md). Nothing to do is
- * fine. After a failure (MN_ERR_IO, MN_ERR_NO_SPACE, MN_ERR_NOMEM) the store goes on as before, and
- * a later call begins again; if the failure left open which state of the files is the newest, all
- * later calls are MN_ERR_IO until the store is opened again, while reads and writes go on.
+ * same after `checkpoint_bytes` or `checkpoint_interval_ms` (docs/guide/settings.md). Nothing to do
+ * is fine. After a failure (MN_ERR_IO, MN_ERR_NO_SPACE, MN_ERR_NOMEM) the store goes on as before,
+ * and a later call begins again; if the failure left open which state of the files is the newest,
+ * all later calls are MN_ERR_IO until the store is opened again, while reads and writes go on.
  */
 MN_API MN_MUST_USE mn_status mn_checkpoint(mn_store *store, struct mn_error *err);
 
