@@ -165,6 +165,26 @@ static bool shows_space(struct world *w, unsigned s, struct model_space *space, 
     return get_all(w, s, space, now_us, why) && walk_records(w, s, space, now_us, why);
 }
 
+static bool shows_stats(struct world *w, const struct model_state *state, int64_t now_us,
+                        char why[WHY_BYTES])
+{
+    struct mn_stats stats = {.size = sizeof stats};
+    uint64_t n_records = 0;
+    uint64_t n_spaces = 0;
+    mn_status st = mn_stats(w->store, &stats, NULL);
+
+    for (unsigned s = 0; s < N_SPACES; s++) {
+        n_spaces += state->spaces[s].exists;
+        for (unsigned i = 0; i < N_IDS; i++)
+            n_records += model_is_live(&state->spaces[s].records[i], now_us);
+    }
+    if (st != MN_OK || stats.n_records != n_records || stats.n_namespaces != n_spaces)
+        return DIFFERS("the store counts %" PRIu64 " records in %" PRIu64
+                       " namespaces, not %" PRIu64 " in %" PRIu64,
+                       stats.n_records, stats.n_namespaces, n_records, n_spaces);
+    return true;
+}
+
 bool world_shows(struct world *w, struct model_state *state, char why[WHY_BYTES])
 {
     int64_t now_us = world_settle_clock(w, state);
@@ -176,5 +196,5 @@ bool world_shows(struct world *w, struct model_state *state, char why[WHY_BYTES]
     for (unsigned s = 0; s < N_SPACES; s++)
         if (!shows_space(w, s, &state->spaces[s], now_us, why))
             return false;
-    return true;
+    return shows_stats(w, state, now_us, why);
 }

@@ -340,7 +340,22 @@ void world_rotate(struct world *w)
         world_failed(w, NULL, st, &err);
 }
 
-/* After a failure nothing has changed: what it wrote is no root, or one of the same contents. */
+/* How a checkpoint ended, by itself or as part of a purge. After a failure nothing has changed: what
+ * it wrote is no root, or one of the same contents. */
+static void checkpointed(struct world *w, mn_status st, const struct mn_error *err)
+{
+    w->tried_lsn = w->state.lsn;
+    if (st == MN_OK) {
+        w->checkpoint_lsn = w->state.lsn;
+        world_is_durable(w);
+        return;
+    }
+    if (w->checkpoints_may_refuse && strstr(err->message, "open the store again") != NULL)
+        return;
+    w->checkpoints_may_refuse = true;
+    world_failed(w, NULL, st, err);
+}
+
 void world_checkpoint(struct world *w)
 {
     struct model_commit c;
@@ -349,17 +364,60 @@ void world_checkpoint(struct world *w)
     if (!begin(w, DEED_CHECKPOINT, &c))
         return;
     sim_tell(w->sim, "checkpoint");
-    w->tried_lsn = w->state.lsn;
     mn_status st = mn_checkpoint(w->store, &err);
-    if (st == MN_OK) {
-        w->checkpoint_lsn = w->state.lsn;
-        world_is_durable(w);
+    checkpointed(w, st, &err);
+}
+
+static void add_purged(struct world *w, struct model_commit *c, unsigned space, const uint8_t *ids,
+                       size_t n, uint64_t *n_existed)
+{
+    struct model_state after = w->state;
+
+    for (size_t i = 0; i < n; i++) {
+        struct model_effect *e = &c->effects[c->n_effects++];
+        *e = (struct model_effect){.kind = EFFECT_DELETE, .space = (uint8_t)space, .id = ids[i]};
+        *n_existed += model_is_live(&after.spaces[space].records[ids[i]], c->now_us);
+        model_apply_effect(&after, e, 1, c->now_us);
+    }
+    if (n > 0)
+        return;
+    for (unsigned i = 0; i < N_IDS; i++)
+        *n_existed += model_is_live(&after.spaces[space].records[i], c->now_us);
+    c->n_effects = 1;
+    c->effects[0] = (struct model_effect){.kind = EFFECT_DROP, .space = (uint8_t)space};
+}
+
+/* A delete or a drop, and then a checkpoint of a special kind. */
+void world_purge(struct world *w, unsigned space, const uint8_t *ids, size_t n)
+{
+    struct mn_purge_receipt receipt = {.size = sizeof receipt};
+    struct mn_slice keys[WISHES_MAX];
+    struct model_commit c;
+    struct mn_error err = {0};
+    uint64_t n_existed = 0;
+
+    if (!begin(w, DEED_PURGE, &c))
+        return;
+    sim_tell(w->sim, "purge space %u, %zu ids", space, n);
+    add_purged(w, &c, space, ids, n, &n_existed);
+    for (size_t i = 0; i < n; i++)
+        keys[i] = model_id(ids[i]);
+    mn_status st = n > 0 ? mn_purge(w->store, model_space_name(space), keys, n, &receipt, &err)
+                         : mn_purge_namespace(w->store, model_space_name(space), &receipt, &err);
+    if (!w->state.spaces[space].exists) {
+        if (st != MN_NOT_FOUND)
+            sim_fail(w->sim, "purging what is not there: %s", mn_status_name(st));
         return;
     }
-    if (w->checkpoints_may_refuse && strstr(err.message, "open the store again") != NULL)
+    if (st == MN_OK && receipt.n_records != n_existed)
+        sim_fail(w->sim, "purged %" PRIu64 " records, not %" PRIu64, receipt.n_records, n_existed);
+    uint64_t lsn = world_lsn(w);
+    if (lsn == w->state.lsn) {
+        world_failed(w, &c, st, &err); /* the delete failed */
         return;
-    w->checkpoints_may_refuse = true;
-    world_failed(w, NULL, st, &err);
+    }
+    world_answered(w, &c, MN_OK, lsn, MN_ACK_DISK, NULL);
+    checkpointed(w, st, &err);
 }
 
 /* A sweep may have been several commits, or none. */

@@ -307,6 +307,20 @@ static void checkpoint_in_a_transaction(struct stage *stage)
     world_walk(w, 0, 0);
 }
 
+static void a_purge(struct stage *stage)
+{
+    struct world *w = &stage->world;
+    const uint8_t ids[1] = {1};
+
+    put(w, small, 0);
+    put(w, large, 0);
+    world_checkpoint(w);
+    put(w, small, 1);
+    world_purge(w, 0, ids, 1);
+    world_compare(w);
+    put(w, small, 2);
+}
+
 /* Trimming needs a second file of the log. */
 static void checkpoint_and_trim(struct stage *stage)
 {
@@ -415,6 +429,7 @@ static const struct scenario scenarios[] = {
     {"checkpoint_drop", checkpoint_and_drop, false, MN_SYNC_EVERY_WRITE},
     {"checkpoint_txn", checkpoint_in_a_transaction, false, MN_SYNC_EVERY_N},
     {"checkpoint_trim", checkpoint_and_trim, false, MN_SYNC_EVERY_WRITE},
+    {"purge", a_purge, false, MN_SYNC_MANUAL},
     {"failed_checkpoint", a_failed_checkpoint, false, MN_SYNC_EVERY_WRITE},
     {"log_mark", log_mark, true, MN_SYNC_EVERY_WRITE},
     {"log_trim", log_trimmed, true, MN_SYNC_EVERY_N},

@@ -34,6 +34,7 @@ const char *sim_deed_name(enum sim_deed deed)
         [DEED_SWEEP] = "sweep",
         [DEED_TICK] = "tick",
         [DEED_CHECKPOINT] = "checkpoint",
+        [DEED_PURGE] = "purge",
         [DEED_CONFIG] = "config",
         [DEED_LOG_OPEN] = "log_open",
         [DEED_LOG_RECOVER] = "log_recover",

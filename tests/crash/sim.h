@@ -38,6 +38,7 @@ enum sim_deed {
     DEED_SWEEP,
     DEED_TICK,
     DEED_CHECKPOINT,
+    DEED_PURGE,
     DEED_CONFIG,
     DEED_LOG_OPEN,
     DEED_LOG_RECOVER,

@@ -221,11 +221,21 @@ static void checkpoint(struct world *w)
     world_checkpoint(w);
 }
 
+static void purge(struct world *w)
+{
+    uint8_t ids[WISHES_MAX];
+    size_t n = sim_one_in(w->sim, 4) ? 0 : 1 + sim_below(w->sim, 4);
+
+    for (size_t i = 0; i < n; i++)
+        ids[i] = (uint8_t)sim_below(w->sim, N_IDS);
+    world_purge(w, random_space(w->sim), ids, n);
+}
+
 static void keep_house(struct world *w)
 {
     struct sim *sim = w->sim;
 
-    switch (sim_below(sim, 15)) {
+    switch (sim_below(sim, 16)) {
     case 0:
         world_flush(w);
         break;
@@ -256,6 +266,9 @@ static void keep_house(struct world *w)
     case 9:
     case 10:
         checkpoint(w);
+        break;
+    case 11:
+        purge(w);
         break;
     default:
         move_clock(w);
@@ -395,7 +408,7 @@ void sim_store_history(struct sim *sim)
         open_at_last(&w);
         /* Some generations live long enough for several checkpoints. */
         mni_crash_env_cut_at(sim->crash,
-                             1 + sim_below(sim, sim_one_in(sim, 3) ? LONG_CUT_SPAN : CUT_SPAN));
+                             1 + sim_below(sim, sim_one_in(sim, 4) ? LONG_CUT_SPAN : CUT_SPAN));
         if (sim_one_in(sim, 8))
             checkpoint(&w); /* of what the log gave back */
         size_t n_deeds = 1 + sim_below(sim, DEEDS_MAX);

@@ -160,6 +160,8 @@ void world_rotate(struct world *w);
 void world_sweep(struct world *w);
 void world_tick(struct world *w);
 void world_checkpoint(struct world *w);
+/* Of some ids, or of the whole namespace when there are none. */
+void world_purge(struct world *w, unsigned space, const uint8_t *ids, size_t n);
 void world_wait_for_sync(struct world *w);
 void world_configure(struct world *w, uint64_t value);
 void world_check_config(struct world *w);
