@@ -340,8 +340,8 @@ void world_rotate(struct world *w)
         world_failed(w, NULL, st, &err);
 }
 
-/* How a checkpoint ended, by itself or as part of a purge. After a failure nothing has changed: what
- * it wrote is no root, or one of the same contents. */
+/* How a checkpoint ended, by itself or as part of a purge. After a failure nothing has changed:
+ * what it wrote is no root, or one of the same contents. */
 static void checkpointed(struct world *w, mn_status st, const struct mn_error *err)
 {
     w->tried_lsn = w->state.lsn;

@@ -93,11 +93,51 @@ static void no_point_in_time_lies_before_the_newest_checkpoint(void)
     mni_crash_env_free(crash);
 }
 
+/* What was frozen is written as it was then, whatever a failed checkpoint gave time for. Each call
+ * of the next one fails in turn. */
+static void a_frozen_table_keeps_the_namespaces_that_were_dropped_since(void)
+{
+    uint64_t n_answered = 0;
+
+    for (uint64_t n = 1, was_hit = 1; was_hit != 0; n++) {
+        struct mni_crash_env *crash = NULL;
+        struct mni_fault_env *fault = NULL;
+        CHECK_OK(mni_crash_env_new(n, &crash));
+        CHECK_OK(mni_fault_env_new(mni_crash_env_base(crash), &fault));
+        mn_store *store = open_in(mni_fault_env_base(fault));
+        uint64_t lsn = put(store, mn_str("n"), mn_str("k"), "1");
+        mni_fault_env_fail_at(fault, 1, 5, true);
+        CHECK_STATUS(mn_checkpoint(store, &err), MN_ERR_IO);
+        mni_fault_env_fail_at(fault, 0, 0, false);
+        CHECK_OK_ERR(mn_namespace_drop(store, mn_str("n"), NULL, &err), &err);
+        mni_fault_env_fail_at(fault, n, 5, true);
+        mni_ignore(mn_checkpoint(store, &err));
+        was_hit = mni_fault_env_was_hit(fault);
+        mni_fault_env_fail_at(fault, 0, 0, false);
+        mni_api_store_abandon(store);
+        mn_status st = try_open_as_of(mni_fault_env_base(fault), lsn, &store);
+        if (st == MN_OK) {
+            CHECK(holds(store, mn_str("n"), mn_str("k"), "1"));
+            closed(store);
+            n_answered++;
+        } else {
+            CHECK_STATUS(st, MN_ERR_INVALID);
+        }
+        store = open_in(mni_fault_env_base(fault));
+        CHECK(!holds(store, mn_str("n"), mn_str("k"), "1"));
+        closed(store);
+        mni_fault_env_free(fault);
+        mni_crash_env_free(crash);
+    }
+    CHECK(n_answered > 20);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(the_first_checkpoint_may_end_at_any_call),
         CHECK_TEST(after_a_failure_the_next_one_covers_all_commits),
+        CHECK_TEST(a_frozen_table_keeps_the_namespaces_that_were_dropped_since),
         CHECK_TEST(no_point_in_time_lies_before_the_newest_checkpoint),
     };
 
