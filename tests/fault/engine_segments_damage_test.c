@@ -11,6 +11,7 @@
 
 #include "api/api.h"
 #include "check.h"
+#include "engine/engine.h"
 #include "io/crash.h"
 #include "mneme/mneme.h"
 
@@ -19,6 +20,7 @@ enum {
     N_FIRST = 40,
     FILES_MAX = 16,
     STRIDE = 509,
+    VERIFY_STRIDE = 7,
     VALUE_BYTES = 32,
     LONG_VALUE_BYTES = 3000, /* so that records lie in many blocks */
 };
@@ -363,6 +365,18 @@ static bool is_tried(const struct damaged_file *f, size_t at)
     return at % STRIDE == 0;
 }
 
+/* Verifying reads everything, so it finds all that differs. */
+static void check_verified(struct world *w, const struct damaged_file *f)
+{
+    struct mn_verify_report report = {.size = sizeof report};
+    mn_status st = mni_engine_verify(w->env, "/s", &report, &w->err);
+
+    CHECK(st != MN_OK);
+    check_told(w, f, st);
+    if (st == MN_ERR_CORRUPT)
+        CHECK_EQ(report.n_damaged_files, 1);
+}
+
 static void any_byte_may_be_wrong(void)
 {
     uint64_t random = check_seed();
@@ -381,6 +395,8 @@ static void any_byte_may_be_wrong(void)
             unsigned char byte = f->bytes[at] ^ (unsigned char)(1U << check_below(&random, 8));
             write_at(&w, f, at, &byte, 1);
             judge(&w, f, has_end(f, ".seg") ? &of_segments : &tally);
+            if (at % VERIFY_STRIDE == 0)
+                check_verified(&w, f);
             write_at(&w, f, at, &f->bytes[at], 1);
         }
         show(f, has_end(f, ".seg") ? &of_segments : &tally);
