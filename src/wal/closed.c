@@ -60,14 +60,14 @@ void wal_closed_write(struct mni_wal *wal, uint64_t end)
     mni_ignore(st);
 }
 
-mn_status wal_closed_read(struct mni_wal *wal, struct wal_closed *closed_out, struct mn_error *err)
+mn_status wal_closed_read(struct mni_dir *dir, struct wal_closed *closed_out, struct mn_error *err)
 {
     unsigned char bytes[CLOSED_BYTES + 1];
     struct mni_file *file = NULL;
     size_t n_read = 0;
 
     *closed_out = (struct wal_closed){0};
-    mn_status st = mni_dir_open_file(wal->config.dir, WAL_CLOSED_NAME, MNI_OPEN_READ, &file, NULL);
+    mn_status st = mni_dir_open_file(dir, WAL_CLOSED_NAME, MNI_OPEN_READ, &file, NULL);
     if (st == MN_NOT_FOUND)
         return MN_OK;
     if (st != MN_OK)

@@ -317,7 +317,7 @@ static mn_status heed_closed(struct recovery *r, const struct wal_scan *scan, st
 {
     struct wal_closed closed;
 
-    mn_status st = wal_closed_read(r->wal, &closed, err);
+    mn_status st = wal_closed_read(r->wal->config.dir, &closed, err);
     if (st != MN_OK || !closed.is_there || closed.salt != scan->header->salt)
         return st;
     if (scan->offset < closed.end)

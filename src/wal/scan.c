@@ -130,6 +130,27 @@ static bool may_be_frame(const unsigned char *p, const struct wal_scan *scan, ui
            lsn >= scan->last_lsn && lsn <= scan->header->lsn_ceiling;
 }
 
+mn_status wal_scan_skip_damage(struct wal_scan *scan, struct mn_error *err)
+{
+    const uint64_t file_bytes = scan->header->file_bytes;
+
+    for (uint64_t at = scan->offset + FRAME_ALIGN; at + FRAME_HEADER_BYTES <= file_bytes;
+         at += FRAME_ALIGN) {
+        struct wal_frame f;
+        mn_status st = fill_window(scan, at, FRAME_HEADER_BYTES, err);
+        if (st != MN_OK)
+            return st;
+        const unsigned char *p = scan->window.data + (at - scan->window_offset);
+        if (!may_be_frame(p, scan, at) || !wal_frame_decode(p, scan->header->salt, at, &f) ||
+            !wal_frame_is_sane(&f, at, file_bytes))
+            continue;
+        scan->offset = at;
+        scan->last_lsn = f.type == FRAME_COMMIT ? f.lsn - 1 : f.lsn;
+        return MN_OK;
+    }
+    return MN_END;
+}
+
 /* A later frame: the LSN before it was synced if the frame knows everything before it to be. */
 static void note_later(struct wal_beyond *beyond, const struct wal_frame *f, uint64_t offset,
                        uint64_t *remnant_end)

@@ -208,6 +208,20 @@ MN_MUST_USE mn_status mni_wal_cursor_next(struct mni_wal_cursor *cursor,
 void mni_wal_cursor_close(struct mni_wal_cursor *cursor);
 unsigned mni_wal_n_cursors(struct mni_wal *wal);
 
+/* Salvage: reading a log that may be damaged anywhere, without changing it ----------*/
+
+struct mni_wal_salvage {
+    struct mni_dir *dir;           /* borrowed */
+    const unsigned char *store_id; /* NULL: take any */
+    uint64_t have_lsn;             /* commits up to here may be missing */
+    mni_wal_replay_fn *each;       /* every commit that is whole, in the order of LSNs */
+    void (*damage)(void *context, const char *file, const char *what);
+    void *context;
+};
+
+/* MN_OK also when nothing could be read. MN_ERR_NOMEM, and what `each` fails with. */
+MN_MUST_USE mn_status mni_wal_salvage(const struct mni_wal_salvage *salvage, struct mn_error *err);
+
 /* Numbers ----------*/
 
 uint64_t mni_wal_visible_lsn(const struct mni_wal *wal); /* of the newest published commit */

@@ -161,6 +161,10 @@ struct wal_beyond {
 MN_MUST_USE mn_status wal_scan_beyond(struct wal_scan *scan, struct wal_beyond *beyond_out,
                                       struct mn_error *err);
 
+/* Goes on behind a place where no valid frame begins: moves to the next header whose checksum
+ * holds. MN_END: there is none. */
+MN_MUST_USE mn_status wal_scan_skip_damage(struct wal_scan *scan, struct mn_error *err);
+
 /* file.c: making files ----------*/
 
 /* Whether files of this size are zeroed from end to end when they are made. */
@@ -236,7 +240,7 @@ struct wal_closed {
 };
 /* The seal is synced already, so nothing depends on this: it does what it can. */
 void wal_closed_write(struct mni_wal *wal, uint64_t end);
-MN_MUST_USE mn_status wal_closed_read(struct mni_wal *wal, struct wal_closed *closed_out,
+MN_MUST_USE mn_status wal_closed_read(struct mni_dir *dir, struct wal_closed *closed_out,
                                       struct mn_error *err);
 MN_MUST_USE mn_status wal_closed_remove(struct mni_wal *wal, struct mn_error *err);
 
