@@ -289,6 +289,22 @@ static const struct command commands[] = {
         .run = run_verify,
     },
     {
+        .name = "salvage",
+        .usage = "SRC DST",
+        .about = "recover what is left of a damaged store into a new one",
+        .help =
+            "SRC is the directory of the damaged store; nothing in it is changed. DST is missing\n"
+            "or empty. Each damage is named on standard error, with what it cost. Prints\n"
+            "{\"damaged\",\"namespaces\",\"records\",\"unsure_records\",\"lost_records\",\n"
+            "\"lost_names\",\"damages\",\"last_lsn\"} and exits 4 when anything was damaged.\n"
+            "Unsure records may have been deleted or overwritten before. A namespace whose\n"
+            "name is lost is called lost-N.\n",
+        .example = "mneme salvage memory rescued",
+        .n_words_min = 2,
+        .n_words_max = 2,
+        .run = run_salvage,
+    },
+    {
         .name = "config get",
         .usage = "KEY",
         .about = "print a setting of the store",

@@ -35,6 +35,7 @@ int run_checkpoint(struct cli *cli);
 int run_flush(struct cli *cli);
 int run_stats(struct cli *cli);
 int run_verify(struct cli *cli);
+int run_salvage(struct cli *cli);
 int run_config_get(struct cli *cli);
 int run_config_set(struct cli *cli);
 int run_config_list(struct cli *cli);

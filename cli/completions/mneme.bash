@@ -59,9 +59,10 @@ _mneme() {
         case $command in
         '')
             words='create drop namespaces exists dimension count put import export get delete purge
-                list checkpoint flush stats verify config wal completion'
+                list checkpoint flush stats verify salvage config wal completion'
             ;;
         wal) words='stats dump' ;;
+        salvage) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;;
         config) words='get set list' ;;
         'config get' | 'config set')
             words=''

@@ -46,6 +46,7 @@ complete -c mneme -n __mneme_is -a checkpoint -d 'Write everything into segments
 complete -c mneme -n __mneme_is -a flush -d 'Make everything acknowledged durable'
 complete -c mneme -n __mneme_is -a stats -d 'Print the numbers of the store'
 complete -c mneme -n __mneme_is -a verify -d 'Read every byte of the store and check it'
+complete -c mneme -n __mneme_is -a salvage -d 'Recover what is left of a damaged store'
 complete -c mneme -n __mneme_is -a config -d 'Print or change settings'
 complete -c mneme -n __mneme_is -a wal -d 'Look into the write-ahead log'
 complete -c mneme -n __mneme_is -a completion -d 'Print the completion script for a shell'
@@ -58,6 +59,7 @@ complete -c mneme -n '__mneme_is "config get" "config set"' \
     checkpoint_bytes checkpoint_interval_ms'
 complete -c mneme -n '__mneme_is completion' -a 'bash zsh fish'
 
+complete -c mneme -n '__mneme_is salvage' -F
 complete -c mneme -n '__mneme_is create' -l dimension -x -d 'Elements per vector'
 complete -c mneme -n '__mneme_is put import' -l batch -x -d 'Records per commit'
 complete -c mneme -n '__mneme_is put import' -l ack -x -a 'none os disk' -d 'Durability'

@@ -283,6 +283,45 @@ MN_API MN_MUST_USE mn_status mn_verify_each(const char *path, mn_verify_fn *each
                                             struct mn_verify_report *report_out,
                                             struct mn_error *err);
 
+/* What mn_salvage found. */
+struct mn_salvage_report {
+    size_t size;
+    uint64_t n_namespaces;     /* of the new store */
+    uint64_t n_records;        /* live ones in it */
+    uint64_t n_unsure_records; /* written although they may have been overwritten or deleted: what
+                                  would say so is damaged */
+    uint64_t n_lost_records;   /* known to have been there, and not readable; overwritten ones may
+                                  be counted too, those in lost commits are not */
+    uint64_t n_lost_names;     /* namespaces called "lost-<number>" now */
+    uint64_t n_damages;        /* reported one by one */
+    uint64_t last_lsn;         /* of the newest commit of which something was found */
+};
+
+/* Called with each damage: the file, in the damaged store, and what is wrong and lost. Strings are
+ * valid during the call. */
+typedef void mn_salvage_damage_fn(void *context, const char *file, const char *what);
+
+/* NULL is the default; otherwise set `size` to sizeof(struct mn_salvage_options). */
+struct mn_salvage_options {
+    size_t size;
+    mn_salvage_damage_fn *damage; /* may be NULL */
+    void *context;                /* for it */
+};
+
+/*
+ * Recovers what can be recovered of a damaged store into a new one: records with everything that
+ * belongs to them, namespaces, settings. Of each record the newest version that is left counts;
+ * LSNs are new ones. Nothing in `from` is changed; it is refused beside a writer. `to` is missing
+ * or empty. MN_OK also when much is lost: the report tells, `n_damages` 0 says that nothing is.
+ * `report_out` may be NULL, else its `size` is set. After a failure `to` may hold a part of it.
+ *
+ * MN_ERR_NO_STORE: nothing in `from` is part of a store. MN_ERR_INVALID: `to` is not empty. Others
+ * as of mn_open and mn_put_batch, about `to`.
+ */
+MN_API MN_MUST_USE mn_status mn_salvage(const char *from, const char *to,
+                                        const struct mn_salvage_options *options,
+                                        struct mn_salvage_report *report_out, struct mn_error *err);
+
 /* Library version, "0.1.0". Static. */
 MN_API const char *mn_version(void);
 

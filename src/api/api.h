@@ -15,6 +15,11 @@ MN_MUST_USE mn_status mni_api_store_open(struct mni_env *env, const char *path,
                                          const struct mn_options *options, mn_store **store_out,
                                          struct mn_error *err);
 
+/* mn_salvage in this world. */
+MN_MUST_USE mn_status mni_api_salvage(struct mni_env *env, const char *from, const char *to,
+                                      const struct mn_salvage_options *options,
+                                      struct mn_salvage_report *report_out, struct mn_error *err);
+
 /* Makes a handle of an engine that was opened with options that mn_open refuses, such as smaller
  * log files. MN_OK takes the engine over. */
 struct mni_engine;

@@ -281,6 +281,12 @@ MN_MUST_USE mn_status mni_engine_verify_each(struct mni_env *env, const char *pa
                                              mn_verify_fn *each, void *context,
                                              struct mn_verify_report *report_out,
                                              struct mn_error *err);
+/* As mn_salvage. `report_out` is zeroed by the caller, and set as far as it goes when it fails. */
+typedef void mni_salvage_damage_fn(void *context, const char *file, const char *what);
+MN_MUST_USE mn_status mni_engine_salvage(struct mni_env *env, const char *from, const char *to,
+                                         mni_salvage_damage_fn *damage, void *context,
+                                         struct mn_salvage_report *report_out,
+                                         struct mn_error *err);
 /* Calls `each` with every commit of the store's log. `stats_out` (may be NULL) is set when it fails
  * too: see failed_out of struct mni_wal_config. */
 MN_MUST_USE mn_status mni_engine_read_log(struct mni_env *env, const char *path,

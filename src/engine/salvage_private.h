@@ -1,0 +1,112 @@
+/*
+ * salvage_private.h - what salvage works with.
+ *
+ *     salvage.c          the run: what is read when, and the new store
+ *     salvage_sources.c  the segments that are left, and which of their rows count
+ *     salvage_names.c    the namespaces that records belong to
+ */
+#ifndef MNI_ENGINE_SALVAGE_PRIVATE_H
+#define MNI_ENGINE_SALVAGE_PRIVATE_H
+
+#include "engine/engine_private.h"
+
+/* A segment of the damaged store. */
+struct salvage_source {
+    struct mni_segment *segment; /* one reference */
+    struct mni_liveness live;
+    bool is_live_known; /* false: some of its rows may be dead, or changed, without a trace */
+};
+
+/* A namespace of the damaged store. */
+struct salvage_name {
+    struct salvage_name *next_of_number;
+    struct salvage_name *next_of_name;
+    uint64_t number;
+    uint64_t lsn; /* of the newest row of the catalogue that gave it a name; 0: none was found */
+    uint32_t dimension;
+    bool is_dead; /* that row died, as a segment's liveness has it */
+    bool is_gone; /* it was dropped */
+    size_t name_bytes;
+    char name[MN_NAMESPACE_BYTES_MAX];
+};
+
+enum { NAME_CHAINS = 1 << 14 };
+
+struct salvage {
+    struct mni_env *env;
+    struct mni_dir *dir;     /* owned; of the damaged store */
+    struct mni_dir *seg_dir; /* owned; NULL: there is none */
+    struct mni_dir *wal_dir; /* likewise */
+    struct store_file store;
+    bool has_store_file;
+    struct mni_manifest manifest;   /* number 0: none could be read */
+    struct salvage_source *sources; /* owned */
+    size_t n_sources;
+
+    bool is_every_segment_open;
+    bool is_catalogue_whole; /* every row of it in those segments was read */
+    bool is_log_whole;
+    bool is_second_pass;       /* of the log */
+    uint64_t n_log_damages[2]; /* that its passes met */
+    bool is_sure;              /* a row that is alive by its segment's liveness stands there only */
+
+    struct salvage_name **by_number; /* owned chains; each name is owned by this one */
+    struct salvage_name **by_name;
+
+    struct mni_engine *engine; /* owned; the new store */
+    struct mni_batch *batch;   /* owned; NULL: none is begun */
+    size_t batch_bytes;
+
+    mni_salvage_damage_fn *damage;
+    void *context;
+    struct mn_salvage_report *report;
+};
+
+/* salvage.c ----------*/
+
+/* Notes damage of a file. */
+void salvage_damage(struct salvage *s, const char *file, const char *format, ...) MN_PRINTF(3, 4);
+/* Whether a failure to read ends the run; all others are damage. */
+static inline bool salvage_is_fatal(mn_status st)
+{
+    return st == MN_ERR_NOMEM || st == MN_ERR_CANCELLED;
+}
+
+/* salvage_sources.c ----------*/
+
+/* Opens what the manifest names, or without one all that is there. */
+MN_MUST_USE mn_status salvage_open_sources(struct salvage *s, struct mn_error *err);
+void salvage_close_sources(struct salvage *s);
+/* Called with each row that can be read; what it points to is valid during the call. */
+typedef mn_status salvage_row_fn(struct salvage *s, size_t source_index, uint32_t row,
+                                 const struct mni_segment_row *r, struct mn_error *err);
+/* All rows of the catalogue, dead ones too. */
+MN_MUST_USE mn_status salvage_catalogue_rows(struct salvage *s, salvage_row_fn *each,
+                                             struct mn_error *err);
+/* All rows of other collections that are not dead, and not superseded as far as that can be known,
+ * in the state that patches left them in. */
+MN_MUST_USE mn_status salvage_record_rows(struct salvage *s, salvage_row_fn *each,
+                                          struct mn_error *err);
+/* The newest LSN that a segment has of a key, 0 when none has it. */
+MN_MUST_USE mn_status salvage_newest_lsn(struct salvage *s, uint64_t collection,
+                                         struct mn_slice key, uint64_t *lsn_out,
+                                         struct mn_error *err);
+
+/* salvage_names.c ----------*/
+
+MN_MUST_USE mn_status salvage_names_new(struct salvage *s, struct mn_error *err);
+void salvage_names_free(struct salvage *s);
+/* A row of the catalogue: key and value are valid. */
+MN_MUST_USE mn_status salvage_name_seen(struct salvage *s, struct mn_slice name,
+                                        const struct mni_collection *c, uint64_t lsn, bool is_dead,
+                                        struct mn_error *err);
+void salvage_name_dropped(struct salvage *s, struct mn_slice name, uint64_t lsn);
+/* Decides, once all rows were seen, which namespaces there are. */
+void salvage_names_settle(struct salvage *s);
+/* Whether a collection's records are wanted: false for one that was dropped. */
+bool salvage_is_wanted(struct salvage *s, uint64_t number);
+/* The namespace of a wanted collection; gives it a name where that is lost. */
+MN_MUST_USE mn_status salvage_name_of(struct salvage *s, uint64_t number,
+                                      const struct salvage_name **name_out, struct mn_error *err);
+
+#endif
