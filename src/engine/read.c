@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "engine/engine_private.h"
 
+enum { PROBES_AT_ONCE = 16 };
+
 /* A pin is the address of a version, or of a part with the lowest bit set. */
 static const uintptr_t part_bit = 1;
 
@@ -67,17 +69,15 @@ mn_status engine_read_row(struct mni_engine *engine, struct part *part, uint32_t
 
 /* Looks in the parts alone, as of view_lsn. `died_out` (may be NULL): a row of the key is dead now
  * that may have been alive at `since_lsn`. */
-static mn_status find_in_parts(struct mni_engine *engine, const struct part_set *set,
-                               uint64_t view_lsn, uint64_t collection, struct mn_slice key,
+static mn_status find_in_parts(struct mni_engine *engine, struct probe *probe, uint64_t view_lsn,
                                struct mni_found *found_out, uint64_t since_lsn, bool *died_out,
                                struct mn_error *err)
 {
-    struct probe probe = probe_begin(set, collection, key);
     struct part *part;
     uint32_t row;
     mn_status st;
 
-    while ((st = probe_next(&probe, &part, &row, err)) == MN_OK) {
+    while ((st = probe_next(probe, &part, &row, err)) == MN_OK) {
         st = engine_read_row(engine, part, row, view_lsn, found_out, err);
         if (st != MN_NOT_FOUND)
             return st;
@@ -149,8 +149,8 @@ static mn_status finish_look(struct mni_engine *engine, struct look *look, uint6
     }
     if (look->set == NULL)
         return MN_NOT_FOUND;
-    mn_status st = find_in_parts(engine, look->set, UINT64_MAX, collection, key, found_out,
-                                 look->lsn, &died, err);
+    struct probe probe = probe_begin(look->set, collection, key);
+    mn_status st = find_in_parts(engine, &probe, UINT64_MAX, found_out, look->lsn, &died, err);
     set_unref(look->set);
     if (st == MN_OK)
         return unless_expired(engine, found_out);
@@ -175,13 +175,15 @@ mn_status engine_find_now(struct mni_engine *engine, uint64_t collection, struct
     return st;
 }
 
-mn_status mni_view_get(struct mni_view *view, uint64_t collection, struct mn_slice key,
-                       struct mni_found *found_out, struct mn_error *err)
+/* What a view sees of a key; a probe for it was begun in the view's parts. */
+static mn_status view_find(struct mni_view *view, struct probe *probe, struct mni_found *found_out,
+                           struct mn_error *err)
 {
     struct mni_engine *engine = view->engine;
 
     engine_read_lock(engine);
-    struct mni_version *version = find_in_tables(view->state, view->point, collection, key);
+    struct mni_version *version =
+        find_in_tables(view->state, view->point, probe->collection, probe->key);
     if (version != NULL)
         mni_version_pin(version);
     engine_unlock(engine);
@@ -189,15 +191,20 @@ mn_status mni_view_get(struct mni_view *view, uint64_t collection, struct mn_sli
         engine_found_version(version, found_out);
         return MN_OK;
     }
-    if (view->state->parts->n_parts == 0)
-        return MN_NOT_FOUND;
-    mn_status st = find_in_parts(engine, view->state->parts, view->point.lsn, collection, key,
-                                 found_out, 0, NULL, err);
+    mn_status st = find_in_parts(engine, probe, view->point.lsn, found_out, 0, NULL, err);
     if (st == MN_OK && has_expired(&found_out->record, view->point.now_us)) {
         mni_pin_release(found_out->pin);
         return MN_NOT_FOUND;
     }
     return st;
+}
+
+mn_status mni_view_get(struct mni_view *view, uint64_t collection, struct mn_slice key,
+                       struct mni_found *found_out, struct mn_error *err)
+{
+    struct probe probe = probe_begin(view->state->parts, collection, key);
+
+    return view_find(view, &probe, found_out, err);
 }
 
 mn_status mni_engine_get(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
@@ -225,6 +232,17 @@ mn_status mni_engine_get(struct mni_engine *engine, enum mni_kind kind, struct m
     return st;
 }
 
+/* Hashes of some keys, then their rows are fetched for all at once: a look-up is waiting for memory
+ * that is not in the processor's caches, time after time. */
+static void begin_probes(const struct part_set *set, uint64_t collection,
+                         const struct mn_slice *keys, size_t n_keys, struct probe *probes_out)
+{
+    for (size_t i = 0; i < n_keys; i++)
+        probes_out[i] = probe_begin(set, collection, keys[i]);
+    for (size_t i = 0; i < n_keys; i++)
+        probe_prefetch_row(&probes_out[i]);
+}
+
 mn_status mni_engine_get_many(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
                               const struct mn_slice *keys, size_t n_keys, mni_found_fn *each,
                               void *context, struct mn_error *err)
@@ -232,11 +250,16 @@ mn_status mni_engine_get_many(struct mni_engine *engine, enum mni_kind kind, str
     struct mni_collection c;
     struct mni_found found;
     struct mni_view view;
+    struct probe probes[PROBES_AT_ONCE];
 
     mni_view_open(engine, &view);
     mn_status st = mni_view_collection(&view, kind, name, &c, err);
     for (size_t i = 0; i < n_keys && st == MN_OK; i++) {
-        st = mni_view_get(&view, c.number, keys[i], &found, err);
+        size_t n_left = n_keys - i;
+        if (i % PROBES_AT_ONCE == 0)
+            begin_probes(view.state->parts, c.number, keys + i,
+                         n_left < PROBES_AT_ONCE ? n_left : PROBES_AT_ONCE, probes);
+        st = view_find(&view, &probes[i % PROBES_AT_ONCE], &found, err);
         if (st == MN_OK)
             each(context, i, &found);
         else if (st == MN_NOT_FOUND)

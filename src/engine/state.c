@@ -152,19 +152,34 @@ struct probe probe_begin(const struct part_set *set, uint64_t collection, struct
                           .key = key};
 
     /* Waits for all of them at once. */
-    for (size_t r = 0; r < set->n_runs && set->n_runs > 1; r++)
+    for (size_t r = 0; r < set->n_runs; r++)
         if (set->runs[r].n_parts == 1)
             mni_segment_prefetch(set->parts[set->runs[r].first]->segment, probe.hash);
     return probe;
+}
+
+static struct part *probed_part(const struct probe *p, size_t run_index)
+{
+    const struct run *run = &p->set->runs[run_index];
+
+    return run->n_parts == 1 ? p->set->parts[run->first]
+                             : part_of_run(p->set, run, p->collection, p->key);
+}
+
+void probe_prefetch_row(const struct probe *p)
+{
+    for (size_t r = p->n_runs_left; r-- > 0;) {
+        struct part *part = probed_part(p, r);
+        if (part != NULL && mni_segment_prefetch_row(part->segment, p->hash, p->collection))
+            return;
+    }
 }
 
 mn_status probe_next(struct probe *p, struct part **part_out, uint32_t *row_out,
                      struct mn_error *err)
 {
     while (p->n_runs_left > 0) {
-        const struct run *run = &p->set->runs[--p->n_runs_left];
-        struct part *part = run->n_parts == 1 ? p->set->parts[run->first]
-                                              : part_of_run(p->set, run, p->collection, p->key);
+        struct part *part = probed_part(p, --p->n_runs_left);
         if (part == NULL)
             continue;
         mn_status st =

@@ -150,6 +150,8 @@ struct probe {
     struct mn_slice key;
 };
 struct probe probe_begin(const struct part_set *set, uint64_t collection, struct mn_slice key);
+/* A hint, for who begins several probes before walking the first. */
+void probe_prefetch_row(const struct probe *probe);
 /* No lock is held: files are read. MN_NOT_FOUND: no more. */
 MN_MUST_USE mn_status probe_next(struct probe *probe, struct part **part_out, uint32_t *row_out,
                                  struct mn_error *err);

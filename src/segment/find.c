@@ -150,6 +150,29 @@ void mni_segment_prefetch(const struct mni_segment *segment, uint64_t hash)
     __builtin_prefetch(segment->map + columns[SEG_KEY_ROWS].offset + home * SEG_SLOTS_BYTES);
 }
 
+/* Unchecked bytes are good enough for a hint: what they say is fetched, and not believed. */
+bool mni_segment_prefetch_row(struct mni_segment *segment, uint64_t hash, uint64_t collection)
+{
+    const struct mni_segment *s = segment;
+    const struct column *columns = s->layout.columns;
+
+    MNI_CHECK(s->magic == SEGMENT_MAGIC);
+    if (s->map == NULL || s->n_key_buckets == 0)
+        return false;
+    uint64_t home = home_bucket(hash, s->n_key_buckets);
+    const unsigned char *prints = s->map + columns[SEG_KEY_PRINTS].offset + home * SEG_PRINTS_BYTES;
+    uint32_t matches = matching_slots(prints, fingerprint(hash));
+    if (matches == 0)
+        return false;
+    const unsigned char *slot = s->map + columns[SEG_KEY_ROWS].offset + home * SEG_SLOTS_BYTES +
+                                (size_t)__builtin_ctz(matches) * SEG_SLOT_BYTES;
+    uint32_t row = mni_get_u32(slot + SEG_SLOT_OFF_ROW);
+    if (row >= s->info.n_rows)
+        return false;
+    prefetch_row(segment, collection, row, mni_get_u32(slot + SEG_SLOT_OFF_LINE));
+    return true;
+}
+
 mn_status mni_segment_find(struct mni_segment *segment, uint64_t hash, uint64_t collection,
                            struct mn_slice key, uint32_t *row_out, struct mn_error *err)
 {

@@ -221,6 +221,10 @@ void mni_segment_get_bounds(const struct mni_segment *segment,
  * keys, gives all hints first and waits once. */
 void mni_segment_prefetch(const struct mni_segment *segment, uint64_t hash);
 
+/* The second hint, when the first has had its time: fetches the row that a key probably has. False:
+ * it probably has none here. */
+bool mni_segment_prefetch_row(struct mni_segment *segment, uint64_t hash, uint64_t collection);
+
 /* The row of the newest version of a key; `hash` is mni_key_hash of it. */
 MN_MUST_USE mn_status mni_segment_find(struct mni_segment *segment, uint64_t hash,
                                        uint64_t collection, struct mn_slice key, uint32_t *row_out,

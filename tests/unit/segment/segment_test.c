@@ -339,6 +339,40 @@ static void opening_and_missing_read_little(void)
     disk_free(&d);
 }
 
+/* A key that its home bucket had no room for is not told of, nor is one that is not there, unless
+ * its fingerprint is that of another. */
+static void a_hint_knows_most_keys_and_few_others(void)
+{
+    uint64_t random = check_seed();
+    struct rows rows = random_rows(&random, (struct rows_options){.n = 9000, .n_collections = 5});
+    struct disk d = disk_new();
+    struct mni_segment_info info = write_segment(&d, &rows, 1);
+    struct mni_segment *segment = NULL;
+    struct memory_source source;
+    size_t n;
+    unsigned char *bytes = read_file(&d, 1, &n);
+    size_t n_hits = 0;
+    size_t n_false_hits = 0;
+
+    for (int mapped = 0; mapped < 2; mapped++) {
+        memory_source_init(&source, bytes, n, mapped);
+        CHECK_OK(mni_segment_open_source(&source.base, &info.id, &info, &segment, NULL));
+        for (size_t i = 0; i < rows.n; i++) {
+            const struct mni_record *r = &rows.items[i].record;
+            uint64_t hash = mni_key_hash(r->collection, r->key);
+            struct mn_slice other = {&i, sizeof i};
+            n_hits += mni_segment_prefetch_row(segment, hash, r->collection);
+            n_false_hits += mni_segment_prefetch_row(segment, mni_key_hash(77, other), 77);
+        }
+        CHECK(mapped ? n_hits >= rows.n / 2 : n_hits == 0);
+        CHECK(n_false_hits <= rows.n / 50);
+        mni_segment_unref(segment);
+    }
+    free(bytes);
+    rows_free(&rows);
+    disk_free(&d);
+}
+
 static void the_last_reference_removes_what_is_doomed(void)
 {
     struct rows rows = three_rows();
@@ -505,6 +539,7 @@ int main(int argc, char **argv)
         CHECK_TEST(writing_takes_few_calls_and_one_sync),
         CHECK_TEST(another_file_than_expected_is_refused),
         CHECK_TEST(opening_and_missing_read_little),
+        CHECK_TEST(a_hint_knows_most_keys_and_few_others),
         CHECK_TEST(the_last_reference_removes_what_is_doomed),
         CHECK_TEST(unknown_columns_are_passed_over_unless_they_are_required),
         CHECK_TEST(verifying_goes_on_behind_damage_and_ends_when_told),
