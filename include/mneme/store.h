@@ -196,8 +196,9 @@ MN_API MN_MUST_USE mn_status mn_purge(mn_store *store, struct mn_slice name,
                                       const struct mn_slice *ids, size_t n_ids,
                                       struct mn_purge_receipt *receipt_out, struct mn_error *err);
 
-/* The same for a namespace with all its records, its name included; it is dropped. After a failure
- * it is dropped, and what files still hold of it goes with later merges. */
+/* The same for a namespace with all its records, its name included; it is dropped. What namespaces
+ * that were dropped before have left is erased too, so after MN_NOT_FOUND nothing is left of one of
+ * this name either. After another failure it is dropped, and files may hold it: call it again. */
 MN_API MN_MUST_USE mn_status mn_purge_namespace(mn_store *store, struct mn_slice name,
                                                 struct mn_purge_receipt *receipt_out,
                                                 struct mn_error *err);

@@ -25,3 +25,26 @@ bool mni_planted(const char *name)
 #else
 typedef int mni_plant_is_empty;
 #endif
+
+#ifdef MNI_TEST_HOOKS
+#include <string.h>
+
+static const char *point_name; /* NULL: nothing is to be done */
+static void (*point_run)(void *context);
+static void *point_context;
+
+void mni_test_point_set(const char *name, void (*run)(void *context), void *context)
+{
+    point_name = name;
+    point_run = run;
+    point_context = context;
+}
+
+void mni_test_point(const char *name)
+{
+    if (point_name == NULL || strcmp(point_name, name) != 0)
+        return;
+    point_name = NULL;
+    point_run(point_context);
+}
+#endif

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/plant.h"
 
 mn_status mni_batch_new(struct mni_engine *engine, struct mni_view *snapshot,
                         struct mni_batch **batch_out)
@@ -77,14 +78,15 @@ static struct mni_version *find_version(const struct state *state, struct mn_sli
     return version;
 }
 
-mn_status batch_look_up(struct mni_batch *batch, struct batch_collection *c, struct mn_error *err)
+/* One look. `again_out`: its row was replaced while it was read. */
+static mn_status look_up_once(struct mni_batch *batch, struct batch_collection *c, bool *again_out,
+                              struct mn_error *err)
 {
     struct mni_engine *engine = batch->engine;
     struct mni_found found;
-
-    if (c->key == NULL)
-        return MN_OK;
     struct mn_slice key = {c->key, c->key_bytes};
+
+    *again_out = false;
     c->known = (struct mni_collection){0};
     c->place = (struct place){0};
     engine_read_lock(engine);
@@ -102,13 +104,25 @@ mn_status batch_look_up(struct mni_batch *batch, struct batch_collection *c, str
     mn_status st = place_find(engine, batch->state->parts, 0, key, &c->place, err);
     if (st != MN_OK || c->place.part == NULL)
         return st;
+    MNI_TEST_POINT("look_up");
     engine_read_lock(engine);
     c->row_lsn = place_newest_lsn(engine, 0, key, &c->place);
     engine_unlock(engine);
     st = engine_read_row(engine, c->place.part, c->place.row, UINT64_MAX, &found, err);
     if (st == MN_OK)
         return catalogue_decode_found(&found, &c->known, err);
-    return st == MN_NOT_FOUND ? MN_OK : st; /* the leader sees that it is gone */
+    *again_out = st == MN_NOT_FOUND;
+    return *again_out ? MN_OK : st;
+}
+
+mn_status batch_look_up(struct mni_batch *batch, struct batch_collection *c, struct mn_error *err)
+{
+    bool again = c->key != NULL;
+    mn_status st = MN_OK;
+
+    while (again && st == MN_OK)
+        st = look_up_once(batch, c, &again, err);
+    return st;
 }
 
 /* A transaction writes to the collection that its view shows, or to one that came later. */

@@ -288,6 +288,7 @@ static void carry_done(struct carry *carry)
     for (size_t i = 0; i < carry->n; i++)
         mni_version_unref(carry->items[i].version);
     mni_free(carry->items);
+    *carry = (struct carry){0};
 }
 
 /* What happened to the frozen table's records since, and where they lie in the new run. The
@@ -351,8 +352,12 @@ static void apply_carried(struct mni_engine *engine, struct carry *carry)
         struct carried *item = &carry->items[i];
         struct part *part = item->place.part;
         struct mni_patch patch = {.lsn = mni_version_lsn(item->version)};
-        if (part == NULL || !mni_liveness_is_visible(&part->live, item->place.row, UINT64_MAX))
-            continue; /* it stands in the list twice */
+        if (part == NULL)
+            continue;
+        if (!mni_liveness_is_visible(&part->live, item->place.row, UINT64_MAX)) {
+            mni_liveness_unreserve(&part->live, 1, 0); /* it stands in the list twice */
+            continue;
+        }
         if (item->is_deleted) {
             if (!MNI_PLANTED("deletes_not_carried"))
                 mni_liveness_kill(&part->live, item->place.row, patch.lsn);
@@ -415,6 +420,10 @@ static mn_status install(struct checkpoint *c, struct mn_error *err)
 
     if (st != MN_OK)
         st = mni_fail(err, st, "a checkpoint");
+    /* Once without the role, so that what is read of the new run is at hand with it. */
+    if (st == MN_OK)
+        st = find_carried(c, c->set, &carry, err);
+    carry_done(&carry);
     mni_wal_enter(engine->wal, &role);
     if (st == MN_OK)
         st = find_carried(c, c->set, &carry, err);
@@ -580,15 +589,17 @@ void engine_drop_retired(struct mni_engine *engine)
     }
 }
 
-/* What no view needs of older segments' past. */
+/* What no view needs of older segments' past. Readers go on between two parts. */
 static void raise_floors(struct mni_engine *engine)
 {
-    engine_write_lock(engine);
-    uint64_t floor = engine_floor_lsn(engine, mni_engine_visible_lsn(engine));
-    const struct part_set *set = engine->state->parts;
-    for (size_t i = 0; i < set->n_parts; i++)
+    const struct part_set *set = engine->state->parts; /* only this thread and its like change it */
+
+    for (size_t i = 0; i < set->n_parts; i++) {
+        engine_write_lock(engine);
+        uint64_t floor = engine_floor_lsn(engine, mni_engine_visible_lsn(engine));
         mni_liveness_raise_floor(&set->parts[i]->live, floor);
-    engine_unlock(engine);
+        engine_unlock(engine);
+    }
 }
 
 static mn_status checkpoint(struct mni_engine *engine, struct mn_error *err)
@@ -648,8 +659,11 @@ mn_status mni_engine_checkpoint(struct mni_engine *engine, struct mn_error *err)
         return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
     mni_mutex_lock(&engine->checkpoint_lock);
     mn_status st = engine_checkpoint_now(engine, err);
-    if (st == MN_OK)
-        st = engine_merge(engine, err);
+    if (st == MN_OK) {
+        mn_status merged = engine_merge(engine, err);
+        /* Everything is in segments, however many; but it may have been the last time. */
+        st = engine->is_root_in_doubt ? merged : MN_OK;
+    }
     mni_mutex_unlock(&engine->checkpoint_lock);
     return st;
 }

@@ -102,6 +102,7 @@ struct mni_engine {
     uint64_t next_segment;
     uint64_t segment_bytes_max; /* 0: the default */
     uint64_t frozen_bytes;      /* of `unwritten_bytes`, those in the frozen table */
+    bool may_give_up;           /* the job at work is a merge that makes room for a checkpoint */
     bool is_root_in_doubt;      /* a manifest may be the root that is not `manifest` */
     bool is_root_unsure; /* `manifest` is of an earlier process, which may have died before it was
                             durable: what the one before it needs stays */
@@ -119,6 +120,7 @@ struct mni_engine {
     bool has_jobs_thread;
     atomic_bool jobs_stop;
     bool jobs_wanted;
+    uint64_t n_jobs;       /* checkpoints of that thread, failed ones too */
     unsigned n_stalled;    /* writers that wait for a checkpoint */
     mn_status jobs_status; /* of the last job */
     struct mn_error jobs_error;

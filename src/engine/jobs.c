@@ -6,7 +6,7 @@
  * Fails:   a job that fails is tried again later; writers wait for it no longer than it works.
  */
 #include "base/check.h"
-#include "engine/engine_private.h"
+#include "engine/job_private.h"
 
 enum {
     JOBS_NAP_US = 1000000,
@@ -29,6 +29,14 @@ static uint64_t setting_of(struct mni_engine *engine, enum setting setting)
     return value;
 }
 
+/* Writers wait from here on. */
+static uint64_t room_limit(struct mni_engine *engine)
+{
+    uint64_t limit = atomic_load_explicit(&engine->checkpoint_bytes, memory_order_relaxed);
+
+    return limit < UINT64_MAX / STALL_FACTOR ? limit * STALL_FACTOR : UINT64_MAX;
+}
+
 /* A checkpoint for what the interval has seen, however little that is. */
 static bool is_time(struct mni_engine *engine)
 {
@@ -38,12 +46,34 @@ static bool is_time(struct mni_engine *engine)
            mni_env_mono_us(engine->env) - atomic_load(&engine->last_checkpoint_us) >= interval_us;
 }
 
+/* The checkpoint is what writers wait for; a merge that fails is tried again after the next one. */
 static mn_status do_jobs(struct mni_engine *engine, struct mn_error *err)
 {
     if (!is_due(engine, atomic_load_explicit(&engine->checkpoint_bytes, memory_order_relaxed)) &&
         !is_time(engine))
         return MN_OK;
-    return mni_engine_checkpoint(engine, err);
+    mni_mutex_lock(&engine->checkpoint_lock);
+    mn_status st = engine_checkpoint_now(engine, err);
+    mni_mutex_lock(&engine->jobs_lock);
+    engine->jobs_status = st;
+    if (st != MN_OK)
+        engine->jobs_error = *err;
+    engine->n_jobs++;
+    mni_cond_broadcast(&engine->jobs_done);
+    mni_mutex_unlock(&engine->jobs_lock);
+    if (st == MN_OK) {
+        engine->may_give_up = true;
+        mni_ignore(engine_merge(engine, NULL));
+        engine->may_give_up = false;
+    }
+    mni_mutex_unlock(&engine->checkpoint_lock);
+    return st;
+}
+
+/* Whether writers wait, or soon will. */
+static bool must_hurry(struct mni_engine *engine)
+{
+    return is_due(engine, room_limit(engine) / 2);
 }
 
 /* A commit that came while the last chunk was written had to share the disk with it. */
@@ -56,6 +86,8 @@ mn_status engine_pace(void *context, uint64_t n_bytes, struct mn_error *err)
         return MN_OK;
     if (atomic_load(&engine->jobs_stop))
         return mni_fail(err, MN_ERR_BUSY, "the store is being closed");
+    if (engine->may_give_up && must_hurry(engine))
+        return mni_fail(err, MN_ERR_BUSY, "a checkpoint is needed first");
     bool has_commits = lsn != engine->paced_lsn;
     engine->paced_lsn = lsn;
     if (!has_commits)
@@ -89,20 +121,18 @@ void engine_count_unwritten(struct mni_engine *engine, uint64_t n_bytes)
 mn_status engine_wait_for_room(struct mni_engine *engine, struct mn_error *err)
 {
     mn_status st = MN_OK;
-    uint64_t limit = atomic_load_explicit(&engine->checkpoint_bytes, memory_order_relaxed);
 
-    limit = limit < UINT64_MAX / STALL_FACTOR ? limit * STALL_FACTOR : UINT64_MAX;
-    if (!engine->has_jobs_thread ||
-        atomic_load_explicit(&engine->unwritten_bytes, memory_order_relaxed) < limit)
+    if (!engine->has_jobs_thread || !is_due(engine, room_limit(engine)))
         return MN_OK;
     mni_mutex_lock(&engine->jobs_lock);
+    uint64_t n_jobs = engine->n_jobs; /* a failure from before says nothing of now */
     engine->n_stalled++;
     mni_cond_broadcast(&engine->jobs_wake);
-    while (!engine->jobs_stop && engine->jobs_status == MN_OK &&
-           atomic_load_explicit(&engine->unwritten_bytes, memory_order_relaxed) >= limit)
+    while (!engine->jobs_stop && (engine->jobs_status == MN_OK || engine->n_jobs == n_jobs) &&
+           is_due(engine, room_limit(engine)))
         (void)mni_cond_wait_for(&engine->jobs_done, &engine->jobs_lock, JOBS_NAP_US);
     engine->n_stalled--;
-    if (engine->jobs_status != MN_OK) {
+    if (engine->jobs_status != MN_OK && is_due(engine, room_limit(engine))) {
         st = engine->jobs_status;
         if (err != NULL)
             *err = engine->jobs_error;
@@ -120,9 +150,6 @@ static void work(struct mni_engine *engine)
     mn_status st = do_jobs(engine, &err);
 
     mni_mutex_lock(&engine->jobs_lock);
-    engine->jobs_status = st;
-    engine->jobs_error = err;
-    mni_cond_broadcast(&engine->jobs_done);
     if (st != MN_OK && !engine->jobs_stop)
         (void)mni_cond_wait_for(&engine->jobs_wake, &engine->jobs_lock, RETRY_US);
     mni_mutex_unlock(&engine->jobs_lock);

@@ -140,6 +140,7 @@ mn_status engine_load(struct mni_engine *engine, struct mn_error *err)
     engine->state = state;
     engine->root_number = m->number;
     engine->root_lsn = m->lsn;
+    atomic_store(&engine->visible_lsn, m->lsn);
     if (engine->read_only || m->number == 0)
         return MN_OK;
     st = mni_manifest_has_older(engine->dir, m->number, &engine->is_root_unsure, err);

@@ -86,7 +86,8 @@ static bool is_wasteful(const struct part_set *set, const struct run *run, uint6
         n_rows += part->n_rows;
         n_dead += part->live.n_dead;
         for (const struct dropped_rows *d = part->dropped; d != NULL; d = d->next)
-            n_dead += mni_liveness_count(&part->live, d->first, d->first + d->n_rows);
+            n_dead += mni_liveness_count(&part->live, d->first, d->first + d->n_rows) +
+                      mni_liveness_count_lapsed(&part->live, d->first, d->first + d->n_rows);
     }
     return n_dead * 100 >= n_rows * DEAD_PERCENT;
 }

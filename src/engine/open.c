@@ -412,13 +412,16 @@ mn_status mni_engine_close(struct mni_engine *engine, struct mn_error *err)
     if (st != MN_OK)
         return st;
     bool has_jobs = engine->has_jobs_thread;
-    jobs_stop(engine); /* a checkpoint has a view of its own */
+    bool has_sweeper = engine->has_sweeper;
+    jobs_stop(engine); /* a checkpoint has a view of its own, and a sweep holds what it looks at */
+    sweeper_stop(engine);
     if (is_held(engine)) {
+        if (has_sweeper)
+            mni_ignore(sweeper_start(engine, NULL));
         if (has_jobs)
             mni_ignore(jobs_start(engine, NULL));
         return mni_fail(err, MN_ERR_BUSY, "views, iterators or transactions are still open");
     }
-    sweeper_stop(engine);
     st = mni_wal_close(engine->wal, err);
     free_engine(engine);
     return st;

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "engine/engine_private.h"
 
-enum { DUE_SLICE = 256 };
+enum { DUE_SLICE = 256, DUE_SPARE = 64 };
 
 mn_status part_new(struct mni_segment *segment, atomic_uint *n_alive, struct part **part_out,
                    struct mn_error *err)
@@ -77,8 +77,33 @@ static struct due_row due_pop(struct part *part)
     return first;
 }
 
+/* Whether a patch of the row has still set this expiry. */
+static bool is_current(const struct part *part, const struct due_row *due)
+{
+    struct mni_patch patch;
+
+    return mni_liveness_find_patch(&part->live, due->row, UINT64_MAX, &patch) &&
+           (patch.fields & MNI_FIELD_EXPIRY) != 0 && patch.expires_at_us == due->expires_at_us;
+}
+
+/* Forgets expiries that later patches have replaced, when they are many. */
+static void tidy_due(struct part *part)
+{
+    size_t n = part->n_due;
+
+    if (n <= 2 * part->live.patches.n + DUE_SPARE)
+        return;
+    part->n_due = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct due_row due = part->due[i];
+        if (is_current(part, &due))
+            due_push(part, due);
+    }
+}
+
 mn_status part_reserve_patch(struct part *part)
 {
+    tidy_due(part);
     size_t needed = part->n_due + part->n_due_reserved + 1;
 
     if (needed > part->due_capacity) {
@@ -106,16 +131,21 @@ void part_unreserve_patch(struct part *part)
 void part_patch(struct part *part, uint32_t row, const struct mni_patch *patch, uint64_t floor_lsn,
                 int64_t now_us)
 {
+    struct due_row due = {.expires_at_us = patch->expires_at_us, .row = row};
+    bool is_known = is_current(part, &due);
+
     MNI_CHECK(part->n_due_reserved > 0);
     part->n_due_reserved--;
     mni_liveness_patch(&part->live, row, patch, floor_lsn);
-    mni_liveness_unlapse(&part->live, row);
+    if (((patch->fields | patch->clears) & MNI_FIELD_EXPIRY) == 0)
+        return;
+    bool was_lapsed = mni_liveness_unlapse(&part->live, row);
     if ((patch->fields & MNI_FIELD_EXPIRY) == 0)
         return;
     if (patch->expires_at_us <= now_us)
         mni_liveness_lapse(&part->live, row);
-    else
-        due_push(part, (struct due_row){.expires_at_us = patch->expires_at_us, .row = row});
+    else if (!is_known || was_lapsed)
+        due_push(part, due);
 }
 
 mn_status part_reserve_due(struct part *part, size_t n)
@@ -198,24 +228,24 @@ static bool keeps_expiry(const struct part *part, uint32_t row)
            ((patch.fields | patch.clears) & MNI_FIELD_EXPIRY) == 0;
 }
 
+/* A slice of them. */
 static void lapse_patched(struct part *part, int64_t now_us)
 {
-    while (part->n_due > 0 && part->due[0].expires_at_us <= now_us) {
+    for (int i = 0; i < DUE_SLICE && part->n_due > 0 && part->due[0].expires_at_us <= now_us; i++) {
         struct due_row due = due_pop(part);
-        struct mni_patch patch;
-        if (mni_liveness_find_patch(&part->live, due.row, UINT64_MAX, &patch) &&
-            (patch.fields & MNI_FIELD_EXPIRY) != 0 && patch.expires_at_us == due.expires_at_us)
+        if (is_current(part, &due))
             mni_liveness_lapse(&part->live, due.row);
     }
 }
 
-mn_status part_lapse(struct mni_engine *engine, struct part *part, int64_t now_us,
-                     struct mn_error *err)
+static mn_status lapse(struct mni_engine *engine, struct part *part, int64_t now_us,
+                       struct mn_error *err)
 {
     uint32_t rows[DUE_SLICE];
-    size_t n = DUE_SLICE;
+    bool has_more = true;
 
-    while (n == DUE_SLICE) {
+    while (has_more) {
+        size_t n;
         engine_read_lock(engine);
         uint64_t index = part->next_expiring;
         bool has_patched = part->n_due > 0 && part->due[0].expires_at_us <= now_us;
@@ -232,12 +262,22 @@ mn_status part_lapse(struct mni_engine *engine, struct part *part, int64_t now_u
                 mni_liveness_lapse(&part->live, rows[i]);
         if (is_mine)
             part->next_expiring += n;
-        else
-            n = DUE_SLICE; /* another thread was faster: look again */
         lapse_patched(part, now_us);
+        /* Another thread may have been faster. */
+        has_more = !is_mine || n == DUE_SLICE ||
+                   (part->n_due > 0 && part->due[0].expires_at_us <= now_us);
         engine_unlock(engine);
     }
     return MN_OK;
+}
+
+mn_status part_lapse(struct mni_engine *engine, struct part *part, int64_t now_us,
+                     struct mn_error *err)
+{
+    mn_status st = lapse(engine, part, now_us, err);
+
+    atomic_store(&part->lapse_failed, st != MN_OK);
+    return st;
 }
 
 /* Counting ---------- */

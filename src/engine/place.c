@@ -263,9 +263,11 @@ static void apply_row(struct mni_engine *engine, struct mni_change *change, stru
                        (struct mni_view_point){.lsn = UINT64_MAX, .now_us = at->now_us}) != 0;
 
     mark_row(place, r, at);
-    /* A transaction that began before must find that the key was deleted. */
+    /* A transaction that began before must find that the key was deleted; of a dropped collection
+     * nobody finds anything. */
     if (r->type == MNI_RECORD_UPSERT ||
-        (r->type == MNI_RECORD_DELETE && at->oldest_view_lsn < at->lsn))
+        (r->type == MNI_RECORD_DELETE && at->oldest_view_lsn < at->lsn &&
+         !part_row_is_dropped(place->part, place->row)))
         apply_main(engine, change, at);
     else
         cancel_main(engine, change);
@@ -290,6 +292,8 @@ void place_apply(struct mni_engine *engine, struct mni_change *change, struct pl
         apply_frozen(engine, change, place, r.type == MNI_RECORD_UPSERT, at);
     else if (holds_row(place))
         apply_row(engine, change, place, &r, at);
+    else if (change->keeps) /* deleted already, which left the tombstone */
+        cancel_main(engine, change);
     else
         apply_main(engine, change, at);
     cancel_below(engine, place);

@@ -50,9 +50,15 @@ static mn_status wants(void *context, struct part *part, uint64_t root_lsn, bool
 {
     const struct erased *e = context;
     struct mni_segment_group group;
-    mn_status st = MN_OK;
+    mn_status st;
 
-    *wants_out = false;
+    /* Records of a namespace that was dropped before go too: it may have had this name. */
+    engine_read_lock(e->engine);
+    bool is_new = part->made_lsn == root_lsn; /* nothing dead is in it as the root has it */
+    *wants_out = !is_new && part->dropped != NULL;
+    engine_unlock(e->engine);
+    if (*wants_out || is_new)
+        return MN_OK;
     if (e->keys == NULL) {
         st = mni_segment_find_group(part->segment, e->collection, &group, err);
         *wants_out = st == MN_OK;
@@ -60,6 +66,7 @@ static mn_status wants(void *context, struct part *part, uint64_t root_lsn, bool
             st = holds_dead(e->engine, part, root_lsn, 0, e->row_key, wants_out, err);
         return st;
     }
+    st = MN_OK;
     for (size_t i = 0; i < e->n_keys && st == MN_OK && !*wants_out; i++)
         st = holds_dead(e->engine, part, root_lsn, e->collection, e->keys[i], wants_out, err);
     return st;
@@ -67,7 +74,7 @@ static mn_status wants(void *context, struct part *part, uint64_t root_lsn, bool
 
 /* Deletes the records, or drops the collection. Counts those that existed. */
 static mn_status commit_delete(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
-                               const struct erased *e, struct mni_purge_receipt *receipt,
+                               struct erased *e, struct mni_purge_receipt *receipt,
                                struct mn_error *err)
 {
     struct mni_batch *batch = NULL;
@@ -84,6 +91,8 @@ static mn_status commit_delete(struct mni_engine *engine, enum mni_kind kind, st
     }
     if (st == MN_OK)
         st = mni_batch_commit(batch, MN_ACK_DISK, &receipt->lsn, err);
+    if (st == MN_OK)
+        e->collection = batch->collections[index].known.number;
     for (size_t i = 0; st == MN_OK && i < mni_batch_n_ops(batch); i++)
         receipt->n_records += mni_batch_existed(batch, i);
     mni_batch_free(batch);
@@ -120,6 +129,11 @@ static mn_status erase(struct mni_engine *engine, struct erased *e,
     mni_wal_erase_end(engine->wal);
     if (st == MN_OK)
         st = mni_manifest_remove_older(engine->dir, engine->manifest.number, err);
+    /* What is gone stays gone when the power fails. */
+    if (st == MN_OK)
+        st = mni_dir_sync(engine->seg_dir, err);
+    if (st == MN_OK)
+        st = mni_dir_sync(engine->dir, err);
     receipt->n_pinned = count_pinned(engine);
     return st;
 }
@@ -135,14 +149,14 @@ mn_status mni_engine_purge(struct mni_engine *engine, enum mni_kind kind, struct
 
     if (engine->read_only)
         return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
-    mn_status st = mni_engine_collection(engine, kind, name, &c, err);
-    if (st != MN_OK)
-        return st;
-    e.collection = c.number;
+    mn_status found = mni_engine_collection(engine, kind, name, &c, err);
+    if (found != MN_OK && (found != MN_NOT_FOUND || keys != NULL))
+        return found;
+    mn_status st = MN_OK;
     e.row_key = catalogue_key(kind, name, room);
-    if (keys == NULL)
+    if (keys == NULL && found == MN_OK)
         st = mni_engine_count_of(engine, c.number, &receipt.n_records, err);
-    if (st == MN_OK)
+    if (st == MN_OK && found == MN_OK)
         st = commit_delete(engine, kind, name, &e, &receipt, err);
     if (st != MN_OK)
         return st;
@@ -150,5 +164,5 @@ mn_status mni_engine_purge(struct mni_engine *engine, enum mni_kind kind, struct
     st = erase(engine, &e, &receipt, err);
     mni_mutex_unlock(&engine->checkpoint_lock);
     *receipt_out = receipt;
-    return st;
+    return st == MN_OK ? found : st;
 }

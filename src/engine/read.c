@@ -293,7 +293,9 @@ static mn_status find_groups(const struct part_set *set, uint64_t collection,
 mn_status mni_engine_count_of(struct mni_engine *engine, uint64_t collection,
                               uint64_t *n_records_out, struct mn_error *err)
 {
-    mn_status st = mni_engine_lapse(engine, err);
+    struct mn_error why = {0};
+    mn_status lapse_st = mni_engine_lapse(engine, &why);
+    mn_status st = lapse_st == MN_ERR_CORRUPT ? MN_OK : lapse_st;
 
     while (st == MN_OK) {
         engine_read_lock(engine);
@@ -310,9 +312,12 @@ mn_status mni_engine_count_of(struct mni_engine *engine, uint64_t collection,
             n += mni_memtable_count(state->frozen->memtable, collection);
         for (size_t i = 0; i < state->parts->n_parts && st == MN_OK; i++) {
             const struct part *part = state->parts->parts[i];
-            if (groups[i].n_rows > 0 && !part_row_is_dropped(part, groups[i].first))
-                n += mni_liveness_count(&part->live, groups[i].first,
-                                        groups[i].first + groups[i].n_rows);
+            if (groups[i].n_rows == 0 || part_row_is_dropped(part, groups[i].first))
+                continue;
+            if (atomic_load(&part->lapse_failed))
+                st = lapse_st; /* what has expired there is not known */
+            n += mni_liveness_count(&part->live, groups[i].first,
+                                    groups[i].first + groups[i].n_rows);
         }
         engine_unlock(engine);
         state_unref(state);
@@ -321,6 +326,8 @@ mn_status mni_engine_count_of(struct mni_engine *engine, uint64_t collection,
         if (is_newest)
             break;
     }
+    if (st != MN_OK && st == lapse_st && err != NULL)
+        *err = why;
     return st;
 }
 

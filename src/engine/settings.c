@@ -159,7 +159,7 @@ mn_status mni_engine_set(struct mni_engine *engine, const char *key, const char 
     changed.settings[setting] = parsed;
     st = store_file_write(engine->dir, &changed, err);
     if (st == MN_OK)
-        engine->store = changed;
+        engine->store.settings[setting] = parsed; /* the id is read without the lock */
     atomic_store(&engine->checkpoint_bytes, engine->store.settings[SETTING_CHECKPOINT_BYTES]);
     mni_mutex_unlock(&engine->settings_lock);
     return st;

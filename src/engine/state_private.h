@@ -63,6 +63,7 @@ struct part {
     struct mni_segment *segment; /* one reference */
     uint32_t n_rows;
     uint32_t n_catalogue_rows; /* the first ones */
+    atomic_bool lapse_failed;  /* not all that is due could be found */
 
     /* Under the engine's lock. */
     struct mni_liveness live;

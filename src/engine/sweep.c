@@ -10,9 +10,8 @@
  */
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "engine/batch_private.h"
-
-enum { SWEEP_SLICE = 256 };
 
 mn_status mni_engine_lapse(struct mni_engine *engine, struct mn_error *err)
 {
@@ -36,8 +35,13 @@ mn_status mni_engine_lapse(struct mni_engine *engine, struct mn_error *err)
     }
     if (!has_parts)
         return MN_OK;
-    for (size_t i = 0; i < state->parts->n_parts && st == MN_OK; i++)
-        st = part_lapse(engine, state->parts->parts[i], now_us, err);
+    /* Damage in one does not keep the others from it. */
+    for (size_t i = 0; i < state->parts->n_parts; i++) {
+        mn_status part_st =
+            part_lapse(engine, state->parts->parts[i], now_us, st == MN_OK ? err : NULL);
+        if (st == MN_OK)
+            st = part_st;
+    }
     state_unref(state);
     return st;
 }
@@ -52,13 +56,21 @@ struct lapsed {
     uint64_t lsn; /* of its newest change; 0: the row's own */
 };
 
-static size_t lapsed_of_table(struct mni_memtable *table, struct lapsed *out, size_t n_max)
+/* Room for what one slice of a sweep gathers. */
+struct sweep_room {
+    struct lapsed *lapsed;         /* owned */
+    struct mni_version **versions; /* owned */
+    size_t n_max;
+};
+
+static size_t lapsed_of_table(struct mni_memtable *table, struct sweep_room *room, size_t n_before)
 {
-    struct mni_version *versions[SWEEP_SLICE];
-    size_t n = mni_memtable_lapsed(table, versions, n_max < SWEEP_SLICE ? n_max : SWEEP_SLICE);
+    struct lapsed *out = room->lapsed + n_before;
+    size_t n = mni_memtable_lapsed(table, room->versions, room->n_max - n_before);
 
     for (size_t i = 0; i < n; i++)
-        out[i] = (struct lapsed){.version = versions[i], .lsn = mni_version_lsn(versions[i])};
+        out[i] = (struct lapsed){.version = room->versions[i],
+                                 .lsn = mni_version_lsn(room->versions[i])};
     return n;
 }
 
@@ -83,16 +95,16 @@ static size_t lapsed_of_part(struct part *part, struct lapsed *out, size_t n_max
 
 /* Up to `n_max` of them, fewer only if there are no more. */
 static size_t gather_lapsed(struct mni_engine *engine, const struct state *state,
-                            struct lapsed *out, size_t n_max)
+                            struct sweep_room *room)
 {
     size_t n;
 
     engine_read_lock(engine);
-    n = lapsed_of_table(state->active->memtable, out, n_max);
+    n = lapsed_of_table(state->active->memtable, room, 0);
     if (state->frozen != NULL)
-        n += lapsed_of_table(state->frozen->memtable, out + n, n_max - n);
-    for (size_t i = 0; i < state->parts->n_parts && n < n_max; i++)
-        n += lapsed_of_part(state->parts->parts[i], out + n, n_max - n);
+        n += lapsed_of_table(state->frozen->memtable, room, n);
+    for (size_t i = 0; i < state->parts->n_parts && n < room->n_max; i++)
+        n += lapsed_of_part(state->parts->parts[i], room->lapsed + n, room->n_max - n);
     engine_unlock(engine);
     return n;
 }
@@ -131,8 +143,11 @@ static mn_status delete_lapsed(struct mni_engine *engine, const struct lapsed *l
 
     if (st != MN_OK)
         return mni_fail(err, st, "a sweep of %zu records", n);
-    for (size_t i = 0; i < n && st == MN_OK; i++)
+    for (size_t i = 0; i < n && st == MN_OK; i++) {
         st = add_delete(batch, &lapsed[i], err);
+        if (st == MN_ERR_CORRUPT)
+            st = MN_OK; /* it stays, unseen */
+    }
     if (st == MN_OK)
         st = mni_batch_commit(batch, MN_ACK_NONE, NULL, err);
     mni_batch_free(batch);
@@ -159,8 +174,8 @@ static mn_status sweep_lapsed(struct mni_engine *engine, const struct lapsed *la
 }
 
 /* One slice: what lapsed in the newest state. */
-static mn_status sweep_slice(struct mni_engine *engine, struct lapsed *lapsed, size_t n_max,
-                             size_t *n_out, uint64_t *n_swept, struct mn_error *err)
+static mn_status sweep_slice(struct mni_engine *engine, struct sweep_room *room, size_t *n_out,
+                             uint64_t *n_swept, struct mn_error *err)
 {
     mn_status st = MN_OK;
 
@@ -168,11 +183,12 @@ static mn_status sweep_slice(struct mni_engine *engine, struct lapsed *lapsed, s
     struct state *state = engine->state;
     state_ref(state);
     engine_unlock(engine);
-    size_t n = gather_lapsed(engine, state, lapsed, n_max);
+    size_t n = gather_lapsed(engine, state, room);
+    MNI_TEST_POINT("sweep");
     if (n > 0)
-        st = sweep_lapsed(engine, lapsed, n, n_swept, err);
+        st = sweep_lapsed(engine, room->lapsed, n, n_swept, err);
     for (size_t i = 0; i < n; i++)
-        mni_version_unref(lapsed[i].version);
+        mni_version_unref(room->lapsed[i].version);
     state_unref(state);
     *n_out = n;
     return st;
@@ -190,19 +206,29 @@ mn_status mni_engine_sweep(struct mni_engine *engine, uint64_t *n_swept_out, str
     size_t batch_records = (size_t)engine->store.settings[SETTING_SWEEP_BATCH_RECORDS];
     int64_t cap_us = (int64_t)engine->store.settings[SETTING_SWEEP_TIME_CAP_MS] * 1000;
     mni_mutex_unlock(&engine->settings_lock);
-    struct lapsed *lapsed = mni_alloc_array(batch_records, sizeof *lapsed);
-    if (lapsed == NULL)
+    struct sweep_room room = {
+        .lapsed = mni_alloc_array(batch_records, sizeof *room.lapsed),
+        .versions = mni_alloc_array(batch_records, sizeof(struct mni_version *)),
+        .n_max = batch_records,
+    };
+    if (room.lapsed == NULL || room.versions == NULL) {
+        mni_free(room.lapsed);
+        mni_free(room.versions);
         return mni_fail(err, MN_ERR_NOMEM, "a sweep of %zu records", batch_records);
+    }
     mni_mutex_lock(&engine->sweep_lock);
     int64_t end_us = mni_env_mono_us(engine->env) + cap_us;
     st = mni_engine_lapse(engine, err);
+    if (st == MN_ERR_CORRUPT)
+        st = MN_OK; /* what lies elsewhere is swept */
     while (st == MN_OK) {
-        st = sweep_slice(engine, lapsed, batch_records, &n, &n_swept, err);
+        st = sweep_slice(engine, &room, &n, &n_swept, err);
         if (n < batch_records || mni_env_mono_us(engine->env) >= end_us)
             break;
     }
     mni_mutex_unlock(&engine->sweep_lock);
-    mni_free(lapsed);
+    mni_free(room.lapsed);
+    mni_free(room.versions);
     if (st == MN_OK && n_swept_out != NULL)
         *n_swept_out = n_swept;
     return st;
@@ -307,6 +333,7 @@ void mni_engine_tick(struct mni_engine *engine)
 mn_status sweeper_start(struct mni_engine *engine, struct mn_error *err)
 {
     mni_pool_on_want_stock(engine->pool, wake_for_stock, engine);
+    engine->sweeper_stops = false;
     mn_status st = mni_thread_start(&engine->sweeper, run_sweeper, engine, err);
 
     engine->has_sweeper = st == MN_OK;

@@ -447,12 +447,13 @@ uint32_t live_next_bit(const uint64_t *bits, uint32_t n_rows, uint32_t from)
     }
 }
 
-void mni_liveness_unlapse(struct mni_liveness *live, uint32_t row)
+bool mni_liveness_unlapse(struct mni_liveness *live, uint32_t row)
 {
     if (live->lapsed == NULL || !mni_live_bit(live->lapsed, row))
-        return;
+        return false;
     live_clear_bit(live->lapsed, row);
     live->n_lapsed--;
+    return true;
 }
 
 uint64_t mni_liveness_count_lapsed(const struct mni_liveness *live, uint32_t from, uint32_t to)

@@ -103,8 +103,8 @@ void mni_liveness_patch(struct mni_liveness *live, uint32_t row, const struct mn
 MN_MUST_USE mn_status mni_liveness_reserve_lapsed(struct mni_liveness *live);
 /* Takes a row whose expiry is due out of the counts. Nothing happens to a dead or lapsed one. */
 void mni_liveness_lapse(struct mni_liveness *live, uint32_t row);
-/* Takes it into the counts again: a patch has given it more time. Nothing happens to others. */
-void mni_liveness_unlapse(struct mni_liveness *live, uint32_t row);
+/* Takes it into the counts again: a patch has given it more time. False: it was not lapsed. */
+bool mni_liveness_unlapse(struct mni_liveness *live, uint32_t row);
 
 /* Forgets what no view at or above `lsn` needs. No state below `lsn` is exported afterwards: while
  * a checkpoint at an LSN is under way, the floor stays at or below it. Takes time in proportion to

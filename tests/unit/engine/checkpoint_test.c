@@ -1,5 +1,6 @@
 /* Tests of checkpoints: what a later opening makes of what one left behind. */
 #include "../api/short.h"
+#include "base/plant.h"
 #include "engine/engine.h"
 #include "io/crash.h"
 #include "io/fault.h"
@@ -132,6 +133,128 @@ static void a_frozen_table_keeps_the_namespaces_that_were_dropped_since(void)
     CHECK(n_answered > 20);
 }
 
+/* Beside others ---------- */
+
+static mn_store *the_store; /* of the test that runs */
+
+static void put_first_vector(void *context)
+{
+    const float vector[2] = {1, 2};
+    struct mn_record r = {.id = mn_str("b"), .payload = mn_str("2"), .vector = vector, .n_dims = 2};
+
+    (void)context;
+    CHECK_OK_ERR(mn_put(the_store, mn_str("n"), &r, NULL, NULL, &err), &err);
+}
+
+/* The namespace's row in a segment is replaced while a put looks it up: the put looks again. */
+static void a_namespace_keeps_its_number_when_its_row_is_replaced(void)
+{
+    struct mni_crash_env *crash = NULL;
+
+    CHECK_OK(mni_crash_env_new(1, &crash));
+    the_store = open_in(mni_crash_env_base(crash));
+    (void)put(the_store, mn_str("n"), mn_str("a"), "1");
+    CHECK_OK_ERR(mn_checkpoint(the_store, &err), &err);
+    mni_test_point_set("look_up", put_first_vector, NULL);
+    (void)put(the_store, mn_str("n"), mn_str("c"), "3");
+    CHECK(holds(the_store, mn_str("n"), mn_str("c"), "3"));
+    CHECK(holds(the_store, mn_str("n"), mn_str("a"), "1"));
+    CHECK(holds(the_store, mn_str("n"), mn_str("b"), "2"));
+    closed(the_store);
+    mni_crash_env_free(crash);
+}
+
+static void put_until(const char *id, int64_t expires_at_us)
+{
+    struct mn_record r = {.id = mn_str(id),
+                          .payload = mn_str("x"),
+                          .fields = MN_HAS_EXPIRES_AT,
+                          .expires_at_us = expires_at_us};
+
+    CHECK_OK_ERR(mn_put(the_store, mn_str("t"), &r, NULL, NULL, &err), &err);
+}
+
+static void a_sweep_goes_on_while_anything_has_expired(void)
+{
+    enum { N_RECORDS = 600 };
+    struct mni_crash_env *crash = NULL;
+    uint64_t n = 0;
+    char id[16];
+
+    CHECK_OK(mni_crash_env_new(1, &crash));
+    the_store = open_in(mni_crash_env_base(crash));
+    mni_crash_env_set_wall_us(crash, 1000);
+    for (int i = 0; i < N_RECORDS; i++) {
+        (void)snprintf(id, sizeof id, "k%d", i);
+        put_until(id, 1000000000);
+        if (i == N_RECORDS / 2)
+            CHECK_OK_ERR(mn_checkpoint(the_store, &err), &err);
+    }
+    mni_crash_env_set_wall_us(crash, 3000000000);
+    CHECK_OK_ERR(mn_sweep(the_store, &n, &err), &err);
+    CHECK_EQ(n, N_RECORDS);
+    closed(the_store);
+    mni_crash_env_free(crash);
+}
+
+static void drop_t(void *context)
+{
+    (void)context;
+    CHECK_OK_ERR(mn_namespace_drop(the_store, mn_str("t"), NULL, &err), &err);
+}
+
+/* The sweep's delete leaves nothing of a namespace that is dropped meanwhile. */
+static void a_sweep_may_meet_a_drop(void)
+{
+    struct mni_crash_env *crash = NULL;
+    mn_iter *iter = NULL;
+    uint64_t n = 0;
+
+    CHECK_OK(mni_crash_env_new(1, &crash));
+    the_store = open_in(mni_crash_env_base(crash));
+    mni_crash_env_set_wall_us(crash, 1000);
+    (void)put(the_store, mn_str("n"), mn_str("a"), "1");
+    put_until("k", 1000000000);
+    CHECK_OK_ERR(mn_checkpoint(the_store, &err), &err);
+    mni_crash_env_set_wall_us(crash, 3000000000);
+    CHECK_OK_ERR(mn_iter_open(the_store, mn_str("n"), NULL, &iter, &err), &err);
+    mni_test_point_set("sweep", drop_t, NULL);
+    CHECK_OK_ERR(mn_sweep(the_store, &n, &err), &err);
+    mn_iter_close(iter);
+    (void)put(the_store, mn_str("n"), mn_str("c"), "3");
+    CHECK(holds(the_store, mn_str("n"), mn_str("a"), "1"));
+    closed(the_store);
+    mni_crash_env_free(crash);
+}
+
+/* What earlier touches said is forgotten. */
+static void touches_of_one_record_take_no_more_memory(void)
+{
+    enum { N_TOUCHES = 20000 };
+    const int64_t late = INT64_C(1) << 50;
+    struct mni_crash_env *crash = NULL;
+    uint64_t first = 0;
+
+    CHECK_OK(mni_crash_env_new(1, &crash));
+    the_store = open_in(mni_crash_env_base(crash));
+    mni_crash_env_set_wall_us(crash, 1000);
+    put_until("k", late);
+    CHECK_OK_ERR(mn_checkpoint(the_store, &err), &err);
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < N_TOUCHES; i++)
+            CHECK_OK_ERR(mn_touch(the_store, mn_str("t"), mn_str("k"), MN_HAS_EXPIRES_AT, late + i,
+                                  NULL, NULL, &err),
+                         &err);
+        CHECK_OK_ERR(mn_checkpoint(the_store, &err), &err);
+        uint64_t n_bytes = stats_of(the_store).memory_bytes;
+        if (round == 0)
+            first = n_bytes;
+        CHECK(n_bytes < first + (64 << 10));
+    }
+    closed(the_store);
+    mni_crash_env_free(crash);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -139,6 +262,10 @@ int main(int argc, char **argv)
         CHECK_TEST(after_a_failure_the_next_one_covers_all_commits),
         CHECK_TEST(a_frozen_table_keeps_the_namespaces_that_were_dropped_since),
         CHECK_TEST(no_point_in_time_lies_before_the_newest_checkpoint),
+        CHECK_TEST(a_namespace_keeps_its_number_when_its_row_is_replaced),
+        CHECK_TEST(a_sweep_goes_on_while_anything_has_expired),
+        CHECK_TEST(a_sweep_may_meet_a_drop),
+        CHECK_TEST(touches_of_one_record_take_no_more_memory),
     };
 
     return check_run("engine.checkpoint", tests, CHECK_COUNT(tests), argc, argv);

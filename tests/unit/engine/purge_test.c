@@ -273,6 +273,50 @@ static void bad_arguments_change_nothing(void)
     done(&w);
 }
 
+/* A namespace that was dropped before, and made again, had the record too. */
+static void what_was_dropped_before_is_erased_too(void)
+{
+    for (int again = 0; again < 2; again++) {
+        struct world w = new_world();
+        struct mn_purge_receipt receipt = {.size = sizeof receipt};
+        struct mn_record other = {.id = mn_str("o")};
+        put_others(&w, "m");
+        put_canary(&w, "n");
+        CHECK_OK_ERR(mn_checkpoint(w.store, &w.err), &w.err);
+        CHECK_OK(mn_namespace_drop(w.store, mn_str("n"), NULL, &w.err));
+        if (again != 0) {
+            CHECK_OK(mn_put(w.store, mn_str("n"), &other, NULL, NULL, &w.err));
+            purge_canary(&w, "n", &receipt);
+        } else {
+            CHECK_STATUS(mn_purge_namespace(w.store, mn_str("n"), &receipt, &w.err), MN_NOT_FOUND);
+            CHECK_EQ(count_canaries(&w), 0);
+        }
+        done(&w);
+    }
+}
+
+static void what_is_purged_stays_gone_after_a_power_cut(void)
+{
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct world w = {0};
+        struct mn_purge_receipt receipt = {.size = sizeof receipt};
+        CHECK_OK(mni_crash_env_new(seed, &w.crash));
+        open_store(&w);
+        put_others(&w, "n");
+        put_canary(&w, "n");
+        CHECK_OK_ERR(mn_checkpoint(w.store, &w.err), &w.err);
+        purge_canary(&w, "n", &receipt);
+        mni_crash_env_cut_at(w.crash, 1);
+        CHECK(mn_flush(w.store, NULL) <= MN_OK);
+        mni_api_store_abandon(w.store);
+        mni_crash_env_restart(w.crash, false, 0);
+        CHECK_EQ(count_canaries(&w), 0);
+        open_store(&w);
+        CHECK_EQ(count_canaries(&w), 0);
+        done(&w);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -281,6 +325,8 @@ int main(int argc, char **argv)
         CHECK_TEST(log_files_that_wait_to_be_used_again_are_erased_too),
         CHECK_TEST(a_namespace_goes_with_its_name),
         CHECK_TEST(a_view_keeps_its_record_and_the_receipt_says_so),
+        CHECK_TEST(what_was_dropped_before_is_erased_too),
+        CHECK_TEST(what_is_purged_stays_gone_after_a_power_cut),
         CHECK_TEST(bad_arguments_change_nothing),
     };
 
