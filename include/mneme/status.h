@@ -42,7 +42,7 @@ typedef enum mn_status {
     MN_ERR_IN_USE = -6,       /* another handle or process holds the store */
     MN_ERR_LIMIT = -7,        /* larger than a limit in limits.h */
     MN_ERR_DIMENSION = -8,    /* the vector does not have the namespace's number of dimensions */
-    MN_ERR_CONFLICT = -9,     /* another commit changed what this transaction read or wrote */
+    MN_ERR_CONFLICT = -9,     /* another commit changed what this transaction writes */
     MN_ERR_READ_ONLY = -10,   /* the store was opened for reading, or its file system is */
     MN_ERR_POISONED = -11,    /* a write or sync of the log failed; reopen the store to write */
     MN_ERR_NO_STORE = -12,    /* the directory holds no store */

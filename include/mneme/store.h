@@ -34,9 +34,10 @@ struct mn_options {
     size_t size;
     bool create;        /* make a store where the directory is missing, empty, or where making one
                            was cut off */
-    bool read_only;     /* replay into memory and write nothing; refused beside a writer */
-    bool no_background; /* start no threads: no timed sync, no sweep, no checkpoint; mn_flush,
-                           mn_sweep and mn_checkpoint do it by hand */
+    bool read_only;     /* replay the log into memory and write nothing; refused beside a writer */
+    bool no_background; /* start no threads: no timed sync, no sweep, no checkpoint, and no bound
+                           on what waits for one; mn_flush, mn_sweep and mn_checkpoint do it by
+                           hand */
     mn_recovery recovery;
     /* Neither lies before the newest checkpoint, which took the single commits out of the log. */
     uint64_t stop_lsn;    /* point in time: apply commits up to this LSN; 0 = no such bound */
@@ -170,6 +171,8 @@ MN_API const char *mn_config_key(size_t index);
  * is fine. After a failure (MN_ERR_IO, MN_ERR_NO_SPACE, MN_ERR_NOMEM) the store goes on as before,
  * and a later call begins again; if the failure left open which state of the files is the newest,
  * all later calls are MN_ERR_IO until the store is opened again, while reads and writes go on.
+ * While checkpoints fail in the background, puts are refused with their error once four times
+ * `checkpoint_bytes` are in no segment; reads, deletes and purges go on.
  */
 MN_API MN_MUST_USE mn_status mn_checkpoint(mn_store *store, struct mn_error *err);
 

@@ -45,9 +45,9 @@ static mn_status judge_collection(const struct mni_batch *batch, const struct ba
     if (batch->snapshot != NULL && c->first_number != 0 && c->known.number != c->first_number)
         return mni_fail(err, MN_ERR_CONFLICT, "namespace \"%.*s\" was dropped meanwhile", n, name);
     if (c->known.dimension != 0 && c->dimension != 0 && c->known.dimension != c->dimension)
-        return mni_fail(err, MN_ERR_DIMENSION,
-                        "vector has %" PRIu32 " dimensions, namespace \"%.*s\" has %" PRIu32,
-                        c->dimension, n, name, c->known.dimension);
+        return mni_fail(
+            err, MN_ERR_DIMENSION, "%s%" PRIu32 " dimensions, namespace \"%.*s\" has %" PRIu32,
+            batch->n_ops > 0 ? "vector has " : "", c->dimension, n, name, c->known.dimension);
     return MN_OK;
 }
 
