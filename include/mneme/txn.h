@@ -41,7 +41,8 @@ MN_API MN_MUST_USE mn_status mn_txn_exists(mn_txn *txn, struct mn_slice name, st
 /*
  * Commits and frees the transaction, whatever it returns. MN_ERR_CONFLICT: another commit wrote a
  * record that this one wrote too, or dropped a namespace it wrote to; nothing happened.
- * MN_ERR_DIMENSION: another one gave a namespace another dimension meanwhile. A transaction without writes commits with LSN 0.
+ * MN_ERR_DIMENSION: another one gave a namespace another dimension meanwhile. A transaction without
+ * writes commits with LSN 0.
  */
 MN_API MN_MUST_USE mn_status mn_txn_commit(mn_txn *txn, const struct mn_write_options *options,
                                            uint64_t *lsn_out, struct mn_error *err);
