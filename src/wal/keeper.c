@@ -1,13 +1,16 @@
 /*
  * keeper.c - the log's background thread: timed syncs, and a spare file made before it is needed.
  *
- * Owns:    the spare file, until a rotation takes it.
+ * Files that the log has given back are spares too, and better ones: they were written once.
+ *
+ * Owns:    the spare files, until a rotation takes them.
  * Threads: one of its own; `keeper_lock` guards what it shares.
  * Fails:   a sync that fails poisons the log like any other; a spare that cannot be made is made by
  *          the rotation itself, which reports why it cannot.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "wal/wal_private.h"
@@ -15,27 +18,33 @@
 bool wal_take_spare(struct mni_wal *wal, struct wal_spare *spare_out)
 {
     mni_mutex_lock(&wal->keeper_lock);
-    bool found = wal->has_spare;
+    bool found = wal->n_spares > 0;
     if (found)
-        *spare_out = wal->spare;
-    wal->has_spare = false;
+        *spare_out = wal->spares[--wal->n_spares];
     mni_mutex_unlock(&wal->keeper_lock);
     return found;
 }
 
-static void set_spare(struct mni_wal *wal, const struct wal_spare *spare)
+void wal_withdraw_spare(struct mni_wal *wal, const char *name)
 {
-    wal->spare = *spare;
-    wal->has_spare = true;
-    wal->wants_spare = false;
+    mni_mutex_lock(&wal->keeper_lock);
+    for (unsigned i = 0; i < wal->n_spares; i++) {
+        if (strcmp(wal->spares[i].name, name) != 0)
+            continue;
+        wal->spares[i] = wal->spares[--wal->n_spares];
+        break;
+    }
+    mni_mutex_unlock(&wal->keeper_lock);
 }
 
 bool wal_offer_spare(struct mni_wal *wal, const struct wal_spare *spare)
 {
     mni_mutex_lock(&wal->keeper_lock);
-    bool taken = !wal->has_spare && (!wal->wants_spare || !wal->has_keeper);
-    if (taken)
-        set_spare(wal, spare);
+    bool taken = wal->n_spares < WAL_SPARES_MAX;
+    if (taken) {
+        wal->spares[wal->n_spares++] = *spare;
+        wal->wants_spare = false;
+    }
     mni_mutex_unlock(&wal->keeper_lock);
     return taken;
 }
@@ -45,7 +54,7 @@ void wal_keeper_want_spare(struct mni_wal *wal, bool zeroed)
     if (wal->config.no_background)
         return;
     mni_mutex_lock(&wal->keeper_lock);
-    wal->wants_spare = !wal->has_spare;
+    wal->wants_spare = wal->n_spares == 0;
     wal->wants_zeroes = zeroed;
     mni_cond_signal(&wal->keeper_wakes);
     mni_mutex_unlock(&wal->keeper_lock);
@@ -137,7 +146,7 @@ static void work_spare(struct mni_wal *wal)
 
     (void)snprintf(spare.name, sizeof spare.name, "%020d.spare", 0);
     mni_mutex_lock(&wal->keeper_lock);
-    bool wanted = wal->wants_spare && !wal->has_spare;
+    bool wanted = wal->wants_spare && wal->n_spares == 0;
     bool zeroed = wal->wants_zeroes || wal_file_is_written_whole(wal->config.file_bytes);
     mni_mutex_unlock(&wal->keeper_lock);
     if (!wanted)
@@ -146,9 +155,9 @@ static void work_spare(struct mni_wal *wal)
     spare.zeroed_to = zeroed ? wal->config.file_bytes : HEADER_BYTES;
     mni_mutex_lock(&wal->keeper_lock);
     wal->wants_spare = false;
-    if (st == MN_OK)
-        set_spare(wal, &spare);
     mni_mutex_unlock(&wal->keeper_lock);
+    if (st == MN_OK && !wal_offer_spare(wal, &spare))
+        mni_ignore(mni_dir_unlink(wal->config.dir, spare.name, NULL));
 }
 
 int64_t wal_keeper_work(struct mni_wal *wal)

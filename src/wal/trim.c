@@ -118,13 +118,10 @@ mn_status mni_wal_checkpoint(struct mni_wal *wal, uint64_t lsn, struct mn_error 
 static mn_status keep_as_spare(struct mni_wal *wal, const char *name, const char *spare,
                                struct mn_error *err)
 {
-    struct wal_spare taken_back;
     mn_status st = mni_dir_rename(wal->config.dir, name, spare, err);
 
-    if (st != MN_OK) {
-        bool found = wal_take_spare(wal, &taken_back);
-        MNI_CHECK(found);
-    }
+    if (st != MN_OK)
+        wal_withdraw_spare(wal, spare);
     return st;
 }
 
@@ -151,12 +148,12 @@ static mn_status remove_oldest(struct mni_wal *wal, struct mn_error *err)
     return MN_OK;
 }
 
-/* As long as a crash may give the spare its old name back, nothing may be written to it. */
-static void discard_spare(struct mni_wal *wal)
+/* As long as a crash may give a spare its old name back, nothing may be written to it. */
+static void discard_spares(struct mni_wal *wal)
 {
     struct wal_spare spare;
 
-    if (wal_take_spare(wal, &spare))
+    while (wal_take_spare(wal, &spare))
         mni_ignore(mni_dir_unlink(wal->config.dir, spare.name, NULL));
 }
 
@@ -190,7 +187,7 @@ mn_status mni_wal_truncate(struct mni_wal *wal, uint64_t lsn, uint64_t *n_record
     if (has_changed) {
         mn_status sync_st = mni_dir_sync(wal->config.dir, st == MN_OK ? err : NULL);
         if (sync_st != MN_OK)
-            discard_spare(wal);
+            discard_spares(wal);
         if (st == MN_OK)
             st = sync_st;
     }
@@ -230,7 +227,7 @@ mn_status mni_wal_erase_begin(struct mni_wal *wal, struct mn_error *err)
         st = wal_fail_poisoned(wal, err);
     } else {
         wal->is_erasing = true;
-        discard_spare(wal);
+        discard_spares(wal);
         st = wal_rotate_for(wal, MARK_BYTES, err); /* one without commits is replaced */
         wal->is_erasing = st == MN_OK;
     }

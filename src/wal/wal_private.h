@@ -13,6 +13,7 @@ enum {
     WAL_NAME_BYTES = 32,
     /* A write of so many bytes gains less from zeroed space than the zeroes cost. */
     WAL_UNZEROED_BYTES_MIN = 64 << 10,
+    WAL_SPARES_MAX = 4, /* files kept to be used again: what a checkpoint gives back at once */
     /* What commits leave free at the end of a file: for the seal; for a checkpoint that lets older
      * files go when the disk is full; and for the checkpoint mark of a recovery, so that a
      * recovered file needs no more space than before. */
@@ -95,8 +96,8 @@ struct mni_wal {
     bool wants_spare;
     bool is_erasing; /* no file is recycled; the leader's */
     bool wants_zeroes;
-    bool has_spare;
-    struct wal_spare spare;
+    unsigned n_spares;
+    struct wal_spare spares[WAL_SPARES_MAX]; /* the one to be used next is the last */
 
     struct mni_wal_cursor *cursors; /* open ones, linked */
     unsigned n_cursors;
@@ -264,6 +265,8 @@ int64_t wal_keeper_work(struct mni_wal *wal);
 void wal_keeper_want_spare(struct mni_wal *wal, bool zeroed);
 /* Takes the spare, if one is ready. */
 bool wal_take_spare(struct mni_wal *wal, struct wal_spare *spare_out);
+/* Forgets the spare of this name, if it is one. */
+void wal_withdraw_spare(struct mni_wal *wal, const char *name);
 /* Offers a file for reuse; false when there is one already. */
 bool wal_offer_spare(struct mni_wal *wal, const struct wal_spare *spare);
 
