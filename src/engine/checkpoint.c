@@ -473,6 +473,7 @@ static mn_status freeze(struct checkpoint *c, struct mn_error *err)
         engine->frozen_bytes = atomic_load(&engine->unwritten_bytes);
         old->active->last_lsn = mni_engine_visible_lsn(engine);
         old->active->frozen_time_us = mni_wal_last_time_us(engine->wal);
+        mni_wal_note_position(engine->wal);
         engine->state = state;
         engine->table = table->memtable;
     }

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "engine/engine.h"
+#include "engine/pace_private.h"
 #include "engine/state_private.h"
 #include "io/thread.h"
 
@@ -124,7 +125,7 @@ struct mni_engine {
     unsigned n_stalled;    /* writers that wait for a checkpoint */
     mn_status jobs_status; /* of the last job */
     struct mn_error jobs_error;
-    uint64_t paced_lsn;                     /* that thread's alone */
+    struct pace pace;
     atomic_int_fast64_t last_checkpoint_us; /* monotonic */
     atomic_uint_fast64_t unwritten_bytes;   /* of records that are in no segment yet, as encoded */
     atomic_uint_fast64_t checkpoint_bytes;  /* the setting */
@@ -195,6 +196,8 @@ void engine_count_unwritten(struct mni_engine *engine, uint64_t n_bytes);
  * should make room. */
 MN_MUST_USE mn_status engine_wait_for_room(struct mni_engine *engine, struct mn_error *err);
 
+/* The hook of the log that paces by its syncs. */
+void engine_note_sync(void *context, int64_t took_us, int64_t now_us);
 /* Called before `n_bytes` are written in the background: waits when that would hinder commits. */
 MN_MUST_USE mn_status engine_pace(void *context, uint64_t n_bytes, struct mn_error *err);
 

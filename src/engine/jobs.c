@@ -10,8 +10,7 @@
 
 enum {
     JOBS_NAP_US = 1000000,
-    RETRY_US = 5000000, /* after a failure */
-    PACE_BYTES_PER_US = 200,
+    RETRY_US = 5000000,    /* after a failure */
     PACE_CHUNK_US = 20000, /* the longest wait at once */
 };
 
@@ -76,11 +75,30 @@ static bool must_hurry(struct mni_engine *engine)
     return is_due(engine, room_limit(engine) / 2);
 }
 
-/* A commit that came while the last chunk was written had to share the disk with it. */
+void engine_note_sync(void *context, int64_t took_us, int64_t now_us)
+{
+    struct mni_engine *engine = context;
+
+    pace_note_sync(&engine->pace, took_us, now_us);
+}
+
+/* What of a wait is left when more and more is in no segment: all of it up to one and a half times
+ * the threshold, nothing from twice as much on. Writers at full speed get their checkpoint. */
+static int64_t shorten(struct mni_engine *engine, int64_t wait_us)
+{
+    uint64_t threshold = atomic_load_explicit(&engine->checkpoint_bytes, memory_order_relaxed);
+    uint64_t n = atomic_load_explicit(&engine->unwritten_bytes, memory_order_relaxed);
+
+    if (n <= threshold + threshold / 2)
+        return wait_us;
+    if (n / 2 >= threshold)
+        return 0;
+    return (int64_t)((double)wait_us * (double)(threshold * 2 - n) / ((double)threshold / 2));
+}
+
 mn_status engine_pace(void *context, uint64_t n_bytes, struct mn_error *err)
 {
     struct mni_engine *engine = context;
-    uint64_t lsn = mni_engine_visible_lsn(engine);
 
     if (!engine->has_jobs_thread)
         return MN_OK;
@@ -88,11 +106,10 @@ mn_status engine_pace(void *context, uint64_t n_bytes, struct mn_error *err)
         return mni_fail(err, MN_ERR_BUSY, "the store is being closed");
     if (engine->may_give_up && must_hurry(engine))
         return mni_fail(err, MN_ERR_BUSY, "a checkpoint is needed first");
-    bool has_commits = lsn != engine->paced_lsn;
-    engine->paced_lsn = lsn;
-    if (!has_commits)
+    int64_t wait_us = pace_wait_us(&engine->pace, n_bytes, mni_env_mono_us(engine->env));
+    wait_us = shorten(engine, wait_us);
+    if (wait_us == 0)
         return MN_OK;
-    int64_t wait_us = (int64_t)(n_bytes / PACE_BYTES_PER_US);
     mni_mutex_lock(&engine->jobs_lock);
     /* Writers that wait for the checkpoint wait for no pacing. */
     if (!engine->jobs_stop && engine->n_stalled == 0)

@@ -232,7 +232,8 @@ static void configure_log(const struct mni_engine *engine, const struct mn_optio
         .hooks = {.admit = engine_admit,
                   .publish = engine_publish,
                   .now_us = engine_clock,
-                  .abandon = engine_abandon_commit},
+                  .abandon = engine_abandon_commit,
+                  .synced = engine_note_sync},
     };
 }
 

@@ -320,6 +320,7 @@ static void count_in(struct mni_wal *wal, const struct group *g)
     file->last_lsn = wal->newest_lsn;
     file->end = wal_writer_end(&wal->writer);
     wal->records_since_checkpoint += g->n_records;
+    wal->n_records_logged += g->n_records;
     wal->n_commits += g->n_commits;
     wal->n_groups++;
 }

@@ -25,18 +25,6 @@ bool wal_take_spare(struct mni_wal *wal, struct wal_spare *spare_out)
     return found;
 }
 
-void wal_withdraw_spare(struct mni_wal *wal, const char *name)
-{
-    mni_mutex_lock(&wal->keeper_lock);
-    for (unsigned i = 0; i < wal->n_spares; i++) {
-        if (strcmp(wal->spares[i].name, name) != 0)
-            continue;
-        wal->spares[i] = wal->spares[--wal->n_spares];
-        break;
-    }
-    mni_mutex_unlock(&wal->keeper_lock);
-}
-
 bool wal_offer_spare(struct mni_wal *wal, const struct wal_spare *spare)
 {
     mni_mutex_lock(&wal->keeper_lock);

@@ -14,6 +14,8 @@
 #include "base/plant.h"
 #include "wal/wal_private.h"
 
+enum { TAKEN_AT_ONCE = 8 }; /* files that leave the list in one hold of the role */
+
 /* Records of commits above `lsn` in one file, by its frame headers. */
 static mn_status count_in_file(struct mni_wal *wal, const struct wal_file *file, uint64_t lsn,
                                uint64_t *n_records_out, struct mn_error *err)
@@ -88,7 +90,9 @@ static mn_status mark_checkpoint(struct mni_wal *wal, uint64_t lsn, struct mn_er
     if (lsn <= wal->checkpoint_lsn)
         return MN_OK;
     st = wal_writer_put_out(wal, MN_ACK_OS, err);
-    if (st == MN_OK)
+    if (st == MN_OK && lsn == wal->noted_lsn)
+        n_after = wal->n_records_logged - wal->noted_records;
+    else if (st == MN_OK)
         st = wal_count_records_after(wal, lsn, &n_after, err);
     if (st == MN_OK && !mark_fits(wal, lsn))
         st = wal_rotate_for(wal, MARK_BYTES, err);
@@ -104,6 +108,12 @@ static mn_status mark_checkpoint(struct mni_wal *wal, uint64_t lsn, struct mn_er
     return MN_OK;
 }
 
+void mni_wal_note_position(struct mni_wal *wal)
+{
+    wal->noted_lsn = wal->newest_lsn;
+    wal->noted_records = wal->n_records_logged;
+}
+
 mn_status mni_wal_checkpoint(struct mni_wal *wal, uint64_t lsn, struct mn_error *err)
 {
     struct mni_commit role;
@@ -115,38 +125,11 @@ mn_status mni_wal_checkpoint(struct mni_wal *wal, uint64_t lsn, struct mn_error 
     return st;
 }
 
-static mn_status keep_as_spare(struct mni_wal *wal, const char *name, const char *spare,
-                               struct mn_error *err)
-{
-    mn_status st = mni_dir_rename(wal->config.dir, name, spare, err);
-
-    if (st != MN_OK)
-        wal_withdraw_spare(wal, spare);
-    return st;
-}
-
-/* Removes the oldest file, or keeps it as the spare. One that is gone already needs nothing. */
-static mn_status remove_oldest(struct mni_wal *wal, struct mn_error *err)
-{
-    const struct wal_file *file = &wal->files[0];
-    char name[WAL_NAME_BYTES];
-    struct wal_spare spare = {.zeroed_to = file->zeroed_to, .is_recycled = true};
-    mn_status st;
-
-    wal_file_name(file->header.first_lsn, name);
-    bool may_recycle = !wal->is_erasing && file->header.file_bytes == wal->config.file_bytes &&
-                       !wal_is_being_read(wal, file->header.first_lsn);
-    (void)snprintf(spare.name, sizeof spare.name, "%020" PRIu64 ".spare", file->header.first_lsn);
-    if (may_recycle && wal_offer_spare(wal, &spare))
-        st = keep_as_spare(wal, name, spare.name, err);
-    else
-        st = mni_dir_unlink(wal->config.dir, name, err);
-    if (st != MN_OK && st != MN_NOT_FOUND)
-        return st;
-    wal->n_files--;
-    memmove(wal->files, wal->files + 1, wal->n_files * sizeof *wal->files);
-    return MN_OK;
-}
+/* A file that left the list, under the name of a spare. */
+struct given_back {
+    struct wal_spare spare;
+    bool may_recycle;
+};
 
 /* As long as a crash may give a spare its old name back, nothing may be written to it. */
 static void discard_spares(struct mni_wal *wal)
@@ -157,41 +140,102 @@ static void discard_spares(struct mni_wal *wal)
         mni_ignore(mni_dir_unlink(wal->config.dir, spare.name, NULL));
 }
 
-mn_status mni_wal_truncate(struct mni_wal *wal, uint64_t lsn, uint64_t *n_records_out,
-                           struct mn_error *err)
+/* Takes the oldest file out of the list, as one that opening removes. One that is gone already
+ * needs nothing. What is erased is removed at once: a failure leaves it in the list. */
+static mn_status take_oldest(struct mni_wal *wal, struct given_back *given, struct mn_error *err)
+{
+    const struct wal_file *file = &wal->files[0];
+    char name[WAL_NAME_BYTES];
+    mn_status st;
+
+    *given = (struct given_back){.spare = {.zeroed_to = file->zeroed_to, .is_recycled = true},
+                                 .may_recycle = !wal->is_erasing &&
+                                                file->header.file_bytes == wal->config.file_bytes &&
+                                                !wal_is_being_read(wal, file->header.first_lsn)};
+    wal_file_name(file->header.first_lsn, name);
+    if (wal->is_erasing) {
+        st = mni_dir_unlink(wal->config.dir, name, err);
+    } else {
+        (void)snprintf(given->spare.name, sizeof given->spare.name, "%020" PRIu64 ".spare",
+                       file->header.first_lsn);
+        st = mni_dir_rename(wal->config.dir, name, given->spare.name, err);
+    }
+    if (st == MN_NOT_FOUND)
+        given->spare.name[0] = '\0';
+    else if (st != MN_OK)
+        return st;
+    wal->n_files--;
+    memmove(wal->files, wal->files + 1, wal->n_files * sizeof *wal->files);
+    return MN_OK;
+}
+
+/* Takes files with nothing above `lsn` out of the list, a few at a time. */
+static mn_status take_old_files(struct mni_wal *wal, uint64_t lsn, struct given_back *given,
+                                size_t *n_out, uint64_t *n_removed, struct mn_error *err)
 {
     struct mni_commit role;
-    uint64_t n_removed = 0;
-    bool has_changed = false;
     mn_status st = MN_OK;
 
-    MNI_CHECK(!wal->config.read_only);
+    *n_out = 0;
     mni_wal_enter(wal, &role);
     if (atomic_load(&wal->is_poisoned))
         st = wal_fail_poisoned(wal, err);
     if (lsn > wal->checkpoint_lsn)
         lsn = wal->checkpoint_lsn;
-    while (st == MN_OK && wal->n_files > 1) {
+    size_t n_max = wal->is_erasing ? 1 : TAKEN_AT_ONCE; /* removing takes long */
+    while (st == MN_OK && wal->n_files > 1 && *n_out < n_max) {
         uint64_t last_lsn = wal->files[0].last_lsn;
         uint64_t n_records = wal->files[0].n_records;
         if (MNI_PLANTED("trims_one_file_too_far"))
             last_lsn = wal->files[0].header.prev_last_lsn;
         if (last_lsn > lsn)
             break;
-        st = remove_oldest(wal, err);
+        st = take_oldest(wal, &given[*n_out], err);
         if (st == MN_OK) {
-            n_removed += n_records;
-            has_changed = true;
+            *n_removed += n_records;
+            ++*n_out;
         }
     }
-    if (has_changed) {
-        mn_status sync_st = mni_dir_sync(wal->config.dir, st == MN_OK ? err : NULL);
-        if (sync_st != MN_OK)
-            discard_spares(wal);
-        if (st == MN_OK)
-            st = sync_st;
-    }
     mni_wal_leave(wal);
+    return st;
+}
+
+/* What left the list becomes spares, or goes. The role is not held: a file's blocks take their time
+ * to go. */
+static mn_status give_back(struct mni_wal *wal, const struct given_back *given, size_t n,
+                           struct mn_error *err)
+{
+    mn_status st = mni_dir_sync(wal->config.dir, err);
+    mn_status sync_st = st;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct wal_spare *spare = &given[i].spare;
+        if (spare->name[0] == '\0' ||
+            (sync_st == MN_OK && given[i].may_recycle && wal_offer_spare(wal, spare)))
+            continue;
+        mn_status removed = mni_dir_unlink(wal->config.dir, spare->name, st == MN_OK ? err : NULL);
+        if (st == MN_OK && removed != MN_NOT_FOUND)
+            st = removed;
+    }
+    return st;
+}
+
+mn_status mni_wal_truncate(struct mni_wal *wal, uint64_t lsn, uint64_t *n_records_out,
+                           struct mn_error *err)
+{
+    struct given_back given[TAKEN_AT_ONCE];
+    uint64_t n_removed = 0;
+    size_t n = 1;
+    mn_status st = MN_OK;
+
+    MNI_CHECK(!wal->config.read_only);
+    while (st == MN_OK && n > 0) {
+        st = take_old_files(wal, lsn, given, &n, &n_removed, err);
+        if (n == 0)
+            break;
+        mn_status given_st = give_back(wal, given, n, st == MN_OK ? err : NULL);
+        st = st == MN_OK ? given_st : st;
+    }
     if (st == MN_OK && n_records_out != NULL)
         *n_records_out = n_removed;
     return st;

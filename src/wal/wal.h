@@ -81,6 +81,8 @@ struct mni_wal_hooks {
     int64_t (*now_us)(void *context);
     /* An admitted commit will not happen: the log failed. May be NULL. */
     void (*abandon)(void *context, struct mni_commit *commit);
+    /* The log was synced, which took so long, until this monotonic time. May be NULL. */
+    void (*synced)(void *context, int64_t took_us, int64_t now_us);
 };
 
 struct mni_wal_config {
@@ -177,6 +179,10 @@ MN_MUST_USE mn_status mni_wal_flush(struct mni_wal *wal, struct mn_error *err);
 void mni_wal_tick(struct mni_wal *wal);
 
 /* Checkpoint and trim ----------*/
+
+/* Remembers where the log is, so that a checkpoint at the newest LSN there is made without counting
+ * what lies behind it in the files. The leader's role is held. */
+void mni_wal_note_position(struct mni_wal *wal);
 
 /* Notes durably that everything up to `lsn` is safe elsewhere. Never goes back. */
 MN_MUST_USE mn_status mni_wal_checkpoint(struct mni_wal *wal, uint64_t lsn, struct mn_error *err);

@@ -67,6 +67,9 @@ struct mni_wal {
     uint64_t synced_end; /* of the newest file */
     uint64_t checkpoint_lsn;
     uint64_t records_since_checkpoint;
+    uint64_t n_records_logged; /* since it was opened */
+    uint64_t noted_lsn;        /* at which so many were logged, see mni_wal_note_position */
+    uint64_t noted_records;
     uint64_t commits_since_sync;
     uint64_t groups_before_file; /* n_groups when the newest file was begun */
     int64_t last_sync_us;        /* monotonic */
@@ -265,8 +268,6 @@ int64_t wal_keeper_work(struct mni_wal *wal);
 void wal_keeper_want_spare(struct mni_wal *wal, bool zeroed);
 /* Takes the spare, if one is ready. */
 bool wal_take_spare(struct mni_wal *wal, struct wal_spare *spare_out);
-/* Forgets the spare of this name, if it is one. */
-void wal_withdraw_spare(struct mni_wal *wal, const char *name);
 /* Offers a file for reuse; false when there is one already. */
 bool wal_offer_spare(struct mni_wal *wal, const struct wal_spare *spare);
 

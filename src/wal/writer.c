@@ -189,6 +189,7 @@ mn_status wal_writer_put_out(struct mni_wal *wal, mn_ack ack, struct mn_error *e
 {
     struct wal_writer *w = &wal->writer;
     bool wants_sync = ack >= MN_ACK_DISK;
+    uint64_t n_syncs = wal->n_syncs;
     mn_status st;
 
     if (atomic_load(&wal->is_poisoned))
@@ -197,6 +198,7 @@ mn_status wal_writer_put_out(struct mni_wal *wal, mn_ack ack, struct mn_error *e
         return MN_OK;
     if (wants_sync && MNI_PLANTED("ack_before_sync"))
         wants_sync = false;
+    int64_t start_us = wants_sync ? mni_env_mono_us(wal->config.env) : 0;
     st = write_buffer(wal, w->n_bytes, wants_sync && !w->has_unsynced, err);
     if (st != MN_OK)
         return st;
@@ -212,6 +214,10 @@ mn_status wal_writer_put_out(struct mni_wal *wal, mn_ack ack, struct mn_error *e
     wal->synced_end = wal_writer_end(w);
     wal->commits_since_sync = 0;
     wal->last_sync_us = mni_env_mono_us(wal->config.env);
+    /* A second sync was that of zeroes ahead: such a commit is slow by itself. */
+    if (wal->n_syncs == n_syncs + 1 && wal->config.hooks.synced != NULL)
+        wal->config.hooks.synced(wal->config.hooks.context, wal->last_sync_us - start_us,
+                                 wal->last_sync_us);
     return MN_OK;
 }
 
