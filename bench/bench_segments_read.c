@@ -1,5 +1,5 @@
 /*
- * bench_segments_read.c - reading records that lie in files: by key anywhere, all in order, and
+ * bench_segments_read.c - reading records that lie in files: by key anywhere, all of them, and
  * opening the store that holds them.
  *
  * Owns:    the directory of each contender, over all rounds.
@@ -262,7 +262,7 @@ void run_get(const struct bench_options *options, const struct shape *shape)
                                             .n_targets = sizeof targets / sizeof *targets});
 }
 
-/* All in order ----------------------------------------------------------------------------------
+/* All of them ----------------------------------------------------------------------------------
  */
 
 /* Adds up floats as the numbers that their bits are: that takes no longer than fetching them, and
@@ -283,7 +283,34 @@ static uint32_t add_up(const float *vector, size_t n_dims)
     return sum;
 }
 
+static void check_all_came(const struct job *job, size_t n_records)
+{
+    if (n_records != job->records.n_records)
+        bench_die("mneme: %zu records of %zu came back", n_records, job->records.n_records);
+}
+
 static void scan(const struct job *job, mn_store *store)
+{
+    struct mn_error err;
+    struct mn_scan_chunk chunk;
+    mn_scan *scan = NULL;
+    size_t n_records = 0;
+    uint32_t sum = 0;
+    mn_status st;
+
+    mneme_must(mn_scan_open(store, mneme_namespace(), NULL, &scan, &err), "scan", &err);
+    while ((st = mn_scan_next(scan, &chunk, &err)) == MN_OK) {
+        sum += add_up(chunk.vectors, chunk.n_vectors * chunk.n_dims);
+        n_records += chunk.n_vectors;
+    }
+    if (st != MN_END)
+        mneme_must(st, "next", &err);
+    mn_scan_close(scan);
+    check_all_came(job, n_records);
+    sum_of_words = sum;
+}
+
+static void walk(const struct job *job, mn_store *store)
 {
     struct mn_error err;
     struct mn_view view;
@@ -301,8 +328,7 @@ static void scan(const struct job *job, mn_store *store)
     if (st != MN_END)
         mneme_must(st, "next", &err);
     mn_iter_close(iter);
-    if (n_records != job->records.n_records)
-        bench_die("mneme: %zu records of %zu came back", n_records, job->records.n_records);
+    check_all_came(job, n_records);
     sum_of_words = sum;
 }
 
@@ -311,17 +337,26 @@ static double megabytes(const struct job *job)
     return (double)(job->records.n_records * job->records.n_dims * sizeof(float)) / 1e6;
 }
 
-static double scan_store(void *context)
+static double read_store(const struct job *job, void (*read_all)(const struct job *, mn_store *))
 {
-    const struct job *job = context;
     mn_store *store = open_store(job);
 
-    scan(job, store);
+    read_all(job, store);
     double start = bench_now();
-    scan(job, store);
+    read_all(job, store);
     double elapsed = bench_now() - start;
     close_store(store);
     return megabytes(job) / elapsed;
+}
+
+static double scan_store(void *context)
+{
+    return read_store(context, scan);
+}
+
+static double walk_store(void *context)
+{
+    return read_store(context, walk);
 }
 
 /* The same sum, over as many floats one behind the other. */
@@ -345,9 +380,11 @@ void run_scan(const struct bench_options *options, const struct shape *shape)
     static const struct bench_target target = {
         .of = "mneme", .against = "memory-read", .bound = 0.8};
     const struct reading store = {&peer_mneme, shape, scan_store};
+    const struct reading in_order = {&peer_mneme, shape, walk_store};
     const struct reading memory = {NULL, shape, scan_memory};
     const struct bench_contender contenders[] = {
-        contender(&store, "mneme", "defaults; mn_iter over all, every float is added up"),
+        contender(&store, "mneme", "defaults; mn_scan over all, every float is added up"),
+        contender(&in_order, "mneme-iter", "the same with mn_iter, in the order of ids"),
         contender(&memory, "memory-read", "adding up as many floats in memory, one thread"),
     };
     struct segments_names names = segments_names("scan", "scan of all vectors", shape);
@@ -356,7 +393,7 @@ void run_scan(const struct bench_options *options, const struct shape *shape)
                                             .title = names.title,
                                             .unit = "MB/s",
                                             .contenders = contenders,
-                                            .n_contenders = 2,
+                                            .n_contenders = 3,
                                             .targets = &target,
                                             .n_targets = 1});
 }

@@ -6,6 +6,7 @@
  *     types.h     slices, ack levels, sync policies
  *     store.h     stores, namespaces, settings, numbers
  *     records.h   putting, getting, deleting, walking
+ *     scan.h      all vectors of a namespace, where they lie
  *     txn.h       transactions
  *     wal.h       the write-ahead log on its own
  */
@@ -14,6 +15,7 @@
 
 #include "mneme/limits.h"
 #include "mneme/records.h"
+#include "mneme/scan.h"
 #include "mneme/status.h"
 #include "mneme/store.h"
 #include "mneme/txn.h"

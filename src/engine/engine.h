@@ -209,6 +209,43 @@ MN_MUST_USE mn_status mni_walk_next(struct mni_walk *walk, struct mni_found *fou
                                     struct mn_error *err);
 void mni_walk_close(struct mni_walk *walk); /* NULL is fine */
 
+/*
+ * Scanning: the vectors of a collection where they lie, in no order. A scan has a view of its own,
+ * and any number of readers, each of one thread, that share the work: what one of them is given no
+ * other is.
+ *
+ *     mni_scan_open -> mni_scan_start -> mni_scan_reader_new, per thread -> mni_scan_next ...
+ */
+struct mni_scan;
+struct mni_scan_reader;
+struct mni_scan_chunk {
+    const void *vectors; /* packed; stay until the reader's next chunk */
+    uint32_t n_vectors;
+    uint32_t n_dims;
+    enum mni_element_type element_type;
+};
+MN_MUST_USE mn_status mni_scan_open(struct mni_engine *engine, struct mni_scan **scan_out,
+                                    struct mn_error *err);
+struct mni_view *mni_scan_view(struct mni_scan *scan);
+/* Before the first reader: whose vectors they are. */
+MN_MUST_USE mn_status mni_scan_start(struct mni_scan *scan, uint64_t collection,
+                                     struct mn_error *err);
+void mni_scan_close(struct mni_scan *scan); /* NULL is fine; its readers are freed */
+
+/* `n_vectors_max`: of a chunk; 0: as it likes. Any thread. */
+MN_MUST_USE mn_status mni_scan_reader_new(struct mni_scan *scan, size_t n_vectors_max,
+                                          struct mni_scan_reader **reader_out,
+                                          struct mn_error *err);
+void mni_scan_reader_free(struct mni_scan_reader *reader); /* NULL is fine */
+/* MN_END: nothing is left that no reader has taken. MN_ERR_CORRUPT: the next vector lies in a
+ * damaged part; asked again, the reader goes on behind it. */
+MN_MUST_USE mn_status mni_scan_next(struct mni_scan_reader *reader,
+                                    struct mni_scan_chunk *chunk_out, struct mn_error *err);
+/* The record of a vector of the chunk that the reader was given last; the pin goes to the caller.
+ * MN_NOT_FOUND: there is no such vector. */
+MN_MUST_USE mn_status mni_scan_found(struct mni_scan_reader *reader, size_t index,
+                                     struct mni_found *found_out, struct mn_error *err);
+
 /* Transactions ----------*/
 
 struct mni_txn;

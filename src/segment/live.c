@@ -481,3 +481,25 @@ uint32_t mni_liveness_next_lapsed(const struct mni_liveness *live, uint32_t from
     }
     return live->n_rows;
 }
+
+static uint64_t bits_64(const uint64_t *bits, uint32_t n_rows, uint32_t row)
+{
+    if (bits == NULL || row >= n_rows)
+        return 0;
+    size_t word = row / 64;
+    unsigned shift = row % 64;
+    uint64_t low = bits[word] >> shift;
+    if (shift == 0 || word + 1 == live_words(n_rows))
+        return low;
+    return low | bits[word + 1] << (64 - shift);
+}
+
+uint64_t mni_liveness_dead_64(const struct mni_liveness *live, uint32_t row)
+{
+    return bits_64(live->dead, live->n_rows, row);
+}
+
+uint64_t mni_liveness_lapsed_64(const struct mni_liveness *live, uint32_t row)
+{
+    return live->n_lapsed == 0 ? 0 : bits_64(live->lapsed, live->n_rows, row);
+}

@@ -177,6 +177,11 @@ uint32_t mni_liveness_next_visible(const struct mni_liveness *live, uint32_t fro
 uint32_t mni_liveness_previous_visible(const struct mni_liveness *live, uint32_t before,
                                        uint64_t view_lsn);
 
+/* A bit for each of the 64 rows from `row` on that is dead, or lapsed. Those behind the last row
+ * have none. */
+uint64_t mni_liveness_dead_64(const struct mni_liveness *live, uint32_t row);
+uint64_t mni_liveness_lapsed_64(const struct mni_liveness *live, uint32_t row);
+
 /* Merging ----------
  *
  * A merge reads segments as of one LSN while commits go on. Before its result takes their place,

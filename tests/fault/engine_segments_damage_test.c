@@ -302,6 +302,44 @@ static void walk_all(struct world *w, const struct damaged_file *f, mn_store *st
     CHECK_EQ(i, N_KEYS);
 }
 
+/* Each vector is there, or is told to be in a damaged place. */
+static void scan_all(struct world *w, const struct damaged_file *f, mn_store *store)
+{
+    bool was_given[N_KEYS] = {false};
+    struct mn_scan_chunk chunk;
+    mn_scan *scan = NULL;
+    int n_told = 0;
+    mn_status st = mn_scan_open(store, mn_str("n"), NULL, &scan, &w->err);
+
+    if (st != MN_OK) {
+        check_told(w, f, st);
+        return;
+    }
+    while ((st = mn_scan_next(scan, &chunk, &w->err)) != MN_END) {
+        if (st != MN_OK) {
+            check_told(w, f, st);
+            n_told++;
+        }
+        for (size_t k = 0; k < chunk.n_vectors; k++) {
+            struct mn_view view;
+            int i = (int)chunk.vectors[2 * k];
+            CHECK(i >= 0 && i < N_KEYS && value_of(i) != NULL && !was_given[i]);
+            CHECK(chunk.vectors[2 * k + 1] == 1);
+            was_given[i] = true;
+            st = mn_scan_view(scan, k, &view, &w->err);
+            if (st == MN_OK)
+                check_view(&view, i);
+            else
+                check_told(w, f, st);
+            mn_view_release(&view);
+        }
+    }
+    mn_scan_close(scan);
+    for (int i = 0; i < N_KEYS; i++)
+        n_told -= value_of(i) != NULL && !was_given[i];
+    CHECK_EQ(n_told, 0);
+}
+
 static void count_all(struct world *w, const struct damaged_file *f, mn_store *store)
 {
     struct mn_stats stats = {.size = sizeof stats};
@@ -333,6 +371,7 @@ static void judge(struct world *w, const struct damaged_file *f, struct tally *t
     }
     get_all(w, f, store, tally);
     walk_all(w, f, store);
+    scan_all(w, f, store);
     count_all(w, f, store);
     CHECK_OK(mn_close(store, NULL));
     tally->n_whole += n_unreadable == tally->n_unreadable;

@@ -1,6 +1,6 @@
 /*
  * iter_calls_test.c - every allocation fails once in walks over segments and the buffer, in both
- * directions: the walk says so, and shows the same records when it is asked again.
+ * directions, and in scans: they say so, and show the same records when they are asked again.
  */
 #include <stdio.h>
 
@@ -17,7 +17,9 @@ static void put_numbers(mn_store *store, int first, int step)
     for (int i = first; i < N_IDS; i += step) {
         char id[4];
         (void)snprintf(id, sizeof id, "%03d", i);
-        struct mn_record r = {.id = {id, 3}, .payload = mn_str("some bytes")};
+        const float vector[1] = {(float)i};
+        struct mn_record r = {
+            .id = {id, 3}, .vector = vector, .n_dims = 1, .payload = mn_str("some bytes")};
         CHECK_OK(mn_put(store, mn_str("n"), &r, NULL, NULL, NULL));
     }
 }
@@ -82,7 +84,34 @@ static void walk(mn_store *store, bool reverse, uint64_t *n_failed)
     mn_iter_close(iter);
 }
 
-static void any_allocation_of_a_walk_may_fail(void)
+static void scan(mn_store *store, bool ids, uint64_t *n_failed)
+{
+    struct mn_scan_chunk chunk;
+    struct mn_error err;
+    mn_scan *scan = NULL;
+    size_t n = 0;
+    mn_status st;
+
+    while ((st = mn_scan_open(store, mn_str("n"), NULL, &scan, &err)) == MN_ERR_NOMEM)
+        (*n_failed)++;
+    CHECK_OK_ERR(st, &err);
+    while ((st = mn_scan_next(scan, &chunk, &err)) == MN_OK)
+        for (size_t i = 0; i < chunk.n_vectors; i++, n++) {
+            struct mn_view view;
+            char id[4];
+            if (!ids)
+                continue;
+            CHECK_OK_ERR(mn_scan_view(scan, i, &view, &err), &err);
+            (void)snprintf(id, sizeof id, "%03d", (int)chunk.vectors[i]);
+            CHECK_MEM_EQ(view.id.data, id, 3);
+            mn_view_release(&view);
+        }
+    CHECK_STATUS(st, MN_END);
+    CHECK_EQ(n, N_IDS - 10);
+    mn_scan_close(scan);
+}
+
+static void any_allocation_of_a_walk_or_scan_may_fail(void)
 {
     uint64_t n_blocks = mni_mem_live_blocks();
     struct mni_crash_env *crash = NULL;
@@ -90,13 +119,16 @@ static void any_allocation_of_a_walk_may_fail(void)
 
     CHECK_OK(mni_crash_env_new(1, &crash));
     mn_store *store = open_filled(crash);
-    for (int reverse = 0; reverse < 2; reverse++) {
+    for (int way = 0; way < 4; way++) {
         bool was_hit = true;
         uint64_t n_before = n_failed;
         for (uint64_t n = 1; was_hit; n++) {
             uint64_t n_open = mni_mem_live_blocks();
             mni_mem_fail_at(n);
-            walk(store, reverse != 0, &n_failed);
+            if (way < 2)
+                walk(store, way == 1, &n_failed);
+            else
+                scan(store, way == 3, &n_failed);
             was_hit = mni_mem_fail_was_hit();
             mni_mem_fail_at(0);
             CHECK_EQ(mni_mem_live_blocks(), n_open);
@@ -111,7 +143,7 @@ static void any_allocation_of_a_walk_may_fail(void)
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
-        CHECK_TEST(any_allocation_of_a_walk_may_fail),
+        CHECK_TEST(any_allocation_of_a_walk_or_scan_may_fail),
     };
 
     return check_run("fault.iter_calls", tests, CHECK_COUNT(tests), argc, argv);

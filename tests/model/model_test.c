@@ -3,8 +3,8 @@
  *
  * MNEME_SEED sets the seed, MNEME_MODEL_STEPS the number of steps; 0 goes on for ever.
  */
+#include "scan_ops.h"
 #include "txn_ops.h"
-#include "walk_ops.h"
 
 enum { STEPS_DEFAULT = 100000, STEPS_PER_STORE = 4000 };
 
@@ -335,6 +335,8 @@ static void let_all_go(struct world *w)
     for (unsigned i = 0; i < N_WALKS; i++)
         if (w->walks[i].iter != NULL)
             close_walk(&w->walks[i]);
+    for (unsigned i = 0; i < N_SCANS; i++)
+        close_scan(&w->scans[i]);
     for (unsigned i = 0; i < N_TXNS; i++) {
         mn_txn_rollback(w->txns[i].txn);
         w->txns[i].txn = NULL;
@@ -349,6 +351,8 @@ static bool holds_anything(const struct world *w)
         holds = holds || w->held[i].view.pin != NULL;
     for (unsigned i = 0; i < N_WALKS; i++)
         holds = holds || w->walks[i].iter != NULL;
+    for (unsigned i = 0; i < N_SCANS; i++)
+        holds = holds || w->scans[i].scan != NULL;
     for (unsigned i = 0; i < N_TXNS; i++)
         holds = holds || w->txns[i].txn != NULL;
     return holds;
@@ -404,10 +408,10 @@ static void step(struct world *w)
         void (*run)(struct world *w);
         unsigned weight;
     } ops[] = {
-        {put_one, 200},        {put_many, 30}, {delete_many, 60}, {touch_one, 60},
-        {get_one, 100},        {get_many, 30}, {walk_step, 80},   {txn_step, 250},
-        {walk_namespaces, 20}, {make_one, 15}, {drop_one, 10},    {sweep, 15},
-        {pass_time, 60},       {reopen, 3},    {crash, 3},        {checkpoint, 6},
+        {put_one, 200},  {put_many, 30},  {delete_many, 60}, {touch_one, 60},       {get_one, 100},
+        {get_many, 30},  {walk_step, 80}, {txn_step, 250},   {walk_namespaces, 20}, {make_one, 15},
+        {drop_one, 10},  {sweep, 15},     {pass_time, 60},   {reopen, 3},           {crash, 3},
+        {checkpoint, 6}, {scan_step, 60},
     };
     unsigned all = 0;
 

@@ -10,6 +10,7 @@
 enum {
     N_HELD = 12,
     N_WALKS = 3,
+    N_SCANS = 2,
     N_TXNS = 3,
     SECOND_US = 1000000,
     CALL_US_MAX = 2000, /* no call reads the clock more often: each reading moves it by 1 us */
@@ -28,6 +29,13 @@ struct walk {
     unsigned n_left;
     unsigned next;
     unsigned ids[N_IDS];
+    struct slot slots[N_IDS];
+};
+
+/* A scan, and what it has still to give. */
+struct scanning {
+    mn_scan *scan; /* NULL: free */
+    bool is_left[N_IDS];
     struct slot slots[N_IDS];
 };
 
@@ -71,6 +79,7 @@ struct world {
 
     struct held_view held[N_HELD];
     struct walk walks[N_WALKS];
+    struct scanning scans[N_SCANS];
     struct txn txns[N_TXNS];
 };
 
@@ -201,6 +210,6 @@ static inline void store_in(struct space *s, unsigned id, const struct content *
         s->dimension = c->n_dims;
 }
 
-/* txn_ops.h, walk_ops.h and model_test.c have the operations. */
+/* txn_ops.h, walk_ops.h, scan_ops.h and model_test.c have the operations. */
 
 #endif

@@ -144,8 +144,10 @@ static void put_batch(struct worker *w)
     struct mn_record records[BATCH];
     int64_t value = (int64_t)check_random(&w->random);
 
+    const float vector[] = {(float)(value % 1000)};
     for (int i = 0; i < BATCH; i++)
-        records[i] = (struct mn_record){.id = {&ids[i], 1}, .payload = {&value, sizeof value}};
+        records[i] = (struct mn_record){
+            .id = {&ids[i], 1}, .vector = vector, .n_dims = 1, .payload = {&value, sizeof value}};
     mn_status st =
         mn_put_batch(w->shared->store, mn_str("batch"), records, BATCH, &options, NULL, NULL, NULL);
     (void)MUST(w, st == MN_OK, st);
@@ -254,6 +256,30 @@ static void walk_batch(struct worker *w)
     mn_iter_close(iter);
 }
 
+static void scan_batch(struct worker *w)
+{
+    mn_scan *scan = NULL;
+    struct mn_scan_chunk chunk;
+    float first = 0;
+    size_t n = 0;
+    mn_status st = mn_scan_open(w->shared->store, mn_str("batch"), NULL, &scan, NULL);
+
+    if (!MUST(w, st == MN_OK, st))
+        return;
+    while ((st = mn_scan_next(scan, &chunk, NULL)) == MN_OK)
+        for (size_t i = 0; i < chunk.n_vectors; i++, n++) {
+            struct mn_view view;
+            first = n == 0 ? chunk.vectors[i] : first;
+            (void)MUST(w, chunk.vectors[i] == first, st);
+            st = mn_scan_view(scan, i, &view, NULL);
+            if (!MUST(w, st == MN_OK && view.vector[0] == first, st))
+                break;
+            mn_view_release(&view);
+        }
+    (void)MUST(w, st == MN_END && n == BATCH, st);
+    mn_scan_close(scan);
+}
+
 static void read_accounts(struct worker *w)
 {
     mn_txn *txn = NULL;
@@ -326,6 +352,7 @@ static void read_all(void *context)
         hold_on(w, &held);
         read_batch(w);
         walk_batch(w);
+        scan_batch(w);
         read_accounts(w);
         walk_the_rest(w);
     }
