@@ -97,6 +97,7 @@ int run_stats(struct cli *cli)
         {"segment_rows", FIGURE_NUMBER, s.segment_rows},
         {"segment_dead_rows", FIGURE_NUMBER, s.segment_dead_rows},
         {"manifest_number", FIGURE_NUMBER, s.manifest_number},
+        {"pinned_bytes_max", FIGURE_BYTES, s.pinned_bytes_max},
     };
     print_figures(cli, figures, sizeof figures / sizeof figures[0]);
     return EXIT_CODE_OK;

@@ -115,13 +115,14 @@ MN_API MN_MUST_USE mn_status mn_touch(mn_store *store, struct mn_slice name, str
                                       struct mn_error *err);
 
 /* Reads a record. MN_OK sets `view_out`, to be released. MN_NOT_FOUND (no such namespace, or no
- * live record) clears it. */
+ * live record) clears it. MN_ERR_BUDGET clears it too: views and iterators hold what
+ * `pinned_bytes_max` (docs/guide/settings.md) allows; release some. No write waits for a view. */
 MN_API MN_MUST_USE mn_status mn_get(mn_store *store, struct mn_slice name, struct mn_slice id,
                                     struct mn_view *view_out, struct mn_error *err);
 
 /* Reads many records from one moment: views_out[i] belongs to ids[i], and is cleared (pin NULL)
  * where there is none. `n_found_out` may be NULL. MN_NOT_FOUND: no such namespace; all views are
- * cleared. After an error no view holds anything. */
+ * cleared. MN_ERR_BUDGET as of mn_get. After an error no view holds anything. */
 MN_API MN_MUST_USE mn_status mn_get_batch(mn_store *store, struct mn_slice name,
                                           const struct mn_slice *ids, size_t n_ids,
                                           struct mn_view *views_out, size_t *n_found_out,
@@ -154,7 +155,8 @@ MN_API MN_MUST_USE mn_status mn_iter_open(mn_store *store, struct mn_slice name,
                                           struct mn_error *err);
 /* MN_OK: sets `view_out`, which the caller releases and which may outlive the iterator.
  * MN_END after the last, and clears it. MN_ERR_CORRUPT: the next record lies in a damaged file,
- * which `err` names; the call after that goes on behind it. */
+ * which `err` names; the call after that goes on behind it. MN_ERR_BUDGET as of mn_get: the call
+ * after that returns the same record. */
 MN_API MN_MUST_USE mn_status mn_iter_next(mn_iter *iter, struct mn_view *view_out,
                                           struct mn_error *err);
 MN_API void mn_iter_close(mn_iter *iter);

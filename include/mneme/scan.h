@@ -55,7 +55,7 @@ MN_API MN_MUST_USE mn_status mn_scan_next(mn_scan *scan, struct mn_scan_chunk *c
 
 /* The record of vector `index` of the chunk that was given last. The caller releases the view,
  * which may outlive chunk and scan. MN_ERR_INVALID: there is no such vector. MN_ERR_CORRUPT: its
- * record lies in a damaged part of a file. */
+ * record lies in a damaged part of a file. MN_ERR_BUDGET as of mn_get. */
 MN_API MN_MUST_USE mn_status mn_scan_view(mn_scan *scan, size_t index, struct mn_view *view_out,
                                           struct mn_error *err);
 

@@ -51,6 +51,7 @@ typedef enum mn_status {
     MN_ERR_UNSUPPORTED = -15, /* written by a newer version, or not built in */
     MN_ERR_ACCESS = -16,      /* the operating system denied access */
     MN_ERR_CANCELLED = -17,   /* stopped because the caller asked for it */
+    MN_ERR_BUDGET = -18,      /* beyond a budget of the store: memory_bytes_max, pinned_bytes_max */
 } mn_status;
 
 enum { MN_ERROR_MESSAGE_BYTES = 512 };

@@ -229,7 +229,7 @@ struct mn_stats {
     uint64_t n_records;    /* live, over all namespaces */
     uint64_t n_expired;    /* expired and not swept yet */
     uint64_t memory_bytes; /* records, indexes and log buffers, as allocated by the engine */
-    uint64_t pinned_bytes; /* memory of records held by open views; in segments they hold none */
+    uint64_t pinned_bytes; /* of records that views and iterators hold, in memory or in segments */
     uint64_t wal_files;
     uint64_t wal_current_file_bytes;   /* used, of the newest file */
     uint64_t wal_current_file_records; /* operations, as in struct mn_verify_report */
@@ -246,6 +246,7 @@ struct mn_stats {
     uint64_t segment_rows;      /* records in them, dead ones and rows of the catalogue included */
     uint64_t segment_dead_rows; /* overwritten or deleted since */
     uint64_t manifest_number;   /* of the newest checkpoint that reads go by; 0 = none */
+    uint64_t pinned_bytes_max;  /* the setting */
 };
 
 MN_API MN_MUST_USE mn_status mn_stats(mn_store *store, struct mn_stats *stats_out,

@@ -32,7 +32,7 @@ MN_API MN_MUST_USE mn_status mn_txn_delete(mn_txn *txn, struct mn_slice name, st
 MN_API MN_MUST_USE mn_status mn_txn_touch(mn_txn *txn, struct mn_slice name, struct mn_slice id,
                                           uint32_t fields, int64_t when_us, struct mn_error *err);
 /* A view of the transaction's own write has lsn 0. Views are released like others and may outlive
- * the transaction. */
+ * the transaction. MN_ERR_BUDGET as of mn_get. */
 MN_API MN_MUST_USE mn_status mn_txn_get(mn_txn *txn, struct mn_slice name, struct mn_slice id,
                                         struct mn_view *view_out, struct mn_error *err);
 MN_API MN_MUST_USE mn_status mn_txn_exists(mn_txn *txn, struct mn_slice name, struct mn_slice id,

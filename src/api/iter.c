@@ -72,7 +72,12 @@ mn_status mn_iter_open(mn_store *store, struct mn_slice name, const struct mn_it
     if (st != MN_OK)
         return st;
     const struct mni_walk_options walk = {
-        .after = o.after, .until = o.until, .prefix = o.prefix, .reverse = o.reverse};
+        .after = o.after,
+        .until = o.until,
+        .prefix = o.prefix,
+        .reverse = o.reverse,
+        .counts = true,
+    };
     st = new_walk(store, &walk, &iter, err);
     if (st != MN_OK)
         return st;
@@ -151,16 +156,18 @@ mn_status mn_namespace_iter_next(mn_namespace_iter *iter, struct mn_namespace_in
                                  struct mn_error *err)
 {
     struct mni_collection c;
-    struct mn_view row;
+    struct mni_found row;
 
     if (iter == NULL || info_out == NULL)
         return mni_fail(err, MN_ERR_INVALID, "no iterator, or no place for what it finds");
-    mn_status st = mn_iter_next(iter->rows, &row, err);
+    mn_status st = mni_engine_check(iter->rows->engine, err);
+    if (st == MN_OK)
+        st = mni_walk_next(iter->rows->walk, &row, err);
     if (st != MN_OK)
-        return st;
-    size_t name_bytes = row.id.n_bytes - 1;
-    memcpy(iter->name, (const unsigned char *)row.id.data + 1, name_bytes);
-    mn_view_release(&row);
+        return st == MN_END ? mni_fail(err, st, "there are no more namespaces") : st;
+    size_t name_bytes = row.record.key.n_bytes - 1;
+    memcpy(iter->name, (const unsigned char *)row.record.key.data + 1, name_bytes);
+    mni_pin_release(row.pin);
     struct mn_slice name = {iter->name, name_bytes};
     uint64_t n_records = 0;
     st = mni_view_collection(mni_walk_view(iter->rows->walk), MNI_KIND_NAMESPACE, name, &c, err);

@@ -231,15 +231,26 @@ mn_status mn_touch(mn_store *store, struct mn_slice name, struct mn_slice id, ui
 /* Reading ---------- */
 
 struct batch_read {
+    struct mni_engine *engine; /* borrowed */
     struct mn_view *views;
     size_t n_found;
+    struct mn_error *err; /* borrowed */
+    mn_status status;     /* of the first that could not be pinned */
 };
 
 static void show_found(void *context, size_t index, const struct mni_found *found)
 {
     struct batch_read *read = context;
+    struct mni_found shown = *found;
 
-    api_view_set(&read->views[index], found);
+    if (read->status != MN_OK) {
+        mni_pin_release(shown.pin);
+        return;
+    }
+    read->status = mni_found_pin(read->engine, &shown, read->err);
+    if (read->status != MN_OK)
+        return;
+    api_view_set(&read->views[index], &shown);
     read->n_found++;
 }
 
@@ -247,7 +258,6 @@ mn_status mn_get_batch(mn_store *store, struct mn_slice name, const struct mn_sl
                        size_t n_ids, struct mn_view *views_out, size_t *n_found_out,
                        struct mn_error *err)
 {
-    struct batch_read read = {.views = views_out};
     mn_status st = api_check_store(store, err);
 
     if (n_ids > 0 && (ids == NULL || views_out == NULL))
@@ -263,10 +273,13 @@ mn_status mn_get_batch(mn_store *store, struct mn_slice name, const struct mn_sl
     }
     if (st != MN_OK)
         return st;
+    struct batch_read read = {.engine = store->engine, .views = views_out, .err = err};
     st = mni_engine_get_many(store->engine, MNI_KIND_NAMESPACE, name, ids, n_ids, show_found, &read,
                              err);
     if (st == MN_NOT_FOUND)
         return api_no_namespace(name, err);
+    if (st == MN_OK)
+        st = read.status;
     for (size_t i = 0; i < n_ids && st != MN_OK; i++)
         mn_view_release(&views_out[i]);
     if (st == MN_OK && n_found_out != NULL)
@@ -313,6 +326,8 @@ mn_status mn_get(mn_store *store, struct mn_slice name, struct mn_slice id,
     if (view_out == NULL)
         return mni_fail(err, MN_ERR_INVALID, "no place for the view");
     mn_status st = find_pinned(store, name, id, &found, err);
+    if (st == MN_OK)
+        st = mni_found_pin(store->engine, &found, err);
     if (st == MN_OK)
         api_view_set(view_out, &found);
     else

@@ -104,6 +104,8 @@ mn_status mn_scan_view(mn_scan *scan, size_t index, struct mn_view *view_out, st
     api_view_clear(view_out);
     st = mni_scan_found(scan->reader, index, &found, err);
     if (st == MN_OK)
+        st = mni_found_pin(scan->engine, &found, err);
+    if (st == MN_OK)
         api_view_set(view_out, &found);
     return st == MN_NOT_FOUND ? mni_fail(err, MN_ERR_INVALID, "the chunk has no such vector") : st;
 }

@@ -94,23 +94,28 @@ mn_status mn_txn_get(mn_txn *txn, struct mn_slice name, struct mn_slice id,
     st = mni_txn_find(txn->txn, MNI_KIND_NAMESPACE, name, id, &found, err);
     if (st != MN_OK)
         return mni_fail(err, st, "there is no record with this id");
-    api_view_set(view_out, &found.found);
-    return MN_OK;
+    st = mni_found_pin(mni_txn_engine(txn->txn), &found.found, err);
+    if (st == MN_OK)
+        api_view_set(view_out, &found.found);
+    return st;
 }
 
 mn_status mn_txn_exists(mn_txn *txn, struct mn_slice name, struct mn_slice id, bool *exists_out,
                         struct mn_error *err)
 {
-    struct mn_view view;
+    struct mni_txn_found found = {0};
     struct mn_error details;
 
     if (exists_out == NULL)
         return mni_fail(err, MN_ERR_INVALID, "no place for the answer");
-    mn_status st = mn_txn_get(txn, name, id, &view, &details);
+    mn_status st = check(txn, name, id, &details);
+    if (st == MN_OK)
+        st = mni_txn_find(txn->txn, MNI_KIND_NAMESPACE, name, id, &found, &details);
     if (st < 0)
         return api_answer(st, &details, err);
     *exists_out = st == MN_OK;
-    mn_view_release(&view);
+    if (st == MN_OK)
+        mni_pin_release(found.found.pin);
     return MN_OK;
 }
 

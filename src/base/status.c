@@ -42,6 +42,7 @@ const char *mn_status_name(mn_status status)
         NAME(MN_ERR_UNSUPPORTED)
         NAME(MN_ERR_ACCESS)
         NAME(MN_ERR_CANCELLED)
+        NAME(MN_ERR_BUDGET)
 #undef NAME
     }
     return "MN_?";

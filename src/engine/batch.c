@@ -93,7 +93,7 @@ static mn_status look_up_once(struct mni_batch *batch, struct batch_collection *
     c->row_lsn = place_newest_lsn(engine, 0, key, NULL);
     struct mni_version *version = find_version(batch->state, key);
     if (version != NULL)
-        mni_version_pin(version);
+        mni_version_ref(version);
     engine_unlock(engine);
     if (version != NULL) {
         engine_found_version(version, &found);

@@ -42,7 +42,7 @@ struct flush_rows {
     size_t index; /* of the collection that is read */
     unsigned char after[1 + MN_ID_BYTES_MAX];
     size_t after_bytes;
-    struct mni_version *ahead[FLUSH_AHEAD]; /* pinned */
+    struct mni_version *ahead[FLUSH_AHEAD]; /* one reference each */
     size_t n_ahead;
     size_t next;
     bool is_given; /* the next one was given to the writer */
@@ -61,7 +61,7 @@ struct checkpoint {
 static void rows_release(struct flush_rows *rows)
 {
     while (rows->next < rows->n_ahead)
-        mni_version_unpin(rows->ahead[rows->next++]);
+        mni_version_unref(rows->ahead[rows->next++]);
     rows->n_ahead = rows->next = 0;
 }
 
@@ -111,7 +111,7 @@ static void rows_skip(struct flush_rows *rows)
     mni_record_view(mni_version_bytes(version), &r);
     memcpy(rows->after, r.key.data, r.key.n_bytes);
     rows->after_bytes = r.key.n_bytes;
-    mni_version_unpin(version);
+    mni_version_unref(version);
 }
 
 static int compare_numbers(const void *a, const void *b)

@@ -78,7 +78,8 @@ MN_MUST_USE mn_status mni_engine_count_of(struct mni_engine *engine, uint64_t co
 
 /* Reading ----------*/
 
-/* A record that a read found. What it points to stays, unchanged, until the pin is released. */
+/* A record that a read found. What it points to stays, unchanged, until the pin is released. The
+ * pin counts nothing until mni_found_pin has counted it. */
 struct mni_found {
     struct mni_record record; /* with the expiry that the view sees */
     uint64_t lsn;             /* of the newest change that the view sees */
@@ -87,6 +88,9 @@ struct mni_found {
 };
 
 void mni_pin_release(void *pin); /* NULL is fine; any thread */
+/* Before it is given to a user: counts the pin. MN_ERR_BUDGET releases it. */
+MN_MUST_USE mn_status mni_found_pin(struct mni_engine *engine, struct mni_found *found,
+                                    struct mn_error *err);
 
 /* The newest live record of a key. MN_NOT_FOUND: there is none; then the record's collection is
  * that of the name, 0 if the name has none. Name and key may be any bytes of lengths that names and
@@ -195,6 +199,7 @@ struct mni_walk_options {   /* all zero: everything, ascending */
     struct mn_slice until;  /* only keys that come before this one, likewise */
     struct mn_slice prefix; /* only keys that begin with it */
     bool reverse;
+    bool counts; /* what is read ahead counts as pinned, and what is found is counted */
 };
 /* The options are copied. */
 MN_MUST_USE mn_status mni_walk_open(struct mni_engine *engine,
@@ -204,7 +209,7 @@ struct mni_view *mni_walk_view(struct mni_walk *walk);
 /* Before the first step: whose records they are. */
 MN_MUST_USE mn_status mni_walk_start(struct mni_walk *walk, uint64_t collection,
                                      struct mn_error *err);
-/* The pin goes to the caller. MN_END behind the last. */
+/* The pin goes to the caller. MN_END behind the last. MN_ERR_BUDGET: it may be asked again. */
 MN_MUST_USE mn_status mni_walk_next(struct mni_walk *walk, struct mni_found *found_out,
                                     struct mn_error *err);
 void mni_walk_close(struct mni_walk *walk); /* NULL is fine */

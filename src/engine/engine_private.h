@@ -36,6 +36,7 @@ enum setting { /* indexes of the settings table */
                SETTING_SWEEP_TIME_CAP_MS,
                SETTING_CHECKPOINT_BYTES,
                SETTING_CHECKPOINT_INTERVAL_MS,
+               SETTING_PINNED_BYTES_MAX,
                N_SETTINGS,
 };
 
@@ -214,9 +215,21 @@ MN_MUST_USE mn_status engine_check_root(const struct mni_engine *engine, struct 
 /* Lets go of retired tables that no view needs. */
 void engine_drop_retired(struct mni_engine *engine);
 
+/* pin.c ----------*/
+
+/* For one reference of a part, which it takes over. */
+void *pin_of_part(struct part *part);
+/* Of a version whose bytes were counted. */
+void *pin_counted(struct mni_version *version);
+/* As mni_found_pin; after MN_ERR_BUDGET the pin is as it was. */
+MN_MUST_USE mn_status pin_count(struct mni_engine *engine, struct mni_found *found,
+                                struct mn_error *err);
+/* MN_ERR_BUDGET, with what is pinned. */
+MN_MUST_USE mn_status pin_refuse(struct mni_engine *engine, size_t n_bytes, struct mn_error *err);
+
 /* read.c ----------*/
 
-/* Shows a pinned version; the pin goes along. */
+/* Shows a version; the pin is the caller's reference. */
 void engine_found_version(struct mni_version *version, struct mni_found *found_out);
 /* Reads a row as a view of this LSN sees it, and pins it. MN_NOT_FOUND: it is not visible.
  * Expiry is the caller's matter. No lock is held. */
@@ -283,6 +296,8 @@ MN_MUST_USE mn_status engine_read_log(struct mni_env *env, struct mni_dir *dir,
 
 /* settings.c ----------*/
 
+/* Tells those who look at them often. `settings_lock` is held, or nobody else is there. */
+void engine_use_settings(struct mni_engine *engine);
 uint64_t setting_default(enum setting setting);
 bool setting_in_range(enum setting setting, uint64_t value);
 /* Index of a setting by name, N_SETTINGS when there is none. */

@@ -61,6 +61,9 @@ void mni_engine_get_stats(struct mni_engine *engine, struct mn_stats *stats)
     stats->durable_lsn = wal.durable_lsn;
     stats->memory_bytes += mni_pool_memory_bytes(engine->pool) + wal.memory_bytes + sizeof *engine;
     stats->pinned_bytes = mni_pool_pinned_bytes(engine->pool);
+    mni_mutex_lock(&engine->settings_lock);
+    stats->pinned_bytes_max = engine->store.settings[SETTING_PINNED_BYTES_MAX];
+    mni_mutex_unlock(&engine->settings_lock);
     stats->wal_files = wal.n_files;
     stats->wal_current_file_bytes = wal.current_file_bytes;
     stats->wal_current_file_records = wal.current_file_records;

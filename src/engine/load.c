@@ -68,7 +68,7 @@ static mn_status open_part(struct mni_engine *engine, const struct mni_manifest_
         st = mni_fail(err, MN_ERR_CORRUPT, "a segment is missing");
     if (st != MN_OK)
         return st;
-    st = part_new(segment, &engine->n_parts_alive, part_out, err);
+    st = part_new(engine, segment, part_out, err);
     if (st != MN_OK) {
         mni_segment_unref(segment);
         return st;

@@ -350,7 +350,7 @@ static mn_status start(struct mni_engine *engine, const struct mn_options *optio
         st = engine_remove_orphans(engine, err);
     if (st != MN_OK)
         return st;
-    atomic_store(&engine->checkpoint_bytes, engine->store.settings[SETTING_CHECKPOINT_BYTES]);
+    engine_use_settings(engine);
     atomic_store(&engine->last_checkpoint_us, mni_env_mono_us(engine->env));
     if (options->read_only || options->no_background || !mni_env_has_threads(engine->env))
         return MN_OK;

@@ -74,7 +74,7 @@ mn_status output_write(struct output *output, const struct mni_segment_plan *pla
         return st;
     st = mni_segment_open(engine->seg_dir, &config.id, &info, &segment, err);
     if (st == MN_OK)
-        st = part_new(segment, &engine->n_parts_alive, &parts[output->n_parts], err);
+        st = part_new(engine, segment, &parts[output->n_parts], err);
     if (st == MN_OK)
         output->n_parts++;
     else

@@ -13,15 +13,16 @@
 
 enum { DUE_SLICE = 256, DUE_SPARE = 64 };
 
-mn_status part_new(struct mni_segment *segment, atomic_uint *n_alive, struct part **part_out,
+mn_status part_new(struct mni_engine *engine, struct mni_segment *segment, struct part **part_out,
                    struct mn_error *err)
 {
     const struct mni_segment_info *info = mni_segment_get_info(segment);
     struct mni_segment_group catalogue = {0};
-    struct part *part = mni_alloc_zero(sizeof *part);
+    struct part *part = mni_alloc_aligned(PART_ALIGN, sizeof *part);
 
     if (part == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "a segment's state");
+    *part = (struct part){.n_rows = (uint32_t)info->n_rows};
     mn_status st = mni_segment_find_group(segment, 0, &catalogue, err);
     if (st == MN_NOT_FOUND)
         st = MN_OK;
@@ -33,10 +34,10 @@ mn_status part_new(struct mni_segment *segment, atomic_uint *n_alive, struct par
         return st;
     }
     atomic_init(&part->n_refs, 1);
-    part->n_alive = n_alive;
-    atomic_fetch_add(n_alive, 1);
+    part->n_alive = &engine->n_parts_alive;
+    atomic_fetch_add(part->n_alive, 1);
+    part->pool = engine->pool;
     part->segment = segment;
-    part->n_rows = (uint32_t)info->n_rows;
     part->n_catalogue_rows = catalogue.n_rows;
     *part_out = part;
     return MN_OK;

@@ -12,17 +12,6 @@
 
 enum { PROBES_AT_ONCE = 16 };
 
-/* A pin is the address of a version, or of a part with the lowest bit set. */
-static const uintptr_t part_bit = 1;
-
-void mni_pin_release(void *pin)
-{
-    if (((uintptr_t)pin & part_bit) != 0)
-        part_unref((struct part *)((uintptr_t)pin & ~part_bit));
-    else if (pin != NULL)
-        mni_version_unpin(pin);
-}
-
 void engine_found_version(struct mni_version *version, struct mni_found *found_out)
 {
     struct mni_record *r = &found_out->record;
@@ -62,7 +51,7 @@ mn_status engine_read_row(struct mni_engine *engine, struct part *part, uint32_t
         .record = r.record,
         .lsn = r.lsn,
         .record_lsn = r.record_lsn,
-        .pin = (void *)((uintptr_t)part | part_bit),
+        .pin = pin_of_part(part),
     };
     return MN_OK;
 }
@@ -116,7 +105,7 @@ static mn_status unless_expired(struct mni_engine *engine, const struct mni_foun
 
 /* What the tables say of a key, and where to go on when they say nothing. */
 struct look {
-    struct mni_version *version; /* pinned */
+    struct mni_version *version; /* one reference */
     struct part_set *set;        /* one reference; NULL: there are no parts, or no need of them */
     uint64_t lsn;                /* the newest one then */
 };
@@ -128,7 +117,7 @@ static void take_look(struct mni_engine *engine, uint64_t collection, struct mn_
     *look = (struct look){.version = find_in_tables(engine->state, newest, collection, key),
                           .lsn = mni_engine_visible_lsn(engine)};
     if (look->version != NULL) {
-        mni_version_pin(look->version);
+        mni_version_ref(look->version);
     } else if (engine->state->parts->n_parts > 0) {
         look->set = engine->state->parts;
         set_ref(look->set);
@@ -185,7 +174,7 @@ static mn_status view_find(struct mni_view *view, struct probe *probe, struct mn
     struct mni_version *version =
         find_in_tables(view->state, view->point, probe->collection, probe->key);
     if (version != NULL)
-        mni_version_pin(version);
+        mni_version_ref(version);
     engine_unlock(engine);
     if (version != NULL) {
         engine_found_version(version, found_out);

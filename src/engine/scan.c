@@ -62,12 +62,12 @@ struct mni_scan_reader {
     uint64_t doubtful[WORDS];      /* of these, those whose headers could not be read */
     uint32_t rows[WINDOW_VECTORS]; /* where the segment has rows without vectors */
 
-    struct mni_version *versions[VERSIONS]; /* pinned, from a table */
+    struct mni_version *versions[VERSIONS]; /* one reference each, from a table */
     size_t n_versions;
     size_t next_version;
 
     /* What was given last. */
-    struct mni_version *version; /* pinned; NULL: it is in the part */
+    struct mni_version *version; /* a reference; NULL: it is in the part */
     void *pin;                   /* of the segment */
     uint32_t chunk_first;        /* in the window */
     uint32_t n_chunk;            /* 0: nothing */
@@ -352,7 +352,7 @@ static void give_back(struct mni_scan_reader *r)
     if (r->n_chunk == 0)
         return;
     if (r->version != NULL)
-        mni_version_unpin(r->version);
+        mni_version_unref(r->version);
     else
         mni_segment_release(r->source->part->segment, r->pin);
     r->version = NULL;
@@ -417,7 +417,7 @@ static mn_status next_of_table(struct mni_scan_reader *r, struct mni_scan_chunk 
         struct mni_record record;
         mni_record_view(mni_version_bytes(version), &record);
         if (record.n_dims == 0) {
-            mni_version_unpin(version);
+            mni_version_unref(version);
             continue;
         }
         chunk->vectors = record.vector;
@@ -457,7 +457,7 @@ mn_status mni_scan_found(struct mni_scan_reader *reader, size_t index, struct mn
     if (index >= r->n_chunk)
         return MN_NOT_FOUND;
     if (r->version != NULL) {
-        mni_version_pin(r->version);
+        mni_version_ref(r->version);
         engine_found_version(r->version, found_out);
         return MN_OK;
     }
@@ -488,6 +488,6 @@ void mni_scan_reader_free(struct mni_scan_reader *reader)
         return;
     give_back(reader);
     while (reader->next_version < reader->n_versions)
-        mni_version_unpin(reader->versions[reader->next_version++]);
+        mni_version_unref(reader->versions[reader->next_version++]);
     mni_free(reader);
 }

@@ -31,6 +31,7 @@ static const struct setting_info infos[N_SETTINGS] = {
     [SETTING_SWEEP_TIME_CAP_MS] = {"sweep_time_cap_ms", 1, 60000, 50, 1},
     [SETTING_CHECKPOINT_BYTES] = {"checkpoint_bytes", 64 << 10, UINT64_C(1) << 40, 64 << 20, 1},
     [SETTING_CHECKPOINT_INTERVAL_MS] = {"checkpoint_interval_ms", 100, 86400000, 60000, 1},
+    [SETTING_PINNED_BYTES_MAX] = {"pinned_bytes_max", 1 << 20, UINT64_C(1) << 40, 256 << 20, 1},
 };
 
 static const char *const sync_words[] = {
@@ -140,6 +141,14 @@ mn_status mni_engine_setting(struct mni_engine *engine, const char *key, char *v
     return MN_OK;
 }
 
+void engine_use_settings(struct mni_engine *engine)
+{
+    const uint64_t *settings = engine->store.settings;
+
+    atomic_store(&engine->checkpoint_bytes, settings[SETTING_CHECKPOINT_BYTES]);
+    mni_pool_limit_pins(engine->pool, settings[SETTING_PINNED_BYTES_MAX]);
+}
+
 mn_status mni_engine_set(struct mni_engine *engine, const char *key, const char *value,
                          struct mn_error *err)
 {
@@ -160,7 +169,7 @@ mn_status mni_engine_set(struct mni_engine *engine, const char *key, const char 
     st = store_file_write(engine->dir, &changed, err);
     if (st == MN_OK)
         engine->store.settings[setting] = parsed; /* the id is read without the lock */
-    atomic_store(&engine->checkpoint_bytes, engine->store.settings[SETTING_CHECKPOINT_BYTES]);
+    engine_use_settings(engine);
     mni_mutex_unlock(&engine->settings_lock);
     return st;
 }

@@ -56,10 +56,13 @@ struct due_row {
     uint32_t row;
 };
 
+enum { PART_ALIGN = 4096 }; /* the bits below an address say what a pin counts */
+
 /* A segment, and what is dead in it. */
 struct part {
     atomic_uint n_refs;
     atomic_uint *n_alive;        /* borrowed: counts parts that are not freed yet */
+    struct mni_pool *pool;       /* borrowed: counts pins */
     struct mni_segment *segment; /* one reference */
     uint32_t n_rows;
     uint32_t n_catalogue_rows; /* the first ones */
@@ -84,7 +87,7 @@ struct part {
 };
 
 /* Takes over the segment's reference when it succeeds. All rows are alive. */
-MN_MUST_USE mn_status part_new(struct mni_segment *segment, atomic_uint *n_alive,
+MN_MUST_USE mn_status part_new(struct mni_engine *engine, struct mni_segment *segment,
                                struct part **part_out, struct mn_error *err);
 void part_ref(struct part *part);
 void part_unref(struct part *part); /* NULL is fine */

@@ -77,7 +77,7 @@ mn_status mni_txn_find(struct mni_txn *txn, enum mni_kind kind, struct mn_slice 
         ((r.fields & MNI_FIELD_EXPIRY) != 0 && r.expires_at_us <= txn->view.point.now_us))
         return MN_NOT_FOUND;
     if (r.type == MNI_RECORD_UPSERT) {
-        mni_version_pin(own);
+        mni_version_ref(own);
         found_out->is_own = true;
         found_out->found = (struct mni_found){.record = r, .pin = own};
         return MN_OK;

@@ -32,7 +32,7 @@ struct walk_source {
     uint32_t first_row;                   /* rows not looked at yet, from here ... */
     uint32_t end_row;                     /* ... to before this one */
     struct bound after;                   /* of a table: the last key that was read */
-    struct mni_version *ahead[AHEAD_MAX]; /* pinned */
+    struct mni_version *ahead[AHEAD_MAX]; /* one reference each, and a pin if the walk counts */
     size_t n_ahead;
     size_t next;
     bool is_last;   /* nothing is left in the table behind these */
@@ -46,6 +46,7 @@ struct mni_walk {
     struct bound low;  /* keys at or above */
     struct bound high; /* keys below */
     bool reverse;
+    bool counts;
     struct walk_source *sources; /* owned; NULL before it is started */
     size_t n_sources;
 };
@@ -123,6 +124,7 @@ mn_status engine_walk_open_at(struct mni_engine *engine, uint64_t lsn,
         return mni_fail(err, MN_ERR_NOMEM, "iterator");
     set_bounds(walk, options);
     walk->reverse = options->reverse;
+    walk->counts = options->counts;
     engine_view_open_at(engine, &walk->view, lsn);
     *walk_out = walk;
     return MN_OK;
@@ -135,7 +137,29 @@ struct mni_view *mni_walk_view(struct mni_walk *walk)
 
 /* Tables ---------- */
 
-static void read_ahead(struct mni_walk *walk, struct walk_source *s)
+static void *pin_of(const struct mni_walk *walk, struct mni_version *version)
+{
+    return walk->counts ? pin_counted(version) : version;
+}
+
+/* Keeps as many as the budget of pins has room for. */
+static mn_status count_ahead(struct mni_engine *engine, struct walk_source *s, struct mn_error *err)
+{
+    size_t n = 0;
+
+    while (n < s->n_ahead && mni_version_pin(s->ahead[n]))
+        n++;
+    if (n == s->n_ahead)
+        return MN_OK;
+    mn_status st = n > 0 ? MN_OK : pin_refuse(engine, mni_version_held_bytes(s->ahead[0]), err);
+    for (size_t i = n; i < s->n_ahead; i++)
+        mni_version_unref(s->ahead[i]);
+    s->n_ahead = n;
+    s->is_last = false;
+    return st;
+}
+
+static mn_status read_ahead(struct mni_walk *walk, struct walk_source *s, struct mn_error *err)
 {
     struct mni_engine *engine = walk->view.engine;
     const struct mni_key_range range = {
@@ -148,23 +172,27 @@ static void read_ahead(struct mni_walk *walk, struct walk_source *s)
     engine_unlock(engine);
     s->is_last = s->n_ahead < want;
     s->next = 0;
+    mn_status st = walk->counts ? count_ahead(engine, s, err) : MN_OK;
     if (s->n_ahead == 0)
-        return;
+        return st;
     struct mni_record r;
     mni_record_view(mni_version_bytes(s->ahead[s->n_ahead - 1]), &r);
     set_bound(&s->after, r.key);
+    return MN_OK;
 }
 
-static mn_status next_of_table(struct mni_walk *walk, struct walk_source *s)
+static mn_status next_of_table(struct mni_walk *walk, struct walk_source *s, struct mn_error *err)
 {
     if (s->next == s->n_ahead) {
         if (s->is_last)
             return MN_END;
-        read_ahead(walk, s);
+        mn_status st = read_ahead(walk, s, err);
         if (s->n_ahead == 0)
-            return MN_END;
+            return st == MN_OK ? MN_END : st;
     }
-    engine_found_version(s->ahead[s->next++], &s->found);
+    struct mni_version *version = s->ahead[s->next++];
+    engine_found_version(version, &s->found);
+    s->found.pin = pin_of(walk, version);
     s->has_found = true;
     return MN_OK;
 }
@@ -296,7 +324,7 @@ mn_status mni_walk_next(struct mni_walk *walk, struct mni_found *found_out, stru
     for (size_t i = 0; i < walk->n_sources && st == MN_OK; i++) {
         struct walk_source *s = &walk->sources[i];
         if (!s->has_found)
-            st = s->table != NULL ? next_of_table(walk, s) : next_of_part(walk, s, err);
+            st = s->table != NULL ? next_of_table(walk, s, err) : next_of_part(walk, s, err);
         if (st == MN_END) {
             *s = walk->sources[--walk->n_sources];
             i--;
@@ -309,6 +337,10 @@ mn_status mni_walk_next(struct mni_walk *walk, struct mni_found *found_out, stru
         return st;
     if (first == NULL)
         return MN_END;
+    if (walk->counts)
+        st = pin_count(walk->view.engine, &first->found, err);
+    if (st != MN_OK)
+        return st;
     *found_out = first->found;
     first->has_found = false;
     return MN_OK;
@@ -321,7 +353,7 @@ void mni_walk_close(struct mni_walk *walk)
     for (size_t i = 0; i < walk->n_sources; i++) {
         struct walk_source *s = &walk->sources[i];
         while (s->next < s->n_ahead)
-            mni_version_unpin(s->ahead[s->next++]);
+            mni_pin_release(pin_of(walk, s->ahead[s->next++]));
         if (s->has_found)
             mni_pin_release(s->found.pin);
     }

@@ -61,6 +61,23 @@ MN_MUST_USE mn_status mni_thread_start(struct mni_thread *thread, void (*run)(vo
                                        void *context, struct mn_error *err);
 void mni_thread_join(struct mni_thread *thread);
 
+#ifdef __has_builtin
+#if __has_builtin(__builtin_thread_pointer)
+#define MNI_HAS_THREAD_POINTER
+#endif
+#endif
+
+/* A number for the calling thread, which its top bits tell from most others. */
+static inline uint64_t mni_thread_hash(void)
+{
+#ifdef MNI_HAS_THREAD_POINTER
+    uint64_t self = (uint64_t)(uintptr_t)__builtin_thread_pointer();
+#else
+    uint64_t self = (uint64_t)pthread_self();
+#endif
+    return self * UINT64_C(0x9e3779b97f4a7c15);
+}
+
 /* Sleeps until `*word` is no longer `expected`, or for no reason: the caller checks again. */
 void mni_word_wait(atomic_uint *word, unsigned expected);
 void mni_word_wake_one(atomic_uint *word);

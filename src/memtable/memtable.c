@@ -169,7 +169,6 @@ size_t mni_memtable_scan(struct mni_memtable *table, uint64_t collection, struct
 {
     struct mni_rows *rows = mni_rows_find(table, collection);
     struct mni_entry *entry = NULL;
-    size_t n_bytes = 0;
     size_t n = 0;
 
     MNI_CHECK(table->magic == MEMTABLE_MAGIC);
@@ -179,13 +178,10 @@ size_t mni_memtable_scan(struct mni_memtable *table, uint64_t collection, struct
         struct mni_version *version = visible(entry, view);
         if (version != NULL) {
             mni_version_ref(version);
-            n_bytes += mni_version_held_bytes(version);
             versions_out[n++] = version;
         }
         entry = range->reverse ? mni_order_seek_below(rows, entry_key(entry)) : entry->next[0];
     }
-    /* What n calls of mni_version_pin would count, at once. */
-    atomic_fetch_add_explicit(&table->pool->pinned_bytes, n_bytes, memory_order_relaxed);
     return n;
 }
 

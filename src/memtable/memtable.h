@@ -60,8 +60,21 @@ void mni_pool_stock(struct mni_pool *pool);
 
 /* Of the pool, its tables, versions and what is prepared, as asked of the allocator. */
 uint64_t mni_pool_memory_bytes(const struct mni_pool *pool);
-/* What pins hold; 0 exactly when nothing is pinned. */
-uint64_t mni_pool_pinned_bytes(const struct mni_pool *pool);
+
+/* Pins ----------
+ *
+ * A pin is a reference that counts against a budget. What it counts says whoever takes it: the
+ * memory of a version, or bytes that lie elsewhere. Any thread may take and release them, and
+ * threads that do so side by side share no cache line.
+ */
+
+/* The budget, from now on. What is pinned already stays. A new pool has none. */
+void mni_pool_limit_pins(struct mni_pool *pool, uint64_t bytes_max);
+/* False: they do not fit, and nothing is pinned. */
+MN_MUST_USE bool mni_pool_pin_bytes(struct mni_pool *pool, size_t n_bytes);
+void mni_pool_unpin_bytes(struct mni_pool *pool, size_t n_bytes);
+/* Exact while nobody pins or releases. */
+uint64_t mni_pool_pinned_bytes(struct mni_pool *pool);
 
 /* Life of the table ----------*/
 
@@ -95,11 +108,11 @@ bool mni_version_hits(const struct mni_version *version, uint64_t *hits_out);
 /* Bytes allocated for it, the patched record's not included. */
 size_t mni_version_memory_bytes(const struct mni_version *version);
 
-/* A pin is a reference that counts: pinned_bytes of the pool says what pins hold. Each
- * pin counts the memory of its version and of the record below a patch, also when another pin holds
- * the same. */
-void mni_version_pin(struct mni_version *version);   /* the caller holds a reference or a lock */
-void mni_version_unpin(struct mni_version *version); /* any thread */
+/* Makes a reference a pin. It counts the memory of the version and of the record below a patch,
+ * also when another pin counts the same. False: it does not fit, and stays a reference. */
+MN_MUST_USE bool mni_version_pin(struct mni_version *version);
+void mni_version_unpin(struct mni_version *version); /* releases it with its reference */
+size_t mni_version_held_bytes(const struct mni_version *version); /* what a pin counts */
 
 /* Reading: under the read lock ----------*/
 
@@ -110,7 +123,7 @@ struct mni_view_point {
     int64_t now_us; /* records that expire at or before this are not seen; MNI_NO_CLOCK: all are */
 };
 
-/* The live version of a key, borrowed until the lock is dropped (ref or pin it to keep it), or
+/* The live version of a key, borrowed until the lock is dropped (ref it to keep it), or
  * NULL. */
 struct mni_version *mni_memtable_find(struct mni_memtable *table, uint64_t collection,
                                       struct mn_slice key, struct mni_view_point view);
@@ -132,9 +145,9 @@ struct mni_key_range {
 };
 
 /*
- * Gathers up to `n_max` live versions of a collection in key order, or against it, each with a pin:
- * those in the range that come behind `after` in this direction (all when `after.data` is NULL).
- * Returns how many; fewer than `n_max` means that there are no more.
+ * Gathers up to `n_max` live versions of a collection in key order, or against it, each with a
+ * reference: those in the range that come behind `after` in this direction (all when `after.data`
+ * is NULL). Returns how many; fewer than `n_max` means that there are no more.
  */
 size_t mni_memtable_scan(struct mni_memtable *table, uint64_t collection, struct mn_slice after,
                          const struct mni_key_range *range, struct mni_view_point view,

@@ -11,7 +11,8 @@
  *     buckets.c    hash table that grows by one bucket at a time
  *     order.c      skip list of one collection
  *     rows.c       collections: their counts, drop and reclaim
- *     version.c    versions and pins
+ *     version.c    versions
+ *     pins.c       what pins hold
  *     slabs.c      the memory of versions
  *     expiry.c     records that will expire, and those that have
  *     superseded.c versions that wait until no view needs them
@@ -37,6 +38,8 @@ enum {
     SLOTS_FIRST_LOG2 = 6,
     SLOTS_SEGMENTS_MAX = 34,
     START_BYTES_MAX = 32,
+    PIN_STRIPES_LOG2 = 6,
+    PIN_STRIPES = 1 << PIN_STRIPES_LOG2,
 };
 #define EXPIRY_PLACE_NONE UINT32_MAX
 
@@ -172,11 +175,24 @@ struct expiry {
     uint64_t n_reserved; /* slots that prepared changes may need */
 };
 
+/* See pins.c. */
+struct pin_stripe {
+    alignas(CACHE_LINE_BYTES) atomic_int_fast64_t credit_bytes;
+};
+
+struct pins {
+    struct mni_mutex lock; /* guards what follows; credit goes from and to the budget under it */
+    int64_t taken_bytes;   /* by stripes: pinned bytes and their credit */
+    int64_t bytes_max;
+    atomic_int_fast64_t chunk_bytes;
+    struct pin_stripe stripes[PIN_STRIPES];
+};
+
 /* Changed by any thread. */
 struct mni_pool {
     alignas(CACHE_LINE_BYTES) atomic_uint_fast64_t memory_bytes;
-    atomic_uint_fast64_t pinned_bytes;
     struct slab_pool slabs; /* of versions and entries */
+    struct pins pins;
 };
 
 struct mni_memtable {
@@ -253,6 +269,38 @@ void mni_entry_unlink(struct mni_memtable *table, struct mni_entry *entry);
 void mni_entry_remove(struct mni_memtable *table, struct mni_entry *entry);
 void mni_entry_free(struct mni_memtable *table, struct mni_entry *entry);
 
+/* pins.c */
+void mni_pins_init(struct pins *pins);
+void mni_pins_done(struct pins *pins);
+/* For a stripe that lacks so many bytes, which were taken from it: takes them from the budget. */
+__attribute__((cold)) bool mni_pins_take(struct pins *pins, struct pin_stripe *stripe,
+                                         int64_t n_bytes);
+/* Gives back what a stripe has too much of. */
+__attribute__((cold)) void mni_pins_give(struct pins *pins, struct pin_stripe *stripe);
+
+/* Two threads may come to share a stripe: that costs time and nothing else. */
+static inline struct pin_stripe *pins_stripe(struct pins *pins)
+{
+    return &pins->stripes[mni_thread_hash() >> (64 - PIN_STRIPES_LOG2)];
+}
+
+static inline bool pins_add(struct pins *pins, int64_t n)
+{
+    struct pin_stripe *stripe = pins_stripe(pins);
+
+    return atomic_fetch_sub_explicit(&stripe->credit_bytes, n, memory_order_relaxed) >= n ||
+           mni_pins_take(pins, stripe, n);
+}
+
+static inline void pins_subtract(struct pins *pins, int64_t n)
+{
+    struct pin_stripe *stripe = pins_stripe(pins);
+    int64_t most = 2 * atomic_load_explicit(&pins->chunk_bytes, memory_order_relaxed);
+
+    if (atomic_fetch_add_explicit(&stripe->credit_bytes, n, memory_order_relaxed) + n > most)
+        mni_pins_give(pins, stripe);
+}
+
 /* version.c */
 struct mn_slice mni_version_key(const struct mni_version *version);
 const unsigned char *mni_version_record(const struct mni_version *version);
@@ -260,8 +308,6 @@ const unsigned char *mni_version_record(const struct mni_version *version);
 void mni_version_classify(struct mni_version *version, const struct mni_record *record);
 /* Turns an encoded patch into the patched successor of `head`, over its own bytes. */
 void mni_version_become_patched(struct mni_version *version, struct mni_version *head);
-/* What a pin of it holds: its bytes, and those of the record below a patch. */
-size_t mni_version_held_bytes(const struct mni_version *version);
 
 /* expiry.c */
 MN_MUST_USE mn_status mni_expiry_reserve(struct mni_memtable *table);

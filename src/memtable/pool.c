@@ -89,8 +89,8 @@ mn_status mni_pool_new(struct mni_pool **pool_out)
         return MN_ERR_NOMEM;
     memset(pool, 0, sizeof *pool);
     atomic_init(&pool->memory_bytes, sizeof *pool);
-    atomic_init(&pool->pinned_bytes, 0);
     mni_slabs_init(&pool->slabs);
+    mni_pins_init(&pool->pins);
     *pool_out = pool;
     return MN_OK;
 }
@@ -99,18 +99,14 @@ void mni_pool_free(struct mni_pool *pool)
 {
     if (pool == NULL)
         return;
-    MNI_CHECK(atomic_load(&pool->pinned_bytes) == 0);
+    MNI_CHECK(mni_pool_pinned_bytes(pool) == 0);
     MNI_CHECK(atomic_load(&pool->memory_bytes) == sizeof *pool);
     mni_slabs_done(&pool->slabs);
+    mni_pins_done(&pool->pins);
     mni_free(pool);
 }
 
 uint64_t mni_pool_memory_bytes(const struct mni_pool *pool)
 {
     return atomic_load_explicit(&pool->memory_bytes, memory_order_relaxed);
-}
-
-uint64_t mni_pool_pinned_bytes(const struct mni_pool *pool)
-{
-    return atomic_load_explicit(&pool->pinned_bytes, memory_order_relaxed);
 }

@@ -1,5 +1,5 @@
 /*
- * version.c - versions of records and their pins.
+ * version.c - versions of records.
  *
  * Owns:    the memory of a version until its last reference goes.
  * Threads: any; the counts are atomic, the rest is set before a version is linked in.
@@ -139,23 +139,14 @@ size_t mni_version_held_bytes(const struct mni_version *version)
     return n_bytes;
 }
 
-void mni_version_pin(struct mni_version *version)
+bool mni_version_pin(struct mni_version *version)
 {
-    struct mni_pool *pool = version->pool;
-
-    mni_version_ref(version);
-    atomic_fetch_add_explicit(&pool->pinned_bytes, mni_version_held_bytes(version),
-                              memory_order_relaxed);
+    return pins_add(&version->pool->pins, (int64_t)mni_version_held_bytes(version));
 }
 
 void mni_version_unpin(struct mni_version *version)
 {
-    struct mni_pool *pool = version->pool;
-    uint64_t before;
-
-    before = atomic_fetch_sub_explicit(&pool->pinned_bytes, mni_version_held_bytes(version),
-                                       memory_order_relaxed);
-    MNI_CHECK(before >= mni_version_held_bytes(version));
+    pins_subtract(&version->pool->pins, (int64_t)mni_version_held_bytes(version));
     mni_version_unref(version);
 }
 

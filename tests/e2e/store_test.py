@@ -140,7 +140,8 @@ def flush_and_stats_tell_the_lsn(place):
     same(place.run("flush").out, b'{"durable_lsn":2}\n')
     stats = place.run("stats").lines()[0]
     for key in ("current_lsn", "durable_lsn", "checkpoint_lsn", "namespaces", "records", "expired",
-                "memory_bytes", "pinned_bytes", "wal_files", "wal_current_file_bytes",
+                "memory_bytes", "pinned_bytes", "pinned_bytes_max", "wal_files",
+                "wal_current_file_bytes",
                 "wal_current_file_records", "wal_records_since_checkpoint", "wal_syncs",
                 "wal_groups", "wal_commits", "wal_bytes_written", "wal_direct_io", "is_poisoned"):
         same(key in stats, True, key)

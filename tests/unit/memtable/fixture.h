@@ -80,6 +80,18 @@ static inline struct mni_change change_of(struct op op)
     return change;
 }
 
+/* A reference that counts. */
+static inline void pin(struct mni_version *version)
+{
+    mni_version_ref(version);
+    CHECK(mni_version_pin(version));
+}
+
+static inline void unpin(struct mni_version *version)
+{
+    mni_version_unpin(version);
+}
+
 /* Commits one operation; says what apply said. */
 static inline struct mni_change commit(struct mni_memtable *table, struct op op, uint64_t lsn,
                                        int64_t now, uint64_t oldest_view)

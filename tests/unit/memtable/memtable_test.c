@@ -220,7 +220,7 @@ static void a_pinned_version_outlives_overwrite_delete_drop_and_collect(void)
         else
             commit(table, put(1, "a", 10 + i), 1 + i, 0, NO_VIEW);
         pinned[i] = mni_memtable_find(table, 1, a, view);
-        mni_version_pin(pinned[i]);
+        pin(pinned[i]);
     }
     uint64_t pinned_bytes = 0;
     for (size_t i = 0; i < 3; i++)
@@ -237,7 +237,7 @@ static void a_pinned_version_outlives_overwrite_delete_drop_and_collect(void)
     CHECK_EQ(value_of(pinned[1]), 10);
     CHECK_EQ(value_of(pinned[2]), 12);
     for (size_t i = 0; i < 3; i++)
-        mni_version_unpin(pinned[i]);
+        unpin(pinned[i]);
     CHECK_EQ(mni_pool_pinned_bytes(pool), 0);
     free_table(table);
 }
@@ -299,7 +299,7 @@ static void many_keys_stay_in_order_whatever_they_begin_with(void)
             memcpy(key, record.key.data, record.key.n_bytes);
             CHECK(strcmp(last, key) < 0);
             memcpy(last, key, sizeof last);
-            mni_version_unpin(versions[i]);
+            mni_version_unref(versions[i]);
         }
         after = mn_str(last);
         n_all += n;

@@ -268,9 +268,8 @@ static void check_find(struct run *run, const struct model_collection *collectio
     check_version(version, expected);
     if (run->n_pins == N_PINS || check_below(&run->random, 8) != 0)
         return;
-    mni_version_pin(version);
-    struct model_pin pin = {.version = version, .expected = *expected};
-    run->pins[run->n_pins++] = pin;
+    pin(version);
+    run->pins[run->n_pins++] = (struct model_pin){.version = version, .expected = *expected};
 }
 
 /* A key, or the beginning of one; empty in one of two cases. */
@@ -318,7 +317,7 @@ static void check_scan(struct run *run, const struct model_collection *collectio
     }
     CHECK_EQ(n, n_expected);
     for (size_t i = 0; i < n; i++)
-        mni_version_unpin(versions[i]);
+        mni_version_unref(versions[i]);
 }
 
 static struct mni_view_point random_view(struct run *run)
@@ -362,10 +361,10 @@ static void do_unpin(struct run *run)
 {
     if (run->n_pins == 0)
         return;
-    size_t pin = check_below(&run->random, run->n_pins);
-    check_version(run->pins[pin].version, &run->pins[pin].expected);
-    mni_version_unpin(run->pins[pin].version);
-    run->pins[pin] = run->pins[--run->n_pins];
+    size_t at = check_below(&run->random, run->n_pins);
+    check_version(run->pins[at].version, &run->pins[at].expected);
+    unpin(run->pins[at].version);
+    run->pins[at] = run->pins[--run->n_pins];
 }
 
 static void do_lapse(struct run *run)

@@ -55,7 +55,7 @@ static void read_all_the_time(void *context)
         mni_rwlock_read(&shared->lock);
         struct mni_version *version = mni_memtable_find(shared->table, 1, key, view);
         if (version != NULL)
-            mni_version_pin(version);
+            pin(version);
         const struct mni_key_range range = {.reverse = check_below(&random, 2) == 0};
         size_t n = mni_memtable_scan(shared->table, 1, key, &range, view, versions, 16);
         struct mni_memtable_stats stats;
@@ -69,13 +69,13 @@ static void read_all_the_time(void *context)
         }
         for (size_t i = 0; i < n; i++) {
             is_wrong |= !is_whole(versions[i]) || mni_version_lsn(versions[i]) > view.lsn;
-            mni_version_unpin(versions[i]);
+            mni_version_unref(versions[i]);
         }
         if (version != NULL) {
             atomic_fetch_add(&shared->n_seen, 1);
             if (n_held == 8) {
                 is_wrong |= !is_whole(held[--n_held]); /* pinned a while ago */
-                mni_version_unpin(held[n_held]);
+                unpin(held[n_held]);
             }
             held[n_held++] = version;
         }
@@ -83,7 +83,7 @@ static void read_all_the_time(void *context)
             atomic_fetch_add(&shared->n_wrong, 1);
     }
     while (n_held > 0)
-        mni_version_unpin(held[--n_held]);
+        unpin(held[--n_held]);
 }
 
 static struct mni_version *encoded(uint64_t kind, struct mn_slice key, uint64_t lsn)
