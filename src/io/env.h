@@ -92,8 +92,8 @@ struct mni_file {
 };
 
 struct mni_map_ops {
-    /* A hint that the range will be read soon, from its beginning to its end. Without it the map
-     * expects single reads at random places, and fetches no more than these. */
+    /* A hint that the range will be read soon, from its beginning to its end. Without it a map that
+     * memory may not hold fetches no more than the single places that are read. */
     void (*will_read)(struct mni_map *map, uint64_t offset, uint64_t n);
     void (*close)(struct mni_map *map);
 };

@@ -1,7 +1,7 @@
 /*
  * posix.c - the real world: Linux files, directories, clocks and random numbers.
  *
- * Owns:    one descriptor per file and directory handle, one mapping per map.
+ * Owns:    one descriptor per file and directory handle.
  * Threads: as env.h says; there is no state outside the handles.
  * Fails:   every failed call names its file; a failed sync is never tried again.
  */
@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -26,11 +25,11 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "io/map_private.h"
 
 enum {
     FILE_MODE = 0640, /* the group may read if the umask lets it, strangers never */
     DIR_MODE = 0750,
-    PAGE_BYTES = 4096, /* hints begin at a multiple of it; larger pages refuse some, no harm */
     LABEL_BYTES = 256, /* of a directory in messages; a path may be longer */
 };
 
@@ -272,50 +271,14 @@ static mn_status file_size(struct mni_file *file, uint64_t *n_bytes_out, struct 
     return MN_OK;
 }
 
-static void map_will_read(struct mni_map *map, uint64_t offset, uint64_t n)
-{
-    if (offset >= map->n_bytes)
-        return;
-    uint64_t from = mni_align_down(offset, PAGE_BYTES);
-    uint64_t to = n < map->n_bytes - offset ? offset + n : map->n_bytes;
-    /* The call wants a pointer without const and changes nothing. A hint cannot fail. */
-    (void)madvise((void *)((uintptr_t)map->bytes + from), (size_t)(to - from), MADV_WILLNEED);
-}
-
-static void map_close(struct mni_map *map)
-{
-    if (map->n_bytes > 0)
-        (void)munmap((void *)(uintptr_t)map->bytes, (size_t)map->n_bytes);
-    mni_free(map);
-}
-
 static mn_status file_map(struct mni_file *file, struct mni_map **map_out, struct mn_error *err)
 {
-    static const struct mni_map_ops map_ops = {.will_read = map_will_read, .close = map_close};
     const struct posix_file *f = as_file(file);
     uint64_t n_bytes;
 
     *map_out = NULL;
     mn_status st = file_size(file, &n_bytes, err);
-    if (st != MN_OK)
-        return st;
-    struct mni_map *map = mni_alloc_zero(sizeof *map);
-    if (map == NULL)
-        return mni_fail(err, MN_ERR_NOMEM, "map of %s", f->name);
-    map->ops = &map_ops;
-    map->n_bytes = n_bytes;
-    if (n_bytes > 0) { /* the kernel calls an empty map EINVAL */
-        void *start = mmap(NULL, (size_t)n_bytes, PROT_READ, MAP_SHARED, f->fd, 0);
-        if (start == MAP_FAILED) {
-            int os_errno = errno;
-            mni_free(map);
-            return mni_fail_os(err, os_errno, "map %s", f->name);
-        }
-        map->bytes = start;
-        (void)madvise(start, (size_t)n_bytes, MADV_RANDOM);
-    }
-    *map_out = map;
-    return MN_OK;
+    return st == MN_OK ? mni_map_new(f->fd, f->name, n_bytes, map_out, err) : st;
 }
 
 static void file_close(struct mni_file *file)

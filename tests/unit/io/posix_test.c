@@ -179,6 +179,79 @@ static void an_empty_file_has_an_empty_map(void)
     mni_dir_close(dir);
 }
 
+/* Whether the kernel was told to use large pages for what is mapped there. */
+static bool is_large(const void *address)
+{
+    unsigned long from;
+    unsigned long to;
+    bool is_here = false;
+    bool is_found = false;
+    char line[512];
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+
+    CHECK(smaps != NULL);
+    while (fgets(line, sizeof line, smaps) != NULL) {
+        if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+            is_here = from <= (uintptr_t)address && (uintptr_t)address < to;
+        if (is_here && strncmp(line, "VmFlags:", 8) == 0)
+            is_found = strstr(line, " hg") != NULL;
+    }
+    (void)fclose(smaps);
+    return is_found;
+}
+
+/* Or a read of one record would fetch megabytes, again and again. */
+static void what_memory_cannot_hold_is_mapped_in_small_pages(void)
+{
+    bool has_large = access("/sys/kernel/mm/transparent_hugepage/enabled", F_OK) == 0;
+    uint64_t memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    struct mni_dir *dir = open_dir(check_temp_dir());
+    struct mni_file *small = create_file(dir, "a");
+    struct mni_file *large = create_file(dir, "b");
+    struct mni_map *maps[3];
+
+    CHECK_OK(mni_file_truncate(small, BLOCK, &err));
+    CHECK_OK_ERR(mni_file_truncate(large, memory_bytes, &err), &err);
+    CHECK_OK_ERR(mni_file_map(small, &maps[0], &err), &err);
+    CHECK_OK_ERR(mni_file_map(large, &maps[1], &err), &err);
+    CHECK_OK_ERR(mni_file_map(small, &maps[2], &err), &err);
+    CHECK_EQ(is_large(maps[0]->bytes), has_large);
+    CHECK(!is_large(maps[1]->bytes));
+    CHECK_EQ(is_large(maps[2]->bytes), has_large); /* what is mapped in small ones does not count */
+    for (int i = 0; i < 3; i++) {
+        mni_map_will_read(maps[i], 0, BLOCK);
+        CHECK_EQ(maps[i]->bytes[BLOCK - 1], 0);
+        mni_map_close(maps[i]);
+    }
+    mni_file_close(small);
+    mni_file_close(large);
+    mni_dir_close(dir);
+}
+
+/* Each on its own fits, all of them do not. */
+static void closing_a_map_makes_room_for_another(void)
+{
+    uint64_t memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    struct mni_dir *dir = open_dir(check_temp_dir());
+    struct mni_file *file = create_file(dir, "a");
+    struct mni_map *maps[8];
+    bool were_large[8];
+
+    CHECK_OK_ERR(mni_file_truncate(file, memory_bytes / 8, &err), &err);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 8; i++) {
+            CHECK_OK_ERR(mni_file_map(file, &maps[i], &err), &err);
+            CHECK(round == 0 || is_large(maps[i]->bytes) == were_large[i]);
+            were_large[i] = is_large(maps[i]->bytes);
+        }
+        CHECK(!were_large[7]);
+        for (int i = 0; i < 8; i++)
+            mni_map_close(maps[i]);
+    }
+    mni_file_close(file);
+    mni_dir_close(dir);
+}
+
 static void truncate_cuts_and_grows_with_zeroes(void)
 {
     struct mni_dir *dir = open_dir(check_temp_dir());
@@ -839,6 +912,8 @@ int main(int argc, char **argv)
         CHECK_TEST(writing_no_bytes_changes_nothing),
         CHECK_TEST(a_map_shows_the_whole_file_and_outlives_handle_and_name),
         CHECK_TEST(an_empty_file_has_an_empty_map),
+        CHECK_TEST(what_memory_cannot_hold_is_mapped_in_small_pages),
+        CHECK_TEST(closing_a_map_makes_room_for_another),
         CHECK_TEST(truncate_cuts_and_grows_with_zeroes),
         CHECK_TEST(allocate_reserves_and_never_shrinks),
         CHECK_TEST(a_file_opened_for_reading_refuses_writes),
