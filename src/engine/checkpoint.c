@@ -30,6 +30,8 @@ enum {
     FLUSH_AHEAD = 64,
     LIVE_FILES_MAX = 8,          /* generations of a segment before they become one again */
     ROTATE_FROM_BYTES = 1 << 20, /* a log file with less in it is not worth a new one */
+    CARRY_ROUNDS = 6,            /* at most, before the role is held */
+    CARRY_FEW = 256,             /* records that may be carried over while it is */
 };
 
 /* The rows of the frozen table as the checkpoint's view sees them, in order. */
@@ -52,8 +54,10 @@ struct checkpoint {
     struct mni_engine *engine;
     struct mni_view view; /* at the checkpoint's LSN */
     uint64_t lsn;
-    struct output output; /* the new run */
-    struct part_set *set; /* one reference: the parts there will be */
+    struct output output;     /* the new run */
+    struct part_set *set;     /* one reference: the parts there will be */
+    struct part_set *new_run; /* likewise: those of the new run alone */
+    uint64_t carried_lsn;     /* what happened up to it to the frozen table's records is in them */
 };
 
 /* Rows ---------- */
@@ -252,7 +256,6 @@ static mn_status mark(struct checkpoint *c, struct mn_error *err)
 struct carried {
     struct mni_version *version; /* one reference: the newest */
     bool is_deleted;
-    struct place place;
 };
 
 struct carry {
@@ -291,24 +294,62 @@ static void carry_done(struct carry *carry)
     *carry = (struct carry){0};
 }
 
-/* What happened to the frozen table's records since, and where they lie in the new run. The
- * leader's role is held: nothing more happens. */
-static mn_status find_carried(struct checkpoint *c, const struct part_set *set, struct carry *carry,
-                              struct mn_error *err)
+/* A record of the frozen table is changed as it was since, where it lies in the new run. Nobody
+ * else sees that yet. */
+static mn_status carry_one(struct checkpoint *c, const struct carried *item, struct mn_error *err)
+{
+    struct place place;
+    struct mni_record r;
+    struct mni_patch patch = {.lsn = mni_version_lsn(item->version)};
+
+    mni_record_view(mni_version_bytes(item->version), &r);
+    mn_status st = place_find(c->engine, c->new_run, r.collection, r.key, &place, err);
+    /* It was not a record any more at the checkpoint's LSN, or stands in the list twice. */
+    if (st != MN_OK || place.part == NULL ||
+        !mni_liveness_is_visible(&place.part->live, place.row, UINT64_MAX))
+        return st;
+    st = item->is_deleted ? mni_liveness_reserve(&place.part->live, 1, 0)
+                          : part_reserve_patch(place.part);
+    if (st != MN_OK)
+        return mni_fail(err, st, "a checkpoint");
+    if (item->is_deleted && MNI_PLANTED("deletes_not_carried")) {
+        mni_liveness_unreserve(&place.part->live, 1, 0);
+        return MN_OK;
+    }
+    if (item->is_deleted) {
+        mni_liveness_kill(&place.part->live, place.row, patch.lsn);
+        return MN_OK;
+    }
+    if (mni_version_expiry(item->version, &patch.expires_at_us))
+        patch.fields |= MNI_FIELD_EXPIRY;
+    else
+        patch.clears |= MNI_FIELD_EXPIRY;
+    if (mni_version_hits(item->version, &patch.hits))
+        patch.fields |= MNI_FIELD_HITS;
+    part_patch(place.part, place.row, &patch, c->lsn, mni_engine_now_us(c->engine));
+    return MN_OK;
+}
+
+/* Carries what happened to the frozen table's records since the last time over to the new run. */
+static mn_status carry(struct checkpoint *c, size_t *n_out, struct mn_error *err)
 {
     struct mni_engine *engine = c->engine;
+    struct carry carry = {0};
     mn_status st = MN_OK;
 
     engine_read_lock(engine);
-    mni_memtable_changed_after(c->view.state->frozen->memtable, c->lsn, note_carried, carry);
+    mni_memtable_changed_after(c->view.state->frozen->memtable, c->carried_lsn, note_carried,
+                               &carry);
+    uint64_t lsn = mni_engine_visible_lsn(engine);
     engine_unlock(engine);
-    if (carry->failed)
+    if (carry.failed)
         st = mni_fail(err, MN_ERR_NOMEM, "a checkpoint");
-    for (size_t i = 0; i < carry->n && st == MN_OK; i++) {
-        struct mni_record r;
-        mni_record_view(mni_version_bytes(carry->items[i].version), &r);
-        st = place_find(engine, set, r.collection, r.key, &carry->items[i].place, err);
-    }
+    for (size_t i = 0; i < carry.n && st == MN_OK; i++)
+        st = carry_one(c, &carry.items[i], err);
+    if (st == MN_OK)
+        c->carried_lsn = lsn;
+    *n_out = carry.n;
+    carry_done(&carry);
     return st;
 }
 
@@ -319,6 +360,12 @@ static mn_status find_dropped(struct checkpoint *c, struct dropped_rows **rows_o
     uint64_t *numbers = NULL;
     size_t n = 0;
     const struct table *frozen = c->view.state->frozen;
+
+    engine_read_lock(c->engine);
+    bool has_all = mni_memtable_collections(frozen->memtable, NULL, 0) == frozen->n_collections;
+    engine_unlock(c->engine);
+    if (has_all)
+        return MN_OK; /* none comes to a frozen table */
     mn_status st = list_collections(c->engine, frozen->memtable, &numbers, &n, err);
 
     for (size_t i = 0; i < frozen->n_collections && st == MN_OK; i++) {
@@ -330,47 +377,6 @@ static mn_status find_dropped(struct checkpoint *c, struct dropped_rows **rows_o
     }
     mni_free(numbers);
     return st;
-}
-
-static mn_status reserve_carried(struct carry *carry, struct mn_error *err)
-{
-    for (size_t i = 0; i < carry->n; i++) {
-        struct carried *item = &carry->items[i];
-        if (item->place.part == NULL)
-            continue; /* it was not a record any more at the checkpoint's LSN */
-        mn_status st = item->is_deleted ? mni_liveness_reserve(&item->place.part->live, 1, 0)
-                                        : part_reserve_patch(item->place.part);
-        if (st != MN_OK)
-            return mni_fail(err, st, "a checkpoint"); /* the new run goes with what is reserved */
-    }
-    return MN_OK;
-}
-
-static void apply_carried(struct mni_engine *engine, struct carry *carry)
-{
-    for (size_t i = 0; i < carry->n; i++) {
-        struct carried *item = &carry->items[i];
-        struct part *part = item->place.part;
-        struct mni_patch patch = {.lsn = mni_version_lsn(item->version)};
-        if (part == NULL)
-            continue;
-        if (!mni_liveness_is_visible(&part->live, item->place.row, UINT64_MAX)) {
-            mni_liveness_unreserve(&part->live, 1, 0); /* it stands in the list twice */
-            continue;
-        }
-        if (item->is_deleted) {
-            if (!MNI_PLANTED("deletes_not_carried"))
-                mni_liveness_kill(&part->live, item->place.row, patch.lsn);
-            continue;
-        }
-        if (mni_version_expiry(item->version, &patch.expires_at_us))
-            patch.fields |= MNI_FIELD_EXPIRY;
-        else
-            patch.clears |= MNI_FIELD_EXPIRY;
-        if (mni_version_hits(item->version, &patch.hits))
-            patch.fields |= MNI_FIELD_HITS;
-        part_patch(part, item->place.row, &patch, patch.lsn, mni_engine_now_us(engine));
-    }
 }
 
 /* The set with the new run behind the others. */
@@ -386,6 +392,10 @@ static mn_status make_set(struct checkpoint *c, struct mn_error *err)
         set_add_run(c->set, old->parts + old->runs[r].first, old->runs[r].n_parts);
     if (n_new_runs > 0)
         set_add_run(c->set, output->parts, output->n_parts);
+    if (set_new(n_new_runs, output->n_parts, &c->new_run) != MN_OK)
+        return mni_fail(err, MN_ERR_NOMEM, "a checkpoint");
+    if (n_new_runs > 0)
+        set_add_run(c->new_run, output->parts, output->n_parts);
     return MN_OK;
 }
 
@@ -413,34 +423,28 @@ static mn_status install(struct checkpoint *c, struct mn_error *err)
 {
     struct mni_engine *engine = c->engine;
     struct state *state = NULL;
-    struct carry carry = {0};
     struct dropped_rows *dropped = NULL;
     struct mni_commit role;
+    size_t n = SIZE_MAX;
     mn_status st = state_new(c->view.state->active, NULL, c->set, &state);
 
     if (st != MN_OK)
         st = mni_fail(err, st, "a checkpoint");
-    /* Once without the role, so that what is read of the new run is at hand with it. */
-    if (st == MN_OK)
-        st = find_carried(c, c->set, &carry, err);
-    carry_done(&carry);
+    for (int i = 0; i < CARRY_ROUNDS && n > CARRY_FEW && st == MN_OK; i++)
+        st = carry(c, &n, err);
     mni_wal_enter(engine->wal, &role);
     if (st == MN_OK)
-        st = find_carried(c, c->set, &carry, err);
+        st = carry(c, &n, err);
     if (st == MN_OK)
         st = find_dropped(c, &dropped, err);
     engine_write_lock(engine);
-    if (st == MN_OK)
-        st = reserve_carried(&carry, err);
     if (st == MN_OK) {
-        apply_carried(engine, &carry);
         part_link_dropped(&dropped);
         swap_state(c, state);
         state = NULL;
     }
     engine_unlock(engine);
     mni_wal_leave(engine->wal);
-    carry_done(&carry);
     part_free_dropped(&dropped);
     state_unref(state);
     return st;
@@ -536,6 +540,7 @@ static mn_status reserve_files(struct checkpoint *c, struct mn_error *err)
 static mn_status run_checkpoint(struct checkpoint *c, struct mn_error *err)
 {
     struct mni_engine *engine = c->engine;
+    size_t n;
     mn_status st = reserve_files(c, err);
 
     if (st == MN_OK)
@@ -544,6 +549,10 @@ static mn_status run_checkpoint(struct checkpoint *c, struct mn_error *err)
         st = mark(c, err);
     if (st == MN_OK)
         st = make_set(c, err);
+    c->carried_lsn = c->lsn;
+    /* Most of it while a failure still changes nothing. */
+    if (st == MN_OK)
+        st = carry(c, &n, err);
     /* The log is never behind the segments. */
     if (st == MN_OK && !MNI_PLANTED("root_ahead_of_log"))
         st = mni_wal_flush(engine->wal, err);
@@ -563,6 +572,7 @@ static void discard(struct checkpoint *c, bool is_installed)
 {
     output_done(&c->output, is_installed);
     set_unref(c->set);
+    set_unref(c->new_run);
     mni_free(c);
 }
 

@@ -105,6 +105,7 @@ struct mni_engine {
     uint64_t segment_bytes_max; /* 0: the default */
     uint64_t frozen_bytes;      /* of `unwritten_bytes`, those in the frozen table */
     bool may_give_up;           /* the job at work is a merge that makes room for a checkpoint */
+    unsigned n_given_up;        /* merges one after the other, about; the next ones are smaller */
     bool is_root_in_doubt;      /* a manifest may be the root that is not `manifest` */
     bool is_root_unsure; /* `manifest` is of an earlier process, which may have died before it was
                             durable: what the one before it needs stays */
@@ -199,11 +200,16 @@ MN_MUST_USE mn_status engine_wait_for_room(struct mni_engine *engine, struct mn_
 
 /* The hook of the log that paces by its syncs. */
 void engine_note_sync(void *context, int64_t took_us, int64_t now_us);
+/* Whether writers wait for a checkpoint, or soon will. */
+bool engine_must_hurry(struct mni_engine *engine);
 /* Called before `n_bytes` are written in the background: waits when that would hinder commits. */
 MN_MUST_USE mn_status engine_pace(void *context, uint64_t n_bytes, struct mn_error *err);
 
 /* merge.c ----------*/
 
+/* The most memory that merging so many rows in so many parts and runs takes, besides that of the
+ * writer (mni_segment_plan_memory_bytes). */
+uint64_t engine_merge_memory_bytes(uint64_t n_rows, size_t n_parts, size_t n_runs);
 /* Merges runs until there are few enough, none with many dead rows. `checkpoint_lock` is held. */
 MN_MUST_USE mn_status engine_merge(struct mni_engine *engine, struct mn_error *err);
 

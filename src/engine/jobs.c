@@ -69,8 +69,7 @@ static mn_status do_jobs(struct mni_engine *engine, struct mn_error *err)
     return st;
 }
 
-/* Whether writers wait, or soon will. */
-static bool must_hurry(struct mni_engine *engine)
+bool engine_must_hurry(struct mni_engine *engine)
 {
     return is_due(engine, room_limit(engine) / 2);
 }
@@ -104,7 +103,7 @@ mn_status engine_pace(void *context, uint64_t n_bytes, struct mn_error *err)
         return MN_OK;
     if (atomic_load(&engine->jobs_stop))
         return mni_fail(err, MN_ERR_BUSY, "the store is being closed");
-    if (engine->may_give_up && must_hurry(engine))
+    if (engine->may_give_up && engine_must_hurry(engine))
         return mni_fail(err, MN_ERR_BUSY, "a checkpoint is needed first");
     int64_t wait_us = pace_wait_us(&engine->pace, n_bytes, mni_env_mono_us(engine->env));
     wait_us = shorten(engine, wait_us);

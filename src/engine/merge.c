@@ -12,22 +12,23 @@
  * Threads: any, one at a time.
  * Fails:   as reading and writing segments does; the runs stay as they were.
  */
+#include <inttypes.h>
+
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/plant.h"
 #include "engine/job_private.h"
+#include "engine/merge_private.h"
 
 enum {
     RUNS_MAX = 8,
     RUNS_AFTER = 5,     /* so many are left when there were too many */
     DEAD_PERCENT = 30,  /* a run with so many dead rows is worth writing anew */
     MERGES_AT_ONCE = 4, /* before the next checkpoint is looked after */
-};
-
-/* A row of the result: where it comes from. */
-struct origin {
-    uint32_t part; /* of the old set */
-    uint32_t row;
+    GIVE_UPS_MAX = 2,   /* one after the other; the next merge, a small one, goes to its end */
+    CARRY_ROUNDS = 6,   /* at most, before the role is held */
+    CARRY_FEW = 256,    /* effects that may be carried over while it is */
+    LAPSES_SLICE = 1024,
 };
 
 /* A run that is read. */
@@ -39,6 +40,12 @@ struct cursor {
     struct mni_segment_row current;
 };
 
+/* What of an old part the result has already. */
+struct carried {
+    uint64_t lsn;
+    uint64_t *lapsed; /* owned: as it was; NULL: no row was */
+};
+
 struct merge {
     struct mni_engine *engine;
     struct mni_view view;   /* at the root's LSN */
@@ -47,15 +54,26 @@ struct merge {
     size_t n_cursors;
     uint64_t *numbers; /* owned: of the collections that exist at that LSN, ascending */
     size_t n_numbers;
-    struct origin *origins; /* owned: per row of the result, in order */
-    size_t n_origins;
-    size_t capacity;
-    uint32_t **places;    /* owned: per part of the old set, per row its place in `origins` */
-    size_t *first_origin; /* owned: per part of the output, and one more */
+    struct merge_map map;
+    struct cursor *written; /* owned: per cursor, the row that was given to the writer last */
+    uint64_t *first_row;    /* owned: per part of the output its first row of the result; and one */
+    struct carried *carried; /* owned: per part of the old set */
+    bool has_carried;        /* once at least */
     struct output output;
     struct part_set *set; /* one reference: the parts there will be */
-    size_t n_written;     /* rows of the result that were given to the writer */
+    uint64_t n_written;   /* rows of the result that were given to the writer */
 };
+
+uint64_t engine_merge_memory_bytes(uint64_t n_rows, size_t n_parts, size_t n_runs)
+{
+    return merge_map_bytes(n_rows, n_parts, n_runs) + n_runs * 2 * sizeof(struct cursor) +
+           n_parts * sizeof(struct carried);
+}
+
+static mn_status fail_for_memory(const struct merge *m, struct mn_error *err)
+{
+    return mni_fail(err, MN_ERR_NOMEM, "a merge of %" PRIu64 " rows", m->map.n_rows);
+}
 
 /* Choosing ---------- */
 
@@ -92,16 +110,32 @@ static bool is_wasteful(const struct part_set *set, const struct run *run, uint6
     return n_dead * 100 >= n_rows * DEAD_PERCENT;
 }
 
-static void choose_smallest(struct merge *m)
+/* The smallest run that is chosen, or is not; SIZE_MAX: there is none. */
+static size_t smallest_run(const struct merge *m, bool is_chosen)
 {
     const struct part_set *set = old_set(m);
     size_t smallest = SIZE_MAX;
 
     for (size_t r = 0; r < set->n_runs; r++)
-        if (!m->is_chosen[r] && (smallest == SIZE_MAX || run_bytes(set, &set->runs[r]) <
-                                                             run_bytes(set, &set->runs[smallest])))
+        if (m->is_chosen[r] == is_chosen &&
+            (smallest == SIZE_MAX ||
+             run_bytes(set, &set->runs[r]) < run_bytes(set, &set->runs[smallest])))
             smallest = r;
-    m->is_chosen[smallest] = true;
+    return smallest;
+}
+
+/* Instead of what was chosen, after merges that were given up: what helps with the least work. */
+static size_t choose_least(struct merge *m)
+{
+    const struct part_set *set = old_set(m);
+    bool is_crowded = set->n_runs > RUNS_MAX;
+    size_t only = is_crowded ? SIZE_MAX : smallest_run(m, true);
+
+    for (size_t r = 0; r < set->n_runs; r++)
+        m->is_chosen[r] = r == only;
+    for (int i = 0; i < 2 && is_crowded; i++)
+        m->is_chosen[smallest_run(m, false)] = true;
+    return is_crowded ? 2 : 1;
 }
 
 /* The runs that somebody wants written anew. */
@@ -112,7 +146,7 @@ static mn_status choose_wanted(struct merge *m, want_part_fn *wants, void *conte
     mn_status st = MN_OK;
 
     *n_out = 0;
-    for (size_t r = 0; r < set->n_runs; r++) {
+    for (size_t r = 0; r < set->n_runs && *n_out < MERGE_RUNS_MAX; r++) {
         bool wanted = false;
         for (size_t i = 0; i < set->runs[r].n_parts && st == MN_OK && !wanted; i++)
             st =
@@ -131,18 +165,18 @@ static size_t choose(struct merge *m)
     size_t n = 0;
 
     engine_read_lock(engine);
-    for (size_t r = 0; r < set->n_runs; r++) {
+    for (size_t r = 0; r < set->n_runs && n < MERGE_RUNS_MAX; r++) {
         m->is_chosen[r] = is_wasteful(set, &set->runs[r], m->view.point.lsn);
         n += m->is_chosen[r];
     }
     engine_unlock(engine);
-    if (set->n_runs <= RUNS_MAX)
-        return n;
-    for (size_t n_left = set->n_runs - n + (n > 0); n_left > RUNS_AFTER; n_left -= n > 1) {
-        choose_smallest(m);
-        n++;
-    }
-    return n;
+    if (set->n_runs > RUNS_MAX)
+        for (size_t n_left = set->n_runs - n + (n > 0);
+             n_left > RUNS_AFTER && n<MERGE_RUNS_MAX; n_left -= n> 1) {
+            m->is_chosen[smallest_run(m, false)] = true;
+            n++;
+        }
+    return n > 0 && engine->n_given_up > 0 ? choose_least(m) : n;
 }
 
 /* Reading ---------- */
@@ -230,37 +264,34 @@ static struct cursor *first_cursor(struct merge *m)
 
 /* Writing ---------- */
 
+/* Goes over the runs again as the map says. */
 static mn_status next_row(void *context, struct mni_segment_row *row_out, struct mn_error *err)
 {
     struct merge *m = context;
-    struct origin origin = m->origins[m->n_written++];
+    struct cursor *c = &m->written[merge_map_run(&m->map, m->n_written++)];
+    const struct part_set *set = old_set(m);
 
-    return read_row(m, old_set(m)->parts[origin.part], origin.row, row_out, err);
-}
-
-static mn_status add_origin(struct merge *m, const struct cursor *c)
-{
-    if (m->n_origins == m->capacity) {
-        size_t capacity = m->capacity == 0 ? 1024 : m->capacity * 2;
-        struct origin *origins = mni_realloc(m->origins, capacity * sizeof *origins);
-        if (origins == NULL)
-            return MN_ERR_NOMEM;
-        m->origins = origins;
-        m->capacity = capacity;
+    c->row += c->has_row ? 1 : 0;
+    c->has_row = true;
+    for (;;) {
+        MNI_CHECK(c->index < c->run->n_parts);
+        size_t p = c->run->first + c->index;
+        c->row = merge_map_next_row(&m->map, p, c->row);
+        if (c->row < set->parts[p]->n_rows)
+            return read_row(m, set->parts[p], c->row, row_out, err);
+        c->index++;
+        c->row = 0;
     }
-    m->origins[m->n_origins++] =
-        (struct origin){.part = (uint32_t)(c->run->first + c->index), .row = c->row};
-    return MN_OK;
 }
 
 /* Writes the rows that were planned. */
 static mn_status write_planned(struct merge *m, struct mni_segment_plan *plan, struct mn_error *err)
 {
-    size_t *first = mni_realloc(m->first_origin, (m->output.n_parts + 2) * sizeof *first);
+    uint64_t *first = mni_realloc(m->first_row, (m->output.n_parts + 2) * sizeof *first);
 
     if (first == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "a merge");
-    m->first_origin = first;
+    m->first_row = first;
     first[m->output.n_parts] = m->n_written;
     mn_status st = output_write(&m->output, plan, next_row, m, err);
     if (st == MN_OK)
@@ -283,40 +314,20 @@ static mn_status write_run(struct merge *m, struct mn_error *err)
             st = write_planned(m, plan, err);
             continue; /* the same row begins the next one */
         }
-        if (st == MN_OK && add_origin(m, c) != MN_OK)
-            st = mni_fail(err, MN_ERR_NOMEM, "a merge of %zu rows", m->n_origins);
+        if (st == MN_OK && merge_map_add(&m->map, c->run->first + c->index, c->row) != MN_OK)
+            st = fail_for_memory(m, err);
         if (st == MN_OK)
             st = advance(m, c, err);
     }
     if (st == MN_OK && mni_segment_plan_n_rows(plan) > 0)
         st = write_planned(m, plan, err);
     mni_segment_plan_free(plan);
+    if (st == MN_OK)
+        merge_map_seal(&m->map);
     return st;
 }
 
-/* Installing ---------- */
-
-/* For each old part, where its rows have gone. */
-static mn_status map_rows(struct merge *m, struct mn_error *err)
-{
-    const struct part_set *set = old_set(m);
-
-    m->places = mni_alloc_zero((set->n_parts + 1) * sizeof *m->places);
-    for (size_t r = 0; r < set->n_runs && m->places != NULL; r++) {
-        for (size_t i = 0; i < set->runs[r].n_parts && m->is_chosen[r]; i++) {
-            size_t p = set->runs[r].first + i;
-            m->places[p] = mni_alloc_array(set->parts[p]->n_rows, sizeof **m->places);
-            if (m->places[p] == NULL)
-                return mni_fail(err, MN_ERR_NOMEM, "a merge of %zu rows", m->n_origins);
-            memset(m->places[p], 0xff, set->parts[p]->n_rows * sizeof **m->places);
-        }
-    }
-    if (m->places == NULL)
-        return mni_fail(err, MN_ERR_NOMEM, "a merge of %zu rows", m->n_origins);
-    for (size_t i = 0; i < m->n_origins; i++)
-        m->places[m->origins[i].part][m->origins[i].row] = (uint32_t)i;
-    return MN_OK;
-}
+/* Carrying over ---------- */
 
 /* Where a row of an old part has gone. */
 struct mapping {
@@ -328,15 +339,15 @@ static bool find_place(const struct mapping *mapping, uint32_t row, struct part 
                        uint32_t *row_out)
 {
     const struct merge *m = mapping->merge;
-    uint32_t at = m->places[mapping->part][row];
+    uint64_t at;
     size_t p = 0;
 
-    if (at == UINT32_MAX)
+    if (!merge_map_find(&m->map, mapping->part, row, &at))
         return false;
-    while (at >= m->first_origin[p + 1])
+    while (at >= m->first_row[p + 1])
         p++;
     *part_out = m->output.parts[p];
-    *row_out = (uint32_t)(at - m->first_origin[p]);
+    *row_out = (uint32_t)(at - m->first_row[p]);
     return true;
 }
 
@@ -350,61 +361,135 @@ static bool map_row(void *context, uint32_t row, struct mni_liveness **live_out,
     return true;
 }
 
-/* The expiries that patches have set go along. */
-static mn_status reserve_due(struct merge *m)
-{
-    size_t n = 0;
-
-    for (size_t p = 0; p < old_set(m)->n_parts; p++)
-        n += m->places[p] != NULL ? old_set(m)->parts[p]->n_due : 0;
-    for (size_t p = 0; p < m->output.n_parts && n > 0; p++)
-        if (part_reserve_due(m->output.parts[p], n) != MN_OK)
-            return MN_ERR_NOMEM;
-    return MN_OK;
-}
-
-static void carry_due(const struct mapping *mapping, const struct part *old)
+static mn_status add_due(const struct mapping *mapping, uint32_t old_row, int64_t expires_at_us)
 {
     struct part *part;
     uint32_t row;
 
-    for (size_t i = 0; i < old->n_due; i++)
-        if (find_place(mapping, old->due[i].row, &part, &row))
-            part_add_due(part, row, old->due[i].expires_at_us);
+    if (!find_place(mapping, old_row, &part, &row))
+        return MN_OK;
+    if (part_reserve_due(part, 1) != MN_OK)
+        return MN_ERR_NOMEM;
+    part_add_due(part, row, expires_at_us);
+    return MN_OK;
 }
 
-/* Carries what happened since the root's LSN over. The role and the write lock are held. */
-static mn_status carry(struct merge *m)
-{
-    const struct part_set *set = old_set(m);
-    uint64_t lsn = m->view.point.lsn;
-    struct mapping mapping = {.merge = m};
-    mn_status st = reserve_due(m);
-    size_t n_prepared = 0;
+/* What happened to a part since the last time. */
+struct news {
+    struct mni_live_effects effects;
+    struct due_row *due; /* owned; the first time only: those that patches had set by then */
+    size_t n_due;
+};
 
-    while (n_prepared < set->n_parts && st == MN_OK) {
-        mapping.part = n_prepared;
-        if (m->places[n_prepared] != NULL)
-            st = mni_liveness_carry_prepare(&set->parts[n_prepared]->live, lsn, map_row, &mapping);
-        n_prepared += st == MN_OK;
+static void news_done(struct news *news)
+{
+    mni_live_effects_done(&news->effects);
+    mni_free(news->due);
+    *news = (struct news){0};
+}
+
+/* Copies them under the lock; all that takes time comes later. */
+static mn_status gather_news(struct merge *m, size_t p, struct news *news)
+{
+    struct part *part = old_set(m)->parts[p];
+    struct carried *carried = &m->carried[p];
+    mn_status st = MN_OK;
+
+    engine_read_lock(m->engine);
+    if (!m->has_carried && part->n_due > 0) {
+        news->due = mni_alloc_array(part->n_due, sizeof *news->due);
+        if (news->due == NULL)
+            st = MN_ERR_NOMEM;
+        else
+            memcpy(news->due, part->due, part->n_due * sizeof *news->due);
+        news->n_due = st == MN_OK ? part->n_due : 0;
     }
-    if (st != MN_OK) {
-        while (n_prepared-- > 0) {
-            mapping.part = n_prepared;
-            if (m->places[n_prepared] != NULL)
-                mni_liveness_carry_cancel(&set->parts[n_prepared]->live, lsn, map_row, &mapping);
-        }
-        return st;
-    }
-    for (size_t p = 0; p < set->n_parts; p++) {
-        mapping.part = p;
-        if (m->places[p] == NULL)
-            continue;
-        mni_liveness_carry(&set->parts[p]->live, lsn, map_row, &mapping);
-        carry_due(&mapping, set->parts[p]);
+    if (st == MN_OK)
+        st = mni_liveness_collect(&part->live, carried->lsn, &news->effects);
+    if (st == MN_OK)
+        carried->lsn = mni_engine_visible_lsn(m->engine);
+    engine_unlock(m->engine);
+    return st;
+}
+
+/* Brings the lapsed rows of the result up to date, as they come and go without a commit. */
+static mn_status carry_lapses(struct merge *m, size_t p)
+{
+    struct mapping mapping = {.merge = m, .part = p};
+    struct part *part = old_set(m)->parts[p];
+    struct carried *carried = &m->carried[p];
+    size_t n = LAPSES_SLICE;
+
+    engine_read_lock(m->engine);
+    size_t n_words = mni_liveness_lapsed_words(&part->live);
+    engine_unlock(m->engine);
+    if (n_words == 0)
+        return MN_OK;
+    if (carried->lapsed == NULL)
+        carried->lapsed = mni_alloc_zero(n_words * sizeof *carried->lapsed);
+    if (carried->lapsed == NULL)
+        return MN_ERR_NOMEM;
+    for (size_t i = 0; i < m->output.n_parts; i++)
+        if (mni_liveness_reserve_lapsed(&m->output.parts[i]->live) != MN_OK)
+            return MN_ERR_NOMEM;
+    while (n == LAPSES_SLICE) {
+        engine_read_lock(m->engine);
+        n = mni_liveness_carry_lapses(&part->live, carried->lapsed, LAPSES_SLICE, map_row,
+                                      &mapping);
+        engine_unlock(m->engine);
     }
     return MN_OK;
 }
+
+static mn_status carry_part(struct merge *m, size_t p, size_t *n_out)
+{
+    struct mapping mapping = {.merge = m, .part = p};
+    struct news news = {0};
+    mn_status st = gather_news(m, p, &news);
+
+    if (st == MN_OK)
+        st = mni_liveness_carry(&news.effects, map_row, &mapping);
+    for (size_t i = 0; i < news.n_due && st == MN_OK; i++)
+        st = add_due(&mapping, news.due[i].row, news.due[i].expires_at_us);
+    for (size_t i = 0; i < news.effects.n_patches && m->has_carried && st == MN_OK; i++) {
+        const struct mni_row_patch *patch = &news.effects.patches[i];
+        if ((patch->patch.fields & MNI_FIELD_EXPIRY) != 0)
+            st = add_due(&mapping, patch->row, patch->patch.expires_at_us);
+    }
+    if (st == MN_OK)
+        st = carry_lapses(m, p);
+    *n_out += news.effects.n_deaths + news.effects.n_patches;
+    news_done(&news);
+    return st;
+}
+
+/* Carries what happened since the last time over to the result, which nobody else sees yet. */
+static mn_status carry(struct merge *m, size_t *n_out, struct mn_error *err)
+{
+    mn_status st = MN_OK;
+
+    *n_out = 0;
+    for (size_t p = 0; p < old_set(m)->n_parts && st == MN_OK; p++)
+        if (merge_map_has_part(&m->map, p))
+            st = carry_part(m, p, n_out);
+    m->has_carried = true;
+    return st == MN_OK ? MN_OK : fail_for_memory(m, err);
+}
+
+/* The lapses since then. Write lock held. */
+static void carry_last_lapses(struct merge *m)
+{
+    const struct part_set *set = old_set(m);
+
+    for (size_t p = 0; p < set->n_parts; p++) {
+        struct mapping mapping = {.merge = m, .part = p};
+        if (m->carried[p].lapsed != NULL)
+            (void)mni_liveness_carry_lapses(&set->parts[p]->live, m->carried[p].lapsed, SIZE_MAX,
+                                            map_row, &mapping);
+    }
+}
+
+/* Installing ---------- */
 
 /* The runs that were not merged, and the new one. */
 static mn_status make_set(struct merge *m, struct mn_error *err)
@@ -431,7 +516,8 @@ static mn_status find_dropped(struct merge *m, struct dropped_rows **rows_out, s
 
     engine_read_lock(m->engine);
     for (size_t p = 0; p < set->n_parts; p++)
-        has_dropped = has_dropped || (m->places[p] != NULL && set->parts[p]->dropped != NULL);
+        has_dropped = has_dropped ||
+                      (merge_map_has_part(&m->map, p) && set->parts[p]->dropped != NULL);
     engine_unlock(m->engine);
     if (!has_dropped)
         return MN_OK;
@@ -450,18 +536,22 @@ static mn_status install(struct merge *m, struct mn_error *err)
     struct dropped_rows *dropped = NULL;
     struct state *state = NULL;
     struct mni_commit role;
+    mn_status st = MN_OK;
+    size_t n = SIZE_MAX;
 
+    for (int i = 0; i < CARRY_ROUNDS && n > CARRY_FEW && st == MN_OK; i++)
+        st = carry(m, &n, err);
     mni_wal_enter(engine->wal, &role);
     struct state *old = engine->state; /* only this thread and its like change it */
-    mn_status st = state_new(old->active, old->frozen, m->set, &state);
-    if (st != MN_OK)
-        st = mni_fail(err, st, "a merge");
+    if (st == MN_OK && state_new(old->active, old->frozen, m->set, &state) != MN_OK)
+        st = mni_fail(err, MN_ERR_NOMEM, "a merge");
     if (st == MN_OK)
         st = find_dropped(m, &dropped, err);
+    if (st == MN_OK)
+        st = carry(m, &n, err);
     engine_write_lock(engine);
-    if (st == MN_OK && carry(m) != MN_OK)
-        st = mni_fail(err, MN_ERR_NOMEM, "a merge");
     if (st == MN_OK) {
+        carry_last_lapses(m);
         part_link_dropped(&dropped);
         root_note_published(m->set, m->view.point.lsn);
         engine->root_number = engine->manifest.number;
@@ -476,36 +566,55 @@ static mn_status install(struct merge *m, struct mn_error *err)
 
 /* The merge ---------- */
 
-static mn_status start(struct merge *m, struct mn_error *err)
+static mn_status start_run(struct merge *m, const struct run *run, struct mn_error *err)
+{
+    const struct part_set *set = old_set(m);
+    size_t index = m->n_cursors++;
+    uint64_t n_rows = 0;
+
+    m->cursors[index].run = run;
+    m->written[index].run = run;
+    for (size_t i = 0; i < run->n_parts; i++) {
+        struct part *part = set->parts[run->first + i];
+        n_rows += part->n_rows;
+        m->carried[run->first + i].lsn = m->view.point.lsn;
+        if (merge_map_add_part(&m->map, run->first + i, index, part->n_rows) != MN_OK)
+            return fail_for_memory(m, err);
+        mni_segment_will_read_rows(part->segment, 0, part->n_rows);
+    }
+    if (n_rows > UINT32_MAX)
+        return mni_fail(err, MN_ERR_LIMIT, "a merge of a run of %" PRIu64 " rows", n_rows);
+    return advance(m, &m->cursors[index], err);
+}
+
+static mn_status start(struct merge *m, size_t n_chosen, struct mn_error *err)
 {
     const struct part_set *set = old_set(m);
     mn_status st =
         engine_list_collections(m->engine, m->view.point.lsn, &m->numbers, &m->n_numbers, err);
 
-    m->cursors = mni_alloc_zero((set->n_runs + 1) * sizeof *m->cursors);
-    if (st == MN_OK && m->cursors == NULL)
-        st = mni_fail(err, MN_ERR_NOMEM, "a merge");
-    for (size_t r = 0; r < set->n_runs && st == MN_OK; r++) {
-        if (!m->is_chosen[r])
-            continue;
-        struct cursor *c = &m->cursors[m->n_cursors++];
-        c->run = &set->runs[r];
-        for (size_t i = 0; i < c->run->n_parts; i++)
-            mni_segment_will_read_rows(set->parts[c->run->first + i]->segment, 0,
-                                       set->parts[c->run->first + i]->n_rows);
-        st = advance(m, c, err);
-    }
+    m->cursors = mni_alloc_zero((n_chosen + 1) * sizeof *m->cursors);
+    m->written = mni_alloc_zero((n_chosen + 1) * sizeof *m->written);
+    m->carried = mni_alloc_zero((set->n_parts + 1) * sizeof *m->carried);
+    if (st == MN_OK && (m->cursors == NULL || m->written == NULL || m->carried == NULL ||
+                        merge_map_init(&m->map, set->n_parts, n_chosen) != MN_OK))
+        st = fail_for_memory(m, err);
+    for (size_t r = 0; r < set->n_runs && st == MN_OK; r++)
+        if (m->is_chosen[r])
+            st = start_run(m, &set->runs[r], err);
     return st;
 }
 
-static mn_status run_merge(struct merge *m, struct mn_error *err)
+static mn_status run_merge(struct merge *m, size_t n_chosen, struct mn_error *err)
 {
-    mn_status st = start(m, err);
+    size_t n;
+    mn_status st = start(m, n_chosen, err);
 
     if (st == MN_OK)
         st = write_run(m, err);
+    /* Most of it while a failure still changes nothing. */
     if (st == MN_OK)
-        st = map_rows(m, err);
+        st = carry(m, &n, err);
     if (st == MN_OK)
         st = make_set(m, err);
     if (st == MN_OK)
@@ -520,13 +629,14 @@ static mn_status run_merge(struct merge *m, struct mn_error *err)
 
 static void discard(struct merge *m, bool is_installed)
 {
-    for (size_t p = 0; m->places != NULL && p < old_set(m)->n_parts; p++)
-        mni_free(m->places[p]);
+    for (size_t p = 0; m->carried != NULL && p < old_set(m)->n_parts; p++)
+        mni_free(m->carried[p].lapsed);
     output_done(&m->output, is_installed);
     set_unref(m->set);
-    mni_free(m->places);
-    mni_free(m->first_origin);
-    mni_free(m->origins);
+    merge_map_done(&m->map);
+    mni_free(m->carried);
+    mni_free(m->first_row);
+    mni_free(m->written);
     mni_free(m->numbers);
     mni_free(m->cursors);
     mni_free(m->is_chosen);
@@ -550,11 +660,28 @@ static mn_status merge_once(struct mni_engine *engine, want_part_fn *wants, void
     else
         n = choose(&m);
     if (st == MN_OK && n > 0)
-        st = run_merge(&m, err);
+        st = run_merge(&m, n, err);
     discard(&m, n > 0 && st == MN_OK);
     if (n > 0 && st == MN_OK)
         st = engine_remove_orphans(engine, err);
     *n_merged_out = n;
+    return st;
+}
+
+/* A merge of the background gives way to the checkpoint that writers will wait for. When that has
+ * happened it chooses less, and when it has happened too often it goes to its end: writers that
+ * never rest would have it begin anew forever. */
+static mn_status merge_due(struct mni_engine *engine, size_t *n_merged_out, struct mn_error *err)
+{
+    bool may_give_up = engine->may_give_up;
+
+    engine->may_give_up = may_give_up && engine->n_given_up < GIVE_UPS_MAX;
+    mn_status st = merge_once(engine, NULL, NULL, n_merged_out, err);
+    if (st == MN_ERR_BUSY && engine->may_give_up)
+        engine->n_given_up++;
+    else if (st == MN_OK && engine->n_given_up > 0 && !engine_must_hurry(engine))
+        engine->n_given_up--;
+    engine->may_give_up = may_give_up;
     return st;
 }
 
@@ -563,8 +690,11 @@ mn_status engine_merge(struct mni_engine *engine, struct mn_error *err)
     mn_status st = engine_check_root(engine, err);
     size_t n_merged = 1;
 
-    for (int i = 0; i < MERGES_AT_ONCE && n_merged > 0 && st == MN_OK; i++)
-        st = merge_once(engine, NULL, NULL, &n_merged, err);
+    for (int i = 0; i < MERGES_AT_ONCE && n_merged > 0 && st == MN_OK; i++) {
+        if (i > 0 && engine->may_give_up && engine_must_hurry(engine))
+            break;
+        st = merge_due(engine, &n_merged, err);
+    }
     return st;
 }
 

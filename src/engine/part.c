@@ -151,15 +151,17 @@ void part_patch(struct part *part, uint32_t row, const struct mni_patch *patch, 
 
 mn_status part_reserve_due(struct part *part, size_t n)
 {
-    struct due_row *due = mni_realloc(part->due, (part->n_due + n) * sizeof *due);
+    size_t needed = part->n_due + part->n_due_reserved + n;
 
-    if (due == NULL || mni_liveness_reserve_lapsed(&part->live) != MN_OK) {
-        part->due = due != NULL ? due : part->due;
-        return MN_ERR_NOMEM;
+    if (needed > part->due_capacity) {
+        size_t capacity = part->due_capacity * 2 > needed ? part->due_capacity * 2 : needed;
+        struct due_row *due = mni_realloc(part->due, capacity * sizeof *due);
+        if (due == NULL)
+            return MN_ERR_NOMEM;
+        part->due = due;
+        part->due_capacity = capacity;
     }
-    part->due = due;
-    part->due_capacity = part->n_due + n;
-    return MN_OK;
+    return mni_liveness_reserve_lapsed(&part->live);
 }
 
 void part_add_due(struct part *part, uint32_t row, int64_t expires_at_us)

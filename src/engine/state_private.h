@@ -100,8 +100,7 @@ void part_patch(struct part *part, uint32_t row, const struct mni_patch *patch, 
                 int64_t now_us);
 /* Notes the expiries of all patches; while opening. */
 MN_MUST_USE mn_status part_note_patches(struct part *part, struct mn_error *err);
-/* Room for so many expiries of patches, and one of them, of a row that is neither dead nor known.
- * Write lock held. */
+/* Room for so many expiries of patches, and one of them. The part is nobody else's yet. */
 MN_MUST_USE mn_status part_reserve_due(struct part *part, size_t n);
 void part_add_due(struct part *part, uint32_t row, int64_t expires_at_us);
 /* A job that ended did not publish what it had written of the part. */

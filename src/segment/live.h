@@ -185,32 +185,49 @@ uint64_t mni_liveness_lapsed_64(const struct mni_liveness *live, uint32_t row);
 /* Merging ----------
  *
  * A merge reads segments as of one LSN while commits go on. Before its result takes their place,
- * what happened to their rows since then is carried over, under the exclusive lock: prepare all
- * segments, then apply all. In between nothing else happens to any of them.
+ * what happened to their rows since then is carried over, as often as it takes: the last time while
+ * nothing more happens. The rows of the result are nobody else's until then and need no lock.
  */
 
 /* The place of a row in the result. False: it has none, being dead or expired already. */
 typedef bool mni_row_map_fn(void *context, uint32_t row, struct mni_liveness **live_out,
                             uint32_t *row_out);
 
-/* Makes sure that mni_liveness_carry cannot fail. MN_ERR_NOMEM reserves nothing. */
-MN_MUST_USE mn_status mni_liveness_carry_prepare(const struct mni_liveness *from,
-                                                 uint64_t after_lsn, mni_row_map_fn *map,
-                                                 void *context);
-/* Carries deaths and patches with an LSN above `after_lsn`, and all lapses, to rows that have no
- * patches yet. */
-void mni_liveness_carry(const struct mni_liveness *from, uint64_t after_lsn, mni_row_map_fn *map,
-                        void *context);
-/* Gives back what was prepared. */
-void mni_liveness_carry_cancel(const struct mni_liveness *from, uint64_t after_lsn,
-                               mni_row_map_fn *map, void *context);
-
-/* The state at an LSN, on its way to a file ----------*/
+struct mni_live_death {
+    uint64_t lsn;
+    uint32_t row;
+};
 
 struct mni_row_patch {
     uint32_t row;
     struct mni_patch patch;
 };
+
+/* Owns what it points to. */
+struct mni_live_effects {
+    size_t n_deaths;
+    struct mni_live_death *deaths;
+    size_t n_patches;
+    struct mni_row_patch *patches; /* of a row the oldest first */
+};
+
+/* Deaths and patches with an LSN above `after_lsn`. Under the lock, shared. MN_ERR_NOMEM. */
+MN_MUST_USE mn_status mni_liveness_collect(const struct mni_liveness *from, uint64_t after_lsn,
+                                           struct mni_live_effects *effects_out);
+void mni_live_effects_done(struct mni_live_effects *effects);
+/* Carries them over to rows that have what came before. After MN_ERR_NOMEM the result is of no
+ * use. */
+MN_MUST_USE mn_status mni_liveness_carry(const struct mni_live_effects *effects,
+                                         mni_row_map_fn *map, void *context);
+
+/* How many words hold the bits of lapsed rows; 0: none can have lapsed. */
+size_t mni_liveness_lapsed_words(const struct mni_liveness *from);
+/* Carries up to `n_max` changes since `known` over, which has so many words and knows them then;
+ * rows of the result are ready to lapse. Returns how many there were. Under the lock, shared. */
+size_t mni_liveness_carry_lapses(const struct mni_liveness *from, uint64_t *known, size_t n_max,
+                                 mni_row_map_fn *map, void *context);
+
+/* The state at an LSN, on its way to a file ----------*/
 
 /* Owns what it points to. */
 struct mni_live_state {

@@ -1,7 +1,8 @@
 /* Tests of merges: what a failure in the middle of one leaves. */
 #include "../api/short.h"
+#include "api/store_private.h"
 #include "base/mem.h"
-#include "engine/engine.h"
+#include "engine/job_private.h"
 #include "io/crash.h"
 
 enum { N_RECORDS = 20, N_DELETED = 10, N_TOUCHED = 15 };
@@ -105,11 +106,76 @@ static void memory_may_end_at_any_allocation(void)
     }
 }
 
+/* A checkpoint of one more record, and then a merge, as the background does both. */
+static mn_status checkpoint_and_merge(mn_store *store, int i)
+{
+    struct mni_engine *engine = store->engine;
+    char room[16];
+
+    (void)put(store, mn_str("n"), id_of(i, room), "payload");
+    mni_mutex_lock(&engine->checkpoint_lock);
+    CHECK_OK_ERR(engine_checkpoint_now(engine, &err), &err);
+    mni_mutex_unlock(&engine->checkpoint_lock);
+    (void)put(store, mn_str("n"), id_of(i, room),
+              "again"); /* there is more to be written already */
+    mni_mutex_lock(&engine->checkpoint_lock);
+    engine->has_jobs_thread = true;
+    engine->may_give_up = true;
+    mn_status st = engine_merge(engine, &err);
+    engine->may_give_up = false;
+    engine->has_jobs_thread = false;
+    mni_mutex_unlock(&engine->checkpoint_lock);
+    return st;
+}
+
+/* Each merge finds that writers are about to wait for the next checkpoint. */
+static void merges_make_progress_beside_writers_that_never_rest(void)
+{
+    enum { N_ROUNDS = 60, RUNS_BEARABLE = 13 };
+    struct mni_crash_env *crash = NULL;
+    size_t n_given_up = 0;
+
+    CHECK_OK(mni_crash_env_new(1, &crash));
+    mn_store *store = open_in(mni_crash_env_base(crash));
+    atomic_store(&store->engine->checkpoint_bytes, 1);
+    for (int i = 0; i < N_ROUNDS; i++) {
+        mn_status st = checkpoint_and_merge(store, i);
+        CHECK(st == MN_OK || st == MN_ERR_BUSY);
+        n_given_up += st == MN_ERR_BUSY;
+        CHECK(stats_of(store).n_runs <= RUNS_BEARABLE);
+    }
+    CHECK(n_given_up > 0);
+    closed(store);
+    mni_crash_env_free(crash);
+}
+
+/* When writers rest, merges are as large as ever after a while. */
+static void merges_grow_again(void)
+{
+    struct mni_crash_env *crash = NULL;
+
+    CHECK_OK(mni_crash_env_new(1, &crash));
+    mn_store *store = open_in(mni_crash_env_base(crash));
+    atomic_store(&store->engine->checkpoint_bytes, 1);
+    for (int i = 0; i < 30; i++)
+        mni_ignore(checkpoint_and_merge(store, i));
+    CHECK(store->engine->n_given_up > 0);
+    atomic_store(&store->engine->checkpoint_bytes, 1 << 20);
+    for (int i = 30; i < 50; i++)
+        CHECK_OK_ERR(checkpoint_and_merge(store, i), &err);
+    CHECK_EQ(store->engine->n_given_up, 0);
+    CHECK(stats_of(store).n_runs <= 8);
+    closed(store);
+    mni_crash_env_free(crash);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(dead_rows_go_and_patches_stay),
         CHECK_TEST(memory_may_end_at_any_allocation),
+        CHECK_TEST(merges_make_progress_beside_writers_that_never_rest),
+        CHECK_TEST(merges_grow_again),
     };
 
     return check_run("engine.merge", tests, CHECK_COUNT(tests), argc, argv);

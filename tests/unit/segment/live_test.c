@@ -384,48 +384,83 @@ static void targets_free(struct targets *t)
     free(t->to);
 }
 
+/* The part of a merge that carries what happened so far. */
+static mn_status carry_once(const struct mni_liveness *live, uint64_t after_lsn, uint64_t *known,
+                            size_t n_lapses_max, struct targets *t)
+{
+    struct mni_live_effects effects = {0};
+    mn_status st = mni_liveness_collect(live, after_lsn, &effects);
+
+    if (st == MN_OK)
+        st = mni_liveness_carry(&effects, find_target, t);
+    if (st == MN_OK)
+        (void)mni_liveness_carry_lapses(live, known, n_lapses_max, find_target, t);
+    mni_live_effects_done(&effects);
+    return st;
+}
+
+static void happen(struct mni_liveness *live, struct model *m, uint64_t lsn, uint64_t *seed)
+{
+    uint32_t row = (uint32_t)check_below(seed, m->n_rows);
+    struct mni_patch p = random_patch(seed, lsn);
+
+    if (m->rows[row].death_lsn == 0 && check_below(seed, 3) == 0)
+        kill(live, m, row, lsn);
+    else if (m->rows[row].death_lsn == 0)
+        patch(live, m, row, &p, 0);
+    row = (uint32_t)check_below(seed, m->n_rows);
+    if (check_below(seed, 4) == 0 && m->rows[row].death_lsn == 0) {
+        mni_liveness_lapse(live, row);
+        m->rows[row].is_lapsed = true;
+    } else if (check_below(seed, 8) == 0 && m->rows[row].is_lapsed) {
+        (void)mni_liveness_unlapse(live, row);
+        m->rows[row].is_lapsed = false;
+    }
+}
+
 static void one_merge(uint64_t *seed, bool fails)
 {
     enum { MERGE_LSN = 60, LAST_LSN = 100 };
     uint32_t n_rows = 1 + (uint32_t)check_below(seed, 200);
     struct model m = model_new(n_rows);
     struct mni_liveness live;
+    uint64_t known[4] = {0};
+    uint64_t carried_lsn = MERGE_LSN;
 
     mni_liveness_init(&live, n_rows);
     CHECK_OK(mni_liveness_reserve_lapsed(&live));
-    for (uint64_t lsn = 1; lsn <= LAST_LSN; lsn++) {
-        uint32_t row = (uint32_t)check_below(seed, n_rows);
-        struct mni_patch p = random_patch(seed, lsn);
-        if (m.rows[row].death_lsn == 0 && check_below(seed, 3) == 0)
-            kill(&live, &m, row, lsn);
-        else if (m.rows[row].death_lsn == 0)
-            patch(&live, &m, row, &p, 0);
-        row = (uint32_t)check_below(seed, n_rows);
-        if (check_below(seed, 4) == 0 && m.rows[row].death_lsn == 0) {
-            mni_liveness_lapse(&live, row);
-            m.rows[row].is_lapsed = true;
-        }
-    }
+    for (uint64_t lsn = 1; lsn <= MERGE_LSN; lsn++)
+        happen(&live, &m, lsn, seed);
+    uint64_t targets_seed = *seed;
     struct targets t = targets_new(&m, MERGE_LSN, seed);
+    for (int i = 0; i < TARGETS; i++)
+        CHECK_OK(mni_liveness_reserve_lapsed(&t.live[i]));
+    for (uint64_t lsn = MERGE_LSN + 1; lsn <= LAST_LSN; lsn++) {
+        happen(&live, &m, lsn, seed);
+        if (check_below(seed, 10) != 0)
+            continue;
+        CHECK_OK(carry_once(&live, carried_lsn, known, check_below(seed, 5), &t));
+        carried_lsn = lsn;
+    }
+    CHECK_OK(carry_once(&live, carried_lsn, known, SIZE_MAX, &t));
+    check_carried(&t, &m, MERGE_LSN, LAST_LSN);
+    targets_free(&t);
     bool was_hit = fails;
     for (uint64_t n = 1; was_hit; n++) {
+        uint64_t none_known[4] = {0};
+        uint64_t again = targets_seed;
+        t = targets_new(&m, MERGE_LSN, &again);
+        for (int i = 0; i < TARGETS; i++)
+            CHECK_OK(mni_liveness_reserve_lapsed(&t.live[i]));
         mni_mem_fail_at(n);
-        mn_status st = mni_liveness_carry_prepare(&live, MERGE_LSN, find_target, &t);
+        mn_status st = carry_once(&live, MERGE_LSN, none_known, SIZE_MAX, &t);
         was_hit = mni_mem_fail_was_hit();
         mni_mem_fail_at(0);
         CHECK_STATUS(st, was_hit ? MN_ERR_NOMEM : MN_OK);
         if (st == MN_OK)
-            mni_liveness_carry_cancel(&live, MERGE_LSN, find_target, &t);
-        for (int i = 0; i < TARGETS; i++)
-            CHECK_EQ(t.live[i].deaths.n_reserved + t.live[i].patches.n_reserved, 0);
+            check_carried(&t, &m, MERGE_LSN, LAST_LSN);
+        targets_free(&t);
     }
-    CHECK_OK(mni_liveness_carry_prepare(&live, MERGE_LSN, find_target, &t));
-    mni_mem_fail_at(1);
-    mni_liveness_carry(&live, MERGE_LSN, find_target, &t);
-    CHECK(!mni_mem_fail_was_hit());
-    mni_mem_fail_at(0);
-    check_carried(&t, &m, MERGE_LSN, LAST_LSN);
-    targets_free(&t);
     mni_liveness_done(&live);
     model_free(&m);
 }
