@@ -27,7 +27,7 @@
 #include "engine/job_private.h"
 
 enum {
-    FLUSH_AHEAD = 64,
+    FETCH_AHEAD = 3,             /* rows whose memory is fetched before they are read */
     LIVE_FILES_MAX = 8,          /* generations of a segment before they become one again */
     ROTATE_FROM_BYTES = 1 << 20, /* a log file with less in it is not worth a new one */
     CARRY_ROUNDS = 6,            /* at most, before the role is held */
@@ -36,18 +36,8 @@ enum {
 
 /* The rows of the frozen table as the checkpoint's view sees them, in order. */
 struct flush_rows {
-    struct mni_engine *engine;
-    struct mni_memtable *table;
-    struct mni_view_point view;
-    const uint64_t *collections; /* ascending */
-    size_t n_collections;
-    size_t index; /* of the collection that is read */
-    unsigned char after[1 + MN_ID_BYTES_MAX];
-    size_t after_bytes;
-    struct mni_version *ahead[FLUSH_AHEAD]; /* one reference each */
-    size_t n_ahead;
+    const struct mni_sorted *sorted; /* borrowed */
     size_t next;
-    bool is_given; /* the next one was given to the writer */
 };
 
 struct checkpoint {
@@ -62,60 +52,23 @@ struct checkpoint {
 
 /* Rows ---------- */
 
-static void rows_release(struct flush_rows *rows)
+/* False: there are no more. The row is valid while the checkpoint's view is open. */
+static bool rows_peek(const struct flush_rows *rows, struct mni_segment_row *row_out)
 {
-    while (rows->next < rows->n_ahead)
-        mni_version_unref(rows->ahead[rows->next++]);
-    rows->n_ahead = rows->next = 0;
-}
-
-static void rows_read_ahead(struct flush_rows *rows)
-{
-    struct mn_slice after = {rows->after_bytes > 0 ? rows->after : NULL, rows->after_bytes};
-    const struct mni_key_range all = {.reverse = false};
-
-    engine_read_lock(rows->engine);
-    rows->n_ahead = mni_memtable_scan(rows->table, rows->collections[rows->index], after, &all,
-                                      rows->view, rows->ahead, FLUSH_AHEAD);
-    engine_unlock(rows->engine);
-    rows->next = 0;
-}
-
-/* False: there are no more. The row is valid until the next call. */
-static bool rows_peek(struct flush_rows *rows, struct mni_segment_row *row_out)
-{
+    const struct mni_sorted *sorted = rows->sorted;
     struct mni_found found;
 
-    while (rows->next == rows->n_ahead) {
-        if (rows->index == rows->n_collections)
-            return false;
-        bool was_last = rows->n_ahead > 0 && rows->n_ahead < FLUSH_AHEAD;
-        if (!was_last)
-            rows_read_ahead(rows);
-        if (was_last || rows->n_ahead == 0) {
-            rows->index++;
-            rows->after_bytes = 0;
-            rows->n_ahead = rows->next = 0;
-        }
-    }
-    struct mni_version *version = rows->ahead[rows->next];
+    if (rows->next == sorted->n_versions)
+        return false;
+    if (rows->next + FETCH_AHEAD < sorted->n_versions)
+        mni_version_prefetch(sorted->versions[rows->next + FETCH_AHEAD].version);
+    struct mni_version *version = sorted->versions[rows->next].version;
     engine_found_version(version, &found);
     if (mni_version_hits(version, &found.record.hits))
         found.record.fields |= MNI_FIELD_HITS;
     *row_out = (struct mni_segment_row){
         .record = found.record, .lsn = found.lsn, .record_lsn = found.record_lsn};
     return true;
-}
-
-static void rows_skip(struct flush_rows *rows)
-{
-    struct mni_record r;
-    struct mni_version *version = rows->ahead[rows->next++];
-
-    mni_record_view(mni_version_bytes(version), &r);
-    memcpy(rows->after, r.key.data, r.key.n_bytes);
-    rows->after_bytes = r.key.n_bytes;
-    mni_version_unref(version);
 }
 
 static int compare_numbers(const void *a, const void *b)
@@ -148,16 +101,14 @@ static mn_status list_collections(struct mni_engine *engine, struct mni_memtable
 
 /* Flush ---------- */
 
-/* What was written is passed over when the next one is asked for. */
 static mn_status next_row(void *context, struct mni_segment_row *row_out, struct mn_error *err)
 {
     struct flush_rows *rows = context;
+    bool is_there = rows_peek(rows, row_out);
 
     (void)err;
-    if (rows->is_given)
-        rows_skip(rows);
-    rows->is_given = rows_peek(rows, row_out);
-    MNI_CHECK(rows->is_given); /* the view shows what it showed to the plan */
+    MNI_CHECK(is_there); /* it was planned */
+    rows->next++;
     return MN_OK;
 }
 
@@ -169,41 +120,52 @@ static mn_status plan_segment(struct mni_segment_plan *plan, struct flush_rows *
 
     while (st == MN_OK && rows_peek(rows, &row)) {
         st = mni_segment_plan_add(plan, &row, err);
-        if (st == MN_OK)
-            rows_skip(rows);
+        rows->next += st == MN_OK;
     }
-    rows_release(rows);
     return st == MN_END ? MN_OK : st;
+}
+
+/* Gathers the rows in slices, between which commits go on, and sorts them beside them. */
+static mn_status sort_rows(struct checkpoint *c, struct mni_sorted *sorted)
+{
+    struct mni_engine *engine = c->engine;
+    const struct table *frozen = c->view.state->frozen;
+    const struct mni_view_point view = {.lsn = c->lsn, .now_us = MNI_NO_CLOCK};
+
+    engine_read_lock(engine);
+    mn_status st =
+        mni_sorted_init(sorted, frozen->memtable, view, frozen->collections, frozen->n_collections);
+    engine_unlock(engine);
+    for (bool is_all = st != MN_OK; !is_all;) {
+        engine_read_lock(engine);
+        is_all = mni_sorted_gather(sorted);
+        engine_unlock(engine);
+    }
+    return st == MN_OK ? mni_sorted_sort(sorted) : st;
 }
 
 static mn_status flush(struct checkpoint *c, struct mn_error *err)
 {
-    struct flush_rows *rows = mni_alloc_zero(2 * sizeof *rows);
+    struct mni_sorted sorted = {0};
+    struct flush_rows planned = {.sorted = &sorted};
     struct mni_segment_plan *plan = NULL;
-    mn_status st = MN_OK;
+    mn_status st = sort_rows(c, &sorted);
 
-    if (rows == NULL || mni_segment_plan_new(c->engine->segment_bytes_max, &plan) != MN_OK)
-        st = mni_fail(err, MN_ERR_NOMEM, "a checkpoint");
     if (st == MN_OK)
-        rows[0] = (struct flush_rows){
-            .engine = c->engine,
-            .table = c->view.state->frozen->memtable,
-            .view = {.lsn = c->lsn, .now_us = MNI_NO_CLOCK},
-            .collections = c->view.state->frozen->collections,
-            .n_collections = c->view.state->frozen->n_collections,
-        };
+        st = mni_segment_plan_new(c->engine->segment_bytes_max, &plan);
+    if (st != MN_OK)
+        st = mni_fail(err, st, "a checkpoint");
     while (st == MN_OK) {
-        rows[1] = rows[0]; /* no version is held between segments */
+        struct flush_rows written = planned;
         mni_segment_plan_reset(plan);
-        st = plan_segment(plan, &rows[0], err);
+        st = plan_segment(plan, &planned, err);
         if (st == MN_OK && mni_segment_plan_n_rows(plan) == 0)
             break;
         if (st == MN_OK)
-            st = output_write(&c->output, plan, next_row, &rows[1], err);
-        rows_release(&rows[1]);
+            st = output_write(&c->output, plan, next_row, &written, err);
     }
     mni_segment_plan_free(plan);
-    mni_free(rows);
+    mni_sorted_done(&sorted);
     return st;
 }
 

@@ -160,6 +160,11 @@ uint64_t engine_floor_lsn(struct mni_engine *engine, uint64_t lsn);
 /* A view at an older LSN at which nothing was forgotten yet: the root's, or a frozen table's. */
 void engine_view_open_at(struct mni_engine *engine, struct mni_view *view, uint64_t lsn);
 
+/* Has the keys of a table that a view at `lsn` can see put in order, which a scan of them needs.
+ * No lock is held: others go on between two slices. */
+void engine_order_table(struct mni_engine *engine, struct mni_memtable *table, uint64_t collection,
+                        uint64_t lsn);
+
 /* load.c ----------*/
 
 /* Opens what the manifest names, if there is one. */

@@ -127,11 +127,17 @@ static mn_status add_source(struct mni_scan *scan, struct part *part, struct mn_
 
 mn_status mni_scan_start(struct mni_scan *scan, uint64_t collection, struct mn_error *err)
 {
-    const struct part_set *set = scan->view.state->parts;
+    const struct state *state = scan->view.state;
+    const struct part_set *set = state->parts;
+    struct mni_engine *engine = scan->view.engine;
+    uint64_t lsn = scan->view.point.lsn;
     mn_status st = MN_OK;
 
     MNI_CHECK(scan->sources == NULL);
     scan->collection = collection;
+    engine_order_table(engine, state->active->memtable, collection, lsn);
+    if (state->frozen != NULL)
+        engine_order_table(engine, state->frozen->memtable, collection, lsn);
     scan->sources = mni_alloc_zero((set->n_parts + 1) * sizeof *scan->sources);
     if (scan->sources == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "a scan");

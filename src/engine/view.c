@@ -126,3 +126,18 @@ uint64_t engine_floor_lsn(struct mni_engine *engine, uint64_t lsn)
         lsn = engine->root_lsn;
     return oldest < lsn ? oldest : lsn;
 }
+
+void engine_order_table(struct mni_engine *engine, struct mni_memtable *table, uint64_t collection,
+                        uint64_t lsn)
+{
+    struct mni_ordering ordering = {.has_begun = false};
+
+    engine_read_lock(engine);
+    bool is_ordered = mni_memtable_is_ordered(table, collection, lsn);
+    engine_unlock(engine);
+    while (!is_ordered) {
+        engine_write_lock(engine);
+        is_ordered = mni_memtable_order(table, collection, &ordering);
+        engine_unlock(engine);
+    }
+}

@@ -166,6 +166,8 @@ static mn_status read_ahead(struct mni_walk *walk, struct walk_source *s, struct
         .low = key_of(&walk->low), .high = key_of(&walk->high), .reverse = walk->reverse};
     size_t want = s->n_ahead == 0 ? AHEAD_FIRST : AHEAD_MAX;
 
+    if (s->n_ahead == 0)
+        engine_order_table(engine, s->table, walk->collection, walk->view.point.lsn);
     engine_read_lock(engine);
     s->n_ahead = mni_memtable_scan(s->table, walk->collection, key_of(&s->after), &range,
                                    walk->view.point, s->ahead, want);

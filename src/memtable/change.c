@@ -208,7 +208,7 @@ static void insert(struct mni_memtable *table, struct mni_change *change,
     change->version->lsn = commit->lsn;
     mni_entry_set_head(entry, change->version);
     mni_buckets_insert(&table->entries, table, &entry->link);
-    mni_order_insert(entry->rows, entry);
+    mni_order_add(entry->rows, entry, commit->lsn);
     mni_entry_count_in(table, entry, commit->now_us);
     change->entry = NULL;
     change->version = NULL;

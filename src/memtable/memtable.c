@@ -38,11 +38,8 @@ out:
     return st;
 }
 
-static void free_rows(struct mni_memtable *table, struct mni_rows *rows)
+static void free_entries(struct mni_memtable *table, struct mni_entry *entry)
 {
-    struct mni_entry *entry = rows->next[0];
-
-    MNI_CHECK(rows->n_reserved == 0);
     while (entry != NULL) {
         struct mni_entry *next = entry->next[0];
         MNI_CHECK(entry->head->older == NULL);
@@ -50,6 +47,13 @@ static void free_rows(struct mni_memtable *table, struct mni_rows *rows)
         mni_entry_free(table, entry);
         entry = next;
     }
+}
+
+static void free_rows(struct mni_memtable *table, struct mni_rows *rows)
+{
+    MNI_CHECK(rows->n_reserved == 0);
+    free_entries(table, rows->next[0]);
+    free_entries(table, rows->pending);
     mni_pool_dealloc(table->pool, rows, sizeof *rows);
 }
 
@@ -77,8 +81,7 @@ void mni_memtable_free(struct mni_memtable *table)
     mni_pool_dealloc(table->pool, table, sizeof *table);
 }
 
-/* What a view sees of a key, or NULL. */
-static struct mni_version *visible(const struct mni_entry *entry, struct mni_view_point view)
+struct mni_version *mni_entry_visible(const struct mni_entry *entry, struct mni_view_point view)
 {
     struct mni_version *version = entry->head;
     int64_t expires_at_us;
@@ -120,7 +123,7 @@ struct mni_version *mni_memtable_find(struct mni_memtable *table, uint64_t colle
     MNI_CHECK(table->magic == MEMTABLE_MAGIC);
     struct mni_entry *entry =
         mni_memtable_entry(table, mni_key_hash(collection, key), collection, key);
-    return entry == NULL ? NULL : visible(entry, view);
+    return entry == NULL ? NULL : mni_entry_visible(entry, view);
 }
 
 bool mni_memtable_holds(struct mni_memtable *table, uint64_t hash, uint64_t collection,
@@ -172,10 +175,11 @@ size_t mni_memtable_scan(struct mni_memtable *table, uint64_t collection, struct
     size_t n = 0;
 
     MNI_CHECK(table->magic == MEMTABLE_MAGIC);
+    MNI_CHECK(mni_memtable_is_ordered(table, collection, view.lsn));
     if (rows != NULL && n_max > 0)
         entry = scan_start(rows, after, range);
     while (entry != NULL && n < n_max && !is_past(entry_key(entry), range)) {
-        struct mni_version *version = visible(entry, view);
+        struct mni_version *version = mni_entry_visible(entry, view);
         if (version != NULL) {
             mni_version_ref(version);
             versions_out[n++] = version;

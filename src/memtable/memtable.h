@@ -2,9 +2,9 @@
  * memtable.h - the buffer of recent records: every version that a reader may still ask for.
  *
  * One table holds the records of all collections, as encoded by record/. It finds a key by a hash
- * table and walks the keys of a collection in byte order by a skip list. A key has a chain of
- * versions, newest first; a version is immutable and lives until the table and all pins have let
- * go of it, so a read copies nothing.
+ * table and walks the keys of a collection in byte order by a skip list, into which they are put
+ * when somebody wants to walk them. A key has a chain of versions, newest first; a version is
+ * immutable and lives until the table and all pins have let go of it, so a read copies nothing.
  *
  * Writing is done by one thread at a time (the commit leader) in two steps, so that nothing can
  * fail after a commit is in the log:
@@ -114,6 +114,9 @@ MN_MUST_USE bool mni_version_pin(struct mni_version *version);
 void mni_version_unpin(struct mni_version *version); /* releases it with its reference */
 size_t mni_version_held_bytes(const struct mni_version *version); /* what a pin counts */
 
+/* A hint: it will be read from front to end. */
+void mni_version_prefetch(const struct mni_version *version);
+
 /* Reading: under the read lock ----------*/
 
 #define MNI_NO_CLOCK INT64_MIN /* no clock ever says this */
@@ -145,6 +148,23 @@ struct mni_key_range {
 };
 
 /*
+ * Keys are put in order when somebody asks for it. A scan may begin when all that its view can see
+ * are: `is_ordered` says so, under either lock, and it stays so for this view.
+ *
+ * If not, `order` puts some in order at each call, few enough to hold the write lock for it, and is
+ * called until it returns true: what was there at the first call is in order then. `ordering` is
+ * zero before the first call.
+ */
+struct mni_ordering {
+    bool has_begun;
+    uint64_t n_left; /* to be put in order */
+    uint64_t lsn;    /* the newest of them came with it */
+};
+bool mni_memtable_is_ordered(struct mni_memtable *table, uint64_t collection, uint64_t lsn);
+MN_MUST_USE bool mni_memtable_order(struct mni_memtable *table, uint64_t collection,
+                                    struct mni_ordering *ordering);
+
+/*
  * Gathers up to `n_max` live versions of a collection in key order, or against it, each with a
  * reference: those in the range that come behind `after` in this direction (all when `after.data`
  * is NULL). Returns how many; fewer than `n_max` means that there are no more.
@@ -152,6 +172,38 @@ struct mni_key_range {
 size_t mni_memtable_scan(struct mni_memtable *table, uint64_t collection, struct mn_slice after,
                          const struct mni_key_range *range, struct mni_view_point view,
                          struct mni_version **versions_out, size_t n_max);
+
+/* Reading all of a table that takes no new keys ----------
+ *
+ * What a view sees of some collections, by collection and key. Gathered under the read lock, some
+ * at each call, then sorted without a lock; the versions are borrowed for as long as the view is
+ * open. Changes of keys that are there already may go on.
+ */
+struct mni_sorted_version {
+    uint64_t order; /* the collection, then the number that a key sorts by */
+    struct mni_version *version;
+};
+
+struct mni_sorted {
+    struct mni_memtable *table; /* borrowed */
+    struct mni_view_point view;
+    const uint64_t *collections; /* borrowed; ascending */
+    size_t n_collections;
+    struct mni_sorted_version *versions; /* owned */
+    size_t n_versions;
+    size_t capacity;
+    uint64_t n_buckets_done;
+};
+
+/* Under the read lock. `done` may be called in any case. MN_ERR_NOMEM. */
+MN_MUST_USE mn_status mni_sorted_init(struct mni_sorted *sorted, struct mni_memtable *table,
+                                      struct mni_view_point view, const uint64_t *collections,
+                                      size_t n_collections);
+void mni_sorted_done(struct mni_sorted *sorted);
+/* Under the read lock. True: all is gathered. */
+MN_MUST_USE bool mni_sorted_gather(struct mni_sorted *sorted);
+/* MN_ERR_NOMEM. */
+MN_MUST_USE mn_status mni_sorted_sort(struct mni_sorted *sorted);
 
 /* Writing ----------*/
 

@@ -4,12 +4,13 @@
  *     buckets (hash) ----> entry ---> head version -> older -> older
  *                           |  ^          (newest first; each owned by the one above it)
  *     rows of a collection  |  |
- *       skip list ----------+  +--- expiry slot, superseded item
+ *       skip list, pending -+  +--- expiry slot, superseded item
  *
  *     pool.c       memory of all tables of a store, and what is pinned
  *     slots.c      arrays that grow without moving
  *     buckets.c    hash table that grows by one bucket at a time
- *     order.c      skip list of one collection
+ *     order.c      skip list of one collection, and keys that are not in it yet
+ *     sorted.c     all of a table in order, for who reads it once
  *     rows.c       collections: their counts, drop and reclaim
  *     version.c    versions
  *     pins.c       what pins hold
@@ -102,9 +103,15 @@ struct mni_rows {
     bool is_dropped;
     uint8_t n_levels;
     uint8_t start_bytes;
-    uint32_t n_keys_to_choose;            /* the start is chosen again at so many keys */
+    uint32_t n_keys_to_choose;            /* the start is chosen again at so many keys in order */
     unsigned char start[START_BYTES_MAX]; /* see order.c */
     struct mni_entry *next[HEIGHT_MAX];   /* owned: every entry of the lowest level */
+    struct mni_entry *pending;            /* owned, linked both ways: not in order yet, in the order
+                                             in which they came */
+    struct mni_entry *last_pending;
+    uint64_t n_pending;
+    uint64_t pending_lsn; /* if there are any: they came with this LSN at the earliest */
+    uint64_t newest_lsn;  /* the newest key came with it */
 };
 
 /* One key. Its bytes are those of the newest version's record; where they lie is noted here, so
@@ -113,10 +120,14 @@ struct mni_entry {
     struct hash_link link;
     struct mni_version *head; /* owned; the newest version */
     struct mni_rows *rows;    /* borrowed; NULL once reclaimed and only kept by superseded items */
-    uint64_t order;           /* of the key among keys of the collection; see order.c */
-    uint32_t key_offset;      /* from the version that holds the record */
+    union {
+        uint64_t order;             /* of the key among keys of the collection; see order.c */
+        struct mni_entry *previous; /* while it is pending */
+    };
+    uint32_t key_offset; /* from the version that holds the record */
     uint16_t key_bytes;
-    struct mni_entry *next[]; /* link.height of them */
+    bool is_pending;
+    struct mni_entry *next[]; /* link.height of them; while it is pending, one */
 };
 static_assert(sizeof(struct mni_entry) == 48, "entries are many: keep them small");
 
@@ -238,16 +249,23 @@ void mni_buckets_insert(struct buckets *buckets, struct mni_memtable *table,
                         struct hash_link *link);
 void mni_buckets_remove(struct buckets *buckets, struct hash_link *link);
 
-/* order.c: the keys of one collection in order */
+/* order.c: the keys of one collection. Adding one costs nothing to speak of; the functions that
+ * look see those that were put in order. */
+void mni_order_add(struct mni_rows *rows, struct mni_entry *entry, uint64_t lsn); /* head is set */
+void mni_order_remove(struct mni_rows *rows, struct mni_entry *entry);
+struct mni_entry *mni_order_any(struct mni_rows *rows);
 struct mni_entry *mni_order_first(struct mni_rows *rows);
 struct mni_entry *mni_order_last(struct mni_rows *rows);
 /* The last entry with a key before `key`. Links lead forward only: each call searches anew. */
 struct mni_entry *mni_order_seek_below(struct mni_rows *rows, struct mn_slice key);
 /* The first entry with a key at or after `key`, or only after it. */
 struct mni_entry *mni_order_seek(struct mni_rows *rows, struct mn_slice key, bool or_equal);
-void mni_order_insert(struct mni_rows *rows, struct mni_entry *entry); /* head is set */
-void mni_order_remove(struct mni_rows *rows, struct mni_entry *entry);
+/* Eight bytes of the key behind a start, as a number that sorts as they do. */
+uint64_t mni_order_number(struct mn_slice start, struct mn_slice key);
 int mni_key_compare(struct mn_slice a, struct mn_slice b);
+
+/* What a view sees of a key, or NULL. */
+struct mni_version *mni_entry_visible(const struct mni_entry *entry, struct mni_view_point view);
 
 /* Puts a version on top; what was there stays with the caller. */
 void mni_entry_set_head(struct mni_entry *entry, struct mni_version *version);

@@ -1,5 +1,9 @@
 /*
- * order.c - the keys of one collection in byte order: a skip list.
+ * order.c - the keys of one collection in byte order: a skip list, filled when somebody asks.
+ *
+ * Most keys are written to a segment and forgotten before anybody walks them, and finding each its
+ * place took a third of the time of storing. So a new key only joins a list of pending ones. Who
+ * wants to walk the collection has those put in order that its view can see, some at a time.
  *
  * Each entry holds 8 bytes of its key as a number, so that most comparisons look at nothing else.
  * Keys often begin alike ("memory-000..."), so those 8 bytes are taken behind a start that the
@@ -20,6 +24,7 @@ enum {
      * last time is early enough not to hold up a commit: all numbers are computed again. */
     CHOOSE_STEP = 8,
     N_KEYS_TO_CHOOSE_MAX = 64 * CHOOSE_STEP * CHOOSE_STEP * CHOOSE_STEP,
+    ORDER_AT_ONCE = 128, /* keys put in order while the write lock is held */
     /* So many bytes of it are left in the number, where counters in keys will grow. */
     START_SLACK_BYTES = 2,
 };
@@ -34,11 +39,11 @@ int mni_key_compare(struct mn_slice a, struct mn_slice b)
     return (a.n_bytes > b.n_bytes) - (a.n_bytes < b.n_bytes);
 }
 
-static uint64_t order_of(const struct mni_rows *rows, struct mn_slice key)
+uint64_t mni_order_number(struct mn_slice start, struct mn_slice key)
 {
-    size_t skip = rows->start_bytes;
+    size_t skip = start.n_bytes;
     size_t n = key.n_bytes < skip ? key.n_bytes : skip;
-    int order = n == 0 ? 0 : memcmp(key.data, rows->start, n);
+    int order = n == 0 ? 0 : memcmp(key.data, start.data, n);
 
     if (order != 0)
         return order < 0 ? 0 : UINT64_MAX;
@@ -55,6 +60,11 @@ static uint64_t order_of(const struct mni_rows *rows, struct mn_slice key)
     for (size_t i = 0; i < n_left; i++)
         number |= (uint64_t)bytes[i] << (56 - 8 * i);
     return number;
+}
+
+static uint64_t order_of(const struct mni_rows *rows, struct mn_slice key)
+{
+    return mni_order_number((struct mn_slice){rows->start, rows->start_bytes}, key);
 }
 
 static inline int compare(const struct mni_entry *entry, uint64_t order, struct mn_slice key)
@@ -85,6 +95,11 @@ static struct mni_entry *search(struct mni_rows *rows, struct mn_slice key, uint
             links[level] = &tower[level];
     }
     return not_before;
+}
+
+struct mni_entry *mni_order_any(struct mni_rows *rows)
+{
+    return rows->next[0] != NULL ? rows->next[0] : rows->pending;
 }
 
 struct mni_entry *mni_order_first(struct mni_rows *rows)
@@ -156,7 +171,7 @@ static void choose_start(struct mni_rows *rows)
         entry->order = order_of(rows, entry_key(entry));
 }
 
-void mni_order_insert(struct mni_rows *rows, struct mni_entry *entry)
+static void insert(struct mni_rows *rows, struct mni_entry *entry)
 {
     struct mni_entry **links[HEIGHT_MAX];
     struct mn_slice key = entry_key(entry);
@@ -175,8 +190,7 @@ void mni_order_insert(struct mni_rows *rows, struct mni_entry *entry)
         entry->next[level] = *links[level];
         *links[level] = entry;
     }
-    rows->n_keys++;
-    if (rows->n_keys == rows->n_keys_to_choose) {
+    if (rows->n_keys - rows->n_pending >= rows->n_keys_to_choose && rows->n_keys_to_choose > 0) {
         choose_start(rows);
         rows->n_keys_to_choose = rows->n_keys_to_choose < N_KEYS_TO_CHOOSE_MAX
                                      ? rows->n_keys_to_choose * CHOOSE_STEP
@@ -184,11 +198,91 @@ void mni_order_insert(struct mni_rows *rows, struct mni_entry *entry)
     }
 }
 
+/* Pending keys ---------- */
+
+void mni_order_add(struct mni_rows *rows, struct mni_entry *entry, uint64_t lsn)
+{
+    struct mni_entry *last = rows->last_pending;
+
+    MNI_CHECK(lsn >= rows->newest_lsn);
+    entry->is_pending = true;
+    entry->previous = last;
+    entry->next[0] = NULL;
+    if (last == NULL) {
+        rows->pending = entry;
+        rows->pending_lsn = lsn;
+    } else {
+        last->next[0] = entry;
+    }
+    rows->last_pending = entry;
+    rows->newest_lsn = lsn;
+    rows->n_pending++;
+    rows->n_keys++;
+}
+
+static void remove_pending(struct mni_rows *rows, struct mni_entry *entry)
+{
+    struct mni_entry *next = entry->next[0];
+
+    MNI_CHECK(rows->n_pending > 0);
+    if (entry->previous == NULL)
+        rows->pending = next;
+    else
+        entry->previous->next[0] = next;
+    if (next == NULL)
+        rows->last_pending = entry->previous;
+    else
+        next->previous = entry->previous;
+    entry->is_pending = false;
+    rows->n_pending--;
+}
+
+bool mni_memtable_is_ordered(struct mni_memtable *table, uint64_t collection, uint64_t lsn)
+{
+    const struct mni_rows *rows = mni_rows_find(table, collection);
+
+    return rows == NULL || rows->n_pending == 0 || lsn < rows->pending_lsn;
+}
+
+bool mni_memtable_order(struct mni_memtable *table, uint64_t collection,
+                        struct mni_ordering *ordering)
+{
+    struct mni_rows *rows = mni_rows_find(table, collection);
+
+    MNI_CHECK(table->magic == MEMTABLE_MAGIC);
+    if (rows == NULL)
+        return true;
+    if (!ordering->has_begun) {
+        *ordering = (struct mni_ordering){
+            .has_begun = true, .n_left = rows->n_pending, .lsn = rows->newest_lsn};
+    }
+    for (size_t n = 0; n < ORDER_AT_ONCE && ordering->n_left > 0 && rows->n_pending > 0; n++) {
+        struct mni_entry *entry = rows->pending;
+        __builtin_prefetch(entry->next[0]);
+        remove_pending(rows, entry);
+        insert(rows, entry);
+        ordering->n_left--;
+    }
+    if (rows->n_pending == 0)
+        return true;
+    if (ordering->n_left > 0)
+        return false;
+    /* The oldest pending ones are in order now, as many as there were: the others came later. */
+    if (rows->pending_lsn <= ordering->lsn)
+        rows->pending_lsn = ordering->lsn + 1;
+    return true;
+}
+
 void mni_order_remove(struct mni_rows *rows, struct mni_entry *entry)
 {
     struct mni_entry **links[HEIGHT_MAX];
     unsigned height = entry->link.height;
 
+    rows->n_keys--;
+    if (entry->is_pending) {
+        remove_pending(rows, entry);
+        return;
+    }
     if (rows->next[0] == entry) { /* reclaiming takes them from the front */
         for (unsigned level = 0; level < height; level++)
             links[level] = &rows->next[level];
@@ -201,5 +295,4 @@ void mni_order_remove(struct mni_rows *rows, struct mni_entry *entry)
     }
     while (rows->n_levels > 0 && rows->next[rows->n_levels - 1] == NULL)
         rows->n_levels--;
-    rows->n_keys--;
 }

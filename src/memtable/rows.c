@@ -191,7 +191,7 @@ bool mni_memtable_reclaim(struct mni_memtable *table, uint64_t collection, size_
         return true;
     MNI_CHECK(rows->is_dropped);
     for (size_t n = 0; n < n_max && rows->n_keys > 0; n++) {
-        struct mni_entry *entry = mni_order_first(rows);
+        struct mni_entry *entry = mni_order_any(rows);
         mni_entry_unlink(table, entry);
         if (entry->head->older == NULL) {
             mni_version_unref(entry->head);

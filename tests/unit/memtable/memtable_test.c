@@ -290,6 +290,12 @@ static void many_keys_stay_in_order_whatever_they_begin_with(void)
                  (unsigned)check_below(&random, i < 5000 ? 4000 : 100000000));
         commit(table, put(1, key, 1), i + 1, 0, NO_VIEW);
     }
+    struct mni_ordering ordering = {.has_begun = false};
+    size_t n_slices = 1;
+    CHECK(!mni_memtable_is_ordered(table, 1, 6000));
+    while (!mni_memtable_order(table, 1, &ordering))
+        n_slices++;
+    CHECK(n_slices > 8); /* each of them holds up writers: it has to be short */
     for (size_t n = CHECK_COUNT(versions); n == CHECK_COUNT(versions);) {
         n = mni_memtable_scan(table, 1, after, &all, view, versions, CHECK_COUNT(versions));
         for (size_t i = 0; i < n; i++) {
@@ -305,6 +311,93 @@ static void many_keys_stay_in_order_whatever_they_begin_with(void)
         n_all += n;
     }
     CHECK_EQ(n_all, mni_memtable_count(table, 1));
+    free_table(table);
+}
+
+/* Keys that begin alike, keys of which one begins another, and two that nothing else resembles. */
+static size_t odd_key(uint64_t *random, char *key, size_t n)
+{
+    switch (check_below(random, 4)) {
+    case 0:
+        return (size_t)snprintf(key, n, "memory-%08u", (unsigned)check_below(random, 500));
+    case 1:
+        return (size_t)snprintf(key, n, "a-start-as-long-as-a-number-and-more-%u",
+                                (unsigned)check_below(random, 300));
+    case 2:
+        return (size_t)snprintf(key, n, "%.*s", 1 + (int)check_below(random, 30),
+                                "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmm");
+    default:
+        return (size_t)snprintf(key, n, check_below(random, 2) == 0 ? "\xff" : "\x01");
+    }
+}
+
+static void fill_with_odd_keys(struct mni_memtable *table, uint64_t *random, uint64_t first_lsn,
+                               uint64_t n_commits, uint64_t oldest_view_lsn)
+{
+    char key[64];
+
+    for (uint64_t i = 0; i < n_commits; i++) {
+        uint64_t collection = 1 + check_below(random, 4);
+        odd_key(random, key, sizeof key);
+        bool deletes = check_below(random, 5) == 0;
+        commit(table, deletes ? del(collection, key) : put(collection, key, i + 1), first_lsn + i,
+               0, oldest_view_lsn);
+    }
+}
+
+static void check_is_scan(struct mni_memtable *table, uint64_t collection,
+                          struct mni_view_point view, const struct mni_sorted *sorted,
+                          size_t *index)
+{
+    struct mni_version *versions[2000];
+    struct mni_ordering ordering = {.has_begun = false};
+    const struct mni_key_range all = {0};
+
+    while (!mni_memtable_order(table, collection, &ordering))
+        continue;
+    size_t n = mni_memtable_scan(table, collection, (struct mn_slice){NULL, 0}, &all, view,
+                                 versions, CHECK_COUNT(versions));
+    CHECK(n > 0 && n < CHECK_COUNT(versions));
+    for (size_t i = 0; i < n; i++, (*index)++) {
+        CHECK(*index < sorted->n_versions);
+        CHECK(sorted->versions[*index].version == versions[i]);
+        mni_version_unref(versions[i]);
+    }
+}
+
+static void a_table_is_read_as_a_whole_as_scans_read_it(void)
+{
+    const uint64_t collections[] = {1, 2, 4, 9};
+    struct mni_memtable *table = new_table();
+    struct mni_view_point view = {.lsn = 3000, .now_us = MNI_NO_CLOCK};
+    struct mni_sorted sorted;
+    uint64_t random = check_seed();
+    size_t index = 0;
+
+    fill_with_odd_keys(table, &random, 1, 3000, NO_VIEW);
+    CHECK_OK(mni_sorted_init(&sorted, table, view, collections, CHECK_COUNT(collections)));
+    for (uint64_t lsn = 3001; !mni_sorted_gather(&sorted); lsn++) { /* what was there changes */
+        size_t n = sorted.n_versions;
+        struct mni_change change;
+        if (n == 0)
+            continue;
+        struct mni_record record;
+        mni_record_view(mni_version_bytes(sorted.versions[n - 1].version), &record);
+        record = (struct mni_record){
+            .type = MNI_RECORD_DELETE, .collection = record.collection, .key = record.key};
+        struct mni_version *version = NULL;
+        CHECK_OK(mni_version_new(pool, mni_record_encoded_bytes(&record), &version));
+        mni_record_encode(&record, mni_version_bytes(version));
+        mni_change_init(&change, version);
+        CHECK_OK(mni_memtable_prepare(table, &change, 1));
+        mni_memtable_apply(table, &change, 1, lsn, 0, view.lsn);
+    }
+    CHECK_OK(mni_sorted_sort(&sorted));
+    check_is_scan(table, 1, view, &sorted, &index);
+    check_is_scan(table, 2, view, &sorted, &index);
+    check_is_scan(table, 4, view, &sorted, &index);
+    CHECK_EQ(index, sorted.n_versions);
+    mni_sorted_done(&sorted);
     free_table(table);
 }
 
@@ -446,6 +539,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_pinned_version_outlives_overwrite_delete_drop_and_collect),
         CHECK_TEST(a_drop_takes_all_out_of_the_counts_and_reclaim_is_bounded),
         CHECK_TEST(many_keys_stay_in_order_whatever_they_begin_with),
+        CHECK_TEST(a_table_is_read_as_a_whole_as_scans_read_it),
         CHECK_TEST(a_record_of_128_dimensions_fits_its_budget),
         CHECK_TEST(a_failed_allocation_changes_nothing),
         CHECK_TEST(applying_needs_no_memory),

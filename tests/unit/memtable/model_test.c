@@ -294,6 +294,22 @@ static bool model_is_within(struct mn_slice name, struct mn_slice after,
            (range->high.n_bytes == 0 || compare_names(name, range->high) < 0);
 }
 
+/* Now and then another one is given up half way, or orders beside it. */
+static void order_for(struct run *run, const struct model_collection *collection, uint64_t lsn)
+{
+    struct mni_ordering ordering = {.has_begun = false};
+    struct mni_ordering other = {.has_begun = false};
+
+    if (check_below(&run->random, 4) == 0)
+        (void)!mni_memtable_order(run->table, collection->number, &other);
+    if (mni_memtable_is_ordered(run->table, collection->number, lsn))
+        return;
+    while (!mni_memtable_order(run->table, collection->number, &ordering))
+        if (check_below(&run->random, 4) == 0)
+            (void)!mni_memtable_order(run->table, collection->number, &other);
+    CHECK(mni_memtable_is_ordered(run->table, collection->number, lsn));
+}
+
 static void check_scan(struct run *run, const struct model_collection *collection,
                        struct mni_view_point view)
 {
@@ -304,6 +320,7 @@ static void check_scan(struct run *run, const struct model_collection *collectio
                                   .high = random_bound(run),
                                   .reverse = check_below(&run->random, 2) == 0};
 
+    order_for(run, collection, view.lsn);
     size_t n =
         mni_memtable_scan(run->table, collection->number, after, &range, view, versions, n_max);
     size_t n_expected = 0;

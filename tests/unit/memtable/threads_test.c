@@ -52,6 +52,12 @@ static void read_all_the_time(void *context)
     while (!atomic_load(&shared->is_over)) {
         struct mni_view_point view = {.lsn = atomic_load(&shared->lsn), .now_us = 0};
         struct mn_slice key = name_key(text, sizeof text, check_below(&random, N_KEYS));
+        struct mni_ordering ordering = {.has_begun = false};
+        for (bool is_ordered = false; !is_ordered;) {
+            mni_rwlock_write(&shared->lock);
+            is_ordered = mni_memtable_order(shared->table, 1, &ordering);
+            mni_rwlock_unlock(&shared->lock);
+        }
         mni_rwlock_read(&shared->lock);
         struct mni_version *version = mni_memtable_find(shared->table, 1, key, view);
         if (version != NULL)
