@@ -6,8 +6,8 @@
  * Fails:   MN_ERR_NOMEM.
  *
  * A row of the result is the next one that its run has in it, so all that is kept of it is which
- * run that is: a byte. Which rows a part has in the result is a bit each. The k-th of a run is found by
- * counts that stand before each block of bytes and each few words of bits.
+ * run that is: a byte. Which rows a part has in the result is a bit each. The k-th of a run is
+ * found by counts that stand before each block of bytes and each few words of bits.
  *
  *     result   0 2 0 0 1 ...   a byte a row: the run
  *     part     1 0 1 1 ...     a bit a row: it is in the result
