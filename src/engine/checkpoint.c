@@ -610,9 +610,9 @@ void mni_engine_limit_segments(struct mni_engine *engine, uint64_t file_bytes_ma
     engine->segment_bytes_max = file_bytes_max;
 }
 
-mn_status engine_checkpoint_now(struct mni_engine *engine, struct mn_error *err)
+/* Everything up to an LSN. */
+static mn_status checkpoint_until(struct mni_engine *engine, uint64_t until, struct mn_error *err)
 {
-    uint64_t until = mni_engine_visible_lsn(engine);
     mn_status st = engine_check_root(engine, err);
 
     if (st == MN_OK)
@@ -620,8 +620,18 @@ mn_status engine_checkpoint_now(struct mni_engine *engine, struct mn_error *err)
     /* What an earlier one froze goes first, and may not be all. */
     while (st == MN_OK && (engine->state->frozen != NULL || engine->manifest.lsn < until))
         st = checkpoint(engine, err);
-    if (st == MN_OK)
-        st = trim(engine, err);
+    return st == MN_OK ? trim(engine, err) : st;
+}
+
+mn_status engine_checkpoint_now(struct mni_engine *engine, struct mn_error *err)
+{
+    uint64_t until = mni_engine_visible_lsn(engine);
+    mn_status st = checkpoint_until(engine, until, err);
+
+    if (st == MN_ERR_NO_SPACE && reserve_lend(engine)) {
+        st = checkpoint_until(engine, until, err);
+        reserve_restore(engine);
+    }
     atomic_store(&engine->last_checkpoint_us, mni_env_mono_us(engine->env));
     return st;
 }

@@ -336,7 +336,9 @@ mn_status mni_batch_commit(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_ou
     if (batch->engine->read_only)
         return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
     if (batch->has_puts) {
-        mn_status room = engine_wait_for_room(batch->engine, err);
+        mn_status room = reserve_admit(batch->engine, err);
+        if (room == MN_OK)
+            room = engine_wait_for_room(batch->engine, err);
         if (room != MN_OK)
             return room;
     }

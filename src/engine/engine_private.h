@@ -104,6 +104,7 @@ struct mni_engine {
     uint64_t next_segment;
     uint64_t segment_bytes_max; /* 0: the default */
     uint64_t frozen_bytes;      /* of `unwritten_bytes`, those in the frozen table */
+    uint64_t reserve_bytes;     /* of the file RESERVE, as far as it is known */
     bool may_give_up;           /* the job at work is a merge that makes room for a checkpoint */
     unsigned n_given_up;        /* merges one after the other, about; the next ones are smaller */
     bool is_root_in_doubt;      /* a manifest may be the root that is not `manifest` */
@@ -128,9 +129,13 @@ struct mni_engine {
     mn_status jobs_status; /* of the last job */
     struct mn_error jobs_error;
     struct pace pace;
-    atomic_int_fast64_t last_checkpoint_us; /* monotonic */
-    atomic_uint_fast64_t unwritten_bytes;   /* of records that are in no segment yet, as encoded */
-    atomic_uint_fast64_t checkpoint_bytes;  /* the setting */
+    atomic_int_fast64_t last_checkpoint_us;  /* monotonic */
+    atomic_uint_fast64_t unwritten_bytes;    /* of records that are in no segment yet, as encoded */
+    atomic_uint_fast64_t checkpoint_bytes;   /* the setting */
+    atomic_uint_fast64_t reserve_enough_for; /* so many of `unwritten_bytes`; more are told to the
+                                                jobs' thread */
+    atomic_bool reserve_is_short;            /* there is no room for more */
+    atomic_bool reserve_is_lent;             /* its space is for a job that goes on */
 
     /* the background thread */
     struct mni_thread sweeper;
@@ -209,6 +214,17 @@ void engine_note_sync(void *context, int64_t took_us, int64_t now_us);
 bool engine_must_hurry(struct mni_engine *engine);
 /* Called before `n_bytes` are written in the background: waits when that would hinder commits. */
 MN_MUST_USE mn_status engine_pace(void *context, uint64_t n_bytes, struct mn_error *err);
+
+/* reserve.c ----------*/
+
+/* Makes the reserve as large as what is in no segment yet asks for. `checkpoint_lock` is held. */
+void reserve_keep(struct mni_engine *engine);
+/* Gives its space to a job that met a full disk. False: there is none. `checkpoint_lock` is held,
+ * until reserve_restore, which is called whether it was lent or not. */
+bool reserve_lend(struct mni_engine *engine);
+void reserve_restore(struct mni_engine *engine);
+/* Before a put. MN_ERR_NO_SPACE: no checkpoint could take more records. */
+MN_MUST_USE mn_status reserve_admit(struct mni_engine *engine, struct mn_error *err);
 
 /* merge.c ----------*/
 

@@ -48,10 +48,14 @@ static bool is_time(struct mni_engine *engine)
 /* The checkpoint is what writers wait for; a merge that fails is tried again after the next one. */
 static mn_status do_jobs(struct mni_engine *engine, struct mn_error *err)
 {
-    if (!is_due(engine, atomic_load_explicit(&engine->checkpoint_bytes, memory_order_relaxed)) &&
-        !is_time(engine))
-        return MN_OK;
     mni_mutex_lock(&engine->checkpoint_lock);
+    reserve_keep(engine);
+    /* On a full disk a checkpoint frees what it can. */
+    if (!is_due(engine, atomic_load_explicit(&engine->checkpoint_bytes, memory_order_relaxed)) &&
+        !is_time(engine) && !atomic_load(&engine->reserve_is_short)) {
+        mni_mutex_unlock(&engine->checkpoint_lock);
+        return MN_OK;
+    }
     mn_status st = engine_checkpoint_now(engine, err);
     mni_mutex_lock(&engine->jobs_lock);
     engine->jobs_status = st;
@@ -60,6 +64,7 @@ static mn_status do_jobs(struct mni_engine *engine, struct mn_error *err)
     engine->n_jobs++;
     mni_cond_broadcast(&engine->jobs_done);
     mni_mutex_unlock(&engine->jobs_lock);
+    reserve_keep(engine);
     if (st == MN_OK) {
         engine->may_give_up = true;
         mni_ignore(engine_merge(engine, NULL));
@@ -126,8 +131,13 @@ void engine_count_unwritten(struct mni_engine *engine, uint64_t n_bytes)
         atomic_fetch_add_explicit(&engine->unwritten_bytes, n_bytes, memory_order_relaxed);
     uint64_t threshold = atomic_load_explicit(&engine->checkpoint_bytes, memory_order_relaxed);
 
-    if (before >= threshold || before + n_bytes < threshold || !engine->has_jobs_thread)
+    bool is_due_now = before < threshold && before + n_bytes >= threshold;
+    bool outgrows = before + n_bytes >
+                    atomic_load_explicit(&engine->reserve_enough_for, memory_order_relaxed);
+    if ((!is_due_now && !outgrows) || !engine->has_jobs_thread)
         return;
+    if (outgrows) /* once is enough */
+        atomic_store_explicit(&engine->reserve_enough_for, UINT64_MAX, memory_order_relaxed);
     mni_mutex_lock(&engine->jobs_lock);
     engine->jobs_wanted = true;
     mni_cond_broadcast(&engine->jobs_wake);

@@ -117,6 +117,8 @@ static mn_status erase(struct mni_engine *engine, struct erased *e,
 
     mni_wal_get_stats(engine->wal, &stats);
     mn_status st = mni_wal_erase_begin(engine->wal, err);
+    if (st == MN_ERR_NO_SPACE && reserve_lend(engine))
+        st = mni_wal_erase_begin(engine->wal, err);
     if (st != MN_OK)
         return st;
     st = engine_checkpoint_now(engine, err);
@@ -124,6 +126,8 @@ static mn_status erase(struct mni_engine *engine, struct erased *e,
         receipt->n_log_files = stats.n_files;
     while (st == MN_OK && n_runs > 0) {
         st = engine_rewrite(engine, wants, e, &n_runs, err);
+        if (st == MN_ERR_NO_SPACE && reserve_lend(engine))
+            st = engine_rewrite(engine, wants, e, &n_runs, err);
         receipt->n_runs += n_runs;
     }
     mni_wal_erase_end(engine->wal);
@@ -162,6 +166,7 @@ mn_status mni_engine_purge(struct mni_engine *engine, enum mni_kind kind, struct
         return st;
     mni_mutex_lock(&engine->checkpoint_lock);
     st = erase(engine, &e, &receipt, err);
+    reserve_restore(engine);
     mni_mutex_unlock(&engine->checkpoint_lock);
     *receipt_out = receipt;
     return st == MN_OK ? found : st;

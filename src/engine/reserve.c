@@ -1,0 +1,128 @@
+/*
+ * reserve.c - disk space kept for a checkpoint of what is in no segment yet.
+ *
+ * On a full disk the reserve's space lets one checkpoint through, and with it the log gives back its
+ * files. Puts wait while it is lent, and are refused when there is no room to make it large enough:
+ * so there never is more to be written than it has room for, and deletes, reads and purge go on.
+ *
+ * Owns:    the file RESERVE, which holds nothing.
+ * Format:  docs/format/store.md
+ * Threads: under `checkpoint_lock`; commits look at numbers.
+ * Fails:   never: what could not be reserved is tried again.
+ */
+#include "base/bytes.h"
+#include "base/check.h"
+#include "engine/engine_private.h"
+
+enum {
+    LEAST_BYTES = 256 << 10, /* a segment, a manifest and a liveness file of nearly nothing */
+    STEP_BYTES = 1 << 20,
+    LARGE_STEP_BYTES = 8 << 20,
+    SHRINK_FROM_BYTES = 8 << 20, /* less than so much too much is left alone */
+};
+
+static const char reserve_name[] = "RESERVE";
+
+/* What a checkpoint of so many bytes of records writes. Small records have indexes half their size;
+ * a liveness file that is written anew has a bit for each row. */
+static uint64_t need_bytes(struct mni_engine *engine, uint64_t n_unwritten)
+{
+    uint64_t n_rows = 0;
+
+    if (n_unwritten == 0)
+        return 0;
+    engine_read_lock(engine);
+    const struct part_set *set = engine->state->parts;
+    for (size_t i = 0; i < set->n_parts; i++)
+        n_rows += set->parts[i]->live.n_dead > 0 ? set->parts[i]->n_rows : 0;
+    engine_unlock(engine);
+    uint64_t n = LEAST_BYTES + n_unwritten + n_unwritten / 2 + n_rows / 8;
+    return mni_align_up(n, n < LARGE_STEP_BYTES ? STEP_BYTES : LARGE_STEP_BYTES);
+}
+
+/* How many bytes of records a reserve that has grown for `n_unwritten` is enough for. */
+static uint64_t enough_for(uint64_t n_unwritten, uint64_t need, uint64_t n_bytes)
+{
+    return n_bytes < need ? n_unwritten : n_unwritten + (n_bytes - need) / 3 * 2;
+}
+
+static mn_status open_reserve(struct mni_engine *engine, struct mni_file **file_out)
+{
+    mn_status st = mni_dir_open_file(engine->dir, reserve_name, MNI_OPEN_WRITE | MNI_OPEN_CREATE,
+                                     file_out, NULL);
+
+    if (st == MN_EXISTS)
+        st = mni_dir_open_file(engine->dir, reserve_name, MNI_OPEN_WRITE, file_out, NULL);
+    return st;
+}
+
+/* Makes the file as long as it has to be. It is no loss when a crash forgets it. */
+static mn_status resize(struct mni_engine *engine, uint64_t need)
+{
+    struct mni_file *file = NULL;
+    uint64_t n_bytes = 0;
+    mn_status st = open_reserve(engine, &file);
+
+    if (st == MN_OK)
+        st = mni_file_size(file, &n_bytes, NULL);
+    if (st == MN_OK && n_bytes < need) {
+        st = mni_file_allocate(file, need, NULL);
+        if (st != MN_OK)
+            mni_ignore(mni_file_truncate(file, n_bytes, NULL));
+        else
+            n_bytes = need;
+    } else if (st == MN_OK && n_bytes / 2 > need && n_bytes - need > SHRINK_FROM_BYTES) {
+        uint64_t to = n_bytes / 2; /* the next checkpoint may need as much as the last one */
+        st = mni_file_truncate(file, to, NULL);
+        n_bytes = st == MN_OK ? to : n_bytes;
+    }
+    mni_file_close(file);
+    engine->reserve_bytes = n_bytes;
+    return st;
+}
+
+void reserve_keep(struct mni_engine *engine)
+{
+    uint64_t n = atomic_load(&engine->unwritten_bytes);
+    uint64_t need = need_bytes(engine, n);
+    mn_status st = MN_OK;
+
+    if (need > engine->reserve_bytes || engine->reserve_bytes - need > SHRINK_FROM_BYTES)
+        st = resize(engine, need);
+    /* Where nothing can be reserved the store goes on without. */
+    bool is_short = st == MN_ERR_NO_SPACE;
+    atomic_store(&engine->reserve_enough_for,
+                 st != MN_OK ? UINT64_MAX : enough_for(n, need, engine->reserve_bytes));
+    atomic_store(&engine->reserve_is_short, is_short);
+}
+
+bool reserve_lend(struct mni_engine *engine)
+{
+    if (mni_dir_unlink(engine->dir, reserve_name, NULL) != MN_OK)
+        return false;
+    engine->reserve_bytes = 0;
+    atomic_store(&engine->reserve_is_lent, true);
+    /* The file system may have to write that down before the space is free. */
+    mni_ignore(mni_dir_sync(engine->dir, NULL));
+    return true;
+}
+
+void reserve_restore(struct mni_engine *engine)
+{
+    if (!atomic_load(&engine->reserve_is_lent))
+        return;
+    reserve_keep(engine);
+    atomic_store(&engine->reserve_is_lent, false);
+}
+
+mn_status reserve_admit(struct mni_engine *engine, struct mn_error *err)
+{
+    if (atomic_load_explicit(&engine->reserve_is_lent, memory_order_relaxed)) {
+        mni_mutex_lock(&engine->checkpoint_lock); /* until it is over */
+        mni_mutex_unlock(&engine->checkpoint_lock);
+    }
+    if (!atomic_load_explicit(&engine->reserve_is_short, memory_order_relaxed))
+        return MN_OK;
+    return mni_fail(err, MN_ERR_NO_SPACE,
+                    "the disk has no room for a checkpoint of more records; deletes go on");
+}

@@ -1,0 +1,230 @@
+/* Tests of a full disk: what still works, and what works again when there is room. */
+#include <errno.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../api/short.h"
+#include "api/store_private.h"
+#include "engine/job_private.h"
+#include "io/crash.h"
+#include "io/fault.h"
+
+enum { DISK_MIB = 48, BALLAST_BYTES = 16 << 20, PAYLOAD_BYTES = 1000 };
+
+static struct mn_error err;
+
+static struct mn_slice id_of(uint64_t i, char room[24])
+{
+    (void)snprintf(room, 24, "%08llu", (unsigned long long)i);
+    return mn_str(room);
+}
+
+static mn_status try_put(mn_store *store, uint64_t i)
+{
+    static const char payload[PAYLOAD_BYTES];
+    char room[24];
+    struct mn_record r = {.id = id_of(i, room), .payload = bytes(payload, sizeof payload)};
+
+    return mn_put(store, mn_str("n"), &r, NULL, NULL, &err);
+}
+
+static bool has(mn_store *store, uint64_t i)
+{
+    struct mn_view view = {0};
+    char room[24];
+    mn_status st = mn_get(store, mn_str("n"), id_of(i, room), &view, &err);
+
+    CHECK(st == MN_OK || st == MN_NOT_FOUND);
+    mn_view_release(&view);
+    return st == MN_OK;
+}
+
+static void delete_one(mn_store *store, uint64_t i)
+{
+    char room[24];
+    bool existed = false;
+
+    CHECK_OK_ERR(mn_delete(store, mn_str("n"), id_of(i, room), NULL, &existed, NULL, &err), &err);
+    CHECK(existed);
+}
+
+static void purge_one(mn_store *store, uint64_t i)
+{
+    struct mn_purge_receipt receipt = {.size = sizeof receipt};
+    char room[24];
+    struct mn_slice id = id_of(i, room);
+
+    CHECK_OK_ERR(mn_purge(store, mn_str("n"), &id, 1, &receipt, &err), &err);
+}
+
+/* Fills a disk of its own. False: this process may not mount one. */
+static bool small_disk(char *path, size_t path_bytes, char *ballast, size_t ballast_bytes)
+{
+    static const char zeroes[1 << 16];
+    char options[32];
+
+    (void)snprintf(path, path_bytes, "%s/disk", check_temp_dir());
+    (void)snprintf(ballast, ballast_bytes, "%s/ballast", path);
+    (void)snprintf(options, sizeof options, "size=%dm", DISK_MIB);
+    CHECK(mkdir(path, 0700) == 0);
+    if (mount("tmpfs", path, "tmpfs", 0, options) != 0) {
+        CHECK(errno == EPERM || errno == EACCES);
+        return false;
+    }
+    FILE *f = fopen(ballast, "wb");
+    CHECK(f != NULL);
+    for (int i = 0; i < BALLAST_BYTES / (int)sizeof zeroes; i++)
+        CHECK(fwrite(zeroes, sizeof zeroes, 1, f) == 1);
+    CHECK(fclose(f) == 0);
+    return true;
+}
+
+static void a_full_disk_lets_a_checkpoint_through(void)
+{
+    char disk[512];
+    char ballast[600];
+    char path[600];
+    struct mn_options options = small_store();
+    const struct timespec nap = {.tv_nsec = 100000000};
+    mn_store *store = NULL;
+    uint64_t n = 0;
+
+    if (!small_disk(disk, sizeof disk, ballast, sizeof ballast))
+        return;
+    (void)snprintf(path, sizeof path, "%s/store", disk);
+    CHECK_OK_ERR(mn_open(path, &options, &store, &err), &err);
+    mn_status st = MN_OK;
+    while ((st = try_put(store, n)) == MN_OK)
+        n++;
+    CHECK_STATUS(st, MN_ERR_NO_SPACE);
+    CHECK(n > 1000);
+    for (uint64_t i = 0; i < n; i += 100)
+        CHECK(has(store, i));
+    for (uint64_t i = 0; i < 50; i++)
+        delete_one(store, i);
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    purge_one(store, 60);
+    for (uint64_t i = 100; i < 150; i++)
+        delete_one(store, i);
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    CHECK(!has(store, 10) && !has(store, 60) && !has(store, 120) && has(store, 99));
+    CHECK(has(store, n - 1));
+    CHECK_OK_ERR(mn_close(store, &err), &err);
+    CHECK_OK_ERR(mn_open(path, &options, &store, &err), &err);
+    CHECK(!has(store, 10) && !has(store, 60) && !has(store, 120) && has(store, 99));
+    CHECK(unlink(ballast) == 0);
+    while ((st = try_put(store, n)) == MN_ERR_NO_SPACE)
+        (void)nanosleep(&nap, NULL); /* the background finds out by itself */
+    CHECK_STATUS(st, MN_OK);
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    CHECK(has(store, n));
+    CHECK_OK_ERR(mn_close(store, &err), &err);
+    CHECK(umount(disk) == 0);
+}
+
+static mn_store *open_in(struct mni_env *env)
+{
+    struct mn_options o = {.size = sizeof o, .create = true, .wal_file_bytes = 64 << 10};
+    mn_store *store = NULL;
+
+    CHECK_OK_ERR(mni_api_store_open(env, "/s", &o, &store, &err), &err);
+    return store;
+}
+
+/* A segment half of which is dead, so that the next checkpoint merges too; and more. */
+static mn_store *store_to_write(struct mni_env *env)
+{
+    mn_store *store = open_in(env);
+
+    for (uint64_t i = 0; i < 20; i++)
+        CHECK_OK(try_put(store, i));
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    for (uint64_t i = 0; i < 10; i++)
+        delete_one(store, i);
+    for (uint64_t i = 20; i < 30; i++)
+        CHECK_OK(try_put(store, i));
+    mni_engine_tick(store->engine); /* makes the reserve */
+    return store;
+}
+
+static void check_records(mn_store *store, uint64_t n_deleted)
+{
+    for (uint64_t i = 0; i < 30; i++)
+        CHECK_EQ(has(store, i), i >= n_deleted);
+}
+
+/* The disk is full for one call of a checkpoint and its merge, whichever: the reserve helps. */
+static void the_disk_may_be_full_at_any_call(void)
+{
+    uint64_t was_hit = 1;
+    size_t n_passed = 0;
+
+    for (uint64_t n = 1; was_hit != 0; n++) {
+        struct mni_crash_env *crash = NULL;
+        struct mni_fault_env *fault = NULL;
+        CHECK_OK(mni_crash_env_new(1, &crash));
+        CHECK_OK(mni_fault_env_new(mni_crash_env_base(crash), &fault));
+        mn_store *store = store_to_write(mni_fault_env_base(fault));
+        CHECK(store->engine->reserve_bytes > 0);
+        mni_fault_env_fail_at(fault, n, ENOSPC, false);
+        mn_status st = mn_checkpoint(store, &err);
+        was_hit = mni_fault_env_was_hit(fault);
+        mni_fault_env_fail_at(fault, 0, 0, false);
+        n_passed += was_hit && st == MN_OK;
+        check_records(store, 10);
+        bool is_lost = stats_of(store).is_poisoned || store->engine->is_root_in_doubt;
+        CHECK(st == MN_OK || is_lost);
+        if (is_lost) {
+            mni_api_store_abandon(store); /* the log itself, or the rename, met the full disk */
+            store = open_in(mni_fault_env_base(fault));
+        }
+        delete_one(store, 10);
+        purge_one(store, 11);
+        CHECK_OK(try_put(store, 12));
+        CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+        check_records(store, 12);
+        closed(store);
+        store = open_in(mni_fault_env_base(fault));
+        check_records(store, 12);
+        closed(store);
+        mni_fault_env_free(fault);
+        mni_crash_env_free(crash);
+    }
+    CHECK(n_passed > 10);
+}
+
+static void the_reserve_follows_what_is_unwritten(void)
+{
+    struct mni_crash_env *crash = NULL;
+
+    CHECK_OK(mni_crash_env_new(1, &crash));
+    mn_store *store = open_in(mni_crash_env_base(crash));
+    mni_engine_tick(store->engine);
+    CHECK_EQ(store->engine->reserve_bytes, 0);
+    CHECK_OK(try_put(store, 0));
+    mni_engine_tick(store->engine);
+    CHECK_EQ(store->engine->reserve_bytes, 1 << 20);
+    for (uint64_t i = 0; i < 20000; i++)
+        CHECK_OK(try_put(store, i));
+    mni_engine_tick(store->engine);
+    CHECK(store->engine->reserve_bytes >= 20000 * PAYLOAD_BYTES);
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    for (int i = 0; i < 10; i++)
+        mni_engine_tick(store->engine);
+    CHECK(store->engine->reserve_bytes <= 8 << 20);
+    closed(store);
+    mni_crash_env_free(crash);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct check_test tests[] = {
+        CHECK_TEST(a_full_disk_lets_a_checkpoint_through),
+        CHECK_TEST(the_disk_may_be_full_at_any_call),
+        CHECK_TEST(the_reserve_follows_what_is_unwritten),
+    };
+
+    return check_run("engine.reserve", tests, CHECK_COUNT(tests), argc, argv);
+}
