@@ -29,12 +29,18 @@ check:
 	@packaging/install-packages build check
 	@tools/check
 
-# Cuts the power of the simulated disk at random until stopped, or for `seconds=N`.
+# A million operations beside the model; then cuts the power of the simulated disk at random until
+# stopped, or for `seconds=N`.
 crash:
 	@packaging/install-packages build check
 	@[ -f build-crash/build.ninja ] || \
 		meson setup build-crash -Dtests=enabled -Dbuildtype=debugoptimized
-	@ninja -C build-crash tests/crash/crash_sim
+	@ninja -C build-crash tests/crash/crash_sim tests/model/model
+	@echo 'model: 1000000 random operations of a store beside a naive model of it'
+	@MNEME_MODEL_STEPS=1000000 build-crash/tests/model/model >build-crash/model.log 2>&1 || \
+		{ tail -n 40 build-crash/model.log; exit 1; }
+	@echo 'model: they agree; the seeds are in build-crash/model.log'
+	@echo 'crash simulator:'
 	@build-crash/tests/crash/crash_sim --seconds $(if $(filter file,$(origin seconds)),0,$(seconds))
 
 bench:
@@ -72,7 +78,7 @@ help:
 	@echo 'make check     every test; ends with "N passed, N failed"'
 	@echo 'make build     the library and the command, in $(BUILD)/ (needs the packages)'
 	@echo 'make install   prefix=$(prefix) DESTDIR=$(DESTDIR)'
-	@echo 'make crash     the crash simulator until stopped; seconds=N'
+	@echo 'make crash     10^6 operations beside a model, then the crash simulator until stopped; seconds=N'
 	@echo 'make fuzz      every fuzz target; seconds=$(seconds) target=NAME'
 	@echo 'make bench     measured against RocksDB, SQLite and LMDB'
 	@echo 'make format    lays out all C code with clang-format'

@@ -9,6 +9,7 @@
 #include "cli.h"
 #include "commands.h"
 #include "exit_codes.h"
+#include "stop.h"
 #include "talk.h"
 
 static void print_receipt(struct cli *cli, const struct mn_purge_receipt *receipt)
@@ -40,17 +41,18 @@ static int purge(struct cli *cli, mn_store *store)
     mn_status st;
 
     progress_say("purge: writing anew what holds the records");
+    stop_at_once(); /* purging again goes on where it was */
     if (cli_has(cli, OPTION_ALL)) {
         st = mn_purge_namespace(store, cli_word(cli, 0), &receipt, &err);
     } else {
         struct mn_slice *ids = mni_alloc_array(n_ids, sizeof *ids);
-        if (ids == NULL)
-            return cli_say_status(cli, MN_ERR_NOMEM, &err);
-        for (size_t i = 0; i < n_ids; i++)
+        for (size_t i = 0; i < n_ids && ids != NULL; i++)
             ids[i] = cli_word(cli, 1 + (int)i);
-        st = mn_purge(store, cli_word(cli, 0), ids, n_ids, &receipt, &err);
+        st = ids == NULL ? MN_ERR_NOMEM
+                         : mn_purge(store, cli_word(cli, 0), ids, n_ids, &receipt, &err);
         mni_free(ids);
     }
+    stop_gently();
     progress_clear();
     if (st != MN_OK)
         return cli_say_status(cli, st, &err);

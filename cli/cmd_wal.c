@@ -5,6 +5,8 @@
  * Threads: the main one.
  * Fails:   says why on stderr and returns an exit code.
  */
+#include <inttypes.h>
+
 #include "base/utf8.h"
 #include "cli.h"
 #include "commands.h"
@@ -22,9 +24,29 @@ static void write_sizes(struct mni_json_writer *w, const struct mn_log_entry *en
     mni_json_write_u64(w, entry->payload_bytes);
 }
 
+struct dump {
+    struct cli *cli;
+    uint64_t from_lsn;
+    bool has_begun;
+};
+
+/* What a checkpoint covers the log gives back. */
+static void say_where_it_begins(const struct dump *d, uint64_t first_lsn)
+{
+    if (d->from_lsn > 0 && first_lsn > d->from_lsn)
+        say("the log begins at LSN %" PRIu64 "; what was before it was given back", first_lsn);
+}
+
 static mn_status print_entry(void *context, const struct mn_log_entry *entry)
 {
-    struct cli *cli = context;
+    struct dump *d = context;
+    struct cli *cli = d->cli;
+
+    if (!d->has_begun)
+        say_where_it_begins(d, entry->lsn);
+    d->has_begun = true;
+    if (entry->lsn < d->from_lsn)
+        return MN_OK;
     struct mni_json_writer *w = out_begin(&cli->out);
     char text[SECONDS_TEXT_BYTES];
 
@@ -59,12 +81,12 @@ static mn_status print_entry(void *context, const struct mn_log_entry *entry)
 int run_wal_dump(struct cli *cli)
 {
     struct mn_error err = {0};
-    uint64_t from_lsn;
+    struct dump d = {.cli = cli};
     int code = EXIT_CODE_OK;
 
-    if (!args_number(&cli->args, OPTION_FROM, 0, UINT64_MAX, 0, &from_lsn))
+    if (!args_number(&cli->args, OPTION_FROM, 0, UINT64_MAX, 0, &d.from_lsn))
         return EXIT_CODE_USAGE;
-    mn_status st = mn_log_dump(cli->dir, from_lsn, print_entry, cli, &err);
+    mn_status st = mn_log_dump(cli->dir, 0, print_entry, &d, &err);
     /* MN_END: print_entry could not write, and has said so. */
     if (st != MN_OK && st != MN_END)
         code = cli_say_status(cli, st, &err);

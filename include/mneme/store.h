@@ -242,7 +242,8 @@ struct mn_stats {
     bool is_poisoned;
     uint64_t n_segments;
     uint64_t n_runs;            /* of segments that do not overlap; a look-up asks each run */
-    uint64_t segment_bytes;     /* of the segments' files */
+    uint64_t segment_bytes;     /* of the segments' files, and of those that say
+                                   what is dead in them */
     uint64_t segment_rows;      /* records in them, dead ones and rows of the catalogue included */
     uint64_t segment_dead_rows; /* overwritten or deleted since */
     uint64_t manifest_number;   /* of the newest checkpoint that reads go by; 0 = none */

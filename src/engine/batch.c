@@ -15,6 +15,8 @@
 #include "base/mem.h"
 #include "base/plant.h"
 
+enum { NAMES_FROM = 16 }; /* collections that have a table of names */
+
 mn_status mni_batch_new(struct mni_engine *engine, struct mni_view *snapshot,
                         struct mni_batch **batch_out)
 {
@@ -59,6 +61,7 @@ void mni_batch_free(struct mni_batch *batch)
     state_unref(batch->state);
     mni_free(batch->places);
     mni_free(batch->collections);
+    mni_free(batch->names);
     mni_free(batch->ops);
     mni_free(batch->slots);
     mni_free(batch->changes);
@@ -174,18 +177,70 @@ mn_status batch_collection_by_number(struct mni_batch *batch, uint64_t number, s
     return MN_OK;
 }
 
+static bool is_named(const struct batch_collection *c, enum mni_kind kind, struct mn_slice name)
+{
+    return c->key != NULL && c->key_bytes == 1 + name.n_bytes && c->key[0] == (unsigned char)kind &&
+           (name.n_bytes == 0 || memcmp(c->key + 1, name.data, name.n_bytes) == 0);
+}
+
 bool mni_batch_has_collection(const struct mni_batch *batch, enum mni_kind kind,
                               struct mn_slice name, size_t *index_out)
 {
+    if (batch->n_names > 0) {
+        uint64_t at = mni_key_hash((uint64_t)kind, name);
+        for (; batch->names[at & (batch->n_names - 1)] != 0; at++) {
+            size_t i = batch->names[at & (batch->n_names - 1)] - 1;
+            if (i >= batch->n_collections || !is_named(&batch->collections[i], kind, name))
+                continue;
+            *index_out = i;
+            return true;
+        }
+        return false;
+    }
     for (size_t i = batch->n_collections; i-- > 0;) {
-        const struct batch_collection *c = &batch->collections[i];
-        if (c->key == NULL || c->key_bytes != 1 + name.n_bytes ||
-            c->key[0] != (unsigned char)kind || memcmp(c->key + 1, name.data, name.n_bytes) != 0)
+        if (!is_named(&batch->collections[i], kind, name))
             continue;
         *index_out = i;
         return true;
     }
     return false;
+}
+
+static void add_name(struct mni_batch *batch, const struct batch_collection *c, size_t index)
+{
+    struct mn_slice name = {c->key + 1, c->key_bytes - 1};
+    uint64_t at = mni_key_hash(c->key[0], name);
+
+    while (batch->names[at & (batch->n_names - 1)] != 0)
+        at++;
+    batch->names[at & (batch->n_names - 1)] = (uint32_t)index + 1;
+    batch->n_named++;
+}
+
+/* The name of the collection that comes next goes into the table of names, once there are many. */
+static mn_status note_name(struct mni_batch *batch)
+{
+    size_t index = batch->n_collections;
+
+    if (index + 1 < NAMES_FROM && batch->n_names == 0)
+        return MN_OK;
+    if (batch->n_named >= batch->n_names / 2) {
+        size_t n_names = NAMES_FROM * 4;
+        while (n_names < (index + 1) * 4)
+            n_names *= 2;
+        uint32_t *names = mni_alloc_zero(n_names * sizeof *names);
+        if (names == NULL)
+            return MN_ERR_NOMEM;
+        mni_free(batch->names);
+        batch->names = names;
+        batch->n_names = n_names;
+        batch->n_named = 0;
+        for (size_t i = 0; i < index; i++)
+            if (batch->collections[i].key != NULL)
+                add_name(batch, &batch->collections[i], i);
+    }
+    add_name(batch, &batch->collections[index], index);
+    return MN_OK;
 }
 
 mn_status mni_batch_collection(struct mni_batch *batch, enum mni_kind kind, struct mn_slice name,
@@ -214,6 +269,8 @@ mn_status mni_batch_collection(struct mni_batch *batch, enum mni_kind kind, stru
     c->first_number = c->known.number;
     if (st == MN_OK)
         st = number_in_snapshot(batch, kind, name, &c->first_number, err);
+    if (st == MN_OK && note_name(batch) != MN_OK)
+        st = mni_fail(err, MN_ERR_NOMEM, "a batch of %zu collections", batch->n_collections + 1);
     if (st != MN_OK) {
         mni_free(c->key);
         return st;

@@ -58,6 +58,10 @@ struct mni_batch {
     struct mni_view *snapshot;            /* borrowed: the transaction's view; NULL: none */
     struct batch_collection *collections; /* owned */
     size_t n_collections;
+    uint32_t
+        *names; /* owned: collection index + 1 by hash of its key, 0 = free; when they are many */
+    size_t n_names;       /* slots */
+    size_t n_named;       /* that are not free; some may be of collections that were forgotten */
     struct batch_op *ops; /* owned */
     size_t n_ops;
     size_t ops_capacity;

@@ -25,6 +25,7 @@ static void add_part(const struct part *part, struct mn_stats *stats)
     stats->n_expired += n_lapsed;
     stats->memory_bytes += part_memory_bytes(part);
     stats->segment_bytes += mni_segment_get_info(part->segment)->file_bytes;
+    stats->segment_bytes += part->live_file_bytes;
     stats->segment_rows += part->n_rows;
     stats->segment_dead_rows += part->live.n_dead;
 }

@@ -50,6 +50,7 @@ static mn_status read_lives(struct mni_engine *engine, struct part *part,
         if (st == MN_NOT_FOUND)
             st = mni_fail(err, MN_ERR_CORRUPT, "%s is missing", name);
         part->files[part->n_files++] = *live;
+        part->live_file_bytes += live->file_bytes;
         part->last_generation = live->generation;
     }
     return st == MN_OK ? part_note_patches(part, err) : st;
@@ -101,8 +102,12 @@ static mn_status open_parts(struct mni_engine *engine, struct part_set *set, str
 static mn_status keep_known(void *context, const char *name, bool is_dir, struct mn_error *err)
 {
     struct mni_engine *engine = context;
+    unsigned char id[MNI_MANIFEST_ID_BYTES];
+    uint64_t generation;
 
-    if (is_dir || (engine->manifest.number != 0 && mni_manifest_has_name(&engine->manifest, name)))
+    /* What has another name is somebody else's. */
+    if (is_dir || !mni_manifest_parse_name(name, id, &generation) ||
+        (engine->manifest.number != 0 && mni_manifest_has_name(&engine->manifest, name)))
         return MN_OK;
     return mni_dir_unlink(engine->seg_dir, name, err);
 }

@@ -205,6 +205,23 @@ static int64_t engine_clock(void *engine)
     return mni_engine_now_us(engine);
 }
 
+mn_status engine_check_log(uint64_t checkpoint_lsn, uint64_t manifest_lsn, struct mn_error *err)
+{
+    if (checkpoint_lsn <= manifest_lsn)
+        return MN_OK;
+    return mni_fail(err, MN_ERR_CORRUPT,
+                    "the log gave back what lies up to LSN %" PRIu64
+                    ", but the newest manifest ends at LSN %" PRIu64,
+                    checkpoint_lsn, manifest_lsn);
+}
+
+static mn_status check_log(void *context, uint64_t checkpoint_lsn, struct mn_error *err)
+{
+    const struct mni_engine *engine = context;
+
+    return engine_check_log(checkpoint_lsn, engine->manifest.lsn, err);
+}
+
 static void configure_log(const struct mni_engine *engine, const struct mn_options *options,
                           struct mni_wal_config *config)
 {
@@ -229,6 +246,7 @@ static void configure_log(const struct mni_engine *engine, const struct mn_optio
                                 ? options->sync_interval_ms
                                 : (uint32_t)settings[SETTING_SYNC_INTERVAL_MS],
         .replay = engine_replay,
+        .check = check_log,
         .hooks = {.admit = engine_admit,
                   .publish = engine_publish,
                   .now_us = engine_clock,
@@ -296,24 +314,6 @@ static mn_status check_stop(const struct mni_engine *engine, const struct mn_opt
     return MN_OK;
 }
 
-mn_status engine_check_log(uint64_t checkpoint_lsn, uint64_t manifest_lsn, struct mn_error *err)
-{
-    if (checkpoint_lsn <= manifest_lsn)
-        return MN_OK;
-    return mni_fail(err, MN_ERR_CORRUPT,
-                    "the log gave back what lies up to LSN %" PRIu64
-                    ", but the newest manifest ends at LSN %" PRIu64,
-                    checkpoint_lsn, manifest_lsn);
-}
-
-static mn_status check_log(struct mni_engine *engine, struct mn_error *err)
-{
-    struct mni_wal_stats stats;
-
-    mni_wal_get_stats(engine->wal, &stats);
-    return engine_check_log(stats.checkpoint_lsn, engine->manifest.lsn, err);
-}
-
 static mn_status start(struct mni_engine *engine, const struct mn_options *options, bool is_new,
                        struct mn_error *err)
 {
@@ -325,8 +325,6 @@ static mn_status start(struct mni_engine *engine, const struct mn_options *optio
         st = open_log(engine, options, is_new, err);
     if (st == MN_OK && is_new)
         st = finish_making(engine, err);
-    if (st == MN_OK)
-        st = check_log(engine, err);
     if (st == MN_OK)
         st = catalogue_load_counter(engine, err);
     if (st != MN_OK)

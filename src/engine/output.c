@@ -200,6 +200,9 @@ void root_note_published(const struct part_set *set, uint64_t lsn)
             generation = part->pending.generation;
             part->n_files = part->pending_is_full ? 0 : part->n_files;
             part->files[part->n_files++] = part->pending;
+            part->live_file_bytes = 0;
+            for (size_t k = 0; k < part->n_files; k++)
+                part->live_file_bytes += part->files[k].file_bytes;
         }
         part_forget_pending(part);
         mni_liveness_persisted(&part->live, generation, lsn);

@@ -36,6 +36,7 @@ mn_status part_new(struct mni_engine *engine, struct mni_segment *segment, struc
     atomic_init(&part->n_refs, 1);
     part->n_alive = &engine->n_parts_alive;
     atomic_fetch_add(part->n_alive, 1);
+    atomic_init(&part->quiet_until_us, info->n_expiring > 0 ? INT64_MIN : INT64_MAX);
     part->pool = engine->pool;
     part->segment = segment;
     part->n_catalogue_rows = catalogue.n_rows;
@@ -199,13 +200,15 @@ mn_status part_note_patches(struct part *part, struct mn_error *err)
 
 /* Lapsing ---------- */
 
-/* Up to DUE_SLICE rows from `index` on that expire at or before now, as the segment has it. */
+/* Up to DUE_SLICE rows from `index` on that expire at or before now, as the segment has it; when
+ * those are all, `next_us_out` is when the one behind them does. */
 static mn_status read_due(struct part *part, uint64_t index, int64_t now_us, uint32_t *rows_out,
-                          size_t *n_out, struct mn_error *err)
+                          size_t *n_out, int64_t *next_us_out, struct mn_error *err)
 {
     uint64_t n_expiring = mni_segment_get_info(part->segment)->n_expiring;
 
     *n_out = 0;
+    *next_us_out = INT64_MAX;
     while (*n_out < DUE_SLICE && index < n_expiring) {
         struct mni_segment_row head;
         uint32_t row;
@@ -214,8 +217,10 @@ static mn_status read_due(struct part *part, uint64_t index, int64_t now_us, uin
             st = mni_segment_row_head(part->segment, row, &head, err);
         if (st != MN_OK)
             return st;
-        if (head.record.expires_at_us > now_us)
+        if (head.record.expires_at_us > now_us) {
+            *next_us_out = head.record.expires_at_us;
             break;
+        }
         rows_out[(*n_out)++] = row;
         index++;
     }
@@ -249,13 +254,16 @@ static mn_status lapse(struct mni_engine *engine, struct part *part, int64_t now
 
     while (has_more) {
         size_t n;
+        int64_t next_us;
         engine_read_lock(engine);
         uint64_t index = part->next_expiring;
         bool has_patched = part->n_due > 0 && part->due[0].expires_at_us <= now_us;
         engine_unlock(engine);
-        mn_status st = read_due(part, index, now_us, rows, &n, err);
+        mn_status st = read_due(part, index, now_us, rows, &n, &next_us, err);
         if (st != MN_OK)
             return st;
+        if (n == 0) /* another thread may have gone on since, to rows that expire later */
+            atomic_store(&part->quiet_until_us, next_us);
         if (n == 0 && !has_patched)
             return MN_OK;
         engine_write_lock(engine);
@@ -272,6 +280,12 @@ static mn_status lapse(struct mni_engine *engine, struct part *part, int64_t now
         engine_unlock(engine);
     }
     return MN_OK;
+}
+
+bool part_has_due(const struct part *part, int64_t now_us)
+{
+    return atomic_load(&part->quiet_until_us) <= now_us ||
+           (part->n_due > 0 && part->due[0].expires_at_us <= now_us);
 }
 
 mn_status part_lapse(struct mni_engine *engine, struct part *part, int64_t now_us,

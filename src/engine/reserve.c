@@ -1,9 +1,9 @@
 /*
  * reserve.c - disk space kept for a checkpoint of what is in no segment yet.
  *
- * On a full disk the reserve's space lets one checkpoint through, and with it the log gives back its
- * files. Puts wait while it is lent, and are refused when there is no room to make it large enough:
- * so there never is more to be written than it has room for, and deletes, reads and purge go on.
+ * On a full disk its space lets one checkpoint through, and with it the log gives back its files.
+ * Puts wait while it is lent, and are refused when there is no room to make it large enough: so
+ * there never is more to be written than it has room for, and deletes, reads and purge go on.
  *
  * Owns:    the file RESERVE, which holds nothing.
  * Format:  docs/format/store.md

@@ -65,8 +65,9 @@ struct part {
     struct mni_pool *pool;       /* borrowed: counts pins */
     struct mni_segment *segment; /* one reference */
     uint32_t n_rows;
-    uint32_t n_catalogue_rows; /* the first ones */
-    atomic_bool lapse_failed;  /* not all that is due could be found */
+    uint32_t n_catalogue_rows;          /* the first ones */
+    atomic_bool lapse_failed;           /* not all that is due could be found */
+    atomic_int_fast64_t quiet_until_us; /* no row expires before, as the segment has it */
 
     /* Under the engine's lock. */
     struct mni_liveness live;
@@ -75,7 +76,8 @@ struct part {
     size_t n_due;
     size_t n_due_reserved;
     size_t due_capacity;
-    uint64_t next_expiring; /* of the segment's expiry order: those before were looked at */
+    uint64_t live_file_bytes; /* of the files that the root names */
+    uint64_t next_expiring;   /* of the segment's expiry order: those before were looked at */
 
     /* The checkpoint's. */
     struct mni_manifest_live *files; /* owned: generations on disk, oldest first */
@@ -105,6 +107,8 @@ MN_MUST_USE mn_status part_reserve_due(struct part *part, size_t n);
 void part_add_due(struct part *part, uint32_t row, int64_t expires_at_us);
 /* A job that ended did not publish what it had written of the part. */
 void part_forget_pending(struct part *part);
+/* Whether rows may be due that are in the counts. Either lock held. */
+bool part_has_due(const struct part *part, int64_t now_us);
 /* Takes all rows that are due out of the counts. Takes the engine's lock for moments. */
 MN_MUST_USE mn_status part_lapse(struct mni_engine *engine, struct part *part, int64_t now_us,
                                  struct mn_error *err);

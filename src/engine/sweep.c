@@ -22,8 +22,10 @@ mn_status mni_engine_lapse(struct mni_engine *engine, struct mn_error *err)
     struct state *state = engine->state;
     bool has_due = mni_memtable_has_due(state->active->memtable, now_us) ||
                    (state->frozen != NULL && mni_memtable_has_due(state->frozen->memtable, now_us));
-    bool has_parts = state->parts->n_parts > 0;
-    if (has_parts)
+    bool has_due_parts = false;
+    for (size_t i = 0; i < state->parts->n_parts && !has_due_parts; i++)
+        has_due_parts = part_has_due(state->parts->parts[i], now_us);
+    if (has_due_parts)
         state_ref(state);
     engine_unlock(engine);
     if (has_due) {
@@ -33,7 +35,7 @@ mn_status mni_engine_lapse(struct mni_engine *engine, struct mn_error *err)
             mni_memtable_lapse(engine->state->frozen->memtable, now_us);
         engine_unlock(engine);
     }
-    if (!has_parts)
+    if (!has_due_parts)
         return MN_OK;
     /* Damage in one does not keep the others from it. */
     for (size_t i = 0; i < state->parts->n_parts; i++) {

@@ -632,6 +632,8 @@ mn_status wal_recover(struct mni_wal *wal, struct mn_error *err)
         st = read_all(&r, &l, err);
     else if (!wal->config.create || wal->config.read_only)
         st = mni_fail(err, MN_NOT_FOUND, "there is no log file");
+    if (st == MN_OK && wal->config.check != NULL)
+        st = wal->config.check(wal->config.replay_context, wal->checkpoint_lsn, err);
     if (st != MN_OK || wal->config.read_only)
         goto out;
     st = remove_leftovers(wal, &l, err); /* first: their space may be needed */

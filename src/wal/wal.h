@@ -106,7 +106,10 @@ struct mni_wal_config {
     uint32_t sync_interval_ms;
     struct mni_wal_hooks hooks;
     mni_wal_replay_fn *replay; /* called for each commit while opening; may be NULL */
-    void *replay_context;
+    /* Called when all of the log was read, before anything of it is changed: what it fails with,
+     * opening fails with. May be NULL. */
+    mn_status (*check)(void *context, uint64_t checkpoint_lsn, struct mn_error *err);
+    void *replay_context; /* of both */
     /* May be NULL. When opening fails: n_files, opened_bytes, opened_commits and opened_records of
      * what was read until then, the file included in which it failed. */
     struct mni_wal_stats *failed_out;

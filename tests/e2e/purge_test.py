@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """purge: what it prints, and that no file of the store holds what was purged."""
 import os
+import signal
+import subprocess
+import time
 
-from harness import has, main, record, same
+from harness import MNEME, environment, has, main, record, same
 
 CANARY = "canary-of-the-purge"
 
@@ -35,6 +38,34 @@ def purge_leaves_no_byte(place):
     same(_files_with(place, CANARY), [])
     same(place.ids(), ["other"])
     same(place.run("verify").lines()[0]["damaged"], False)
+
+
+def ctrl_c_ends_a_purge_at_once_and_it_can_be_done_again(place):
+    for seconds in (0.0, 0.02, 0.05, 0.1):
+        _put_canary(place)
+        place.put([record(f"{i}", vector=[i, i], metadata={"k": "." * 1000}) for i in range(3000)])
+        place.run("checkpoint")
+        process = subprocess.Popen([MNEME, "-d", place.store, "purge", "n", CANARY],
+                                   env=environment(), stdout=subprocess.PIPE)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+        same(process.returncode in (0, 130, -signal.SIGINT), True, process.returncode)
+        same(place.run("verify").lines()[0]["damaged"], False)
+        place.run("purge", "n", CANARY)
+        same(_files_with(place, CANARY), [])
+        same(len(place.ids()), 3001)
+
+
+def a_dump_says_where_the_log_begins(place):
+    _put_canary(place)
+    place.run("purge", "n", CANARY)
+    place.put([record("later", vector=[1, 2])])
+    dump = place.run("wal", "dump", "--from", "1")
+    first = dump.lines()[0]["lsn"]
+    assert f"the log begins at LSN {first}" in dump.err, dump
+    same(place.run("wal", "dump", "--from", str(first)).err, "")
+    same(place.run("wal", "dump").err, "")
 
 
 def what_is_not_there_is_no_error(place):
