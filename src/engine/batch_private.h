@@ -13,6 +13,7 @@ struct place {
     bool expires;
     bool is_reserved;
     bool is_patch;
+    bool not_frozen; /* the frozen table of the state holds no record of the key */
     int64_t expires_at_us;
     uint64_t lsn; /* of the newest change that is folded into the row */
     uint64_t record_lsn;

@@ -17,6 +17,8 @@
 #include "base/mem.h"
 #include "engine/batch_private.h"
 
+enum { LOOK_UPS_AT_ONCE = 64 };
+
 /* The answer of a leader that found the catalogue changed; never leaves this room but from
  * mni_batch_finish. */
 static const mn_status look_again = MN_ERR_BUSY;
@@ -172,10 +174,58 @@ static void forget_changes(struct mni_batch *batch)
     batch->places = NULL;
 }
 
-/* Finds what the changes supersede below the table. */
-static mn_status find_places(struct mni_batch *batch, struct mn_error *err)
+/* Asks the tables for some changes. What they need of the memory is fetched for all of them at
+ * once. */
+static void look_in_tables(struct mni_batch *batch, size_t first, size_t n, bool is_above_out[])
 {
     struct mni_engine *engine = batch->engine;
+    struct mni_memtable *active = batch->state->active->memtable;
+    struct mni_memtable *frozen = batch->state->frozen != NULL ? batch->state->frozen->memtable
+                                                               : NULL;
+
+    engine_read_lock(engine);
+    mni_memtable_prefetch(active, &batch->changes[first], n);
+    if (frozen != NULL)
+        mni_memtable_prefetch(frozen, &batch->changes[first], n);
+    for (size_t i = 0; i < n; i++) {
+        const struct mni_change *change = &batch->changes[first + i];
+        uint64_t collection = mni_change_collection(change);
+        struct mn_slice key = mni_change_key(change);
+        bool is_active = mni_memtable_holds(active, change->hash, collection, key);
+        bool is_frozen = frozen != NULL &&
+                         mni_memtable_holds(frozen, change->hash, collection, key);
+        batch->places[first + i].not_frozen = !is_frozen;
+        is_above_out[i] = is_active || is_frozen;
+    }
+    engine_unlock(engine);
+}
+
+/* Finds what some changes supersede below the table. */
+static mn_status find_some_places(struct mni_batch *batch, size_t first, size_t n,
+                                  struct mn_error *err)
+{
+    const struct part_set *set = batch->state->parts;
+    bool is_above[LOOK_UPS_AT_ONCE];
+    mn_status st = MN_OK;
+
+    look_in_tables(batch, first, n, is_above);
+    for (size_t i = 0; i < n && st == MN_OK && set->n_parts > 0; i++) {
+        struct mni_change *change = &batch->changes[first + i];
+        struct place *place = &batch->places[first + i];
+        bool not_frozen = place->not_frozen;
+        if (i + 1 < n)
+            set_prefetch(set, change[1].hash);
+        if (!is_above[i])
+            st = place_find(batch->engine, set, mni_change_collection(change),
+                            mni_change_key(change), place, err);
+        place->not_frozen = not_frozen;
+        change->keeps = place->part != NULL && is_delete(change);
+    }
+    return st;
+}
+
+static mn_status find_places(struct mni_batch *batch, struct mn_error *err)
+{
     const struct state *state = batch->state;
     mn_status st = MN_OK;
 
@@ -184,19 +234,9 @@ static mn_status find_places(struct mni_batch *batch, struct mn_error *err)
     batch->places = mni_alloc_zero(batch->n_changes * sizeof *batch->places);
     if (batch->places == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "a batch of %zu records", batch->n_changes);
-    for (size_t i = 0; i < batch->n_changes && st == MN_OK && state->parts->n_parts > 0; i++) {
-        struct mni_change *change = &batch->changes[i];
-        uint64_t collection = mni_change_collection(change);
-        struct mn_slice key = mni_change_key(change);
-        engine_read_lock(engine);
-        bool is_above =
-            mni_memtable_holds(state->active->memtable, change->hash, collection, key) ||
-            (state->frozen != NULL &&
-             mni_memtable_holds(state->frozen->memtable, change->hash, collection, key));
-        engine_unlock(engine);
-        if (!is_above)
-            st = place_find(engine, state->parts, collection, key, &batch->places[i], err);
-        change->keeps = batch->places[i].part != NULL && is_delete(change);
+    for (size_t first = 0; first < batch->n_changes && st == MN_OK; first += LOOK_UPS_AT_ONCE) {
+        size_t n = batch->n_changes - first;
+        st = find_some_places(batch, first, n < LOOK_UPS_AT_ONCE ? n : LOOK_UPS_AT_ONCE, err);
     }
     return st;
 }

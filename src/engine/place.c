@@ -157,6 +157,8 @@ mn_status places_reserve(struct mni_engine *engine, struct place *places,
 
     for (size_t i = 0; i < n && st == MN_OK && frozen != NULL; i++) {
         const struct mni_change *change = &changes[i];
+        if (places[i].not_frozen) /* nor does it take new ones */
+            continue;
         engine_read_lock(engine);
         bool holds = mni_memtable_holds(frozen->memtable, change->hash,
                                         mni_change_collection(change), mni_change_key(change));

@@ -143,6 +143,14 @@ static struct part *part_of_run(const struct part_set *set, const struct run *ru
     return low < run->n_parts ? set->parts[run->first + low] : NULL;
 }
 
+/* Waits for all of them at once. */
+void set_prefetch(const struct part_set *set, uint64_t hash)
+{
+    for (size_t r = 0; r < set->n_runs; r++)
+        if (set->runs[r].n_parts == 1)
+            mni_segment_prefetch(set->parts[set->runs[r].first]->segment, hash);
+}
+
 struct probe probe_begin(const struct part_set *set, uint64_t collection, struct mn_slice key)
 {
     struct probe probe = {.set = set,
@@ -151,10 +159,7 @@ struct probe probe_begin(const struct part_set *set, uint64_t collection, struct
                           .collection = collection,
                           .key = key};
 
-    /* Waits for all of them at once. */
-    for (size_t r = 0; r < set->n_runs; r++)
-        if (set->runs[r].n_parts == 1)
-            mni_segment_prefetch(set->parts[set->runs[r].first]->segment, probe.hash);
+    set_prefetch(set, probe.hash);
     return probe;
 }
 

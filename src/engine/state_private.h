@@ -148,6 +148,9 @@ void set_add_run(struct part_set *set, struct part *const *parts, size_t n_parts
 void set_ref(struct part_set *set);
 void set_unref(struct part_set *set); /* NULL is fine */
 
+/* A hint: the key of this hash will be looked for. */
+void set_prefetch(const struct part_set *set, uint64_t hash);
+
 /* Walks the rows of a key, the newest run first. */
 struct probe {
     const struct part_set *set;

@@ -34,6 +34,15 @@ struct mn_slice mni_change_key(const struct mni_change *change)
     return mni_version_key(change->version);
 }
 
+void mni_memtable_prefetch(struct mni_memtable *table, const struct mni_change *changes,
+                           size_t n_changes)
+{
+    for (size_t i = 0; i < n_changes; i++)
+        __builtin_prefetch(buckets_at(&table->entries, changes[i].hash));
+    for (size_t i = 0; i < n_changes; i++)
+        __builtin_prefetch(*buckets_at(&table->entries, changes[i].hash));
+}
+
 static bool is_upsert(const struct mni_version *version)
 {
     return !version_has(version, VERSION_TOMBSTONE) && !version_has(version, VERSION_PATCH);

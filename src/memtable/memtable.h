@@ -227,6 +227,10 @@ void mni_change_init(struct mni_change *change, struct mni_version *version);
 uint64_t mni_change_collection(const struct mni_change *change);
 struct mn_slice mni_change_key(const struct mni_change *change);
 
+/* A hint: the keys of these changes will be looked for. Under the read lock. */
+void mni_memtable_prefetch(struct mni_memtable *table, const struct mni_change *changes,
+                           size_t n_changes);
+
 /*
  * Makes sure that applying these changes cannot fail. Only the leader. MN_ERR_NOMEM leaves the
  * changes as they were. Prepared changes may be applied in any later groups, in any number, or
