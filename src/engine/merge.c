@@ -22,7 +22,7 @@
 
 enum {
     RUNS_MAX = 8,
-    RUNS_AFTER = 5,     /* so many are left when there were too many */
+    RUNS_AFTER = 2,     /* at least so many are left when there were too many */
     DEAD_PERCENT = 30,  /* a run with so many dead rows is worth writing anew */
     MERGES_AT_ONCE = 4, /* before the next checkpoint is looked after */
     GIVE_UPS_MAX = 2,   /* one after the other; the next merge, a small one, goes to its end */
@@ -157,6 +157,32 @@ static mn_status choose_wanted(struct merge *m, want_part_fn *wants, void *conte
     return st;
 }
 
+/* Adds the smallest runs to the `n` that are chosen: as many as leave RUNS_MAX, and then each that
+ * is no larger than what was added, up to half of all bytes. So a byte is written anew with its
+ * like, which bounds how often, and no merge writes all anew. */
+static size_t choose_smallest(struct merge *m, size_t n)
+{
+    const struct part_set *set = old_set(m);
+    size_t n_left = set->n_runs - n + (n > 0);
+    uint64_t n_bytes_all = 0;
+    uint64_t n_bytes_added = 0;
+
+    for (size_t r = 0; r < set->n_runs; r++)
+        n_bytes_all += run_bytes(set, &set->runs[r]);
+    while (n_left > RUNS_AFTER && n < MERGE_RUNS_MAX) {
+        size_t r = smallest_run(m, false);
+        uint64_t n_bytes = run_bytes(set, &set->runs[r]);
+        bool is_enough = n >= 2 && n_left <= RUNS_MAX;
+        if (is_enough && (n_bytes > n_bytes_added || n_bytes_added + n_bytes > n_bytes_all / 2))
+            break;
+        m->is_chosen[r] = true;
+        n_bytes_added += n_bytes;
+        n++;
+        n_left -= n > 1;
+    }
+    return n;
+}
+
 /* Returns how many runs are to be merged; 0: nothing is to be done. */
 static size_t choose(struct merge *m)
 {
@@ -171,11 +197,7 @@ static size_t choose(struct merge *m)
     }
     engine_unlock(engine);
     if (set->n_runs > RUNS_MAX)
-        for (size_t n_left = set->n_runs - n + (n > 0);
-             n_left > RUNS_AFTER && n<MERGE_RUNS_MAX; n_left -= n> 1) {
-            m->is_chosen[smallest_run(m, false)] = true;
-            n++;
-        }
+        n = choose_smallest(m, n);
     return n > 0 && engine->n_given_up > 0 ? choose_least(m) : n;
 }
 
