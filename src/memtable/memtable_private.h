@@ -197,6 +197,7 @@ struct pins {
     int64_t bytes_max;
     atomic_int_fast64_t chunk_bytes;
     struct pin_stripe stripes[PIN_STRIPES];
+    const struct mni_fork_guard *fork_guard; /* borrowed from the pool */
 };
 
 /* Changed by any thread. */
@@ -204,6 +205,7 @@ struct mni_pool {
     alignas(CACHE_LINE_BYTES) atomic_uint_fast64_t memory_bytes;
     struct slab_pool slabs; /* of versions and entries */
     struct pins pins;
+    struct mni_fork_guard *fork_guard; /* owned */
 };
 
 struct mni_memtable {

@@ -89,6 +89,8 @@ bool mni_pins_take(struct pins *pins, struct pin_stripe *stripe, int64_t n_bytes
 /* Keeps a chunk. */
 void mni_pins_give(struct pins *pins, struct pin_stripe *stripe)
 {
+    if (mni_fork_guard_is_child(pins->fork_guard))
+        return; /* a thread that is not here may hold the lock */
     mni_mutex_lock(&pins->lock);
     int64_t chunk = atomic_load_explicit(&pins->chunk_bytes, memory_order_relaxed);
     call_back(pins, stripe, pins->taken_bytes > pins->bytes_max ? 0 : chunk);

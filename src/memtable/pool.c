@@ -59,8 +59,12 @@ void *mni_pool_alloc_block(struct mni_pool *pool, size_t n_bytes)
     return memory;
 }
 
+/* A child of fork may have been made while a thread that it does not have held a lock of the slabs:
+ * there, what is let go of stays until the process ends. */
 void mni_pool_dealloc_block(struct mni_pool *pool, void *memory, size_t n_bytes)
 {
+    if (mni_fork_guard_is_child(pool->fork_guard))
+        return;
     if (!comes_from_slab(n_bytes)) {
         mni_pool_dealloc(pool, memory, n_bytes);
         return;
@@ -88,9 +92,15 @@ mn_status mni_pool_new(struct mni_pool **pool_out)
     if (pool == NULL)
         return MN_ERR_NOMEM;
     memset(pool, 0, sizeof *pool);
+    mn_status st = mni_fork_guard_new(&pool->fork_guard, NULL);
+    if (st != MN_OK) {
+        mni_free(pool);
+        return st;
+    }
     atomic_init(&pool->memory_bytes, sizeof *pool);
     mni_slabs_init(&pool->slabs);
     mni_pins_init(&pool->pins);
+    pool->pins.fork_guard = pool->fork_guard;
     *pool_out = pool;
     return MN_OK;
 }
@@ -103,6 +113,7 @@ void mni_pool_free(struct mni_pool *pool)
     MNI_CHECK(atomic_load(&pool->memory_bytes) == sizeof *pool);
     mni_slabs_done(&pool->slabs);
     mni_pins_done(&pool->pins);
+    mni_fork_guard_free(pool->fork_guard);
     mni_free(pool);
 }
 

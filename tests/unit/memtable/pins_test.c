@@ -1,6 +1,10 @@
 /* Tests of the budget of pins: nothing beyond it, everything within it, whichever thread asks. */
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "fixture.h"
 #include "io/thread.h"
+#include "memtable/memtable_private.h"
 
 enum { BUDGET = 1 << 20, N_THREADS = 4, N_STEPS = 20000, N_HELD = 256 };
 
@@ -98,11 +102,34 @@ static void threads_never_pin_more_than_the_budget(void)
     mni_pool_free(pool);
 }
 
+/* Locks of the slabs may be held there by threads that it does not have. */
+static void a_child_of_fork_gives_nothing_back(void)
+{
+    int status = -1;
+
+    CHECK_OK(mni_pool_new(&pool));
+    void *block = mni_pool_alloc_block(pool, 100);
+    CHECK(block != NULL);
+    uint64_t n_bytes = mni_pool_memory_bytes(pool);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        mni_pool_dealloc_block(pool, block, 100);
+        _exit(mni_pool_memory_bytes(pool) == n_bytes ? 0 : 1);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK_EQ(status, 0);
+    mni_pool_dealloc_block(pool, block, 100);
+    CHECK(mni_pool_memory_bytes(pool) < n_bytes);
+    mni_pool_free(pool);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(the_budget_is_used_to_the_last_byte_and_no_further),
         CHECK_TEST(a_lower_budget_keeps_what_is_pinned),
+        CHECK_TEST(a_child_of_fork_gives_nothing_back),
         CHECK_TEST(threads_never_pin_more_than_the_budget),
     };
 
