@@ -18,14 +18,15 @@
 mn_status place_find(struct mni_engine *engine, const struct part_set *set, uint64_t collection,
                      struct mn_slice key, struct place *place_out, struct mn_error *err)
 {
-    struct probe probe = probe_begin(set, collection, key);
     struct mni_segment_row head;
+    struct probe probe;
     struct part *part;
     uint32_t row;
     mn_status st;
 
     *place_out = (struct place){0};
-    while ((st = probe_next(&probe, &part, &row, err)) == MN_OK) {
+    probe_begin(&probe, set, collection, key);
+    while ((st = probe_next(&probe, &part, &row, NULL, err)) == MN_OK) {
         engine_read_lock(engine);
         bool is_dead = !mni_liveness_is_visible(&part->live, row, UINT64_MAX);
         engine_unlock(engine);

@@ -31,29 +31,34 @@ static bool has_expired(const struct mni_record *r, int64_t now_us)
     return (r->fields & MNI_FIELD_EXPIRY) != 0 && r->expires_at_us <= now_us;
 }
 
+/* Shows a row that was read, as a view sees it. MN_NOT_FOUND: it is not visible. */
+static mn_status show_row(struct mni_engine *engine, struct part *part, uint32_t row,
+                          struct mni_segment_row *r, uint64_t view_lsn, struct mni_found *found_out)
+{
+    engine_read_lock(engine);
+    bool is_visible = mni_liveness_is_visible(&part->live, row, view_lsn);
+    if (is_visible)
+        mni_liveness_apply_patch(&part->live, row, view_lsn, r);
+    engine_unlock(engine);
+    if (!is_visible)
+        return MN_NOT_FOUND;
+    part_ref(part);
+    *found_out = (struct mni_found){
+        .record = r->record,
+        .lsn = r->lsn,
+        .record_lsn = r->record_lsn,
+        .pin = pin_of_part(part),
+    };
+    return MN_OK;
+}
+
 mn_status engine_read_row(struct mni_engine *engine, struct part *part, uint32_t row,
                           uint64_t view_lsn, struct mni_found *found_out, struct mn_error *err)
 {
     struct mni_segment_row r;
     mn_status st = mni_segment_row(part->segment, row, &r, err);
 
-    if (st != MN_OK)
-        return st;
-    engine_read_lock(engine);
-    bool is_visible = mni_liveness_is_visible(&part->live, row, view_lsn);
-    if (is_visible)
-        mni_liveness_apply_patch(&part->live, row, view_lsn, &r);
-    engine_unlock(engine);
-    if (!is_visible)
-        return MN_NOT_FOUND;
-    part_ref(part);
-    *found_out = (struct mni_found){
-        .record = r.record,
-        .lsn = r.lsn,
-        .record_lsn = r.record_lsn,
-        .pin = pin_of_part(part),
-    };
-    return MN_OK;
+    return st == MN_OK ? show_row(engine, part, row, &r, view_lsn, found_out) : st;
 }
 
 /* Looks in the parts alone, as of view_lsn. `died_out` (may be NULL): a row of the key is dead now
@@ -62,12 +67,13 @@ static mn_status find_in_parts(struct mni_engine *engine, struct probe *probe, u
                                struct mni_found *found_out, uint64_t since_lsn, bool *died_out,
                                struct mn_error *err)
 {
+    struct mni_segment_row r;
     struct part *part;
     uint32_t row;
     mn_status st;
 
-    while ((st = probe_next(probe, &part, &row, err)) == MN_OK) {
-        st = engine_read_row(engine, part, row, view_lsn, found_out, err);
+    while ((st = probe_next(probe, &part, &row, &r, err)) == MN_OK) {
+        st = show_row(engine, part, row, &r, view_lsn, found_out);
         if (st != MN_NOT_FOUND)
             return st;
         if (died_out == NULL)
@@ -129,6 +135,7 @@ static mn_status finish_look(struct mni_engine *engine, struct look *look, uint6
                              struct mn_slice key, struct mni_found *found_out, bool *again_out,
                              struct mn_error *err)
 {
+    struct probe probe;
     bool died = false;
 
     *again_out = false;
@@ -138,7 +145,7 @@ static mn_status finish_look(struct mni_engine *engine, struct look *look, uint6
     }
     if (look->set == NULL)
         return MN_NOT_FOUND;
-    struct probe probe = probe_begin(look->set, collection, key);
+    probe_begin(&probe, look->set, collection, key);
     mn_status st = find_in_parts(engine, &probe, UINT64_MAX, found_out, look->lsn, &died, err);
     set_unref(look->set);
     if (st == MN_OK)
@@ -191,8 +198,9 @@ static mn_status view_find(struct mni_view *view, struct probe *probe, struct mn
 mn_status mni_view_get(struct mni_view *view, uint64_t collection, struct mn_slice key,
                        struct mni_found *found_out, struct mn_error *err)
 {
-    struct probe probe = probe_begin(view->state->parts, collection, key);
+    struct probe probe;
 
+    probe_begin(&probe, view->state->parts, collection, key);
     return view_find(view, &probe, found_out, err);
 }
 
@@ -227,7 +235,7 @@ static void begin_probes(const struct part_set *set, uint64_t collection,
                          const struct mn_slice *keys, size_t n_keys, struct probe *probes_out)
 {
     for (size_t i = 0; i < n_keys; i++)
-        probes_out[i] = probe_begin(set, collection, keys[i]);
+        probe_begin(&probes_out[i], set, collection, keys[i]);
     for (size_t i = 0; i < n_keys; i++)
         probe_prefetch_row(&probes_out[i]);
 }

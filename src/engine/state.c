@@ -151,24 +151,33 @@ void set_prefetch(const struct part_set *set, uint64_t hash)
             mni_segment_prefetch(set->parts[set->runs[r].first]->segment, hash);
 }
 
-struct probe probe_begin(const struct part_set *set, uint64_t collection, struct mn_slice key)
-{
-    struct probe probe = {.set = set,
-                          .n_runs_left = set->n_runs,
-                          .hash = mni_key_hash(collection, key),
-                          .collection = collection,
-                          .key = key};
-
-    set_prefetch(set, probe.hash);
-    return probe;
-}
-
-static struct part *probed_part(const struct probe *p, size_t run_index)
+static struct part *find_part(const struct probe *p, size_t run_index)
 {
     const struct run *run = &p->set->runs[run_index];
 
     return run->n_parts == 1 ? p->set->parts[run->first]
                              : part_of_run(p->set, run, p->collection, p->key);
+}
+
+static struct part *probed_part(const struct probe *p, size_t run_index)
+{
+    return run_index < PROBE_PARTS ? p->parts[run_index] : find_part(p, run_index);
+}
+
+void probe_begin(struct probe *p, const struct part_set *set, uint64_t collection,
+                 struct mn_slice key)
+{
+    p->set = set;
+    p->n_runs_left = set->n_runs;
+    p->hash = mni_key_hash(collection, key);
+    p->collection = collection;
+    p->key = key;
+    /* Waits for all of them at once. */
+    for (size_t r = 0; r < set->n_runs && r < PROBE_PARTS; r++) {
+        p->parts[r] = find_part(p, r);
+        if (p->parts[r] != NULL)
+            mni_segment_prefetch(p->parts[r]->segment, p->hash);
+    }
 }
 
 void probe_prefetch_row(const struct probe *p)
@@ -181,14 +190,17 @@ void probe_prefetch_row(const struct probe *p)
 }
 
 mn_status probe_next(struct probe *p, struct part **part_out, uint32_t *row_out,
-                     struct mn_error *err)
+                     struct mni_segment_row *segment_row_out, struct mn_error *err)
 {
     while (p->n_runs_left > 0) {
         struct part *part = probed_part(p, --p->n_runs_left);
         if (part == NULL)
             continue;
         mn_status st =
-            mni_segment_find(part->segment, p->hash, p->collection, p->key, row_out, err);
+            segment_row_out == NULL
+                ? mni_segment_find(part->segment, p->hash, p->collection, p->key, row_out, err)
+                : mni_segment_find_row(part->segment, p->hash, p->collection, p->key, row_out,
+                                       segment_row_out, err);
         if (st == MN_NOT_FOUND)
             continue;
         *part_out = part;

@@ -152,19 +152,22 @@ void set_unref(struct part_set *set); /* NULL is fine */
 void set_prefetch(const struct part_set *set, uint64_t hash);
 
 /* Walks the rows of a key, the newest run first. */
+enum { PROBE_PARTS = 8 };
 struct probe {
     const struct part_set *set;
     size_t n_runs_left;
     uint64_t hash;
     uint64_t collection;
     struct mn_slice key;
+    struct part *parts[PROBE_PARTS]; /* which part of a run it is, of the oldest runs */
 };
-struct probe probe_begin(const struct part_set *set, uint64_t collection, struct mn_slice key);
+void probe_begin(struct probe *probe, const struct part_set *set, uint64_t collection,
+                 struct mn_slice key);
 /* A hint, for who begins several probes before walking the first. */
 void probe_prefetch_row(const struct probe *probe);
-/* No lock is held: files are read. MN_NOT_FOUND: no more. */
+/* No lock is held: files are read. `segment_row_out` may be NULL. MN_NOT_FOUND: no more. */
 MN_MUST_USE mn_status probe_next(struct probe *probe, struct part **part_out, uint32_t *row_out,
-                                 struct mn_error *err);
+                                 struct mni_segment_row *segment_row_out, struct mn_error *err);
 
 /* States ----------*/
 

@@ -102,25 +102,37 @@ static mn_status next_candidate(struct mni_segment *s, struct probe *p, uint32_t
     return MN_OK;
 }
 
-/* Where the vector of a row should be, by the table of groups; 0 when that does not tell. */
-static uint64_t guess_vector(struct mni_segment *s, uint64_t collection, uint32_t row)
+/* Where the vector of a row should be, by the table of groups; 0 when that does not tell, or was
+ * not checked yet. The look at the mark has another use: gcc takes a function that reads plain
+ * memory and prefetches for one without effect, and leaves out calls of it. */
+static uint64_t guess_vector(const struct mni_segment *s, uint64_t collection, uint32_t row)
 {
-    struct mni_segment_group group;
-    uint64_t index;
+    uint64_t offset = s->layout.columns[SEG_GROUPS].offset;
+    const unsigned char *group = s->map + offset;
+    uint64_t n_left = s->info.n_groups;
 
-    if (s->info.n_groups > GUESS_GROUPS_MAX || s->layout.columns[SEG_VECTORS].bytes == 0 ||
-        mni_segment_seek_group(s, collection, &index, &group, NULL) != MN_OK ||
-        group.collection != collection || group.n_vectors < group.n_rows || row < group.first_row ||
-        row - group.first_row >= group.n_vectors)
+    static_assert(GUESS_GROUPS_MAX * SEG_GROUP_BYTES <= SEG_BLOCK_BYTES, "they lie in one block");
+    if (n_left > GUESS_GROUPS_MAX || !is_bit_set(s, offset / SEG_BLOCK_BYTES))
         return 0;
-    return s->layout.columns[SEG_VECTORS].offset + group.vectors_offset +
-           (uint64_t)(row - group.first_row) * group.n_dims * element_bytes(group.element_type);
+    while (n_left > 0 && mni_get_u64(group + SEG_GROUP_OFF_COLLECTION) != collection) {
+        group += SEG_GROUP_BYTES;
+        n_left--;
+    }
+    if (n_left == 0 || (group[SEG_GROUP_OFF_FLAGS] & SEG_GROUP_HAS_ROWS) != 0)
+        return 0;
+    uint64_t index = row - mni_get_u32(group + SEG_GROUP_OFF_FIRST_ROW);
+    uint64_t at = mni_get_u64(group + SEG_GROUP_OFF_VECTORS_OFFSET) +
+                  index * mni_get_u32(group + SEG_GROUP_OFF_DIMS) *
+                      element_bytes((enum mni_element_type)group[SEG_GROUP_OFF_ELEMENT_TYPE]);
+    const struct column *vectors = &s->layout.columns[SEG_VECTORS];
+    return at < vectors->bytes ? vectors->offset + at : 0;
 }
 
 /* Who looks for a row will want its header, its key and its vector. The header says where the
  * others are, but waiting for it first would take as long again: all three are fetched at once from
  * where they should be. Nothing but speed depends on that. */
-static void prefetch_row(struct mni_segment *s, uint64_t collection, uint32_t row, uint32_t line)
+static void prefetch_row(const struct mni_segment *s, uint64_t collection, uint32_t row,
+                         uint32_t line)
 {
     const struct column *columns = s->layout.columns;
     uint64_t blob = (uint64_t)line * SEG_LINE_BYTES;
@@ -151,7 +163,7 @@ void mni_segment_prefetch(const struct mni_segment *segment, uint64_t hash)
 }
 
 /* Unchecked bytes are good enough for a hint: what they say is fetched, and not believed. */
-bool mni_segment_prefetch_row(struct mni_segment *segment, uint64_t hash, uint64_t collection)
+bool mni_segment_prefetch_row(const struct mni_segment *segment, uint64_t hash, uint64_t collection)
 {
     const struct mni_segment *s = segment;
     const struct column *columns = s->layout.columns;
@@ -173,11 +185,11 @@ bool mni_segment_prefetch_row(struct mni_segment *segment, uint64_t hash, uint64
     return true;
 }
 
-mn_status mni_segment_find(struct mni_segment *segment, uint64_t hash, uint64_t collection,
-                           struct mn_slice key, uint32_t *row_out, struct mn_error *err)
+/* The row of the newest version of a key, and its header. */
+static mn_status find(struct mni_segment *s, uint64_t hash, uint64_t collection,
+                      struct mn_slice key, uint32_t *row_out, struct row_head *head_out,
+                      struct mn_error *err)
 {
-    struct mni_segment *s = segment;
-    struct row_head head;
     struct probe probe;
     struct span span;
     uint32_t row;
@@ -188,12 +200,12 @@ mn_status mni_segment_find(struct mni_segment *segment, uint64_t hash, uint64_t 
     begin_probe(&probe, s, false, hash);
     while ((st = next_candidate(s, &probe, &row, &line, err)) == MN_OK) {
         prefetch_row(s, collection, row, line);
-        st = mni_segment_head(s, row, &head, err);
+        st = mni_segment_head(s, row, head_out, err);
         if (st != MN_OK)
             return st;
-        if (head.collection != collection || head.key_bytes != key.n_bytes)
+        if (head_out->collection != collection || head_out->key_bytes != key.n_bytes)
             continue;
-        st = mni_segment_row_key(s, &head, &span, err);
+        st = mni_segment_row_key(s, head_out, &span, err);
         if (st != MN_OK)
             return st;
         bool is_equal = memcmp(span.bytes, key.data, key.n_bytes) == 0;
@@ -204,6 +216,24 @@ mn_status mni_segment_find(struct mni_segment *segment, uint64_t hash, uint64_t 
         }
     }
     return st;
+}
+
+mn_status mni_segment_find(struct mni_segment *segment, uint64_t hash, uint64_t collection,
+                           struct mn_slice key, uint32_t *row_out, struct mn_error *err)
+{
+    struct row_head head;
+
+    return find(segment, hash, collection, key, row_out, &head, err);
+}
+
+mn_status mni_segment_find_row(struct mni_segment *segment, uint64_t hash, uint64_t collection,
+                               struct mn_slice key, uint32_t *row_index_out,
+                               struct mni_segment_row *row_out, struct mn_error *err)
+{
+    struct row_head head;
+    mn_status st = find(segment, hash, collection, key, row_index_out, &head, err);
+
+    return st == MN_OK ? mni_segment_row_of_head(segment, &head, row_out, err) : st;
 }
 
 static mn_status has_second_key(struct mni_segment *s, const struct row_head *head,

@@ -217,6 +217,18 @@ static mn_status fetch_blob(struct mni_segment *s, const struct row_head *h,
     return MN_OK;
 }
 
+mn_status mni_segment_row_of_head(struct mni_segment *segment, const struct row_head *head,
+                                  struct mni_segment_row *row_out, struct mn_error *err)
+{
+    fill_from_head(head, row_out);
+    mn_status st = fetch_blob(segment, head, row_out, err);
+    if (st == MN_OK)
+        st = fetch_vector(segment, head, row_out, err);
+    if (st != MN_OK)
+        mni_segment_row_done(segment, row_out);
+    return st;
+}
+
 mn_status mni_segment_row(struct mni_segment *segment, uint32_t row,
                           struct mni_segment_row *row_out, struct mn_error *err)
 {
@@ -224,15 +236,7 @@ mn_status mni_segment_row(struct mni_segment *segment, uint32_t row,
 
     MNI_CHECK(segment->magic == SEGMENT_MAGIC);
     mn_status st = mni_segment_head(segment, row, &head, err);
-    if (st != MN_OK)
-        return st;
-    fill_from_head(&head, row_out);
-    st = fetch_blob(segment, &head, row_out, err);
-    if (st == MN_OK)
-        st = fetch_vector(segment, &head, row_out, err);
-    if (st != MN_OK)
-        mni_segment_row_done(segment, row_out);
-    return st;
+    return st == MN_OK ? mni_segment_row_of_head(segment, &head, row_out, err) : st;
 }
 
 void mni_segment_row_done(struct mni_segment *segment, struct mni_segment_row *row)

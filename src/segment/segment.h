@@ -223,12 +223,19 @@ void mni_segment_prefetch(const struct mni_segment *segment, uint64_t hash);
 
 /* The second hint, when the first has had its time: fetches the row that a key probably has. False:
  * it probably has none here. */
-bool mni_segment_prefetch_row(struct mni_segment *segment, uint64_t hash, uint64_t collection);
+bool mni_segment_prefetch_row(const struct mni_segment *segment, uint64_t hash,
+                              uint64_t collection);
 
 /* The row of the newest version of a key; `hash` is mni_key_hash of it. */
 MN_MUST_USE mn_status mni_segment_find(struct mni_segment *segment, uint64_t hash,
                                        uint64_t collection, struct mn_slice key, uint32_t *row_out,
                                        struct mn_error *err);
+
+/* The same with all of the row, as mni_segment_row gives it. */
+MN_MUST_USE mn_status mni_segment_find_row(struct mni_segment *segment, uint64_t hash,
+                                           uint64_t collection, struct mn_slice key,
+                                           uint32_t *row_index_out, struct mni_segment_row *row_out,
+                                           struct mn_error *err);
 
 /*
  * The rows of newest versions that have a second key; `hash` is mni_key_hash of it. There can be

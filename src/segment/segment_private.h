@@ -341,6 +341,11 @@ struct row_head {
 /* Reads and checks a row header; the row exists. */
 MN_MUST_USE mn_status mni_segment_head(struct mni_segment *segment, uint32_t row,
                                        struct row_head *head_out, struct mn_error *err);
+/* The row of a header. */
+MN_MUST_USE mn_status mni_segment_row_of_head(struct mni_segment *segment,
+                                              const struct row_head *head,
+                                              struct mni_segment_row *row_out,
+                                              struct mn_error *err);
 /* The key of a row; release the span. */
 MN_MUST_USE mn_status mni_segment_row_key(struct mni_segment *segment, const struct row_head *head,
                                           struct span *span_out, struct mn_error *err);
