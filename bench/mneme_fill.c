@@ -27,6 +27,7 @@ void mneme_stop_checkpoints(mn_store *store)
     struct mn_error err;
 
     mneme_must(mn_config_set(store, "checkpoint_bytes", "1099511627776", &err), "set", &err);
+    mneme_must(mn_config_set(store, "memory_bytes_max", "1099511627776", &err), "set", &err);
     mneme_must(mn_config_set(store, "checkpoint_interval_ms", "86400000", &err), "set", &err);
 }
 

@@ -33,7 +33,8 @@ void mneme_stop_checkpoints(mn_store *store);
 
 /* What it does, for the settings of a contender. */
 #define MNEME_NO_CHECKPOINTS                                                                       \
-    "no checkpoints (checkpoint_bytes 1099511627776, checkpoint_interval_ms 86400000)"
+    "no checkpoints (checkpoint_bytes and memory_bytes_max 1099511627776, "                        \
+    "checkpoint_interval_ms 86400000)"
 
 void mneme_put_range(mn_store *store, const struct mneme_fill *fill);
 

@@ -98,6 +98,11 @@ int run_stats(struct cli *cli)
         {"segment_dead_rows", FIGURE_NUMBER, s.segment_dead_rows},
         {"manifest_number", FIGURE_NUMBER, s.manifest_number},
         {"pinned_bytes_max", FIGURE_BYTES, s.pinned_bytes_max},
+        {"memory_bytes_max", FIGURE_BYTES, s.memory_bytes_max},
+        {"memory_buffer_bytes", FIGURE_BYTES, s.memory_buffer_bytes},
+        {"memory_segment_bytes", FIGURE_BYTES, s.memory_segment_bytes},
+        {"memory_log_bytes", FIGURE_BYTES, s.memory_log_bytes},
+        {"memory_work_bytes", FIGURE_BYTES, s.memory_work_bytes},
     };
     print_figures(cli, figures, sizeof figures / sizeof figures[0]);
     return EXIT_CODE_OK;

@@ -69,7 +69,7 @@ _mneme() {
             if [[ $n_words == 0 ]]; then
                 words='sync sync_every_commits sync_interval_ms wal_file_bytes
                     sweep_interval_ms sweep_batch_records sweep_time_cap_ms
-                    checkpoint_bytes checkpoint_interval_ms pinned_bytes_max'
+                    checkpoint_bytes checkpoint_interval_ms checkpoint_records memory_bytes_max pinned_bytes_max'
             elif [[ $n_words == 1 && $command == 'config set' && $prev == sync ]]; then
                 words='every_write every_n every_ms manual'
             fi

@@ -56,7 +56,7 @@ complete -c mneme -n '__mneme_is config' -a 'get set list'
 complete -c mneme -n '__mneme_is "config get" "config set"' \
     -a 'sync sync_every_commits sync_interval_ms wal_file_bytes \
     sweep_interval_ms sweep_batch_records sweep_time_cap_ms \
-    checkpoint_bytes checkpoint_interval_ms pinned_bytes_max'
+    checkpoint_bytes checkpoint_interval_ms checkpoint_records memory_bytes_max pinned_bytes_max'
 complete -c mneme -n '__mneme_is completion' -a 'bash zsh fish'
 
 complete -c mneme -n '__mneme_is salvage' -F

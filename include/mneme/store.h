@@ -13,7 +13,9 @@
  * rule), MN_ERR_LIMIT (one is larger than limits.h allows), MN_ERR_NOMEM and MN_ERR_FORKED. Every
  * function that writes may also return MN_ERR_READ_ONLY (opened for reading, or the file system has
  * turned read-only), MN_ERR_POISONED (a write or sync of the log failed before: reads go on, writes
- * are over until the store is opened again), MN_ERR_NO_SPACE and MN_ERR_IO. `err` may always be
+ * are over until the store is opened again), MN_ERR_BUDGET (memory_bytes_max is used up, and no
+ * checkpoint makes room; nothing has changed, and the message tells what holds the memory),
+ * MN_ERR_NO_SPACE and MN_ERR_IO. `err` may always be
  * NULL. Outputs are set only when the function says so for the status that it returns.
  */
 #ifndef MNEME_STORE_H
@@ -35,9 +37,9 @@ struct mn_options {
     bool create;        /* make a store where the directory is missing, empty, or where making one
                            was cut off */
     bool read_only;     /* replay the log into memory and write nothing; refused beside a writer */
-    bool no_background; /* start no threads: no timed sync, no sweep, no checkpoint, and no bound
-                           on what waits for one; mn_flush, mn_sweep and mn_checkpoint do it by
-                           hand */
+    bool no_background; /* start no threads: no timed sync, no sweep, no checkpoint; mn_flush,
+                           mn_sweep and mn_checkpoint do it by hand, and a put that does not fit
+                           into memory_bytes_max is refused at once */
     mn_recovery recovery;
     /* Neither lies before the newest checkpoint, which took the single commits out of the log. */
     uint64_t stop_lsn;    /* point in time: apply commits up to this LSN; 0 = no such bound */
@@ -48,6 +50,8 @@ struct mn_options {
     uint64_t wal_file_bytes;     /* size of a log file: 64 KiB to 4 GiB, rounded up to a multiple
                                     of 4096 (the setting of this name must be one); default
                                     64 MiB */
+    uint64_t memory_bytes_max;   /* of the engine: 64 MiB to 1 TiB; default 1 GiB */
+    uint64_t pinned_bytes_max;   /* of views and iterators: 1 MiB to 1 TiB; default 256 MiB */
 };
 
 /*
@@ -228,7 +232,7 @@ struct mn_stats {
     uint64_t n_namespaces;
     uint64_t n_records;    /* live, over all namespaces */
     uint64_t n_expired;    /* expired and not swept yet */
-    uint64_t memory_bytes; /* records, indexes and log buffers, as allocated by the engine */
+    uint64_t memory_bytes; /* of the engine, all of it; not the page cache of its files */
     uint64_t pinned_bytes; /* of records that views and iterators hold, in memory or in segments */
     uint64_t wal_files;
     uint64_t wal_current_file_bytes;   /* used, of the newest file */
@@ -247,7 +251,13 @@ struct mn_stats {
     uint64_t segment_rows;      /* records in them, dead ones and rows of the catalogue included */
     uint64_t segment_dead_rows; /* overwritten or deleted since */
     uint64_t manifest_number;   /* of the newest checkpoint that reads go by; 0 = none */
-    uint64_t pinned_bytes_max;  /* the setting */
+    uint64_t pinned_bytes_max;  /* the option, or the setting */
+    uint64_t memory_bytes_max;  /* likewise */
+    /* Of memory_bytes: */
+    uint64_t memory_buffer_bytes;  /* records, until no view needs them and they lie in segments */
+    uint64_t memory_segment_bytes; /* what segments need: directories, dead rows, patches */
+    uint64_t memory_log_bytes;     /* buffers of the log, and the manifest */
+    uint64_t memory_work_bytes;    /* of checkpoint, merge and batches at work */
 };
 
 MN_API MN_MUST_USE mn_status mn_stats(mn_store *store, struct mn_stats *stats_out,

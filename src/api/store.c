@@ -36,6 +36,16 @@ static mn_status check_options(const struct mn_options *o, struct mn_error *err)
         return mni_fail(err, MN_ERR_INVALID,
                         "wal_file_bytes is %" PRIu64 ", it can be 64 KiB to 4 GiB",
                         o->wal_file_bytes);
+    if (o->memory_bytes_max != 0 &&
+        (o->memory_bytes_max < 64 << 20 || o->memory_bytes_max > UINT64_C(1) << 40))
+        return mni_fail(err, MN_ERR_INVALID,
+                        "memory_bytes_max is %" PRIu64 ", it can be 64 MiB to 1 TiB",
+                        o->memory_bytes_max);
+    if (o->pinned_bytes_max != 0 &&
+        (o->pinned_bytes_max < 1 << 20 || o->pinned_bytes_max > UINT64_C(1) << 40))
+        return mni_fail(err, MN_ERR_INVALID,
+                        "pinned_bytes_max is %" PRIu64 ", it can be 1 MiB to 1 TiB",
+                        o->pinned_bytes_max);
     return MN_OK;
 }
 

@@ -47,10 +47,31 @@ bool batch_take_state(struct mni_batch *batch)
     return true;
 }
 
+/* The state keeps tables that waiting is to free. */
+void batch_drop_state(struct mni_batch *batch)
+{
+    state_unref(batch->state);
+    batch->state = NULL;
+    batch->is_stale = true;
+}
+
+/* Takes memory for an operation, and waits for it. */
+static mn_status reserve_memory(struct mni_batch *batch, size_t n_bytes, bool is_put,
+                                struct mn_error *err)
+{
+    if (budget_try(batch->engine, n_bytes, is_put))
+        return MN_OK;
+    batch_drop_state(batch);
+    mn_status st = engine_take_memory(batch->engine, n_bytes, is_put, err);
+    batch_take_state(batch);
+    return st;
+}
+
 void mni_batch_free(struct mni_batch *batch)
 {
     if (batch == NULL)
         return;
+    budget_give_back(batch->engine, batch->reserved_bytes);
     for (size_t i = 0; i < batch->n_ops; i++)
         mni_version_unref(batch->ops[i].version);
     for (size_t i = 0; i < batch->n_collections; i++) {
@@ -410,9 +431,16 @@ mn_status mni_batch_add(struct mni_batch *batch, size_t collection_index,
     if (batch->n_bytes + n_bytes > MN_BATCH_BYTES_MAX || batch->n_ops >= MN_BATCH_RECORDS_MAX)
         return mni_fail(err, MN_ERR_LIMIT, "the batch has more than %d MiB or %d records",
                         MN_BATCH_BYTES_MAX >> 20, MN_BATCH_RECORDS_MAX);
+    st = reserve_memory(batch, n_bytes + OP_BYTES, record->type == MNI_RECORD_UPSERT, err);
+    if (st != MN_OK)
+        return st;
+    batch->reserved_bytes += OP_BYTES;
     if (reserve_op(batch) != MN_OK ||
         mni_version_new(batch->engine->pool, n_bytes, &version) != MN_OK)
-        return mni_fail(err, MN_ERR_NOMEM, "a record of %zu bytes", n_bytes);
+        st = mni_fail(err, MN_ERR_NOMEM, "a record of %zu bytes", n_bytes);
+    budget_give_back(batch->engine, n_bytes); /* what was made of it counts itself */
+    if (st != MN_OK)
+        return st;
     mni_record_encode(record, mni_version_bytes(version));
     uint64_t hash = op_hash(collection_index, record->key);
     size_t op_index = find_op(batch, hash, collection_index, record->key);

@@ -68,8 +68,9 @@ struct mni_batch {
     size_t ops_capacity;
     uint32_t *slots; /* owned: op index + 1 by hash, 0 = free; from the second op on */
     size_t n_slots;
-    size_t n_bytes; /* encoded records */
-    bool has_puts;  /* then it waits for room; what makes room does not */
+    size_t n_bytes;          /* encoded records */
+    uint64_t reserved_bytes; /* of the budget */
+    bool has_puts;           /* then it waits for room; what makes room does not */
 
     /* While it is submitted: changes of the catalogue first, then those of the operations. */
     struct mni_change *changes; /* owned */
@@ -77,6 +78,7 @@ struct mni_batch {
     struct place *places;       /* owned: one per change; NULL: nothing lies below the table */
     struct mn_slice *parts;     /* owned */
     size_t n_changes;
+    uint64_t table_bytes; /* that the changes will take */
     size_t n_catalogue_changes;
     bool checks_counter;  /* it makes collections */
     uint64_t counter_lsn; /* as it was when their numbers were taken */
@@ -90,6 +92,9 @@ struct mni_batch {
 
 /* Goes over to the engine's state of now. True: it is another one. */
 bool batch_take_state(struct mni_batch *batch);
+
+/* Lets go of its state: before it waits. It takes the newest one when it goes on. */
+void batch_drop_state(struct mni_batch *batch);
 
 /* Looks a collection up again. */
 MN_MUST_USE mn_status batch_look_up(struct mni_batch *batch, struct batch_collection *collection,

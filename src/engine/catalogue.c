@@ -99,9 +99,10 @@ static _Atomic(struct known_name *) *name_slot(struct mni_engine *engine, enum m
     return &engine->known_names[mni_hash(name.data, name.n_bytes, (uint64_t)kind) % KNOWN_NAMES];
 }
 
-static void remember_name(_Atomic(struct known_name *) *slot, enum mni_kind kind,
-                          struct mn_slice name, const struct mni_collection *collection)
+static void remember_name(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
+                          const struct mni_collection *collection)
 {
+    _Atomic(struct known_name *) *slot = name_slot(engine, kind, name);
     struct known_name *expected = NULL;
     struct known_name *known = mni_alloc(sizeof *known + 1 + name.n_bytes);
 
@@ -113,6 +114,9 @@ static void remember_name(_Atomic(struct known_name *) *slot, enum mni_kind kind
     memcpy(known->key + 1, name.data, name.n_bytes);
     if (!atomic_compare_exchange_strong(slot, &expected, known))
         mni_free(known);
+    else
+        atomic_fetch_add_explicit(&engine->budget.name_bytes, sizeof *known + known->key_bytes,
+                                  memory_order_relaxed);
 }
 
 bool catalogue_knows(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
@@ -148,7 +152,7 @@ mn_status mni_engine_collection(struct mni_engine *engine, enum mni_kind kind, s
         return st;
     engine_read_lock(engine);
     if (engine->n_catalogue_changes == n_changes)
-        remember_name(name_slot(engine, kind, name), kind, name, collection_out);
+        remember_name(engine, kind, name, collection_out);
     engine_unlock(engine);
     return MN_OK;
 }
@@ -158,6 +162,7 @@ void catalogue_forget_names(struct mni_engine *engine)
     engine->n_catalogue_changes++;
     for (size_t i = 0; i < KNOWN_NAMES; i++)
         mni_free(atomic_exchange(&engine->known_names[i], NULL));
+    atomic_store(&engine->budget.name_bytes, 0);
 }
 
 /* The counter ---------- */

@@ -112,13 +112,13 @@ static mn_status next_row(void *context, struct mni_segment_row *row_out, struct
     return MN_OK;
 }
 
-static mn_status plan_segment(struct mni_segment_plan *plan, struct flush_rows *rows,
-                              struct mn_error *err)
+static mn_status plan_segment(const struct checkpoint *c, struct mni_segment_plan *plan,
+                              struct flush_rows *rows, struct mn_error *err)
 {
     struct mni_segment_row row;
     mn_status st = MN_OK;
 
-    while (st == MN_OK && rows_peek(rows, &row)) {
+    while (st == MN_OK && !output_is_full(&c->output, plan) && rows_peek(rows, &row)) {
         st = mni_segment_plan_add(plan, &row, err);
         rows->next += st == MN_OK;
     }
@@ -136,12 +136,17 @@ static mn_status sort_rows(struct checkpoint *c, struct mni_sorted *sorted)
     mn_status st =
         mni_sorted_init(sorted, frozen->memtable, view, frozen->collections, frozen->n_collections);
     engine_unlock(engine);
+    const uint64_t n_bytes = sorted->capacity * sizeof sorted->versions[0];
+    budget_job_add(engine, n_bytes + n_bytes / 2); /* sorting takes half as much */
     for (bool is_all = st != MN_OK; !is_all;) {
         engine_read_lock(engine);
         is_all = mni_sorted_gather(sorted);
         engine_unlock(engine);
     }
-    return st == MN_OK ? mni_sorted_sort(sorted) : st;
+    if (st == MN_OK)
+        st = mni_sorted_sort(sorted);
+    budget_job_subtract(engine, n_bytes / 2);
+    return st;
 }
 
 static mn_status flush(struct checkpoint *c, struct mn_error *err)
@@ -158,13 +163,14 @@ static mn_status flush(struct checkpoint *c, struct mn_error *err)
     while (st == MN_OK) {
         struct flush_rows written = planned;
         mni_segment_plan_reset(plan);
-        st = plan_segment(plan, &planned, err);
+        st = plan_segment(c, plan, &planned, err);
         if (st == MN_OK && mni_segment_plan_n_rows(plan) == 0)
             break;
         if (st == MN_OK)
             st = output_write(&c->output, plan, next_row, &written, err);
     }
     mni_segment_plan_free(plan);
+    budget_job_subtract(c->engine, sorted.capacity * sizeof sorted.versions[0]);
     mni_sorted_done(&sorted);
     return st;
 }
@@ -310,6 +316,8 @@ static mn_status carry(struct checkpoint *c, size_t *n_out, struct mn_error *err
         st = carry_one(c, &carry.items[i], err);
     if (st == MN_OK)
         c->carried_lsn = lsn;
+    for (size_t i = 0; i < c->output.n_parts; i++)
+        part_note_memory(c->output.parts[i]);
     *n_out = carry.n;
     carry_done(&carry);
     return st;
@@ -437,6 +445,9 @@ static mn_status freeze(struct checkpoint *c, struct mn_error *err)
     engine_write_lock(engine);
     if (st == MN_OK && state != NULL) {
         engine->frozen_bytes = atomic_load(&engine->unwritten_bytes);
+        atomic_store(&engine->budget.frozen_table_bytes, atomic_load(&engine->budget.table_bytes));
+        atomic_store(&engine->budget.frozen_table_records,
+                     atomic_load(&engine->budget.table_records));
         old->active->last_lsn = mni_engine_visible_lsn(engine);
         old->active->frozen_time_us = mni_wal_last_time_us(engine->wal);
         mni_wal_note_position(engine->wal);
@@ -574,8 +585,19 @@ static void raise_floors(struct mni_engine *engine)
         engine_write_lock(engine);
         uint64_t floor = engine_floor_lsn(engine, mni_engine_visible_lsn(engine));
         mni_liveness_raise_floor(&set->parts[i]->live, floor);
+        part_note_memory(set->parts[i]);
         engine_unlock(engine);
     }
+}
+
+/* What the frozen table had is freed, or kept by views and no longer what a checkpoint frees. */
+static void forget_frozen(struct mni_engine *engine)
+{
+    struct budget *b = &engine->budget;
+
+    atomic_fetch_sub(&b->table_bytes, atomic_exchange(&b->frozen_table_bytes, 0));
+    atomic_fetch_sub(&b->table_records, atomic_exchange(&b->frozen_table_records, 0));
+    budget_note_fixed(engine);
 }
 
 static mn_status checkpoint(struct mni_engine *engine, struct mn_error *err)
@@ -595,8 +617,10 @@ static mn_status checkpoint(struct mni_engine *engine, struct mn_error *err)
     }
     discard(c, st == MN_OK);
     engine_drop_retired(engine);
-    if (st == MN_OK)
+    if (st == MN_OK) {
+        forget_frozen(engine);
         raise_floors(engine);
+    }
     return st;
 }
 
@@ -623,6 +647,7 @@ static mn_status checkpoint_until(struct mni_engine *engine, uint64_t until, str
     /* What an earlier one froze goes first, and may not be all. */
     while (st == MN_OK && (engine->state->frozen != NULL || engine->manifest.lsn < until))
         st = checkpoint(engine, err);
+    engine_drop_retired(engine); /* also where nothing was written: a view may have ended */
     return st == MN_OK ? trim(engine, err) : st;
 }
 

@@ -69,6 +69,7 @@ static void add_change(struct mni_batch *batch, struct mni_version *version, uin
     batch->parts[batch->n_changes] = (struct mn_slice){bytes, mni_record_bytes(bytes)};
     mni_change_init(&batch->changes[batch->n_changes], version);
     batch->n_changes++;
+    batch->table_bytes += mni_version_memory_bytes(version) + KEY_BYTES;
 }
 
 static mn_status add_catalogue_change(struct mni_batch *batch, const struct mni_record *record,
@@ -169,6 +170,7 @@ static void forget_changes(struct mni_batch *batch)
     if (batch->n_changes > 0)
         memset(batch->changes, 0, batch->n_changes * sizeof *batch->changes);
     batch->n_changes = 0;
+    batch->table_bytes = 0;
     batch->n_catalogue_changes = 0;
     mni_free(batch->places);
     batch->places = NULL;
@@ -378,7 +380,7 @@ mn_status mni_batch_commit(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_ou
     if (batch->has_puts) {
         mn_status room = reserve_admit(batch->engine, err);
         if (room == MN_OK)
-            room = engine_wait_for_room(batch->engine, err);
+            room = engine_wait_for_room(batch, err);
         if (room != MN_OK)
             return room;
     }
@@ -609,7 +611,10 @@ static void publish_batch(struct mni_engine *engine, struct mni_batch *batch,
                           uint64_t oldest_view_lsn)
 {
     apply_batch(engine, batch, oldest_view_lsn);
-    engine_count_unwritten(engine, batch->commit.payload_bytes);
+    const struct written written = {.n_bytes = batch->commit.payload_bytes,
+                                    .table_bytes = batch->table_bytes,
+                                    .n_records = batch->n_changes};
+    engine_count_unwritten(engine, &written);
     batch->is_applied = true;
     if (batch->n_catalogue_changes > 0)
         catalogue_forget_names(engine);

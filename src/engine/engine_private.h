@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "engine/budget_private.h"
 #include "engine/engine.h"
 #include "engine/pace_private.h"
 #include "engine/state_private.h"
@@ -36,6 +37,8 @@ enum setting { /* indexes of the settings table */
                SETTING_SWEEP_TIME_CAP_MS,
                SETTING_CHECKPOINT_BYTES,
                SETTING_CHECKPOINT_INTERVAL_MS,
+               SETTING_CHECKPOINT_RECORDS,
+               SETTING_MEMORY_BYTES_MAX,
                SETTING_PINNED_BYTES_MAX,
                N_SETTINGS,
 };
@@ -124,9 +127,11 @@ struct mni_engine {
     bool has_jobs_thread;
     atomic_bool jobs_stop;
     bool jobs_wanted;
-    uint64_t n_jobs;       /* checkpoints of that thread, failed ones too */
-    unsigned n_stalled;    /* writers that wait for a checkpoint */
-    mn_status jobs_status; /* of the last job */
+    bool jobs_needs_room;   /* a writer waits for memory: a checkpoint, however little it writes */
+    atomic_bool jobs_asked; /* since it began its last round */
+    uint64_t n_jobs;        /* checkpoints of that thread, failed ones too */
+    unsigned n_stalled;     /* writers that wait for a checkpoint */
+    mn_status jobs_status;  /* of the last job */
     struct mn_error jobs_error;
     struct pace pace;
     atomic_int_fast64_t last_checkpoint_us;  /* monotonic */
@@ -136,6 +141,11 @@ struct mni_engine {
                                                 jobs' thread */
     atomic_bool reserve_is_short;            /* there is no room for more */
     atomic_bool reserve_is_lent;             /* its space is for a job that goes on */
+    atomic_uint_fast64_t checkpoint_records; /* likewise; UINT64_MAX: it is 0 */
+    struct budget budget;
+    atomic_uint_fast64_t pinned_bytes_max;
+    uint64_t memory_option; /* go before the settings; 0: not given */
+    uint64_t pinned_option;
 
     /* the background thread */
     struct mni_thread sweeper;
@@ -202,11 +212,20 @@ MN_MUST_USE mn_status engine_choose_incarnation(struct mni_engine *engine, struc
 
 MN_MUST_USE mn_status jobs_start(struct mni_engine *engine, struct mn_error *err);
 void jobs_stop(struct mni_engine *engine);
-/* So many bytes of records came into the table. Write lock held. */
-void engine_count_unwritten(struct mni_engine *engine, uint64_t n_bytes);
+/* What came into the table. Write lock held. */
+struct written {
+    uint64_t n_bytes;     /* as encoded */
+    uint64_t table_bytes; /* of memory */
+    uint64_t n_records;
+};
+void engine_count_unwritten(struct mni_engine *engine, const struct written *written);
+/* Takes memory for an operation; waits for a checkpoint where that can make room. The caller holds
+ * no state. MN_ERR_BUDGET: it cannot. Fails as the checkpoint did that should. */
+MN_MUST_USE mn_status engine_take_memory(struct mni_engine *engine, uint64_t n_bytes, bool is_put,
+                                         struct mn_error *err);
 /* Before a write: waits while far too much is in no segment yet. Fails as the checkpoint did that
  * should make room. */
-MN_MUST_USE mn_status engine_wait_for_room(struct mni_engine *engine, struct mn_error *err);
+MN_MUST_USE mn_status engine_wait_for_room(struct mni_batch *batch, struct mn_error *err);
 
 /* The hook of the log that paces by its syncs. */
 void engine_note_sync(void *context, int64_t took_us, int64_t now_us);

@@ -23,7 +23,6 @@ static void add_part(const struct part *part, struct mn_stats *stats)
 
     stats->n_records += part_count(part, &n_lapsed);
     stats->n_expired += n_lapsed;
-    stats->memory_bytes += part_memory_bytes(part);
     stats->segment_bytes += mni_segment_get_info(part->segment)->file_bytes;
     stats->segment_bytes += part->live_file_bytes;
     stats->segment_rows += part->n_rows;
@@ -51,6 +50,7 @@ static void add_records(struct mni_engine *engine, struct mn_stats *stats)
 void mni_engine_get_stats(struct mni_engine *engine, struct mn_stats *stats)
 {
     struct mni_wal_stats wal;
+    struct budget_parts parts;
 
     mni_wal_get_stats(engine->wal, &wal);
     /* Where a segment is damaged the numbers are those without it. */
@@ -60,11 +60,15 @@ void mni_engine_get_stats(struct mni_engine *engine, struct mn_stats *stats)
         stats->n_namespaces--; /* the counter */
     add_records(engine, stats);
     stats->durable_lsn = wal.durable_lsn;
-    stats->memory_bytes += mni_pool_memory_bytes(engine->pool) + wal.memory_bytes + sizeof *engine;
+    budget_measure(engine, &parts);
+    stats->memory_bytes = parts.all_bytes;
     stats->pinned_bytes = mni_pool_pinned_bytes(engine->pool);
-    mni_mutex_lock(&engine->settings_lock);
-    stats->pinned_bytes_max = engine->store.settings[SETTING_PINNED_BYTES_MAX];
-    mni_mutex_unlock(&engine->settings_lock);
+    stats->pinned_bytes_max = atomic_load(&engine->pinned_bytes_max);
+    stats->memory_bytes_max = atomic_load(&engine->budget.bytes_max);
+    stats->memory_buffer_bytes = parts.buffer_bytes;
+    stats->memory_segment_bytes = parts.segment_bytes;
+    stats->memory_log_bytes = parts.log_bytes;
+    stats->memory_work_bytes = parts.work_bytes;
     stats->wal_files = wal.n_files;
     stats->wal_current_file_bytes = wal.current_file_bytes;
     stats->wal_current_file_records = wal.current_file_records;

@@ -13,6 +13,9 @@ struct output {
     size_t n_parts;
 };
 
+/* Whether a segment of the plan takes as much memory to write as it may: then it ends. */
+bool output_is_full(const struct output *output, const struct mni_segment_plan *plan);
+
 /* The next row of the plan; it is valid until the next call. */
 typedef mn_status next_row_fn(void *context, struct mni_segment_row *row_out, struct mn_error *err);
 

@@ -20,6 +20,18 @@ static bool is_due(struct mni_engine *engine, uint64_t threshold)
     return atomic_load_explicit(&engine->unwritten_bytes, memory_order_relaxed) >= threshold;
 }
 
+/* Whether there should be a checkpoint, for bytes or records or for the memory they take. */
+static bool is_wanted(struct mni_engine *engine)
+{
+    const struct budget *b = &engine->budget;
+    uint64_t n_records = atomic_load_explicit(&b->table_records, memory_order_relaxed);
+
+    return is_due(engine, atomic_load_explicit(&engine->checkpoint_bytes, memory_order_relaxed)) ||
+           n_records - atomic_load_explicit(&b->frozen_table_records, memory_order_relaxed) >=
+               atomic_load_explicit(&engine->checkpoint_records, memory_order_relaxed) ||
+           budget_is_due(engine);
+}
+
 static uint64_t setting_of(struct mni_engine *engine, enum setting setting)
 {
     mni_mutex_lock(&engine->settings_lock);
@@ -46,13 +58,13 @@ static bool is_time(struct mni_engine *engine)
 }
 
 /* The checkpoint is what writers wait for; a merge that fails is tried again after the next one. */
-static mn_status do_jobs(struct mni_engine *engine, struct mn_error *err)
+static mn_status do_jobs(struct mni_engine *engine, bool needs_room, struct mn_error *err)
 {
     mni_mutex_lock(&engine->checkpoint_lock);
     reserve_keep(engine);
     /* On a full disk a checkpoint frees what it can. */
-    if (!is_due(engine, atomic_load_explicit(&engine->checkpoint_bytes, memory_order_relaxed)) &&
-        !is_time(engine) && !atomic_load(&engine->reserve_is_short)) {
+    if (!needs_room && !is_wanted(engine) && !is_time(engine) &&
+        !atomic_load(&engine->reserve_is_short)) {
         mni_mutex_unlock(&engine->checkpoint_lock);
         return MN_OK;
     }
@@ -76,7 +88,7 @@ static mn_status do_jobs(struct mni_engine *engine, struct mn_error *err)
 
 bool engine_must_hurry(struct mni_engine *engine)
 {
-    return is_due(engine, room_limit(engine) / 2);
+    return is_due(engine, room_limit(engine) / 2) || budget_is_tight(engine);
 }
 
 void engine_note_sync(void *context, int64_t took_us, int64_t now_us)
@@ -93,6 +105,8 @@ static int64_t shorten(struct mni_engine *engine, int64_t wait_us)
     uint64_t threshold = atomic_load_explicit(&engine->checkpoint_bytes, memory_order_relaxed);
     uint64_t n = atomic_load_explicit(&engine->unwritten_bytes, memory_order_relaxed);
 
+    if (budget_is_due(engine))
+        return 0;
     if (n <= threshold + threshold / 2)
         return wait_us;
     if (n / 2 >= threshold)
@@ -125,31 +139,84 @@ mn_status engine_pace(void *context, uint64_t n_bytes, struct mn_error *err)
 
 /* Back-pressure ---------- */
 
-void engine_count_unwritten(struct mni_engine *engine, uint64_t n_bytes)
+void engine_count_unwritten(struct mni_engine *engine, const struct written *written)
 {
+    struct budget *b = &engine->budget;
     uint64_t before =
-        atomic_fetch_add_explicit(&engine->unwritten_bytes, n_bytes, memory_order_relaxed);
-    uint64_t threshold = atomic_load_explicit(&engine->checkpoint_bytes, memory_order_relaxed);
+        atomic_fetch_add_explicit(&engine->unwritten_bytes, written->n_bytes, memory_order_relaxed);
 
-    bool is_due_now = before < threshold && before + n_bytes >= threshold;
-    bool outgrows = before + n_bytes >
+    atomic_fetch_add_explicit(&b->table_bytes, written->table_bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&b->table_records, written->n_records, memory_order_relaxed);
+    bool outgrows = before + written->n_bytes >
                     atomic_load_explicit(&engine->reserve_enough_for, memory_order_relaxed);
-    if ((!is_due_now && !outgrows) || !engine->has_jobs_thread)
+    bool is_wanted_now = is_wanted(engine) && !atomic_load(&engine->jobs_asked);
+    if ((!is_wanted_now && !outgrows) || !engine->has_jobs_thread)
         return;
     if (outgrows) /* once is enough */
         atomic_store_explicit(&engine->reserve_enough_for, UINT64_MAX, memory_order_relaxed);
+    atomic_store(&engine->jobs_asked, true);
     mni_mutex_lock(&engine->jobs_lock);
     engine->jobs_wanted = true;
     mni_cond_broadcast(&engine->jobs_wake);
     mni_mutex_unlock(&engine->jobs_lock);
 }
 
-mn_status engine_wait_for_room(struct mni_engine *engine, struct mn_error *err)
+/* As the last job did. Under `jobs_lock`. */
+static mn_status fail_as_job(struct mni_engine *engine, struct mn_error *err)
 {
+    if (err != NULL)
+        *err = engine->jobs_error;
+    mni_error_prefix(err, "no room for more until a checkpoint succeeds");
+    return engine->jobs_status;
+}
+
+/* Under `jobs_lock`. Two jobs that end make sure of one that began after this. */
+static mn_status wait_for_memory(struct mni_engine *engine, uint64_t n_bytes, bool is_put,
+                                 struct mn_error *err)
+{
+    uint64_t n_jobs = engine->n_jobs;
+
+    while (!budget_try(engine, n_bytes, is_put)) {
+        if (engine->jobs_stop)
+            return mni_fail(err, MN_ERR_BUSY, "the store is being closed");
+        if (engine->n_jobs != n_jobs && engine->jobs_status != MN_OK)
+            return fail_as_job(engine, err);
+        if (engine->n_jobs - n_jobs >= 2 && !budget_could_fit(engine, n_bytes, is_put))
+            return budget_refuse(engine, n_bytes, err);
+        engine->jobs_needs_room = true;
+        mni_cond_broadcast(&engine->jobs_wake);
+        (void)mni_cond_wait_for(&engine->jobs_done, &engine->jobs_lock, JOBS_NAP_US);
+    }
+    return MN_OK;
+}
+
+mn_status engine_take_memory(struct mni_engine *engine, uint64_t n_bytes, bool is_put,
+                             struct mn_error *err)
+{
+    if (budget_try(engine, n_bytes, is_put))
+        return MN_OK;
+    if (!engine->has_jobs_thread) {
+        mn_status st = budget_refuse(engine, n_bytes, err);
+        if (budget_could_fit(engine, n_bytes, is_put))
+            mni_error_prefix(err, "a checkpoint is needed, and no thread makes one");
+        return st;
+    }
+    mni_mutex_lock(&engine->jobs_lock);
+    engine->n_stalled++;
+    mn_status st = wait_for_memory(engine, n_bytes, is_put, err);
+    engine->n_stalled--;
+    mni_mutex_unlock(&engine->jobs_lock);
+    return st;
+}
+
+mn_status engine_wait_for_room(struct mni_batch *batch, struct mn_error *err)
+{
+    struct mni_engine *engine = batch->engine;
     mn_status st = MN_OK;
 
     if (!engine->has_jobs_thread || !is_due(engine, room_limit(engine)))
         return MN_OK;
+    batch_drop_state(batch);
     mni_mutex_lock(&engine->jobs_lock);
     uint64_t n_jobs = engine->n_jobs; /* a failure from before says nothing of now */
     engine->n_stalled++;
@@ -158,22 +225,20 @@ mn_status engine_wait_for_room(struct mni_engine *engine, struct mn_error *err)
            is_due(engine, room_limit(engine)))
         (void)mni_cond_wait_for(&engine->jobs_done, &engine->jobs_lock, JOBS_NAP_US);
     engine->n_stalled--;
-    if (engine->jobs_status != MN_OK && is_due(engine, room_limit(engine))) {
-        st = engine->jobs_status;
-        if (err != NULL)
-            *err = engine->jobs_error;
-        mni_error_prefix(err, "no room for more until a checkpoint succeeds");
-    }
+    if (engine->jobs_status != MN_OK && is_due(engine, room_limit(engine)))
+        st = fail_as_job(engine, err);
     mni_mutex_unlock(&engine->jobs_lock);
     return st;
 }
 
 /* The thread ---------- */
 
-static void work(struct mni_engine *engine)
+static void work(struct mni_engine *engine, bool needs_room)
 {
     struct mn_error err = {0};
-    mn_status st = do_jobs(engine, &err);
+
+    atomic_store(&engine->jobs_asked, false);
+    mn_status st = do_jobs(engine, needs_room, &err);
 
     mni_mutex_lock(&engine->jobs_lock);
     if (st != MN_OK && !engine->jobs_stop)
@@ -187,13 +252,15 @@ static void run_jobs(void *context)
 
     mni_mutex_lock(&engine->jobs_lock);
     while (!engine->jobs_stop) {
-        if (!engine->jobs_wanted && engine->n_stalled == 0)
+        if (!engine->jobs_wanted && !engine->jobs_needs_room && engine->n_stalled == 0)
             (void)mni_cond_wait_for(&engine->jobs_wake, &engine->jobs_lock, JOBS_NAP_US);
         if (engine->jobs_stop)
             break;
+        bool needs_room = engine->jobs_needs_room;
         engine->jobs_wanted = false;
+        engine->jobs_needs_room = false;
         mni_mutex_unlock(&engine->jobs_lock);
-        work(engine);
+        work(engine, needs_room);
         mni_mutex_lock(&engine->jobs_lock);
     }
     mni_mutex_unlock(&engine->jobs_lock);

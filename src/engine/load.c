@@ -53,7 +53,10 @@ static mn_status read_lives(struct mni_engine *engine, struct part *part,
         part->live_file_bytes += live->file_bytes;
         part->last_generation = live->generation;
     }
-    return st == MN_OK ? part_note_patches(part, err) : st;
+    if (st == MN_OK)
+        st = part_note_patches(part, err);
+    part_note_memory(part);
+    return st;
 }
 
 static mn_status open_part(struct mni_engine *engine, const struct mni_manifest_segment *s,

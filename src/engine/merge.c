@@ -62,6 +62,7 @@ struct merge {
     struct output output;
     struct part_set *set; /* one reference: the parts there will be */
     uint64_t n_written;   /* rows of the result that were given to the writer */
+    uint64_t work_bytes;  /* of the budget */
 };
 
 uint64_t engine_merge_memory_bytes(uint64_t n_rows, size_t n_parts, size_t n_runs)
@@ -201,6 +202,66 @@ static size_t choose(struct merge *m)
     return n > 0 && engine->n_given_up > 0 ? choose_least(m) : n;
 }
 
+static uint64_t run_rows(const struct part_set *set, const struct run *run)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < run->n_parts; i++)
+        n += set->parts[run->first + i]->n_rows;
+    return n;
+}
+
+/* What the merge will take, and the largest run of it. */
+static uint64_t work_bytes(const struct merge *m, size_t n_chosen, size_t *largest_out)
+{
+    const struct part_set *set = old_set(m);
+    uint64_t n_rows = 0;
+    uint64_t n_most = 0;
+
+    for (size_t r = 0; r < set->n_runs; r++) {
+        uint64_t n = m->is_chosen[r] ? run_rows(set, &set->runs[r]) : 0;
+        if (n > n_most) {
+            n_most = n;
+            *largest_out = r;
+        }
+        n_rows += n;
+    }
+    return engine_merge_memory_bytes(n_rows, set->n_parts, n_chosen) +
+           budget_segment_max(m->engine);
+}
+
+/* Leaves out the largest runs until the rest fits into the budget of jobs, and counts that. */
+static mn_status fit_budget(struct merge *m, bool is_wanted, size_t *n_chosen, struct mn_error *err)
+{
+    const struct part_set *set = old_set(m);
+    uint64_t max = budget_job_max(m->engine);
+    size_t n_before = *n_chosen;
+    size_t largest = 0;
+    uint64_t n_bytes = 0;
+
+    while (*n_chosen > 0 && (n_bytes = work_bytes(m, *n_chosen, &largest)) > max) {
+        m->is_chosen[largest] = false;
+        (*n_chosen)--;
+    }
+    if (*n_chosen == 1 && n_before > 1 && !is_wanted) {
+        (void)work_bytes(m, 1, &largest);
+        engine_read_lock(m->engine);
+        m->is_chosen[largest] = is_wasteful(set, &set->runs[largest], m->view.point.lsn);
+        engine_unlock(m->engine);
+        *n_chosen = m->is_chosen[largest];
+    }
+    if (*n_chosen > 0) {
+        m->work_bytes = n_bytes - budget_segment_max(m->engine);
+        budget_job_add(m->engine, m->work_bytes);
+    }
+    if (*n_chosen > 0 || n_before == 0 || !is_wanted)
+        return MN_OK;
+    return mni_fail(err, MN_ERR_BUDGET,
+                    "writing a run of %" PRIu64 " rows anew takes %" PRIu64
+                    " bytes of memory; memory_bytes_max leaves %" PRIu64 " for it",
+                    run_rows(set, &set->runs[largest]), n_bytes, max);
+}
+
 /* Reading ---------- */
 
 static mn_status read_row(struct merge *m, struct part *part, uint32_t row,
@@ -331,7 +392,8 @@ static mn_status write_run(struct merge *m, struct mn_error *err)
     if (st != MN_OK)
         return mni_fail(err, st, "a merge");
     while (st == MN_OK && (c = first_cursor(m)) != NULL) {
-        st = mni_segment_plan_add(plan, &c->current, err);
+        st = output_is_full(&m->output, plan) ? MN_END
+                                              : mni_segment_plan_add(plan, &c->current, err);
         if (st == MN_END) {
             st = write_planned(m, plan, err);
             continue; /* the same row begins the next one */
@@ -495,6 +557,8 @@ static mn_status carry(struct merge *m, size_t *n_out, struct mn_error *err)
         if (merge_map_has_part(&m->map, p))
             st = carry_part(m, p, n_out);
     m->has_carried = true;
+    for (size_t i = 0; i < m->output.n_parts; i++)
+        part_note_memory(m->output.parts[i]);
     return st == MN_OK ? MN_OK : fail_for_memory(m, err);
 }
 
@@ -662,6 +726,7 @@ static void discard(struct merge *m, bool is_installed)
     mni_free(m->numbers);
     mni_free(m->cursors);
     mni_free(m->is_chosen);
+    budget_job_subtract(m->engine, m->work_bytes);
     mni_view_close(&m->view);
 }
 
@@ -681,6 +746,8 @@ static mn_status merge_once(struct mni_engine *engine, want_part_fn *wants, void
         st = choose_wanted(&m, wants, context, &n, err);
     else
         n = choose(&m);
+    if (st == MN_OK)
+        st = fit_budget(&m, wants != NULL, &n, err);
     if (st == MN_OK && n > 0)
         st = run_merge(&m, n, err);
     discard(&m, n > 0 && st == MN_OK);

@@ -348,7 +348,7 @@ static mn_status start(struct mni_engine *engine, const struct mn_options *optio
         st = engine_remove_orphans(engine, err);
     if (st != MN_OK)
         return st;
-    engine_use_settings(engine);
+    budget_note_fixed(engine);
     atomic_store(&engine->last_checkpoint_us, mni_env_mono_us(engine->env));
     if (options->read_only || options->no_background || !mni_env_has_threads(engine->env))
         return MN_OK;
@@ -371,6 +371,9 @@ mn_status mni_engine_open(struct mni_env *env, const char *path, const struct mn
         engine->store.settings[i] = setting_default((enum setting)i);
     st = engine_open_dir(env, path, o.create, o.read_only, &engine->dir, &engine->store, &is_new,
                          err);
+    engine->memory_option = o.memory_bytes_max;
+    engine->pinned_option = o.pinned_bytes_max;
+    engine_use_settings(engine);
     if (st == MN_OK)
         st = start(engine, &o, is_new, err);
     if (st != MN_OK) {

@@ -54,6 +54,16 @@ static mn_status write_file(const struct mni_segment_writer_config *config, next
     return st;
 }
 
+/* Looked at now and then: that is as exact as it has to be. */
+bool output_is_full(const struct output *output, const struct mni_segment_plan *plan)
+{
+    const uint64_t rows_between = 1024;
+    uint64_t n_rows = mni_segment_plan_n_rows(plan);
+
+    return n_rows > 0 && n_rows % rows_between == 0 &&
+           mni_segment_plan_memory_bytes(plan) >= budget_segment_max(output->engine);
+}
+
 mn_status output_write(struct output *output, const struct mni_segment_plan *plan,
                        next_row_fn *next, void *context, struct mn_error *err)
 {
@@ -67,9 +77,12 @@ mn_status output_write(struct output *output, const struct mni_segment_plan *pla
     if (parts == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "a run of %zu segments", output->n_parts + 1);
     output->parts = parts;
+    uint64_t work_bytes = mni_segment_plan_memory_bytes(plan);
+    budget_job_add(engine, work_bytes);
     mn_status st = next_id(engine, &config.id, err);
     if (st == MN_OK)
         st = write_file(&config, next, context, &info, err);
+    budget_job_subtract(engine, work_bytes);
     if (st != MN_OK)
         return st;
     st = mni_segment_open(engine->seg_dir, &config.id, &info, &segment, err);

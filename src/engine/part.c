@@ -38,8 +38,10 @@ mn_status part_new(struct mni_engine *engine, struct mni_segment *segment, struc
     atomic_fetch_add(part->n_alive, 1);
     atomic_init(&part->quiet_until_us, info->n_expiring > 0 ? INT64_MIN : INT64_MAX);
     part->pool = engine->pool;
+    part->all_bytes = &engine->budget.part_bytes;
     part->segment = segment;
     part->n_catalogue_rows = catalogue.n_rows;
+    part_note_memory(part);
     *part_out = part;
     return MN_OK;
 }
@@ -378,9 +380,12 @@ bool part_row_is_dropped(const struct part *part, uint32_t row)
     return false;
 }
 
-uint64_t part_memory_bytes(const struct part *part)
+void part_note_memory(struct part *part)
 {
-    return sizeof *part + mni_segment_memory_bytes(part->segment) +
-           mni_liveness_memory_bytes(&part->live) + part->due_capacity * sizeof *part->due +
-           part->n_files * sizeof *part->files;
+    uint64_t n_bytes = sizeof *part + mni_segment_memory_bytes(part->segment) +
+                       mni_liveness_memory_bytes(&part->live) +
+                       part->due_capacity * sizeof *part->due + part->n_files * sizeof *part->files;
+
+    atomic_fetch_add_explicit(part->all_bytes, n_bytes - part->noted_bytes, memory_order_relaxed);
+    part->noted_bytes = n_bytes;
 }

@@ -93,9 +93,8 @@ void *pin_counted(struct mni_version *version)
 
 mn_status pin_refuse(struct mni_engine *engine, size_t n_bytes, struct mn_error *err)
 {
-    mni_mutex_lock(&engine->settings_lock);
-    uint64_t max = engine->store.settings[SETTING_PINNED_BYTES_MAX];
-    mni_mutex_unlock(&engine->settings_lock);
+    uint64_t max = atomic_load(&engine->pinned_bytes_max);
+
     return mni_fail(err, MN_ERR_BUDGET,
                     "views hold %" PRIu64 " bytes, and %zu more are beyond pinned_bytes_max, "
                     "%" PRIu64 "; release some",

@@ -136,6 +136,7 @@ static mn_status reserve_row(struct place *place, const struct mni_change *chang
     st = place->is_patch ? part_reserve_patch(place->part)
                          : mni_liveness_reserve(&place->part->live, 1, 0);
     place->is_reserved = st == MN_OK;
+    part_note_memory(place->part);
     return st;
 }
 

@@ -169,6 +169,17 @@ static mn_status apply_all(struct mni_engine *engine, const struct mni_wal_entry
     return MN_OK;
 }
 
+static void count(struct mni_engine *engine, const struct mni_wal_entry *entry)
+{
+    const struct written written = {
+        .n_bytes = entry->payload.n_bytes,
+        .table_bytes = entry->payload.n_bytes + entry->n_records * (uint64_t)(2 * KEY_BYTES),
+        .n_records = entry->n_records,
+    };
+
+    engine_count_unwritten(engine, &written);
+}
+
 mn_status engine_replay(void *context, const struct mni_wal_entry *entry, struct mn_error *err)
 {
     struct mni_engine *engine = context;
@@ -191,7 +202,7 @@ mn_status engine_replay(void *context, const struct mni_wal_entry *entry, struct
     if (st == MN_OK)
         st = apply_all(engine, entry, changes, n, err);
     if (st == MN_OK)
-        engine_count_unwritten(engine, entry->payload.n_bytes);
+        count(engine, entry);
     if (st != MN_OK)
         for (size_t i = 0; i < n; i++)
             mni_version_unref(changes[i].version);

@@ -31,6 +31,8 @@ static const struct setting_info infos[N_SETTINGS] = {
     [SETTING_SWEEP_TIME_CAP_MS] = {"sweep_time_cap_ms", 1, 60000, 50, 1},
     [SETTING_CHECKPOINT_BYTES] = {"checkpoint_bytes", 64 << 10, UINT64_C(1) << 40, 64 << 20, 1},
     [SETTING_CHECKPOINT_INTERVAL_MS] = {"checkpoint_interval_ms", 100, 86400000, 60000, 1},
+    [SETTING_CHECKPOINT_RECORDS] = {"checkpoint_records", 0, UINT64_C(1) << 40, 0, 1},
+    [SETTING_MEMORY_BYTES_MAX] = {"memory_bytes_max", 64 << 20, UINT64_C(1) << 40, 1 << 30, 1},
     [SETTING_PINNED_BYTES_MAX] = {"pinned_bytes_max", 1 << 20, UINT64_C(1) << 40, 256 << 20, 1},
 };
 
@@ -145,8 +147,17 @@ void engine_use_settings(struct mni_engine *engine)
 {
     const uint64_t *settings = engine->store.settings;
 
+    uint64_t records = settings[SETTING_CHECKPOINT_RECORDS];
+    uint64_t memory = engine->memory_option;
+    uint64_t pinned = engine->pinned_option;
+
     atomic_store(&engine->checkpoint_bytes, settings[SETTING_CHECKPOINT_BYTES]);
-    mni_pool_limit_pins(engine->pool, settings[SETTING_PINNED_BYTES_MAX]);
+    atomic_store(&engine->checkpoint_records, records != 0 ? records : UINT64_MAX);
+    atomic_store(&engine->budget.bytes_max,
+                 memory != 0 ? memory : settings[SETTING_MEMORY_BYTES_MAX]);
+    atomic_store(&engine->pinned_bytes_max,
+                 pinned != 0 ? pinned : settings[SETTING_PINNED_BYTES_MAX]);
+    mni_pool_limit_pins(engine->pool, atomic_load(&engine->pinned_bytes_max));
 }
 
 mn_status mni_engine_set(struct mni_engine *engine, const char *key, const char *value,

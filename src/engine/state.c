@@ -72,6 +72,7 @@ void part_unref(struct part *part)
     mni_segment_unref(part->segment);
     mni_free(part->due);
     mni_free(part->files);
+    atomic_fetch_sub_explicit(part->all_bytes, part->noted_bytes, memory_order_relaxed);
     atomic_fetch_sub(part->n_alive, 1);
     mni_free(part);
 }

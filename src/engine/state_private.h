@@ -61,9 +61,11 @@ enum { PART_ALIGN = 4096 }; /* the bits below an address say what a pin counts *
 /* A segment, and what is dead in it. */
 struct part {
     atomic_uint n_refs;
-    atomic_uint *n_alive;        /* borrowed: counts parts that are not freed yet */
-    struct mni_pool *pool;       /* borrowed: counts pins */
-    struct mni_segment *segment; /* one reference */
+    atomic_uint *n_alive;            /* borrowed: counts parts that are not freed yet */
+    struct mni_pool *pool;           /* borrowed: counts pins */
+    atomic_uint_fast64_t *all_bytes; /* borrowed: counts the memory of parts */
+    uint64_t noted_bytes;            /* of that */
+    struct mni_segment *segment;     /* one reference */
     uint32_t n_rows;
     uint32_t n_catalogue_rows;          /* the first ones */
     atomic_bool lapse_failed;           /* not all that is due could be found */
@@ -115,7 +117,8 @@ MN_MUST_USE mn_status part_lapse(struct mni_engine *engine, struct part *part, i
 /* Live rows of users' collections that exist. Either lock held. */
 uint64_t part_count(const struct part *part, uint64_t *n_lapsed_out);
 bool part_row_is_dropped(const struct part *part, uint32_t row);
-uint64_t part_memory_bytes(const struct part *part);
+/* Counts its memory, after it may have changed. Write lock held, or nobody else has the part. */
+void part_note_memory(struct part *part);
 
 /* Adds the rows that a collection has in the part, if any, to a list of those that will be
  * dropped. No lock is held. */

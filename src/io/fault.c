@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -27,6 +28,7 @@ struct mni_fault_env {
     atomic_int os_errno;
     atomic_bool keep_failing;
     atomic_bool was_hit;
+    atomic_uint slow_us;
 };
 
 struct fault_dir {
@@ -58,7 +60,12 @@ static int next_fault(struct mni_fault_env *env, bool changes_disk)
 {
     uint64_t call = atomic_fetch_add(&env->n_calls, 1) + 1;
     uint64_t fail_at = atomic_load(&env->fail_at);
+    unsigned slow_us = atomic_load(&env->slow_us);
 
+    if (changes_disk && slow_us > 0) {
+        struct timespec nap = {.tv_sec = slow_us / 1000000, .tv_nsec = slow_us % 1000000 * 1000L};
+        (void)nanosleep(&nap, NULL);
+    }
     if (fail_at == 0 || call < fail_at)
         return 0;
     if (call > fail_at && !(changes_disk && atomic_load(&env->keep_failing)))
@@ -428,6 +435,11 @@ void mni_fault_env_fail_at(struct mni_fault_env *env, uint64_t n, int os_errno, 
 bool mni_fault_env_was_hit(const struct mni_fault_env *env)
 {
     return atomic_load(&env->was_hit);
+}
+
+void mni_fault_env_slow_down(struct mni_fault_env *env, unsigned us)
+{
+    atomic_store(&env->slow_us, us);
 }
 
 uint64_t mni_fault_env_n_calls(const struct mni_fault_env *env)

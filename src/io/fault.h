@@ -24,4 +24,7 @@ void mni_fault_env_fail_at(struct mni_fault_env *env, uint64_t n, int os_errno, 
 bool mni_fault_env_was_hit(const struct mni_fault_env *env);
 uint64_t mni_fault_env_n_calls(const struct mni_fault_env *env); /* since the last fail_at */
 
+/* A slow disk: all calls that change it take so much longer from now on. */
+void mni_fault_env_slow_down(struct mni_fault_env *env, unsigned us);
+
 #endif

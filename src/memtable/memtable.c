@@ -54,7 +54,7 @@ static void free_rows(struct mni_memtable *table, struct mni_rows *rows)
     MNI_CHECK(rows->n_reserved == 0);
     free_entries(table, rows->next[0]);
     free_entries(table, rows->pending);
-    mni_pool_dealloc(table->pool, rows, sizeof *rows);
+    mni_pool_dealloc_block(table->pool, rows, sizeof *rows);
 }
 
 void mni_memtable_free(struct mni_memtable *table)

@@ -58,7 +58,7 @@ void mni_pool_free(struct mni_pool *pool);
 void mni_pool_on_want_stock(struct mni_pool *pool, void (*on_want)(void *context), void *context);
 void mni_pool_stock(struct mni_pool *pool);
 
-/* Of the pool, its tables, versions and what is prepared, as asked of the allocator. */
+/* Of the pool, its tables, versions and what is prepared, as asked of allocator and kernel. */
 uint64_t mni_pool_memory_bytes(const struct mni_pool *pool);
 
 /* Pins ----------

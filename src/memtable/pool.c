@@ -53,10 +53,7 @@ void *mni_pool_alloc_block(struct mni_pool *pool, size_t n_bytes)
 {
     if (!comes_from_slab(n_bytes))
         return mni_pool_alloc(pool, n_bytes);
-    void *memory = mni_slabs_alloc(&pool->slabs, n_bytes);
-    if (memory != NULL)
-        atomic_fetch_add_explicit(&pool->memory_bytes, n_bytes, memory_order_relaxed);
-    return memory;
+    return mni_slabs_alloc(&pool->slabs, n_bytes);
 }
 
 /* A child of fork may have been made while a thread that it does not have held a lock of the slabs:
@@ -69,7 +66,6 @@ void mni_pool_dealloc_block(struct mni_pool *pool, void *memory, size_t n_bytes)
         mni_pool_dealloc(pool, memory, n_bytes);
         return;
     }
-    atomic_fetch_sub_explicit(&pool->memory_bytes, n_bytes, memory_order_relaxed);
     mni_slabs_free(&pool->slabs, memory);
 }
 
@@ -119,5 +115,6 @@ void mni_pool_free(struct mni_pool *pool)
 
 uint64_t mni_pool_memory_bytes(const struct mni_pool *pool)
 {
-    return atomic_load_explicit(&pool->memory_bytes, memory_order_relaxed);
+    return atomic_load_explicit(&pool->memory_bytes, memory_order_relaxed) +
+           mni_slabs_memory_bytes(&pool->slabs);
 }

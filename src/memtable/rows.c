@@ -34,10 +34,10 @@ mn_status mni_rows_reserve(struct mni_memtable *table, uint64_t collection,
     if (rows == NULL)
         rows = find_in(&table->new_rows, collection);
     if (rows == NULL) {
-        rows = mni_pool_alloc_zero(table->pool, sizeof *rows);
+        rows = mni_pool_alloc_block(table->pool, sizeof *rows);
         if (rows == NULL)
             return MN_ERR_NOMEM;
-        rows->collection = collection;
+        *rows = (struct mni_rows){.collection = collection};
         rows->link.hash = hash_of(collection) & ((1U << HASH_BITS) - 1);
         rows->n_keys_to_choose = 64;
         mni_buckets_insert(&table->new_rows, table, &rows->link);
@@ -61,7 +61,7 @@ static void free_if_unused(struct mni_memtable *table, struct mni_rows *rows)
     if (rows->n_reserved > 0 || rows->n_keys > 0 || (rows->is_linked && !rows->is_dropped))
         return;
     mni_buckets_remove(rows->is_linked ? &table->rows : &table->new_rows, &rows->link);
-    mni_pool_dealloc(table->pool, rows, sizeof *rows);
+    mni_pool_dealloc_block(table->pool, rows, sizeof *rows);
 }
 
 void mni_rows_release(struct mni_memtable *table, struct mni_rows *rows)

@@ -79,34 +79,36 @@ void mni_slabs_init(struct slab_pool *pool)
     pool->regions = NULL;
     pool->full = NULL;
     pool->n_regions = 0;
+    atomic_init(&pool->n_mapped, 0);
     pool->stock = NULL;
     pool->wants_stock = false;
     pool->on_want = NULL;
     pool->on_want_context = NULL;
 }
 
-static void free_region(struct slab_region *region)
+static void free_region(struct slab_pool *pool, struct slab_region *region)
 {
     if (region == NULL)
         return;
+    atomic_fetch_sub_explicit(&pool->n_mapped, 1, memory_order_relaxed);
     mni_pages_free(region->pages);
     mni_free(region);
 }
 
-static void free_regions(struct slab_region *region)
+static void free_regions(struct slab_pool *pool, struct slab_region *region)
 {
     while (region != NULL) {
         struct slab_region *next = region->next;
-        free_region(region);
+        free_region(pool, region);
         region = next;
     }
 }
 
 void mni_slabs_done(struct slab_pool *pool)
 {
-    free_regions(pool->regions);
-    free_regions(pool->full);
-    free_region(pool->stock);
+    free_regions(pool, pool->regions);
+    free_regions(pool, pool->full);
+    free_region(pool, pool->stock);
     for (size_t i = 0; i < SLAB_N_CLASSES; i++)
         mni_mutex_done(&pool->classes[i].lock);
     mni_mutex_done(&pool->lock);
@@ -114,7 +116,7 @@ void mni_slabs_done(struct slab_pool *pool)
 
 /* Regions ---------- */
 
-static struct slab_region *new_region(bool huge)
+static struct slab_region *new_region(struct slab_pool *pool, bool huge)
 {
     struct slab_region *region = mni_alloc_zero(sizeof *region);
 
@@ -126,6 +128,7 @@ static struct slab_region *new_region(bool huge)
         return NULL;
     }
     region->free_slabs = ALL_SLABS_FREE;
+    atomic_fetch_add_explicit(&pool->n_mapped, 1, memory_order_relaxed);
     return region;
 }
 
@@ -158,7 +161,7 @@ static struct slab_region *usable_region(struct slab_pool *pool)
     region = pool->stock;
     pool->stock = NULL;
     if (region == NULL)
-        region = new_region(pool->n_regions >= STOCK_FROM_REGIONS);
+        region = new_region(pool, pool->n_regions >= STOCK_FROM_REGIONS);
     if (region == NULL)
         return NULL;
     link_region(&pool->regions, region);
@@ -201,12 +204,18 @@ static void give_slab(struct slab_pool *pool, struct slab *slab)
     unlink_region(region->free_slabs == 0 ? &pool->full : &pool->regions, region);
     region->free_slabs |= 1U << (offset / SLAB_BYTES);
     if (region->free_slabs == ALL_SLABS_FREE) {
-        free_region(region);
+        free_region(pool, region);
         pool->n_regions--;
     } else {
         link_region(&pool->regions, region);
     }
     mni_mutex_unlock(&pool->lock);
+}
+
+size_t mni_slabs_memory_bytes(const struct slab_pool *pool)
+{
+    return atomic_load_explicit(&pool->n_mapped, memory_order_relaxed) *
+           (MNI_PAGES_BYTES + sizeof(struct slab_region));
 }
 
 void mni_slabs_stock(struct slab_pool *pool)
@@ -216,7 +225,7 @@ void mni_slabs_stock(struct slab_pool *pool)
     mni_mutex_unlock(&pool->lock);
     if (!wanted)
         return;
-    struct slab_region *region = new_region(true);
+    struct slab_region *region = new_region(pool, true);
     if (region != NULL)
         mni_pages_touch(region->pages);
     mni_mutex_lock(&pool->lock);
@@ -226,7 +235,7 @@ void mni_slabs_stock(struct slab_pool *pool)
         region = NULL;
     }
     mni_mutex_unlock(&pool->lock);
-    free_region(region);
+    free_region(pool, region);
 }
 
 /* Blocks ---------- */

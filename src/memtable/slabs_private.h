@@ -22,8 +22,8 @@
 
 enum {
     SLAB_BYTES = 128 << 10,
-    SLAB_LINE_BYTES = 64, /* one class for all small blocks: a cache line each */
-    SLAB_BLOCK_BYTES_MIN = 256,
+    SLAB_LINE_BYTES = 64,      /* one class for all small blocks: a cache line each */
+    SLAB_BLOCK_BYTES_MIN = 80, /* of the next class */
     SLAB_BLOCK_BYTES_MAX = 8192,
     SLAB_FINE_BYTES = 16, /* steps of classes up to 1,024 bytes */
     SLAB_FINE_MAX = 1024,
@@ -43,6 +43,7 @@ struct slab_class {
 
 struct slab_pool {
     struct slab_class classes[SLAB_N_CLASSES];
+    atomic_size_t n_mapped;      /* regions, used or not */
     struct mni_mutex lock;       /* guards what follows */
     struct slab_region *regions; /* owned, linked: those with a free slab */
     struct slab_region *full;    /* owned, linked: those without */
@@ -58,14 +59,16 @@ void mni_slabs_done(struct slab_pool *pool); /* all blocks are given back, or fo
 
 static inline bool mni_slabs_serves(size_t n_bytes)
 {
-    return n_bytes <= SLAB_LINE_BYTES ||
-           (n_bytes >= SLAB_BLOCK_BYTES_MIN && n_bytes <= SLAB_BLOCK_BYTES_MAX);
+    return n_bytes <= SLAB_BLOCK_BYTES_MAX;
 }
 
 /* A block, 16-aligned, one of at most SLAB_LINE_BYTES 64-aligned; NULL when memory is short.
  * mni_slabs_serves(n_bytes) holds. */
 void *mni_slabs_alloc(struct slab_pool *pool, size_t n_bytes);
 void mni_slabs_free(struct slab_pool *pool, void *block);
+
+/* Of all regions. A region counts as a whole: what was used once stays in memory. */
+size_t mni_slabs_memory_bytes(const struct slab_pool *pool);
 
 /* Makes the next region ready if one is wanted. */
 void mni_slabs_stock(struct slab_pool *pool);

@@ -41,8 +41,7 @@ static void blocks_of_all_sizes_do_not_overlap(void)
             h->block = NULL;
             continue;
         }
-        h->n_bytes = SLAB_BLOCK_BYTES_MIN +
-                     check_below(&random, SLAB_BLOCK_BYTES_MAX - SLAB_BLOCK_BYTES_MIN + 1);
+        h->n_bytes = 1 + check_below(&random, SLAB_BLOCK_BYTES_MAX);
         h->mark = (unsigned char)check_random(&random);
         h->block = mni_slabs_alloc(&pool, h->n_bytes);
         CHECK(h->block != NULL);
@@ -63,9 +62,8 @@ static void every_size_that_is_served_fits_its_block(void)
 {
     struct slab_pool pool;
     mni_slabs_init(&pool);
-    CHECK(!mni_slabs_serves(SLAB_BLOCK_BYTES_MIN - 1));
     CHECK(!mni_slabs_serves(SLAB_BLOCK_BYTES_MAX + 1));
-    for (size_t n = SLAB_BLOCK_BYTES_MIN; n <= SLAB_BLOCK_BYTES_MAX; n++) {
+    for (size_t n = sizeof(void *); n <= SLAB_BLOCK_BYTES_MAX; n++) {
         struct held one = {mni_slabs_alloc(&pool, n), n, 0xA5};
         struct held two = {mni_slabs_alloc(&pool, n), n, 0x5A};
         CHECK(one.block != NULL && two.block != NULL);
