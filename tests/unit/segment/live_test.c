@@ -40,6 +40,12 @@ static void a_death_is_seen_from_its_lsn_on(void)
     CHECK_EQ(mni_liveness_previous_visible(&live, 65, 9), 64);
     CHECK_EQ(mni_liveness_previous_visible(&live, 65, 10), 63);
     CHECK_EQ(mni_liveness_previous_visible(&live, 0, 10), live.n_rows);
+    CHECK_EQ(mni_liveness_dead_64(&live, 0), 0);
+    CHECK_EQ(mni_liveness_dead_64(&live, 1), UINT64_C(1) << 63);
+    CHECK_EQ(mni_liveness_dead_64(&live, 60), 1 << 4);
+    CHECK_EQ(mni_liveness_dead_64(&live, 64), 1);
+    CHECK_EQ(mni_liveness_dead_64(&live, 65), 0);
+    CHECK_EQ(mni_liveness_lapsed_64(&live, 1), 0);
     mni_liveness_done(&live);
 }
 
