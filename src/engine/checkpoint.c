@@ -22,6 +22,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/compare.h"
 #include "base/mem.h"
 #include "base/plant.h"
 #include "engine/job_private.h"
@@ -71,14 +72,6 @@ static bool rows_peek(const struct flush_rows *rows, struct mni_segment_row *row
     return true;
 }
 
-static int compare_numbers(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a;
-    uint64_t y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* The collections of a table. The leader's role is held: none comes or goes. */
 static mn_status list_collections(struct mni_engine *engine, struct mni_memtable *table,
                                   uint64_t **numbers_out, size_t *n_out, struct mn_error *err)
@@ -94,7 +87,7 @@ static mn_status list_collections(struct mni_engine *engine, struct mni_memtable
     engine_unlock(engine);
     MNI_CHECK(*n_out == n);
     if (n > 0)
-        qsort(numbers, n, sizeof *numbers, compare_numbers);
+        qsort(numbers, n, sizeof *numbers, mni_compare_u64);
     *numbers_out = numbers;
     return MN_OK;
 }
@@ -340,7 +333,7 @@ static mn_status find_dropped(struct checkpoint *c, struct dropped_rows **rows_o
 
     for (size_t i = 0; i < frozen->n_collections && st == MN_OK; i++) {
         const uint64_t *number = &frozen->collections[i];
-        if (bsearch(number, numbers, n, sizeof *numbers, compare_numbers) != NULL)
+        if (bsearch(number, numbers, n, sizeof *numbers, mni_compare_u64) != NULL)
             continue;
         for (size_t p = 0; p < c->output.n_parts && st == MN_OK; p++)
             st = part_find_dropped(c->output.parts[p], *number, rows_out, err);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/compare.h"
 #include "base/mem.h"
 #include "base/plant.h"
 #include "engine/engine_private.h"
@@ -165,14 +166,6 @@ struct numbers {
     size_t capacity;
 };
 
-static int compare_numbers(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a;
-    uint64_t y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 static mn_status add_number(struct numbers *numbers, uint64_t number)
 {
     if (numbers->n == numbers->capacity) {
@@ -213,7 +206,7 @@ mn_status engine_list_collections(struct mni_engine *engine, uint64_t lsn, uint6
         return st;
     }
     if (numbers.n > 0)
-        qsort(numbers.items, numbers.n, sizeof *numbers.items, compare_numbers);
+        qsort(numbers.items, numbers.n, sizeof *numbers.items, mni_compare_u64);
     *numbers_out = numbers.items;
     *n_out = numbers.n;
     return MN_OK;

@@ -15,6 +15,7 @@
 #include <inttypes.h>
 
 #include "base/check.h"
+#include "base/compare.h"
 #include "base/mem.h"
 #include "base/plant.h"
 #include "engine/job_private.h"
@@ -328,9 +329,7 @@ static bool is_before(const struct mni_record *a, const struct mni_record *b)
 {
     if (a->collection != b->collection)
         return a->collection < b->collection;
-    size_t n = a->key.n_bytes < b->key.n_bytes ? a->key.n_bytes : b->key.n_bytes;
-    int order = memcmp(a->key.data, b->key.data, n);
-    return order < 0 || (order == 0 && a->key.n_bytes < b->key.n_bytes);
+    return mni_key_compare(a->key, b->key) < 0;
 }
 
 static struct cursor *first_cursor(struct merge *m)

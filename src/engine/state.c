@@ -6,6 +6,7 @@
  * Fails:   MN_ERR_NOMEM.
  */
 #include "base/check.h"
+#include "base/compare.h"
 #include "base/mem.h"
 #include "engine/state_private.h"
 
@@ -122,9 +123,7 @@ static bool is_behind(const struct part *part, uint64_t collection, struct mn_sl
     mni_segment_get_bounds(part->segment, &b);
     if (collection != b.last_collection)
         return collection > b.last_collection;
-    size_t n = key.n_bytes < b.last_key.n_bytes ? key.n_bytes : b.last_key.n_bytes;
-    int order = memcmp(key.data, b.last_key.data, n);
-    return order > 0 || (order == 0 && key.n_bytes > b.last_key.n_bytes);
+    return mni_key_compare(key, b.last_key) > 0;
 }
 
 /* The only part of a run that can hold the key, or NULL. */

@@ -10,6 +10,7 @@
  *          goes on behind a row that is damaged, and tries any other once more.
  */
 #include "base/check.h"
+#include "base/compare.h"
 #include "base/mem.h"
 #include "engine/engine_private.h"
 
@@ -58,14 +59,6 @@ static struct mn_slice key_of(const struct bound *bound)
     return (struct mn_slice){bound->n_bytes > 0 ? bound->bytes : NULL, bound->n_bytes};
 }
 
-static int compare_keys(struct mn_slice a, struct mn_slice b)
-{
-    size_t n = a.n_bytes < b.n_bytes ? a.n_bytes : b.n_bytes;
-    int order = n > 0 ? memcmp(a.data, b.data, n) : 0;
-
-    return order != 0 ? order : (a.n_bytes > b.n_bytes) - (a.n_bytes < b.n_bytes);
-}
-
 static void set_bound(struct bound *bound, struct mn_slice key)
 {
     MNI_CHECK(key.n_bytes <= KEY_BYTES_MAX);
@@ -101,10 +94,10 @@ static void set_bounds(struct mni_walk *walk, const struct mni_walk_options *o)
     set_bound_behind_all(&walk->high, o->prefix);
     set_bound_behind(&low, o->reverse ? o->until : o->after);
     set_bound(&high, o->reverse ? o->after : o->until);
-    if (compare_keys(key_of(&low), key_of(&walk->low)) > 0)
+    if (mni_key_compare(key_of(&low), key_of(&walk->low)) > 0)
         walk->low = low;
     if (high.n_bytes > 0 &&
-        (walk->high.n_bytes == 0 || compare_keys(key_of(&high), key_of(&walk->high)) < 0))
+        (walk->high.n_bytes == 0 || mni_key_compare(key_of(&high), key_of(&walk->high)) < 0))
         walk->high = high;
 }
 
@@ -292,7 +285,7 @@ mn_status mni_walk_start(struct mni_walk *walk, uint64_t collection, struct mn_e
         return mni_fail(err, MN_ERR_NOMEM, "iterator");
     struct mni_memtable *tables[2] = {state->active->memtable,
                                       state->frozen != NULL ? state->frozen->memtable : NULL};
-    if (walk->high.n_bytes > 0 && compare_keys(key_of(&walk->low), key_of(&walk->high)) >= 0)
+    if (walk->high.n_bytes > 0 && mni_key_compare(key_of(&walk->low), key_of(&walk->high)) >= 0)
         return MN_OK; /* there is nothing between them */
     for (size_t i = 0; i < 2; i++)
         if (tables[i] != NULL)
@@ -311,7 +304,7 @@ mn_status mni_walk_start(struct mni_walk *walk, uint64_t collection, struct mn_e
 static bool comes_before(const struct mni_walk *walk, const struct walk_source *a,
                          const struct walk_source *b)
 {
-    int order = compare_keys(a->found.record.key, b->found.record.key);
+    int order = mni_key_compare(a->found.record.key, b->found.record.key);
 
     return walk->reverse ? order > 0 : order < 0;
 }

@@ -27,6 +27,7 @@
 #include <stdatomic.h>
 
 #include "base/check.h"
+#include "base/compare.h"
 #include "io/thread.h"
 #include "memtable/memtable.h"
 #include "memtable/slabs_private.h"
@@ -264,7 +265,6 @@ struct mni_entry *mni_order_seek_below(struct mni_rows *rows, struct mn_slice ke
 struct mni_entry *mni_order_seek(struct mni_rows *rows, struct mn_slice key, bool or_equal);
 /* Eight bytes of the key behind a start, as a number that sorts as they do. */
 uint64_t mni_order_number(struct mn_slice start, struct mn_slice key);
-int mni_key_compare(struct mn_slice a, struct mn_slice b);
 
 /* What a view sees of a key, or NULL. */
 struct mni_version *mni_entry_visible(const struct mni_entry *entry, struct mni_view_point view);

@@ -29,16 +29,6 @@ enum {
     START_SLACK_BYTES = 2,
 };
 
-int mni_key_compare(struct mn_slice a, struct mn_slice b)
-{
-    size_t n = a.n_bytes < b.n_bytes ? a.n_bytes : b.n_bytes;
-    int order = n == 0 ? 0 : memcmp(a.data, b.data, n);
-
-    if (order != 0)
-        return order;
-    return (a.n_bytes > b.n_bytes) - (a.n_bytes < b.n_bytes);
-}
-
 uint64_t mni_order_number(struct mn_slice start, struct mn_slice key)
 {
     size_t skip = start.n_bytes;

@@ -315,7 +315,7 @@ mn_status mni_segment_lower_bound(struct mni_segment *segment, uint64_t collecti
             st = mni_segment_row_key(s, &head, &span, err);
         if (st != MN_OK)
             return st;
-        bool is_below = compare_keys((struct mn_slice){span.bytes, head.key_bytes}, key) < 0;
+        bool is_below = mni_key_compare((struct mn_slice){span.bytes, head.key_bytes}, key) < 0;
         release(s, span.pin);
         if (is_below)
             low = middle + 1;

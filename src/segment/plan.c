@@ -25,7 +25,7 @@ enum row_place mni_segment_place_row(const struct previous_row *previous, bool i
         MNI_CHECK(is_first || r->collection > previous->collection);
         return ROW_NEW_GROUP;
     }
-    int order = compare_keys((struct mn_slice){previous->key, previous->key_bytes}, r->key);
+    int order = mni_key_compare((struct mn_slice){previous->key, previous->key_bytes}, r->key);
     MNI_CHECK(order <= 0);
     if (order < 0)
         return ROW_NEW_KEY;

@@ -23,6 +23,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/compare.h"
 #include "segment/format.h"
 #include "segment/segment.h"
 
@@ -43,14 +44,6 @@ static_assert((unsigned)SEG_ROW_FIELDS ==
 static inline size_t element_bytes(enum mni_element_type type)
 {
     return type == MNI_ELEMENT_F32 ? 4 : type == MNI_ELEMENT_F16 ? 2 : 0;
-}
-
-static inline int compare_keys(struct mn_slice a, struct mn_slice b)
-{
-    size_t n = a.n_bytes < b.n_bytes ? a.n_bytes : b.n_bytes;
-    int order = memcmp(a.data, b.data, n);
-
-    return order != 0 ? order : (a.n_bytes > b.n_bytes) - (a.n_bytes < b.n_bytes);
 }
 
 /* Where everything is -----------------------------------------------------------------------------

@@ -84,7 +84,7 @@ static inline int compare_row_keys(const struct mni_segment_row *a, const struct
 {
     if (a->record.collection != b->record.collection)
         return a->record.collection < b->record.collection ? -1 : 1;
-    return compare_keys(a->record.key, b->record.key);
+    return mni_key_compare(a->record.key, b->record.key);
 }
 
 static inline int order_rows(const void *one, const void *other)
