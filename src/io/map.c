@@ -6,7 +6,7 @@
  * the disk as a whole: where memory cannot hold all that is mapped, each record would cost
  * megabytes, time and again. There maps have small pages, and only what is announced is read.
  *
- * Owns:    each map its address range; the sum of what is mapped in large pages.
+ * Owns:    each map its address range, and a reference to the share that it is counted in.
  * Threads: any.
  * Fails:   when the kernel refuses a map; without large pages small ones are used.
  */
@@ -30,12 +30,17 @@ enum {
     NUMBER_BYTES = 32,
 };
 
-struct posix_map {
-    struct mni_map base;
-    bool is_large;
+struct mni_map_share {
+    atomic_uint n_refs;
+    uint64_t most;                      /* bytes that may be mapped in large pages */
+    atomic_uint_fast64_t n_large_bytes; /* that are */
 };
 
-static atomic_uint_fast64_t n_large_bytes;
+struct posix_map {
+    struct mni_map base;
+    struct mni_map_share *share; /* one reference */
+    bool is_large;
+};
 
 /* What a file of the kernel says, UINT64_MAX when it says nothing. */
 static uint64_t read_number(const char *path)
@@ -69,16 +74,38 @@ static uint64_t memory_bytes(void)
     return least;
 }
 
-/* Takes `n_bytes` of those that may be mapped in large pages, if there are so many left. */
-static bool take_large(uint64_t n_bytes)
+struct mni_map_share *mni_map_share_new(void)
 {
-    uint64_t most = memory_bytes() / SHARE;
-    uint64_t n = atomic_load(&n_large_bytes);
+    struct mni_map_share *share = mni_alloc_zero(sizeof *share);
+
+    if (share == NULL)
+        return NULL;
+    atomic_init(&share->n_refs, 1);
+    atomic_init(&share->n_large_bytes, 0);
+    share->most = memory_bytes() / SHARE;
+    return share;
+}
+
+void mni_map_share_ref(struct mni_map_share *share)
+{
+    (void)atomic_fetch_add_explicit(&share->n_refs, 1, memory_order_relaxed);
+}
+
+void mni_map_share_unref(struct mni_map_share *share)
+{
+    if (share != NULL && atomic_fetch_sub_explicit(&share->n_refs, 1, memory_order_acq_rel) == 1)
+        mni_free(share);
+}
+
+/* Takes `n_bytes` of those that may be mapped in large pages, if there are so many left. */
+static bool take_large(struct mni_map_share *share, uint64_t n_bytes)
+{
+    uint64_t n = atomic_load(&share->n_large_bytes);
 
     do {
-        if (n_bytes > most || n > most - n_bytes)
+        if (n_bytes > share->most || n > share->most - n_bytes)
             return false;
-    } while (!atomic_compare_exchange_weak(&n_large_bytes, &n, n + n_bytes));
+    } while (!atomic_compare_exchange_weak(&share->n_large_bytes, &n, n + n_bytes));
     return true;
 }
 
@@ -93,17 +120,20 @@ static void map_will_read(struct mni_map *map, uint64_t offset, uint64_t n)
     (void)madvise((void *)((uintptr_t)map->bytes + from), (size_t)(to - from), MADV_WILLNEED);
 }
 
-static void map_close(struct mni_map *map)
+static void map_close(struct mni_map *base)
 {
-    if (map->n_bytes > 0)
-        (void)munmap((void *)(uintptr_t)map->bytes, (size_t)map->n_bytes);
-    if (((struct posix_map *)map)->is_large)
-        (void)atomic_fetch_sub(&n_large_bytes, map->n_bytes);
+    struct posix_map *map = (struct posix_map *)base;
+
+    if (base->n_bytes > 0)
+        (void)munmap((void *)(uintptr_t)base->bytes, (size_t)base->n_bytes);
+    if (map->is_large)
+        (void)atomic_fetch_sub(&map->share->n_large_bytes, base->n_bytes);
+    mni_map_share_unref(map->share);
     mni_free(map);
 }
 
-mn_status mni_map_new(int fd, const char *name, uint64_t n_bytes, struct mni_map **map_out,
-                      struct mn_error *err)
+mn_status mni_map_new(struct mni_map_share *share, int fd, const char *name, uint64_t n_bytes,
+                      struct mni_map **map_out, struct mn_error *err)
 {
     static const struct mni_map_ops ops = {.will_read = map_will_read, .close = map_close};
     struct posix_map *map = mni_alloc_zero(sizeof *map);
@@ -121,14 +151,16 @@ mn_status mni_map_new(int fd, const char *name, uint64_t n_bytes, struct mni_map
         }
         map->base.bytes = start;
         /* Before anything is touched: a file that is in memory in small pages stays so. */
-        map->is_large = take_large(n_bytes);
+        map->is_large = take_large(share, n_bytes);
         if (map->is_large && madvise(start, (size_t)n_bytes, MADV_HUGEPAGE) != 0) {
             map->is_large = false; /* the kernel has none */
-            (void)atomic_fetch_sub(&n_large_bytes, n_bytes);
+            (void)atomic_fetch_sub(&share->n_large_bytes, n_bytes);
         }
         if (!map->is_large)
             (void)madvise(start, (size_t)n_bytes, MADV_RANDOM);
     }
+    mni_map_share_ref(share);
+    map->share = share;
     *map_out = &map->base;
     return MN_OK;
 }

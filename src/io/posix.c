@@ -35,6 +35,7 @@ enum {
 
 struct posix_file {
     struct mni_file base;
+    struct mni_map_share *share; /* one reference */
     int fd;
     bool is_direct;
     bool has_no_rwf_dsync; /* the file system refused RWF_DSYNC: sync by a call of its own */
@@ -43,6 +44,7 @@ struct posix_file {
 
 struct posix_dir {
     struct mni_dir base;
+    struct mni_map_share *share; /* one reference: for the maps of its files */
     int fd;
     pid_t lock_pid;          /* the process that took the lock; 0 = not locked */
     char label[LABEL_BYTES]; /* its path or name, fit for messages */
@@ -278,7 +280,7 @@ static mn_status file_map(struct mni_file *file, struct mni_map **map_out, struc
 
     *map_out = NULL;
     mn_status st = file_size(file, &n_bytes, err);
-    return st == MN_OK ? mni_map_new(f->fd, f->name, n_bytes, map_out, err) : st;
+    return st == MN_OK ? mni_map_new(f->share, f->fd, f->name, n_bytes, map_out, err) : st;
 }
 
 static void file_close(struct mni_file *file)
@@ -289,6 +291,7 @@ static void file_close(struct mni_file *file)
      * close could report is no news: durable is what was synced. */
     if (f->fd >= 0)
         (void)close(f->fd);
+    mni_map_share_unref(f->share);
     mni_free(f);
 }
 
@@ -382,6 +385,8 @@ static mn_status dir_open_file(struct mni_dir *dir, const char *name, unsigned f
     if (f == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "handle of %s", name);
     f->base.ops = &file_ops;
+    f->share = as_dir(dir)->share;
+    mni_map_share_ref(f->share);
     f->is_direct = (flags & MNI_OPEN_DIRECT) != 0;
     memcpy(f->name, name, strlen(name) + 1);
 
@@ -531,6 +536,7 @@ static void dir_close(struct mni_dir *dir)
         (void)flock(d->fd, LOCK_UN);
     if (d->fd >= 0)
         (void)close(d->fd);
+    mni_map_share_unref(d->share);
     mni_free(d);
 }
 
@@ -558,6 +564,11 @@ static mn_status open_dir_at(int parent_fd, const char *path, bool create, struc
         return mni_fail(err, MN_ERR_NOMEM, "handle of a directory");
     d->base.ops = &dir_ops;
     make_label(d->label, path);
+    d->share = mni_map_share_new();
+    if (d->share == NULL) {
+        mni_free(d);
+        return mni_fail(err, MN_ERR_NOMEM, "handle of a directory");
+    }
     d->fd = open_at(parent_fd, path, O_RDONLY | O_DIRECTORY);
     if (d->fd < 0 && errno == ENOENT && create) {
         *was_made_out = mkdirat(parent_fd, path, DIR_MODE) == 0;
