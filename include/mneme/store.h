@@ -51,7 +51,7 @@ struct mn_options {
                                     of 4096 (the setting of this name must be one); default
                                     64 MiB */
     uint64_t memory_bytes_max;   /* of the engine: 64 MiB to 1 TiB; default 1 GiB */
-    uint64_t pinned_bytes_max;   /* of views and iterators: 1 MiB to 1 TiB; default 256 MiB */
+    uint64_t pinned_bytes_max;   /* of views: 1 MiB to 1 TiB; default 256 MiB */
 };
 
 /*
@@ -233,7 +233,7 @@ struct mn_stats {
     uint64_t n_records;    /* live, over all namespaces */
     uint64_t n_expired;    /* expired and not swept yet */
     uint64_t memory_bytes; /* of the engine, all of it; not the page cache of its files */
-    uint64_t pinned_bytes; /* of records that views and iterators hold, in memory or in segments */
+    uint64_t pinned_bytes; /* of records that views hold, in memory or in segments */
     uint64_t wal_files;
     uint64_t wal_current_file_bytes;   /* used, of the newest file */
     uint64_t wal_current_file_records; /* operations, as in struct mn_verify_report */

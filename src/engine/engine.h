@@ -199,7 +199,7 @@ struct mni_walk_options {   /* all zero: everything, ascending */
     struct mn_slice until;  /* only keys that come before this one, likewise */
     struct mn_slice prefix; /* only keys that begin with it */
     bool reverse;
-    bool counts; /* what is read ahead counts as pinned, and what is found is counted */
+    bool counts; /* what is found is counted as pinned */
 };
 /* The options are copied. */
 MN_MUST_USE mn_status mni_walk_open(struct mni_engine *engine,

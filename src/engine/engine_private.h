@@ -265,13 +265,9 @@ void engine_drop_retired(struct mni_engine *engine);
 
 /* For one reference of a part, which it takes over. */
 void *pin_of_part(struct part *part);
-/* Of a version whose bytes were counted. */
-void *pin_counted(struct mni_version *version);
 /* As mni_found_pin; after MN_ERR_BUDGET the pin is as it was. */
 MN_MUST_USE mn_status pin_count(struct mni_engine *engine, struct mni_found *found,
                                 struct mn_error *err);
-/* MN_ERR_BUDGET, with what is pinned. */
-MN_MUST_USE mn_status pin_refuse(struct mni_engine *engine, size_t n_bytes, struct mn_error *err);
 
 /* read.c ----------*/
 

@@ -86,12 +86,13 @@ void mni_pin_release(void *pin)
         mni_version_unref(pin);
 }
 
-void *pin_counted(struct mni_version *version)
+/* Of a version whose bytes were counted. */
+static void *pin_counted(struct mni_version *version)
 {
     return (void *)((uintptr_t)version | counts_bit);
 }
 
-mn_status pin_refuse(struct mni_engine *engine, size_t n_bytes, struct mn_error *err)
+static mn_status pin_refuse(struct mni_engine *engine, size_t n_bytes, struct mn_error *err)
 {
     uint64_t max = atomic_load(&engine->pinned_bytes_max);
 

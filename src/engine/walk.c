@@ -4,6 +4,9 @@
  * The places that records lie in are walked side by side. A key is visible in one of them at most,
  * so there is nothing to choose between.
  *
+ * What it reads ahead counts as no pin: only the caller can let go of pins, and has let go of all
+ * that it was given when it asks for more. A record is counted when it is handed out.
+ *
  * Owns:    each walk its read view, and a few versions read ahead.
  * Threads: one per walk.
  * Fails:   MN_ERR_NOMEM, and as reading segments does. A walk that failed may be asked again; it
@@ -33,11 +36,11 @@ struct walk_source {
     uint32_t first_row;                   /* rows not looked at yet, from here ... */
     uint32_t end_row;                     /* ... to before this one */
     struct bound after;                   /* of a table: the last key that was read */
-    struct mni_version *ahead[AHEAD_MAX]; /* one reference each, and a pin if the walk counts */
+    struct mni_version *ahead[AHEAD_MAX]; /* one reference each */
     size_t n_ahead;
     size_t next;
     bool is_last;   /* nothing is left in the table behind these */
-    bool has_found; /* `found` is the next record of this source; pinned */
+    bool has_found; /* `found` is the next record of this source; its pin counts nothing yet */
     struct mni_found found;
 };
 
@@ -130,29 +133,7 @@ struct mni_view *mni_walk_view(struct mni_walk *walk)
 
 /* Tables ---------- */
 
-static void *pin_of(const struct mni_walk *walk, struct mni_version *version)
-{
-    return walk->counts ? pin_counted(version) : version;
-}
-
-/* Keeps as many as the budget of pins has room for. */
-static mn_status count_ahead(struct mni_engine *engine, struct walk_source *s, struct mn_error *err)
-{
-    size_t n = 0;
-
-    while (n < s->n_ahead && mni_version_pin(s->ahead[n]))
-        n++;
-    if (n == s->n_ahead)
-        return MN_OK;
-    mn_status st = n > 0 ? MN_OK : pin_refuse(engine, mni_version_held_bytes(s->ahead[0]), err);
-    for (size_t i = n; i < s->n_ahead; i++)
-        mni_version_unref(s->ahead[i]);
-    s->n_ahead = n;
-    s->is_last = false;
-    return st;
-}
-
-static mn_status read_ahead(struct mni_walk *walk, struct walk_source *s, struct mn_error *err)
+static void read_ahead(struct mni_walk *walk, struct walk_source *s)
 {
     struct mni_engine *engine = walk->view.engine;
     const struct mni_key_range range = {
@@ -167,27 +148,20 @@ static mn_status read_ahead(struct mni_walk *walk, struct walk_source *s, struct
     engine_unlock(engine);
     s->is_last = s->n_ahead < want;
     s->next = 0;
-    mn_status st = walk->counts ? count_ahead(engine, s, err) : MN_OK;
     if (s->n_ahead == 0)
-        return st;
+        return;
     struct mni_record r;
     mni_record_view(mni_version_bytes(s->ahead[s->n_ahead - 1]), &r);
     set_bound(&s->after, r.key);
-    return MN_OK;
 }
 
-static mn_status next_of_table(struct mni_walk *walk, struct walk_source *s, struct mn_error *err)
+static mn_status next_of_table(struct mni_walk *walk, struct walk_source *s)
 {
-    if (s->next == s->n_ahead) {
-        if (s->is_last)
-            return MN_END;
-        mn_status st = read_ahead(walk, s, err);
-        if (s->n_ahead == 0)
-            return st == MN_OK ? MN_END : st;
-    }
-    struct mni_version *version = s->ahead[s->next++];
-    engine_found_version(version, &s->found);
-    s->found.pin = pin_of(walk, version);
+    if (s->next == s->n_ahead && !s->is_last)
+        read_ahead(walk, s);
+    if (s->next == s->n_ahead)
+        return MN_END;
+    engine_found_version(s->ahead[s->next++], &s->found);
     s->has_found = true;
     return MN_OK;
 }
@@ -319,7 +293,7 @@ mn_status mni_walk_next(struct mni_walk *walk, struct mni_found *found_out, stru
     for (size_t i = 0; i < walk->n_sources && st == MN_OK; i++) {
         struct walk_source *s = &walk->sources[i];
         if (!s->has_found)
-            st = s->table != NULL ? next_of_table(walk, s, err) : next_of_part(walk, s, err);
+            st = s->table != NULL ? next_of_table(walk, s) : next_of_part(walk, s, err);
         if (st == MN_END) {
             *s = walk->sources[--walk->n_sources];
             i--;
@@ -348,7 +322,7 @@ void mni_walk_close(struct mni_walk *walk)
     for (size_t i = 0; i < walk->n_sources; i++) {
         struct walk_source *s = &walk->sources[i];
         while (s->next < s->n_ahead)
-            mni_pin_release(pin_of(walk, s->ahead[s->next++]));
+            mni_version_unref(s->ahead[s->next++]);
         if (s->has_found)
             mni_pin_release(s->found.pin);
     }

@@ -181,6 +181,43 @@ static void a_walk_that_was_refused_goes_on_after_a_release(void)
     }
 }
 
+/* Records large enough that a few reads ahead would fill the budget, half of them in a segment. */
+static void a_walk_whose_views_are_released_at_once_is_never_refused(void)
+{
+    enum { N = 160, LARGE_BYTES = 64 << 10 };
+    static char large[LARGE_BYTES];
+
+    for (int reverse = 0; reverse < 2; reverse++) {
+        mn_store *store = opened(check_temp_dir());
+        struct mn_iter_options options = {.size = sizeof options, .reverse = reverse};
+        struct mn_view view;
+        mn_iter *iter = NULL;
+        char room[16];
+        size_t n = 0;
+        CHECK_OK_ERR(mn_config_set(store, "sync", "manual", &err), &err);
+        CHECK_OK_ERR(mn_config_set(store, "pinned_bytes_max", "1048576", &err), &err);
+        for (size_t odd = 0; odd < 2; odd++) {
+            for (size_t i = odd; i < N; i += 2) {
+                struct mn_record record = {.id = id_of(i, room),
+                                           .payload = bytes(large, sizeof large)};
+                CHECK_OK_ERR(mn_put(store, mn_str("n"), &record, NULL, NULL, &err), &err);
+            }
+            if (odd == 0)
+                CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+        }
+        CHECK_OK_ERR(mn_iter_open(store, mn_str("n"), &options, &iter, &err), &err);
+        for (; n < N; n++) {
+            CHECK_OK_ERR(mn_iter_next(iter, &view, &err), &err);
+            CHECK(memcmp(view.id.data, id_of(reverse ? N - 1 - n : n, room).data, 5) == 0);
+            mn_view_release(&view);
+            CHECK_EQ(stats_of(store).pinned_bytes, 0);
+        }
+        CHECK_STATUS(mn_iter_next(iter, &view, &err), MN_END);
+        mn_iter_close(iter);
+        closed(store);
+    }
+}
+
 static void a_pin_of_a_segment_counts_the_bytes_of_its_record(void)
 {
     static char large[3 << 20];
@@ -215,6 +252,7 @@ int main(int argc, char **argv)
         CHECK_TEST(writers_go_on_at_the_limit_and_views_stay_as_they_were),
         CHECK_TEST(what_is_refused_of_many_leaves_no_view),
         CHECK_TEST(a_walk_that_was_refused_goes_on_after_a_release),
+        CHECK_TEST(a_walk_whose_views_are_released_at_once_is_never_refused),
         CHECK_TEST(a_pin_of_a_segment_counts_the_bytes_of_its_record),
     };
 
