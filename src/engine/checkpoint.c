@@ -580,6 +580,7 @@ static void raise_floors(struct mni_engine *engine)
         mni_liveness_raise_floor(&set->parts[i]->live, floor);
         part_note_memory(set->parts[i]);
         engine_unlock(engine);
+        engine_yield(engine);
     }
 }
 

@@ -164,6 +164,8 @@ struct mni_engine {
 void engine_read_lock(struct mni_engine *engine);
 void engine_write_lock(struct mni_engine *engine);
 void engine_unlock(struct mni_engine *engine);
+/* Between two slices that need the write lock, without it: lets those have it who wait. */
+void engine_yield(struct mni_engine *engine);
 /* A view for one locked stretch of reading. */
 struct mni_view_point engine_view_now(struct mni_engine *engine);
 /* LSN of the oldest open view, UINT64_MAX when there is none. */

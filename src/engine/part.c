@@ -280,6 +280,7 @@ static mn_status lapse(struct mni_engine *engine, struct part *part, int64_t now
         has_more = !is_mine || n == DUE_SLICE ||
                    (part->n_due > 0 && part->due[0].expires_at_us <= now_us);
         engine_unlock(engine);
+        engine_yield(engine);
     }
     return MN_OK;
 }

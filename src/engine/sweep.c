@@ -258,6 +258,7 @@ static void tidy(struct mni_engine *engine, uint64_t *n_left_out)
     *n_left_out = count_untidy(engine);
     engine_unlock(engine);
     mni_wal_leave(engine->wal);
+    engine_yield(engine);
 }
 
 /* The table grows: the sweeper makes memory ready for it. */

@@ -24,6 +24,11 @@ void engine_unlock(struct mni_engine *engine)
     mni_rwlock_unlock(&engine->lock);
 }
 
+void engine_yield(struct mni_engine *engine)
+{
+    mni_rwlock_yield(&engine->lock);
+}
+
 int64_t mni_engine_now_us(struct mni_engine *engine)
 {
     int64_t now = mni_env_wall_us(engine->env);
@@ -139,5 +144,6 @@ void engine_order_table(struct mni_engine *engine, struct mni_memtable *table, u
         engine_write_lock(engine);
         is_ordered = mni_memtable_order(table, collection, &ordering);
         engine_unlock(engine);
+        engine_yield(engine);
     }
 }

@@ -42,6 +42,13 @@ void mni_mutex_lock(struct mni_mutex *mutex)
     MNI_CHECK(rc == 0);
 }
 
+bool mni_mutex_try_lock(struct mni_mutex *mutex)
+{
+    int rc = pthread_mutex_trylock(&mutex->pthread);
+    MNI_CHECK(rc == 0 || rc == EBUSY);
+    return rc == 0;
+}
+
 void mni_mutex_unlock(struct mni_mutex *mutex)
 {
     int rc = pthread_mutex_unlock(&mutex->pthread);
@@ -55,6 +62,9 @@ void mni_rwlock_init(struct mni_rwlock *lock)
     atomic_init(&lock->state, 0);
     atomic_init(&lock->n_sleepers, 0);
     mni_mutex_init(&lock->writers);
+    atomic_init(&lock->n_waited, 0);
+    atomic_init(&lock->n_passed, 0);
+    atomic_init(&lock->n_yielders, 0);
 }
 
 void mni_rwlock_done(struct mni_rwlock *lock)
@@ -78,25 +88,50 @@ static void wake_sleepers(struct mni_rwlock *lock)
         mni_word_wake_all(&lock->state);
 }
 
+/* Whoever has waited has the lock. */
+static void note_passed(struct mni_rwlock *lock)
+{
+    atomic_fetch_add(&lock->n_passed, 1);
+    if (atomic_load(&lock->n_yielders) > 0)
+        mni_word_wake_all(&lock->n_passed);
+}
+
+static bool try_read(struct mni_rwlock *lock, unsigned *state)
+{
+    while ((*state & RWLOCK_WRITER) == 0)
+        if (atomic_compare_exchange_weak_explicit(&lock->state, state, *state + 1,
+                                                  memory_order_acquire, memory_order_relaxed))
+            return true;
+    return false;
+}
+
+/* Not inlined: most readers do not wait. */
+__attribute__((noinline)) static void wait_to_read(struct mni_rwlock *lock, unsigned state)
+{
+    atomic_fetch_add(&lock->n_waited, 1);
+    do {
+        sleep_on(lock, state);
+        state = atomic_load_explicit(&lock->state, memory_order_relaxed);
+    } while (!try_read(lock, &state));
+    note_passed(lock);
+}
+
 void mni_rwlock_read(struct mni_rwlock *lock)
 {
     unsigned state = atomic_load_explicit(&lock->state, memory_order_relaxed);
 
-    for (;;) {
-        if ((state & RWLOCK_WRITER) != 0) {
-            sleep_on(lock, state);
-            state = atomic_load_explicit(&lock->state, memory_order_relaxed);
-        } else if (atomic_compare_exchange_weak_explicit(&lock->state, &state, state + 1,
-                                                         memory_order_acquire,
-                                                         memory_order_relaxed)) {
-            return;
-        }
-    }
+    if (!try_read(lock, &state))
+        wait_to_read(lock, state);
 }
 
 void mni_rwlock_write(struct mni_rwlock *lock)
 {
-    mni_mutex_lock(&lock->writers);
+    bool waits = !mni_mutex_try_lock(&lock->writers);
+
+    if (waits) {
+        atomic_fetch_add(&lock->n_waited, 1);
+        mni_mutex_lock(&lock->writers);
+    }
     unsigned state = atomic_fetch_or_explicit(&lock->state, RWLOCK_WRITER, memory_order_acquire);
     MNI_CHECK((state & RWLOCK_WRITER) == 0);
     state |= RWLOCK_WRITER;
@@ -104,6 +139,25 @@ void mni_rwlock_write(struct mni_rwlock *lock)
         sleep_on(lock, state);
         state = atomic_load_explicit(&lock->state, memory_order_acquire);
     }
+    if (waits)
+        note_passed(lock);
+}
+
+void mni_rwlock_yield(struct mni_rwlock *lock)
+{
+    unsigned n_waited = atomic_load(&lock->n_waited);
+    unsigned n_passed = atomic_load(&lock->n_passed);
+
+    if (n_waited - n_passed - 1 > INT_MAX) /* as many have passed, or more */
+        return;
+    atomic_fetch_add(&lock->n_yielders, 1);
+    for (;;) {
+        n_passed = atomic_load(&lock->n_passed);
+        if (n_waited - n_passed - 1 > INT_MAX)
+            break;
+        mni_word_wait(&lock->n_passed, n_passed);
+    }
+    atomic_fetch_sub(&lock->n_yielders, 1);
 }
 
 void mni_rwlock_unlock(struct mni_rwlock *lock)

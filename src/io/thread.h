@@ -20,6 +20,7 @@ struct mni_mutex {
 void mni_mutex_init(struct mni_mutex *mutex);
 void mni_mutex_done(struct mni_mutex *mutex);
 void mni_mutex_lock(struct mni_mutex *mutex);
+bool mni_mutex_try_lock(struct mni_mutex *mutex); /* false: somebody has it */
 void mni_mutex_unlock(struct mni_mutex *mutex);
 
 /* A word that readers count themselves in and out of: one atomic step each, where the POSIX lock
@@ -28,6 +29,11 @@ struct mni_rwlock {
     atomic_uint state; /* readers, and RWLOCK_WRITER while one waits or holds it */
     atomic_uint n_sleepers;
     struct mni_mutex writers; /* one of them at a time */
+
+    /* Those who could not have the lock at once; the difference waits for it now. */
+    atomic_uint n_waited;
+    atomic_uint n_passed; /* of them, those who have got it since */
+    atomic_uint n_yielders;
 };
 
 /* Many readers or one writer; a waiting writer goes before new readers. */
@@ -36,6 +42,10 @@ void mni_rwlock_done(struct mni_rwlock *lock);
 void mni_rwlock_read(struct mni_rwlock *lock);
 void mni_rwlock_write(struct mni_rwlock *lock);
 void mni_rwlock_unlock(struct mni_rwlock *lock);
+/* For one who does a long work in slices, between two of them and without the lock: waits until as
+ * many have got it as wait for it now. A writer who locked again at once would shut them out: they
+ * are still asleep then. */
+void mni_rwlock_yield(struct mni_rwlock *lock);
 
 /* Waits on the monotonic clock. */
 struct mni_cond {

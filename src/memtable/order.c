@@ -23,10 +23,10 @@ enum {
     /* A shared start is chosen from the first and the last key, at growing numbers of keys. The
      * last time is early enough not to hold up a commit: all numbers are computed again. */
     CHOOSE_STEP = 8,
-    N_KEYS_TO_CHOOSE_MAX = 64 * CHOOSE_STEP * CHOOSE_STEP * CHOOSE_STEP,
+    N_KEYS_TO_CHOOSE_MAX = 64 * CHOOSE_STEP * CHOOSE_STEP,
     ORDER_AT_ONCE = 128, /* keys put in order while the write lock is held */
     /* So many bytes of it are left in the number, where counters in keys will grow. */
-    START_SLACK_BYTES = 2,
+    START_SLACK_BYTES = 3,
 };
 
 uint64_t mni_order_number(struct mn_slice start, struct mn_slice key)

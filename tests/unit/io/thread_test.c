@@ -269,6 +269,45 @@ static void a_waiting_writer_goes_before_new_readers(void)
     done_shared(&s);
 }
 
+static void read_and_say_so(void *context)
+{
+    struct shared *s = context;
+
+    atomic_store(&s->tid, (int)gettid());
+    mni_rwlock_read(&s->lock);
+    atomic_fetch_add(&s->n_woken, 1);
+    mni_rwlock_unlock(&s->lock);
+}
+
+/* Who sleeps while a writer unlocks and locks again at once finds the lock taken when it wakes. */
+static void a_writer_that_yields_lets_those_in_who_wait(void)
+{
+    for (int i = 0; i < 50; i++) {
+        struct shared s;
+        struct mni_thread reader;
+        struct mni_thread writer;
+        init_shared(&s);
+        mni_rwlock_yield(&s.lock); /* nobody waits */
+        mni_rwlock_write(&s.lock);
+        start_all(&reader, 1, read_and_say_so, &s);
+        wait_until_asleep(&s.tid);
+        atomic_store(&s.tid, 0);
+        start_all(&writer, 1, write_once, &s);
+        wait_until_asleep(&s.tid);
+        mni_rwlock_unlock(&s.lock);
+        mni_rwlock_yield(&s.lock);
+        mni_rwlock_write(&s.lock);
+        int n_woken = atomic_load(&s.n_woken);
+        long counter = s.counter;
+        mni_rwlock_unlock(&s.lock);
+        mni_thread_join(&reader);
+        mni_thread_join(&writer);
+        CHECK_EQ(n_woken, 1);
+        CHECK_EQ(counter, 1);
+        done_shared(&s);
+    }
+}
+
 /* Conditions -------------------------------------------------------------------------------------
  */
 
@@ -489,6 +528,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_mutex_lets_one_thread_in),
         CHECK_TEST(readers_never_see_a_writer_half_way),
         CHECK_TEST(a_waiting_writer_goes_before_new_readers),
+        CHECK_TEST(a_writer_that_yields_lets_those_in_who_wait),
         CHECK_TEST(a_wait_ends_when_its_time_is_over),
         CHECK_TEST(a_signal_ends_even_the_longest_wait),
         CHECK_TEST(a_broadcast_wakes_all),
