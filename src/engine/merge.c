@@ -304,11 +304,16 @@ static mn_status advance(struct merge *m, struct cursor *c, struct mn_error *err
     c->has_row = false;
     while (c->index < c->run->n_parts) {
         struct part *part = set->parts[c->run->first + c->index];
-        engine_read_lock(m->engine);
-        if (!MNI_PLANTED("mask_lost_in_merge"))
-            c->row = mni_liveness_next_visible(&part->live, c->row, m->view.point.lsn);
-        engine_unlock(m->engine);
-        if (c->row >= part->n_rows) {
+        bool is_seen = MNI_PLANTED("mask_lost_in_merge") && c->row < part->n_rows;
+        if (!is_seen) {
+            engine_read_lock(m->engine);
+            is_seen =
+                mni_liveness_seek_visible(&part->live, part->n_rows, m->view.point.lsn, &c->row);
+            engine_unlock(m->engine);
+        }
+        if (!is_seen && c->row < part->n_rows)
+            continue;
+        if (!is_seen) {
             c->index++;
             c->row = 0;
             continue;

@@ -168,22 +168,24 @@ static mn_status next_of_table(struct mni_walk *walk, struct walk_source *s)
 
 /* Parts ---------- */
 
-/* The next row that the view sees of those not looked at. False: none is left. */
+/* Moves to the next row that the view sees, of those not looked at. The lock is held for a bounded
+ * number of dead rows. False: none is left. */
 static bool find_row(struct mni_walk *walk, struct walk_source *s, uint32_t *row_out)
 {
     struct mni_engine *engine = walk->view.engine;
     const struct mni_liveness *live = &s->part->live;
     uint64_t lsn = walk->view.point.lsn;
-    uint32_t row;
+    bool is_found = false;
 
-    if (s->first_row >= s->end_row)
-        return false;
-    engine_read_lock(engine);
-    row = walk->reverse ? mni_liveness_previous_visible(live, s->end_row, lsn)
-                        : mni_liveness_next_visible(live, s->first_row, lsn);
-    engine_unlock(engine);
-    *row_out = row;
-    return row >= s->first_row && row < s->end_row;
+    while (!is_found && s->first_row < s->end_row) {
+        engine_read_lock(engine);
+        is_found = walk->reverse
+                       ? mni_liveness_seek_visible_back(live, s->first_row, lsn, &s->end_row)
+                       : mni_liveness_seek_visible(live, s->end_row, lsn, &s->first_row);
+        engine_unlock(engine);
+    }
+    *row_out = walk->reverse ? s->end_row - 1 : s->first_row;
+    return is_found;
 }
 
 static mn_status next_of_part(struct mni_walk *walk, struct walk_source *s, struct mn_error *err)

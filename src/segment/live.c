@@ -8,7 +8,10 @@
 #include "base/mem.h"
 #include "segment/live_private.h"
 
-enum { NODES_MIN = 16 };
+enum {
+    NODES_MIN = 16,
+    SEEK_STEPS_MAX = 512, /* each a look-up, or 64 rows */
+};
 
 void mni_liveness_init(struct mni_liveness *live, uint32_t n_rows)
 {
@@ -393,44 +396,61 @@ uint32_t mni_liveness_next_live(const struct mni_liveness *live, uint32_t from)
     }
 }
 
+/* How many of `n_dead` rows side by side are passed in one step, `n_left` being left of a word. It
+ * is one, where some death is newer than the view. */
+static uint32_t dead_run(const struct mni_liveness *live, int n_dead, uint32_t n_left,
+                         uint64_t view_lsn)
+{
+    if (live->newest_death_lsn > view_lsn)
+        return 1;
+    return (uint32_t)n_dead < n_left ? (uint32_t)n_dead : n_left;
+}
+
+bool mni_liveness_seek_visible(const struct mni_liveness *live, uint32_t to, uint64_t view_lsn,
+                               uint32_t *row)
+{
+    uint32_t at = *row;
+
+    MNI_CHECK(to <= live->n_rows);
+    for (int n = 0; at < to && n < SEEK_STEPS_MAX; n++) {
+        if (mni_liveness_is_visible(live, at, view_lsn)) {
+            *row = at;
+            return true;
+        }
+        uint64_t alive = ~(live->dead[at / 64] >> (at % 64));
+        at += dead_run(live, alive == 0 ? 64 : __builtin_ctzll(alive), 64 - at % 64, view_lsn);
+    }
+    *row = at < to ? at : to;
+    return false;
+}
+
+bool mni_liveness_seek_visible_back(const struct mni_liveness *live, uint32_t from,
+                                    uint64_t view_lsn, uint32_t *end)
+{
+    uint32_t at = *end;
+
+    MNI_CHECK(at <= live->n_rows);
+    for (int n = 0; at > from && n < SEEK_STEPS_MAX; n++) {
+        uint32_t row = at - 1;
+        if (mni_liveness_is_visible(live, row, view_lsn)) {
+            *end = at;
+            return true;
+        }
+        uint64_t alive = ~(live->dead[row / 64] << (63 - row % 64));
+        at -= dead_run(live, alive == 0 ? 64 : __builtin_clzll(alive), row % 64 + 1, view_lsn);
+    }
+    *end = at > from ? at : from;
+    return false;
+}
+
 uint32_t mni_liveness_next_visible(const struct mni_liveness *live, uint32_t from,
                                    uint64_t view_lsn)
 {
-    uint32_t row = from;
+    uint32_t row = from < live->n_rows ? from : live->n_rows;
 
-    if (live->dead == NULL)
-        return from < live->n_rows ? from : live->n_rows;
-    while (row < live->n_rows) {
-        uint64_t dead = live->dead[row / 64] >> (row % 64);
-        if ((dead & 1) == 0 || mni_liveness_died_after(live, row, view_lsn))
-            return row;
-        /* Where no death is newer than the view, runs of dead rows are passed in one step. */
-        uint32_t n_dead = ~dead == 0 ? 64 : (uint32_t)__builtin_ctzll(~dead);
-        uint32_t n_left = 64 - row % 64;
-        row += live->newest_death_lsn > view_lsn ? 1 : n_dead < n_left ? n_dead : n_left;
+    while (row < live->n_rows && !mni_liveness_seek_visible(live, live->n_rows, view_lsn, &row)) {
     }
-    return live->n_rows;
-}
-
-uint32_t mni_liveness_previous_visible(const struct mni_liveness *live, uint32_t before,
-                                       uint64_t view_lsn)
-{
-    uint32_t end = before;
-
-    MNI_CHECK(before <= live->n_rows);
-    if (live->dead == NULL)
-        return before > 0 ? before - 1 : live->n_rows;
-    while (end > 0) {
-        uint32_t row = end - 1;
-        uint64_t dead = live->dead[row / 64] << (63 - row % 64); /* the row's bit on top */
-        if (dead >> 63 == 0 || mni_liveness_died_after(live, row, view_lsn))
-            return row;
-        /* Where no death is newer than the view, runs of dead rows are passed in one step. */
-        uint32_t n_dead = ~dead == 0 ? 64 : (uint32_t)__builtin_clzll(~dead);
-        uint32_t n_left = row % 64 + 1;
-        end -= live->newest_death_lsn > view_lsn ? 1 : n_dead < n_left ? n_dead : n_left;
-    }
-    return live->n_rows;
+    return row;
 }
 
 uint32_t live_next_bit(const uint64_t *bits, uint32_t n_rows, uint32_t from)

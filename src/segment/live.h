@@ -170,12 +170,17 @@ uint32_t mni_liveness_next_live(const struct mni_liveness *live, uint32_t from);
 /* The lapsed ones among them, and the first at or behind `from`, n_rows if there is none. */
 uint64_t mni_liveness_count_lapsed(const struct mni_liveness *live, uint32_t from, uint32_t to);
 uint32_t mni_liveness_next_lapsed(const struct mni_liveness *live, uint32_t from);
-/* The first row at or behind `from` of which mni_liveness_is_visible, n_rows if there is none. */
+/* Looks from `*row` on for a row before `to` of which mni_liveness_is_visible, at some hundred
+ * places at most: it may be under a lock. True: it is `*row`. False: it looked up to `*row`, which
+ * is `to` if there is none. */
+bool mni_liveness_seek_visible(const struct mni_liveness *live, uint32_t to, uint64_t view_lsn,
+                               uint32_t *row);
+/* The same from `*end` backwards, down to `from`. True: the row is the one before `*end`. */
+bool mni_liveness_seek_visible_back(const struct mni_liveness *live, uint32_t from,
+                                    uint64_t view_lsn, uint32_t *end);
+/* The first such row at or behind `from`, n_rows if there is none, however far it is. */
 uint32_t mni_liveness_next_visible(const struct mni_liveness *live, uint32_t from,
                                    uint64_t view_lsn);
-/* The last such row before `before`, which is at most n_rows; n_rows if there is none. */
-uint32_t mni_liveness_previous_visible(const struct mni_liveness *live, uint32_t before,
-                                       uint64_t view_lsn);
 
 /* A bit for each of the 64 rows from `row` on that is dead, or lapsed. Those behind the last row
  * have none. */

@@ -1,6 +1,15 @@
 /* live_test.c - liveness in memory, against a model that remembers everything. */
 #include "live_fixture.h"
 
+/* The last visible row before `end`, n_rows if there is none. */
+static uint32_t previous_visible(const struct mni_liveness *live, uint32_t end, uint64_t lsn)
+{
+    while (end > 0)
+        if (mni_liveness_seek_visible_back(live, 0, lsn, &end))
+            return end - 1;
+    return live->n_rows;
+}
+
 static void all_rows_live_at_first(void)
 {
     struct mni_liveness live;
@@ -37,15 +46,52 @@ static void a_death_is_seen_from_its_lsn_on(void)
     CHECK_EQ(mni_liveness_next_live(&live, 64), 65);
     CHECK_EQ(mni_liveness_next_visible(&live, 64, 9), 64);
     CHECK_EQ(mni_liveness_next_visible(&live, 64, 10), 65);
-    CHECK_EQ(mni_liveness_previous_visible(&live, 65, 9), 64);
-    CHECK_EQ(mni_liveness_previous_visible(&live, 65, 10), 63);
-    CHECK_EQ(mni_liveness_previous_visible(&live, 0, 10), live.n_rows);
+    CHECK_EQ(previous_visible(&live, 65, 9), 64);
+    CHECK_EQ(previous_visible(&live, 65, 10), 63);
+    CHECK_EQ(previous_visible(&live, 0, 10), live.n_rows);
     CHECK_EQ(mni_liveness_dead_64(&live, 0), 0);
     CHECK_EQ(mni_liveness_dead_64(&live, 1), UINT64_C(1) << 63);
     CHECK_EQ(mni_liveness_dead_64(&live, 60), 1 << 4);
     CHECK_EQ(mni_liveness_dead_64(&live, 64), 1);
     CHECK_EQ(mni_liveness_dead_64(&live, 65), 0);
     CHECK_EQ(mni_liveness_lapsed_64(&live, 1), 0);
+    mni_liveness_done(&live);
+}
+
+/* Of 100,000 rows all but one are dead, and one of them died after the view: each is a look-up. */
+static void a_seek_looks_at_few_rows_and_stays_in_its_range(void)
+{
+    enum { N = 100000, PLACES = 1024 };
+    struct mni_liveness live;
+    uint32_t row = 0;
+    uint32_t end = N;
+
+    mni_liveness_init(&live, N);
+    for (uint32_t i = 0; i < N; i++)
+        if (i != N / 2)
+            kill(&live, NULL, i, i == N - 1 ? 30 : 10);
+    for (bool is_seen = false; !is_seen;) {
+        uint32_t before = row;
+        is_seen = mni_liveness_seek_visible(&live, N, 20, &row);
+        CHECK(row - before <= PLACES);
+        CHECK(is_seen || row > before);
+    }
+    CHECK_EQ(row, N / 2);
+    row = 0;
+    CHECK(!mni_liveness_seek_visible(&live, 100, 20, &row));
+    CHECK_EQ(row, 100);
+    CHECK(mni_liveness_seek_visible_back(&live, 0, 20, &end));
+    CHECK_EQ(end, N); /* the row that died later */
+    end = N - 1;
+    while (!mni_liveness_seek_visible_back(&live, 0, 20, &end))
+        CHECK(end > N / 2 && end < N - 1);
+    CHECK_EQ(end, N / 2 + 1);
+    end = 100;
+    CHECK(!mni_liveness_seek_visible_back(&live, 5, 20, &end));
+    CHECK_EQ(end, 5);
+    CHECK_EQ(mni_liveness_next_visible(&live, 0, 20), N / 2);
+    CHECK_EQ(mni_liveness_next_visible(&live, N / 2 + 1, 30), N);
+    CHECK_EQ(previous_visible(&live, N, 30), N / 2);
     mni_liveness_done(&live);
 }
 
@@ -255,10 +301,10 @@ static void check_walk(const struct mni_liveness *live, const struct model *m, u
     for (uint32_t row = m->n_rows; row-- > 0;) {
         if (!model_is_visible(m, row, lsn))
             continue;
-        CHECK_EQ(mni_liveness_previous_visible(live, end, lsn), row);
+        CHECK_EQ(previous_visible(live, end, lsn), row);
         end = row;
     }
-    CHECK_EQ(mni_liveness_previous_visible(live, end, lsn), m->n_rows);
+    CHECK_EQ(previous_visible(live, end, lsn), m->n_rows);
 }
 
 static void one_history(uint64_t *seed)
@@ -484,6 +530,7 @@ int main(int argc, char **argv)
     static const struct check_test tests[] = {
         CHECK_TEST(all_rows_live_at_first),
         CHECK_TEST(a_death_is_seen_from_its_lsn_on),
+        CHECK_TEST(a_seek_looks_at_few_rows_and_stays_in_its_range),
         CHECK_TEST(deaths_are_remembered_until_they_are_in_a_file),
         CHECK_TEST(lapsed_rows_are_seen_and_not_counted),
         CHECK_TEST(patches_add_up),
