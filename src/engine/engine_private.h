@@ -366,9 +366,10 @@ void sweeper_stop(struct mni_engine *engine);
 
 /* open.c ----------*/
 
-/* What the log gave back must be in the segments: MN_ERR_CORRUPT, if it is not. */
-MN_MUST_USE mn_status engine_check_log(uint64_t checkpoint_lsn, uint64_t manifest_lsn,
-                                       struct mn_error *err);
+/* What the log gave back must be in the segments, and the log is never behind them: MN_ERR_CORRUPT,
+ * if it is not so. */
+MN_MUST_USE mn_status engine_check_log(const struct mni_manifest *manifest, uint64_t checkpoint_lsn,
+                                       uint64_t last_lsn, struct mn_error *err);
 
 /* Opens and locks the directory, and reads STORE. MN_ERR_NO_STORE, MN_ERR_IN_USE. */
 MN_MUST_USE mn_status engine_open_dir(struct mni_env *env, const char *path, bool create,

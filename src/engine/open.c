@@ -205,21 +205,34 @@ static int64_t engine_clock(void *engine)
     return mni_engine_now_us(engine);
 }
 
-mn_status engine_check_log(uint64_t checkpoint_lsn, uint64_t manifest_lsn, struct mn_error *err)
+mn_status engine_check_log(const struct mni_manifest *manifest, uint64_t checkpoint_lsn,
+                           uint64_t last_lsn, struct mn_error *err)
 {
-    if (checkpoint_lsn <= manifest_lsn)
+    /* The log is synced up to the LSN of a manifest before that one is there. */
+    if (last_lsn < manifest->lsn)
+        return mni_fail(err, MN_ERR_CORRUPT,
+                        "the log ends at LSN %" PRIu64 ", but the newest manifest at LSN %" PRIu64
+                        ": the log is older than the rest of the store",
+                        last_lsn, manifest->lsn);
+    if (checkpoint_lsn <= manifest->lsn)
         return MN_OK;
+    if (manifest->number == 0)
+        return mni_fail(err, MN_ERR_CORRUPT,
+                        "the manifest is missing, without which nothing up to LSN %" PRIu64
+                        " can be found: the log gave that back",
+                        checkpoint_lsn);
     return mni_fail(err, MN_ERR_CORRUPT,
                     "the log gave back what lies up to LSN %" PRIu64
                     ", but the newest manifest ends at LSN %" PRIu64,
-                    checkpoint_lsn, manifest_lsn);
+                    checkpoint_lsn, manifest->lsn);
 }
 
-static mn_status check_log(void *context, uint64_t checkpoint_lsn, struct mn_error *err)
+static mn_status check_log(void *context, uint64_t checkpoint_lsn, uint64_t last_lsn,
+                           struct mn_error *err)
 {
     const struct mni_engine *engine = context;
 
-    return engine_check_log(checkpoint_lsn, engine->manifest.lsn, err);
+    return engine_check_log(&engine->manifest, checkpoint_lsn, last_lsn, err);
 }
 
 static void configure_log(const struct mni_engine *engine, const struct mn_options *options,

@@ -255,7 +255,7 @@ static mn_status verify_log(struct verification *v, struct mn_error *err)
     v->report->n_bytes += stats.opened_bytes;
     v->report->torn_tail_bytes = stats.torn_tail_bytes;
     if (st == MN_OK && !v->is_root_damaged)
-        st = engine_check_log(stats.checkpoint_lsn, v->manifest.lsn, &what);
+        st = engine_check_log(&v->manifest, stats.checkpoint_lsn, stats.current_lsn, &what);
     return note_file(v, st, &what, err);
 }
 

@@ -6,7 +6,7 @@
  * Threads: the one that opens or closes the log.
  * Fails:   reading, when the system says so. One that is damaged says nothing: the log is as good
  *          as without it. It names the salt of the file that it speaks of, so that one that was
- *          left from an earlier close says nothing either.
+ *          left from an earlier close says nothing but that the log had come so far.
  *
  * Frames vouch for what is before them. Only something outside of the newest file can vouch for its
  * end.

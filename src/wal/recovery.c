@@ -312,14 +312,23 @@ static mn_status read_older(struct recovery *r, struct wal_file *file,
     return MN_OK;
 }
 
-/* A clean close said where the log ends: less than that is damage, also of the seal alone. */
+/* A clean close said where the log ends: less than that is damage, also of the seal alone. Of
+ * another file it still tells an LSN, below which the log never is again. */
 static mn_status heed_closed(struct recovery *r, const struct wal_scan *scan, struct mn_error *err)
 {
     struct wal_closed closed;
 
     mn_status st = wal_closed_read(r->wal->config.dir, &closed, err);
-    if (st != MN_OK || !closed.is_there || closed.salt != scan->header->salt)
+    if (st != MN_OK || !closed.is_there)
         return st;
+    if (closed.salt != scan->header->salt && scan->last_lsn < closed.last_lsn)
+        return mni_fail(err, MN_ERR_CORRUPT,
+                        "wal/%s: the log ends at LSN %" PRIu64
+                        ", but the file CLOSED says that it was closed at LSN %" PRIu64
+                        ": the log is older than the rest of the store",
+                        scan->name, scan->last_lsn, closed.last_lsn);
+    if (closed.salt != scan->header->salt)
+        return MN_OK;
     if (scan->offset < closed.end)
         return fail_damaged(scan, closed.last_lsn, err);
     if (scan->last_lsn != closed.last_lsn)
@@ -356,17 +365,17 @@ static mn_status read_newest(struct recovery *r, struct wal_file *file, struct w
         return MN_OK;
     if (st != MN_END)
         return st;
+    if (is_rotated)
+        return mni_fail(err, MN_ERR_CORRUPT,
+                        "wal/%s: the log goes on in a file that begins with LSN %" PRIu64
+                        ", and that file is missing",
+                        scan->name, r->next_lsn);
     st = heed_closed(r, scan, err);
     if (st != MN_OK)
         return st;
     /* Nothing is ever written behind the seal of a clean close. */
     if (r->is_closed)
         return MN_OK;
-    if (is_rotated)
-        return mni_fail(err, MN_ERR_CORRUPT,
-                        "wal/%s: the log goes on in a file that begins with LSN %" PRIu64
-                        ", and that file is missing",
-                        scan->name, r->next_lsn);
     st = wal_scan_beyond(scan, &beyond, err);
     if (st != MN_OK)
         return st;
@@ -415,12 +424,11 @@ static mn_status read_file(struct recovery *r, size_t index, struct mn_error *er
 static uint64_t lsn_to_go_on_with(const struct recovery *r)
 {
     uint64_t ceiling = wal_current_file(r->wal)->header.lsn_ceiling;
+    uint64_t next_lsn = r->is_closed ? r->next_lsn : ceiling + 1;
 
-    if (r->is_closed)
-        return r->next_lsn;
-    if (MNI_PLANTED("reused_lsn"))
+    if (MNI_PLANTED("reused_lsn") && !r->is_closed)
         return r->last_lsn + 1;
-    return ceiling + 1;
+    return next_lsn > r->wal->config.checkpoint_lsn ? next_lsn : r->wal->config.checkpoint_lsn + 1;
 }
 
 /* Appends the good frames of the newest file, its marks left out, to the file being written. */
@@ -633,7 +641,8 @@ mn_status wal_recover(struct mni_wal *wal, struct mn_error *err)
     else if (!wal->config.create || wal->config.read_only)
         st = mni_fail(err, MN_NOT_FOUND, "there is no log file");
     if (st == MN_OK && wal->config.check != NULL)
-        st = wal->config.check(wal->config.replay_context, wal->checkpoint_lsn, err);
+        st = wal->config.check(wal->config.replay_context, wal->checkpoint_lsn,
+                               r.is_stopped ? UINT64_MAX : r.last_lsn, err);
     if (st != MN_OK || wal->config.read_only)
         goto out;
     st = remove_leftovers(wal, &l, err); /* first: their space may be needed */

@@ -107,8 +107,10 @@ struct mni_wal_config {
     struct mni_wal_hooks hooks;
     mni_wal_replay_fn *replay; /* called for each commit while opening; may be NULL */
     /* Called when all of the log was read, before anything of it is changed: what it fails with,
-     * opening fails with. May be NULL. */
-    mn_status (*check)(void *context, uint64_t checkpoint_lsn, struct mn_error *err);
+     * opening fails with. `last_lsn` is the newest that the log knows of, UINT64_MAX where it was
+     * read only up to a stop. May be NULL. */
+    mn_status (*check)(void *context, uint64_t checkpoint_lsn, uint64_t last_lsn,
+                       struct mn_error *err);
     void *replay_context; /* of both */
     /* May be NULL. When opening fails: n_files, opened_bytes, opened_commits and opened_records of
      * what was read until then, the file included in which it failed. */

@@ -273,6 +273,38 @@ def ctrl_c_ends_a_checkpoint_at_once(place):
     same(json.loads(place.run("checkpoint").out)["checkpoint_lsn"], 1)
 
 
+def an_older_log_beside_a_newer_manifest_is_refused(place):
+    """A whole copy of the log from before the checkpoint: its LSNs would be given out again."""
+    log = pathlib.Path(place.store, "wal")
+    place.put([record("a")])
+    shutil.copytree(log, place.folder / "older")
+    for record_id in "bcde":
+        place.put([record(record_id)])
+    place.run("checkpoint")
+    shutil.copytree(log, place.folder / "newer")
+
+    def refused():
+        for args, given in ((["verify"], ""), (["put", "n"], record("NEW") + "\n"),
+                            (["put", "n", "--recovery", "strict"], record("NEW") + "\n"),
+                            (["get", "n", "a"], ""), (["stats"], ""), (["delete", "n", "a"], "")):
+            result = place.run(*args, given=given, code=4)
+            has(result.err, "the log ends at LSN 1,")
+            has(result.err, "LSN 5")
+            has(result.err, "older than the rest of the store")
+
+    shutil.rmtree(log)
+    shutil.copytree(place.folder / "older", log)
+    refused()
+    os.remove(log / "CLOSED")
+    refused()
+    shutil.copy(place.folder / "newer" / "CLOSED", log)
+    refused()
+    shutil.rmtree(log)
+    shutil.copytree(place.folder / "newer", log)
+    same([r["lsn"] for r in place.put([record("f")]).lines()], [6])
+    same(place.ids(), list("abcdef"))
+
+
 if __name__ == "__main__":
     print(f"MNEME_SEED={SEED}", flush=True)
     main()

@@ -252,7 +252,7 @@ static void a_missing_manifest_is_damage_when_the_log_was_trimmed(void)
     list_files(&w, w.dir);
     CHECK_OK(mni_dir_unlink(w.dir, w.files[0].name, NULL));
     CHECK_STATUS(mni_engine_verify(w.env, "/s", &report, &err), MN_ERR_CORRUPT);
-    CHECK_STR_HAS(err.message, "manifest");
+    CHECK_STR_HAS(err.message, "the manifest is missing");
     CHECK_EQ(report.n_damaged_files, 1);
     end(&w);
 }

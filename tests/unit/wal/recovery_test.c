@@ -459,6 +459,75 @@ static void an_error_of_the_reader_ends_the_opening(void)
     world_done(&w);
 }
 
+/* The newest file of an earlier time is put in the place of what grew from it. */
+static void a_log_older_than_its_clean_close_refuses(void)
+{
+    struct world w;
+    size_t n_bytes;
+
+    world_init(&w, 16);
+    open_log(&w);
+    commit(&w, 200, MN_ACK_DISK);
+    close_log(&w);
+    struct names names = list_files(&w);
+    unsigned char *old = read_file(&w, names.names[0], &n_bytes);
+    open_log(&w);
+    for (int i = 0; i < 4; i++)
+        commit(&w, 200, MN_ACK_DISK);
+    close_log(&w);
+    size_t n_new;
+    unsigned char *new = read_file(&w, names.names[0], &n_new);
+    write_file(&w, names.names[0], old, n_bytes);
+    refuses(&w, "ends at LSN 1,");
+    CHECK_STR_HAS(w.err.message, "closed at LSN 5");
+    w.config.read_only = true;
+    refuses(&w, "older than the rest");
+    w.config.read_only = false;
+    write_file(&w, names.names[0], new, n_new);
+    open_log(&w);
+    free(old);
+    free(new);
+    world_done(&w);
+}
+
+/* CLOSED of an earlier close may be there again after a crash: its removal was not durable. */
+static void an_older_clean_close_says_nothing(void)
+{
+    struct world w;
+    size_t n_bytes;
+
+    world_init(&w, 17);
+    open_log(&w);
+    commit(&w, 200, MN_ACK_DISK);
+    close_log(&w);
+    unsigned char *closed = read_file(&w, "CLOSED", &n_bytes);
+    open_log(&w);
+    write_file(&w, "CLOSED", closed, n_bytes);
+    abandon(&w);
+    open_log(&w);
+    commit(&w, 200, MN_ACK_DISK);
+    abandon(&w);
+    write_file(&w, "CLOSED", closed, n_bytes);
+    open_log(&w);
+    free(closed);
+    world_done(&w);
+}
+
+static void lsns_go_on_above_what_the_caller_has(void)
+{
+    struct world w;
+
+    world_init(&w, 18);
+    open_log(&w);
+    commit(&w, 200, MN_ACK_DISK);
+    close_log(&w);
+    w.config.checkpoint_lsn = 5000;
+    open_log(&w);
+    commit(&w, 200, MN_ACK_DISK);
+    CHECK_EQ(stats_of(&w).current_lsn, 5001);
+    world_done(&w);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -478,6 +547,9 @@ int main(int argc, char **argv)
         CHECK_TEST(nothing_is_made_unless_asked),
         CHECK_TEST(a_point_in_time_counts_only_what_it_shows),
         CHECK_TEST(an_error_of_the_reader_ends_the_opening),
+        CHECK_TEST(a_log_older_than_its_clean_close_refuses),
+        CHECK_TEST(an_older_clean_close_says_nothing),
+        CHECK_TEST(lsns_go_on_above_what_the_caller_has),
     };
     return check_run("wal.recovery", tests, CHECK_COUNT(tests), argc, argv);
 }
