@@ -194,10 +194,13 @@ struct mn_purge_receipt {
 /*
  * Deletes records and erases them: when it returns MN_OK, no file of the store holds a byte of
  * their ids, vectors, metadata and payloads, of older versions either. Ids that do not exist now
- * are erased all the same if older versions of them are left. Writes what it erases from anew,
- * so it takes time in proportion to the runs of segments that held them; commits and reads go on
- * meanwhile. `receipt_out` may be NULL. MN_NOT_FOUND: no such namespace. After another failure
- * the records are deleted, but files may still hold them: call it again.
+ * are erased all the same if older versions of them are left. Writes what it erases from anew, so
+ * it takes time in proportion to the runs of segments that held them; commits and reads go on
+ * meanwhile. However few they are, it makes a checkpoint and a new log file too, so erase many with
+ * one call. `receipt_out` may be NULL. MN_NOT_FOUND: no such namespace. After another failure the
+ * records may be deleted while files still hold them: call it again. MN_ERR_CORRUPT: a live record
+ * beside them is damaged, and writing its segment anew would lose it; calling again does not help
+ * then, but mn_salvage into a new store does, which takes over only what is live.
  */
 MN_API MN_MUST_USE mn_status mn_purge(mn_store *store, struct mn_slice name,
                                       const struct mn_slice *ids, size_t n_ids,
@@ -205,7 +208,7 @@ MN_API MN_MUST_USE mn_status mn_purge(mn_store *store, struct mn_slice name,
 
 /* The same for a namespace with all its records, its name included; it is dropped. What namespaces
  * that were dropped before have left is erased too, so after MN_NOT_FOUND nothing is left of one of
- * this name either. After another failure it is dropped, and files may hold it: call it again. */
+ * this name either. Its own records may be damaged. Other failures are as mn_purge's. */
 MN_API MN_MUST_USE mn_status mn_purge_namespace(mn_store *store, struct mn_slice name,
                                                 struct mn_purge_receipt *receipt_out,
                                                 struct mn_error *err);

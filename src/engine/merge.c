@@ -39,6 +39,8 @@ struct cursor {
     uint32_t row; /* that was read, if there is one */
     bool has_row;
     struct mni_segment_row current;
+    uint64_t next_group; /* of the part; those before were looked at */
+    uint64_t group_end;  /* the row behind the last one of them */
 };
 
 /* What of an old part the result has already. */
@@ -295,6 +297,26 @@ static bool exists(const struct merge *m, uint64_t collection)
     return low < m->n_numbers && m->numbers[low] == collection;
 }
 
+/* Goes over groups up to the one of the cursor's row. A collection that does not exist is stepped
+ * over as a whole: its rows go, and need not be readable for that. */
+static mn_status skip_dropped(const struct merge *m, struct cursor *c, struct part *part,
+                              struct mn_error *err)
+{
+    uint64_t n_groups = mni_segment_get_info(part->segment)->n_groups;
+
+    while (c->row >= c->group_end && c->next_group < n_groups) {
+        struct mni_segment_group group;
+        mn_status st = mni_segment_group(part->segment, c->next_group, &group, err);
+        if (st != MN_OK)
+            return st;
+        c->next_group++;
+        c->group_end = (uint64_t)group.first_row + group.n_rows;
+        if (c->row >= group.first_row && c->row < c->group_end && !exists(m, group.collection))
+            c->row = (uint32_t)c->group_end;
+    }
+    return MN_OK;
+}
+
 /* Goes to the next row that the root has. */
 static mn_status advance(struct merge *m, struct cursor *c, struct mn_error *err)
 {
@@ -316,9 +338,16 @@ static mn_status advance(struct merge *m, struct cursor *c, struct mn_error *err
         if (!is_seen) {
             c->index++;
             c->row = 0;
+            c->next_group = 0;
+            c->group_end = 0;
             continue;
         }
-        mn_status st = read_row(m, part, c->row, &c->current, err);
+        uint32_t row = c->row;
+        mn_status st = skip_dropped(m, c, part, err);
+        if (st == MN_OK && c->row != row)
+            continue;
+        if (st == MN_OK)
+            st = read_row(m, part, c->row, &c->current, err);
         if (st != MN_OK)
             return st;
         if (exists(m, c->current.record.collection)) {

@@ -12,7 +12,7 @@
  * Owns:    one purge, under `checkpoint_lock`.
  * Threads: any, one at a time.
  * Fails:   as commits, checkpoints and merges do. The records are deleted then, and may be left in
- *          files: purging again goes on.
+ *          files: purging again goes on, except where a live record beside them is damaged.
  */
 #include "base/check.h"
 #include "base/mem.h"
@@ -109,6 +109,21 @@ static uint64_t count_pinned(struct mni_engine *engine)
     return n_alive > n_parts ? n_alive - n_parts : 0;
 }
 
+/* Writes the runs anew that hold something of it. */
+static mn_status rewrite(struct erased *e, size_t *n_runs_out, struct mn_error *err)
+{
+    mn_status st = engine_rewrite(e->engine, wants, e, n_runs_out, err);
+
+    if (st == MN_ERR_NO_SPACE && reserve_lend(e->engine))
+        st = engine_rewrite(e->engine, wants, e, n_runs_out, err);
+    if (st == MN_ERR_CORRUPT)
+        mni_error_prefix(err,
+                         "the records are deleted but not erased: a segment that holds them is "
+                         "damaged, and writing it anew would lose other records; purging again "
+                         "does not help, salvaging into a new store does");
+    return st;
+}
+
 static mn_status erase(struct mni_engine *engine, struct erased *e,
                        struct mni_purge_receipt *receipt, struct mn_error *err)
 {
@@ -125,9 +140,7 @@ static mn_status erase(struct mni_engine *engine, struct erased *e,
     if (st == MN_OK)
         receipt->n_log_files = stats.n_files;
     while (st == MN_OK && n_runs > 0) {
-        st = engine_rewrite(engine, wants, e, &n_runs, err);
-        if (st == MN_ERR_NO_SPACE && reserve_lend(engine))
-            st = engine_rewrite(engine, wants, e, &n_runs, err);
+        st = rewrite(e, &n_runs, err);
         receipt->n_runs += n_runs;
     }
     mni_wal_erase_end(engine->wal);

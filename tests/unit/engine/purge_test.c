@@ -317,6 +317,106 @@ static void what_is_purged_stays_gone_after_a_power_cut(void)
     }
 }
 
+/* A damaged segment ---------- */
+
+enum { N_LARGE = 60, LARGE_BYTES = 3000, N_DAMAGED = 30 };
+
+static void put_large(struct world *w, const char *name)
+{
+    char payload[LARGE_BYTES];
+    char id[32];
+
+    for (int i = 0; i < N_LARGE; i++) {
+        memset(payload, '.', sizeof payload);
+        (void)snprintf(id, sizeof id, "large-%02d", i);
+        /* In the middle, so that it shares no block with another namespace's records. */
+        (void)snprintf(payload + LARGE_BYTES / 2, 64, "payload %02d of %s", i, name);
+        struct mn_record r = {.id = mn_str(id), .payload = {payload, sizeof payload}};
+        CHECK_OK_ERR(mn_put(w->store, mn_str(name), &r, NULL, NULL, &w->err), &w->err);
+    }
+}
+
+static mn_status flip_in_file(void *context, const char *name, bool is_dir, struct mn_error *err)
+{
+    static unsigned char content[8 << 20];
+    struct search *s = context;
+    struct mni_file *file = NULL;
+    size_t n = 0;
+
+    CHECK(!is_dir);
+    CHECK_OK(mni_dir_open_file(s->dir, name, MNI_OPEN_READ, &file, err));
+    CHECK_OK(mni_file_read(file, 0, content, sizeof content, &n, err));
+    mni_file_close(file);
+    for (size_t i = 0; i + s->n_bytes <= n; i++) {
+        if (memcmp(content + i, s->bytes, s->n_bytes) != 0)
+            continue;
+        unsigned char flipped = content[i] ^ 1;
+        CHECK_OK(mni_dir_open_file(s->dir, name, MNI_OPEN_WRITE, &file, err));
+        CHECK_OK(mni_file_write(file, i, &flipped, 1, err));
+        mni_file_close(file);
+        s->n_hits++;
+    }
+    return MN_OK;
+}
+
+/* Damages the record N_DAMAGED of a namespace in its segment, while the store is closed. */
+static void damage(struct world *w, const char *name)
+{
+    char text[64];
+    struct search s = {.bytes = text};
+    struct mni_dir *dir = NULL;
+
+    s.n_bytes = (size_t)snprintf(text, sizeof text, "payload %02d of %s", N_DAMAGED, name);
+    CHECK_OK_ERR(mn_checkpoint(w->store, &w->err), &w->err);
+    CHECK_OK_ERR(mn_close(w->store, &w->err), &w->err);
+    CHECK_OK(mni_env_open_dir(mni_crash_env_base(w->crash), "/s", false, &dir, NULL));
+    CHECK_OK(mni_dir_open_dir(dir, "seg", false, &s.dir, NULL));
+    CHECK_OK(mni_dir_list(s.dir, flip_in_file, &s, NULL));
+    mni_dir_close(s.dir);
+    mni_dir_close(dir);
+    CHECK_EQ(s.n_hits, 1);
+    open_store(w);
+}
+
+static void a_namespace_is_purged_though_its_own_records_are_damaged(void)
+{
+    struct world w = new_world();
+    struct mn_purge_receipt receipt = {.size = sizeof receipt};
+    static const char text[] = "of doomed";
+    uint64_t n = 0;
+
+    put_large(&w, "kept");
+    put_large(&w, "doomed");
+    put_large(&w, "kept too");
+    damage(&w, "doomed");
+    CHECK(count_files_with(&w, text, strlen(text)) > 0);
+    CHECK_OK_ERR(mn_purge_namespace(w.store, mn_str("doomed"), &receipt, &w.err), &w.err);
+    CHECK_EQ(receipt.n_records, N_LARGE);
+    CHECK_EQ(count_files_with(&w, text, strlen(text)), 0);
+    CHECK_OK(mn_count(w.store, mn_str("kept"), &n, NULL));
+    CHECK_EQ(n, N_LARGE);
+    CHECK_OK(mn_count(w.store, mn_str("kept too"), &n, NULL));
+    CHECK_EQ(n, N_LARGE);
+    done(&w);
+}
+
+/* A dead row goes unread, however damaged; a live one keeps its segment, and the error says so. */
+static void a_purge_beside_a_damaged_record_says_what_helps(void)
+{
+    struct world w = new_world();
+    struct mn_slice id = mn_str("large-00");
+    bool existed = false;
+
+    put_large(&w, "n");
+    damage(&w, "n");
+    CHECK_STATUS(mn_purge(w.store, mn_str("n"), &id, 1, NULL, &w.err), MN_ERR_CORRUPT);
+    CHECK(strstr(w.err.message, "purging again does not help, salvaging") != NULL);
+    CHECK(strstr(w.err.message, "damaged") != NULL);
+    CHECK_OK(mn_delete(w.store, mn_str("n"), id, NULL, &existed, NULL, NULL));
+    CHECK(!existed);
+    done(&w);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -327,6 +427,8 @@ int main(int argc, char **argv)
         CHECK_TEST(a_view_keeps_its_record_and_the_receipt_says_so),
         CHECK_TEST(what_was_dropped_before_is_erased_too),
         CHECK_TEST(what_is_purged_stays_gone_after_a_power_cut),
+        CHECK_TEST(a_namespace_is_purged_though_its_own_records_are_damaged),
+        CHECK_TEST(a_purge_beside_a_damaged_record_says_what_helps),
         CHECK_TEST(bad_arguments_change_nothing),
     };
 
