@@ -473,8 +473,12 @@ static mn_status trim_log(struct mni_engine *engine, uint64_t lsn, struct mn_err
     /* A new file pays where most of the newest one can be given back soon. Where it cannot, a file
      * more would be prepared for half of its use. */
     if (st == MN_OK && stats.current_file_bytes >= ROTATE_FROM_BYTES &&
-        atomic_load(&engine->unwritten_bytes) < stats.current_file_bytes / 2)
-        st = mni_wal_rotate(engine->wal, err);
+        atomic_load(&engine->unwritten_bytes) < stats.current_file_bytes / 2) {
+        /* Files that are given back before make the next one. */
+        st = mni_wal_truncate(engine->wal, lsn, NULL, err);
+        if (st == MN_OK)
+            st = mni_wal_rotate(engine->wal, err);
+    }
     return st == MN_OK ? mni_wal_truncate(engine->wal, lsn, NULL, err) : st;
 }
 

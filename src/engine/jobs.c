@@ -12,6 +12,8 @@ enum {
     JOBS_NAP_US = 1000000,
     RETRY_US = 5000000,    /* after a failure */
     PACE_CHUNK_US = 20000, /* the longest wait at once */
+    FREE_NAP_US = 10000,   /* between two pieces of files that are given back */
+    UNMAP_NAPS = 20,
 };
 
 /* Whether the table is worth a checkpoint. */
@@ -135,6 +137,38 @@ mn_status engine_pace(void *context, uint64_t n_bytes, struct mn_error *err)
                                 wait_us < PACE_CHUNK_US ? wait_us : PACE_CHUNK_US);
     mni_mutex_unlock(&engine->jobs_lock);
     return MN_OK;
+}
+
+/* Unless the thread is to stop. */
+static void nap(struct mni_engine *engine, int64_t us)
+{
+    mni_mutex_lock(&engine->jobs_lock);
+    if (!engine->jobs_stop)
+        (void)mni_cond_wait_for(&engine->jobs_wake, &engine->jobs_lock, us);
+    mni_mutex_unlock(&engine->jobs_lock);
+}
+
+/* Commits wait until such a step is over. After each one those that came meanwhile go first. */
+void engine_pace_free(void *context, uint64_t n_bytes)
+{
+    struct mni_engine *engine = context;
+
+    if (engine->has_jobs_thread && n_bytes > 0 &&
+        !pace_is_quiet(&engine->pace, mni_env_mono_us(engine->env)))
+        nap(engine, FREE_NAP_US);
+}
+
+bool engine_wait_for_unmapped(struct mni_engine *engine)
+{
+    /* Only this thread and its like change the set. Batches at work hold the one before. */
+    size_t n_parts = engine->state->parts->n_parts;
+
+    for (int i = 0; i < UNMAP_NAPS && engine->has_jobs_thread; i++) {
+        if (atomic_load(&engine->n_parts_alive) == n_parts)
+            break;
+        nap(engine, FREE_NAP_US);
+    }
+    return atomic_load(&engine->n_parts_alive) == n_parts;
 }
 
 /* Back-pressure ---------- */

@@ -103,9 +103,17 @@ static mn_status open_parts(struct mni_engine *engine, struct part_set *set, str
     return MN_OK;
 }
 
+/* What no manifest names, while it is removed. */
+struct orphans {
+    struct mni_engine *engine;
+    bool was_asked;   /* whether any may be mapped */
+    bool is_unmapped; /* none is */
+};
+
 static mn_status keep_known(void *context, const char *name, bool is_dir, struct mn_error *err)
 {
-    struct mni_engine *engine = context;
+    struct orphans *orphans = context;
+    struct mni_engine *engine = orphans->engine;
     unsigned char id[MNI_MANIFEST_ID_BYTES];
     uint64_t generation;
 
@@ -113,12 +121,22 @@ static mn_status keep_known(void *context, const char *name, bool is_dir, struct
     if (is_dir || !mni_manifest_parse_name(name, id, &generation) ||
         (engine->manifest.number != 0 && mni_manifest_has_name(&engine->manifest, name)))
         return MN_OK;
-    return mni_dir_unlink(engine->seg_dir, name, err);
+    if (!orphans->was_asked)
+        orphans->is_unmapped = engine_wait_for_unmapped(engine);
+    orphans->was_asked = true;
+    /* A reader that still shows records of it has it mapped: its space goes with the map. */
+    if (!orphans->is_unmapped)
+        return mni_dir_unlink(engine->seg_dir, name, err);
+    return mni_dir_remove(engine->seg_dir, name, engine_pace_free, engine, err);
 }
 
 mn_status engine_remove_orphans(struct mni_engine *engine, struct mn_error *err)
 {
-    return engine->seg_dir == NULL ? MN_OK : mni_dir_list(engine->seg_dir, keep_known, engine, err);
+    struct orphans orphans = {.engine = engine};
+
+    if (engine->seg_dir == NULL)
+        return MN_OK;
+    return mni_dir_list(engine->seg_dir, keep_known, &orphans, err);
 }
 
 mn_status engine_load(struct mni_engine *engine, struct mn_error *err)

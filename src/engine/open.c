@@ -264,7 +264,8 @@ static void configure_log(const struct mni_engine *engine, const struct mn_optio
                   .publish = engine_publish,
                   .now_us = engine_clock,
                   .abandon = engine_abandon_commit,
-                  .synced = engine_note_sync},
+                  .synced = engine_note_sync,
+                  .freeing = engine_pace_free},
     };
 }
 

@@ -16,10 +16,11 @@
 enum {
     ALLOWED_PERCENT = 170,
     MOST_PERCENT = 2000,
-    BUSY_US = 20000,       /* how long what was written is felt, about */
-    QUIET_STEPS = 32,      /* the quiet time moves by this part of itself with each sync */
-    ADAPT_STEPS = 1024,    /* likewise, when it seems to be wrong */
-    CHANGE_PERCENT = 4000, /* so much over what is allowed halves the rate */
+    BUSY_US = 20000,         /* how long what was written is felt, about */
+    QUIET_AFTER_US = 100000, /* without a sync; less may be one that the background holds up */
+    QUIET_STEPS = 32,        /* the quiet time moves by this part of itself with each sync */
+    ADAPT_STEPS = 1024,      /* likewise, when it seems to be wrong */
+    CHANGE_PERCENT = 4000,   /* so much over what is allowed halves the rate */
 };
 
 #define RATE_FIRST 200.0 /* bytes per microsecond: MB/s */
@@ -43,7 +44,7 @@ void pace_note_sync(struct pace *pace, int64_t took_us, int64_t now_us)
     int64_t quiet_ns = atomic_load_explicit(&pace->quiet_ns, memory_order_relaxed);
 
     MNI_CHECK(took_us >= 0);
-    atomic_fetch_add_explicit(&pace->n_syncs, 1, memory_order_relaxed);
+    atomic_store_explicit(&pace->last_sync_us, now_us, memory_order_relaxed);
     if (now_us >= atomic_load_explicit(&pace->busy_until_us, memory_order_relaxed)) {
         move(&pace->quiet_ns, took_ns, QUIET_STEPS);
         return;
@@ -72,12 +73,17 @@ static void adapt(struct pace *pace)
         pace->bytes_per_us = RATE_MAX;
 }
 
+bool pace_is_quiet(struct pace *pace, int64_t now_us)
+{
+    int64_t last_us = atomic_load_explicit(&pace->last_sync_us, memory_order_relaxed);
+
+    return last_us == 0 || now_us - last_us > QUIET_AFTER_US;
+}
+
 int64_t pace_wait_us(struct pace *pace, uint64_t n_bytes, int64_t now_us)
 {
-    uint64_t n_syncs = atomic_load_explicit(&pace->n_syncs, memory_order_relaxed);
-    bool is_quiet = n_syncs == pace->n_seen;
+    bool is_quiet = pace_is_quiet(pace, now_us);
 
-    pace->n_seen = n_syncs;
     adapt(pace);
     int64_t wait_us = is_quiet ? 0 : (int64_t)((double)n_bytes / pace->bytes_per_us);
     atomic_store_explicit(&pace->busy_until_us, now_us + wait_us + BUSY_US, memory_order_relaxed);

@@ -105,6 +105,9 @@ struct mni_map {
     uint64_t n_bytes;
 };
 
+/* Called before so many bytes of a file are given back to the file system; may wait. */
+typedef void mni_free_step_fn(void *context, uint64_t n_bytes);
+
 /* Called once per entry; a status other than MN_OK ends the listing and is returned. */
 typedef mn_status mni_list_fn(void *context, const char *name, bool is_dir, struct mn_error *err);
 
@@ -120,6 +123,10 @@ struct mni_dir_ops {
     mn_status (*rename)(struct mni_dir *dir, const char *from, const char *to,
                         struct mn_error *err); /* replaces `to`, atomically */
     mn_status (*unlink)(struct mni_dir *dir, const char *name, struct mn_error *err);
+    /* The same, and gives the space of a file that has no other name back in steps: all of it at
+     * once holds up whoever writes meanwhile. Nobody has the file mapped. */
+    mn_status (*remove)(struct mni_dir *dir, const char *name, mni_free_step_fn *step,
+                        void *context, struct mn_error *err);
     /* fsync of the directory: its entries are durable. */
     mn_status (*sync)(struct mni_dir *dir, struct mn_error *err);
     /* Advisory lock on the directory itself, held until close. MN_ERR_IN_USE if it is held in a
@@ -240,6 +247,12 @@ MNI_IO_CALL mni_dir_rename(struct mni_dir *dir, const char *from, const char *to
 MNI_IO_CALL mni_dir_unlink(struct mni_dir *dir, const char *name, struct mn_error *err)
 {
     return dir->ops->unlink(dir, name, err);
+}
+
+MNI_IO_CALL mni_dir_remove(struct mni_dir *dir, const char *name, mni_free_step_fn *step,
+                           void *context, struct mn_error *err)
+{
+    return dir->ops->remove(dir, name, step, context, err);
 }
 
 MNI_IO_CALL mni_dir_sync(struct mni_dir *dir, struct mn_error *err)

@@ -284,6 +284,17 @@ static mn_status dir_unlink(struct mni_dir *dir, const char *name, struct mn_err
     return mni_dir_unlink(d->below, name, err);
 }
 
+static mn_status dir_remove(struct mni_dir *dir, const char *name, mni_free_step_fn *step,
+                            void *context, struct mn_error *err)
+{
+    struct fault_dir *d = as_dir(dir);
+    int os_errno = next_fault(d->env, true);
+
+    if (os_errno != 0)
+        return mni_fail_os(err, os_errno, "unlink %s", name);
+    return mni_dir_remove(d->below, name, step, context, err);
+}
+
 static mn_status dir_sync(struct mni_dir *dir, struct mn_error *err)
 {
     struct fault_dir *d = as_dir(dir);
@@ -323,6 +334,7 @@ static const struct mni_dir_ops dir_ops = {
     .list = dir_list,
     .rename = dir_rename,
     .unlink = dir_unlink,
+    .remove = dir_remove,
     .sync = dir_sync,
     .lock = dir_lock,
     .close = dir_close,

@@ -30,7 +30,8 @@
 enum {
     FILE_MODE = 0640, /* the group may read if the umask lets it, strangers never */
     DIR_MODE = 0750,
-    LABEL_BYTES = 256, /* of a directory in messages; a path may be longer */
+    FREE_STEP_BYTES = 8 << 20, /* freed at once: a millisecond or two */
+    LABEL_BYTES = 256,         /* of a directory in messages; a path may be longer */
 };
 
 struct posix_file {
@@ -439,6 +440,39 @@ static mn_status dir_unlink(struct mni_dir *dir, const char *name, struct mn_err
     return MN_OK;
 }
 
+/* Where it cannot be done in steps, closing the file does it. */
+static void free_in_steps(int fd, mni_free_step_fn *step, void *context)
+{
+    struct stat info;
+
+    if (fstat(fd, &info) != 0 || info.st_nlink > 0)
+        return; /* another name has the space still */
+    for (off_t n = info.st_size; n > 0; n -= FREE_STEP_BYTES) {
+        off_t left = n > FREE_STEP_BYTES ? n - FREE_STEP_BYTES : 0;
+        step(context, (uint64_t)(n - left));
+        if (ftruncate(fd, left) != 0)
+            return;
+    }
+}
+
+static mn_status dir_remove(struct mni_dir *dir, const char *name, mni_free_step_fn *step,
+                            void *context, struct mn_error *err)
+{
+    const struct posix_dir *d = as_dir(dir);
+    mn_status st = check_name(name, err);
+
+    if (st != MN_OK)
+        return st;
+    int fd = open_at(d->fd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+    st = dir_unlink(dir, name, err);
+    if (fd < 0)
+        return st;
+    if (st == MN_OK && is_regular(fd))
+        free_in_steps(fd, step, context);
+    (void)close(fd);
+    return st;
+}
+
 static mn_status dir_sync(struct mni_dir *dir, struct mn_error *err)
 {
     const struct posix_dir *d = as_dir(dir);
@@ -549,6 +583,7 @@ static const struct mni_dir_ops dir_ops = {
     .list = dir_list,
     .rename = dir_rename,
     .unlink = dir_unlink,
+    .remove = dir_remove,
     .sync = dir_sync,
     .lock = dir_lock,
     .close = dir_close,

@@ -273,6 +273,14 @@ static mn_status dir_unlink(struct mni_dir *dir, const char *name, struct mn_err
     return note(d->env, mni_dir_unlink(d->below, name, err), "unlink %s", name);
 }
 
+static mn_status dir_remove(struct mni_dir *dir, const char *name, mni_free_step_fn *step,
+                            void *context, struct mn_error *err)
+{
+    struct record_dir *d = as_dir(dir);
+
+    return note(d->env, mni_dir_remove(d->below, name, step, context, err), "remove %s", name);
+}
+
 static mn_status dir_sync(struct mni_dir *dir, struct mn_error *err)
 {
     struct record_dir *d = as_dir(dir);
@@ -312,6 +320,7 @@ static const struct mni_dir_ops dir_ops = {
     .list = dir_list,
     .rename = dir_rename,
     .unlink = dir_unlink,
+    .remove = dir_remove,
     .sync = dir_sync,
     .lock = dir_lock,
     .close = dir_close,

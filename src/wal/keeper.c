@@ -15,6 +15,12 @@
 #include "base/check.h"
 #include "wal/wal_private.h"
 
+enum {
+    ZEROES_PER_BYTE = 2, /* how much faster zeroes are written than the log grows */
+    ZEROES_AHEAD_BYTES = 2 * MNI_WAL_ZERO_CHUNK_BYTES,
+    ZEROES_NAP_US = 5000,
+};
+
 bool wal_take_spare(struct mni_wal *wal, struct wal_spare *spare_out)
 {
     mni_mutex_lock(&wal->keeper_lock);
@@ -85,6 +91,25 @@ static mn_status open_spare(struct mni_wal *wal, const char *name, struct mni_fi
     return st;
 }
 
+/* Commits share the disk with the zeroes, which are needed when the newest file is full. So they
+ * are written as that fills up, and at once while nobody commits. False: no more are needed. */
+static bool wait_to_zero(struct mni_wal *wal, uint64_t n_zeroed)
+{
+    uint64_t filled_before = UINT64_MAX;
+
+    mni_mutex_lock(&wal->keeper_lock);
+    while (wal->has_keeper && !wal->keeper_stops && wal->n_spares == 0) {
+        uint64_t filled = atomic_load_explicit(&wal->filled_bytes, memory_order_relaxed);
+        if (n_zeroed <= filled * ZEROES_PER_BYTE + ZEROES_AHEAD_BYTES || filled == filled_before)
+            break;
+        filled_before = filled;
+        (void)mni_cond_wait_for(&wal->keeper_wakes, &wal->keeper_lock, ZEROES_NAP_US);
+    }
+    bool is_needed = !wal->keeper_stops && wal->n_spares == 0;
+    mni_mutex_unlock(&wal->keeper_lock);
+    return is_needed;
+}
+
 /* A timed sync that becomes due meanwhile does not wait until all is written. */
 static mn_status zero_spare(struct mni_wal *wal, struct mni_file *file)
 {
@@ -94,6 +119,8 @@ static mn_status zero_spare(struct mni_wal *wal, struct mni_file *file)
     for (uint64_t from = 0; from < file_bytes && st == MN_OK; from += MNI_WAL_ZERO_CHUNK_BYTES) {
         uint64_t left = file_bytes - from;
         uint64_t n = left < MNI_WAL_ZERO_CHUNK_BYTES ? left : MNI_WAL_ZERO_CHUNK_BYTES;
+        if (!wait_to_zero(wal, from + n))
+            return MN_ERR_CANCELLED;
         st = wal_write_zeroes(file, from, from + n, NULL);
         (void)work_sync(wal);
     }

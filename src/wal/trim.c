@@ -200,6 +200,14 @@ static mn_status take_old_files(struct mni_wal *wal, uint64_t lsn, struct given_
     return st;
 }
 
+static void free_step(void *context, uint64_t n_bytes)
+{
+    const struct mni_wal_hooks *hooks = context;
+
+    if (hooks->freeing != NULL)
+        hooks->freeing(hooks->context, n_bytes);
+}
+
 /* What left the list becomes spares, or goes. The role is not held: a file's blocks take their time
  * to go. */
 static mn_status give_back(struct mni_wal *wal, const struct given_back *given, size_t n,
@@ -213,7 +221,8 @@ static mn_status give_back(struct mni_wal *wal, const struct given_back *given, 
         if (spare->name[0] == '\0' ||
             (sync_st == MN_OK && given[i].may_recycle && wal_offer_spare(wal, spare)))
             continue;
-        mn_status removed = mni_dir_unlink(wal->config.dir, spare->name, st == MN_OK ? err : NULL);
+        mn_status removed = mni_dir_remove(wal->config.dir, spare->name, free_step,
+                                           &wal->config.hooks, st == MN_OK ? err : NULL);
         if (st == MN_OK && removed != MN_NOT_FOUND)
             st = removed;
     }

@@ -83,6 +83,9 @@ struct mni_wal_hooks {
     void (*abandon)(void *context, struct mni_commit *commit);
     /* The log was synced, which took so long, until this monotonic time. May be NULL. */
     void (*synced)(void *context, int64_t took_us, int64_t now_us);
+    /* So many bytes of old files are about to be given back, by whoever truncates; may wait. The
+     * role is not held. May be NULL. */
+    void (*freeing)(void *context, uint64_t n_bytes);
 };
 
 struct mni_wal_config {

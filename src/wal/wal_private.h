@@ -86,7 +86,8 @@ struct mni_wal {
     struct mn_error poison; /* why the log is poisoned */
 
     atomic_uint_fast64_t visible_lsn;
-    atomic_uint_fast64_t written_lsn; /* handed to the kernel */
+    atomic_uint_fast64_t written_lsn;  /* handed to the kernel */
+    atomic_uint_fast64_t filled_bytes; /* of the newest file, likewise */
     atomic_int_fast64_t visible_time_us;
     atomic_bool is_poisoned;
 

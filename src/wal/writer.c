@@ -78,6 +78,7 @@ void wal_writer_attach(struct mni_wal *wal, struct mni_file *file, uint64_t end,
     w->n_written = 0;
     w->zeroed_to = zeroed_to;
     w->has_unsynced = false;
+    atomic_store_explicit(&wal->filled_bytes, end, memory_order_relaxed);
     wal->synced_end = end;
 }
 
@@ -137,6 +138,7 @@ static mn_status write_buffer(struct mni_wal *wal, size_t n, bool durable, struc
     if (st != MN_OK)
         goto out;
     wal->bytes_written += to - from;
+    atomic_store_explicit(&wal->filled_bytes, w->buffer_offset + to, memory_order_relaxed);
     if (durable)
         wal->n_syncs++;
     else

@@ -688,6 +688,38 @@ static void rename_replaces_and_open_handles_follow(void)
     mni_dir_close(dir);
 }
 
+static void add_step(void *context, uint64_t n_bytes)
+{
+    *(uint64_t *)context += n_bytes;
+}
+
+static void space_is_given_back_in_steps_once_no_name_is_left(void)
+{
+    const char *path = check_temp_dir();
+    struct mni_dir *dir = open_dir(path);
+    uint64_t n_freed = 0;
+    uint64_t n_bytes = 0;
+
+    struct mni_file *a = create_file(dir, "a");
+    CHECK_OK(mni_file_truncate(a, 20 << 20, &err));
+    mni_file_close(a);
+    CHECK_EQ(link(join(path, "a"), join(path, "b")), 0);
+    CHECK_OK_ERR(mni_dir_remove(dir, "a", add_step, &n_freed, &err), &err);
+    CHECK_EQ(n_freed, 0);
+    CHECK_STATUS(try_open(dir, "a", MNI_OPEN_READ), MN_NOT_FOUND);
+    struct mni_file *b = open_file(dir, "b", MNI_OPEN_READ);
+    CHECK_OK(mni_file_size(b, &n_bytes, &err));
+    CHECK_EQ(n_bytes, 20 << 20);
+    CHECK_OK_ERR(mni_dir_remove(dir, "b", add_step, &n_freed, &err), &err);
+    CHECK_EQ(n_freed, 20 << 20);
+    CHECK_OK(mni_file_size(b, &n_bytes, &err));
+    CHECK_EQ(n_bytes, 0);
+    mni_file_close(b);
+    CHECK_STATUS(mni_dir_remove(dir, "b", add_step, &n_freed, &err), MN_NOT_FOUND);
+    CHECK_STATUS(mni_dir_remove(dir, "../b", add_step, &n_freed, &err), MN_ERR_INVALID);
+    mni_dir_close(dir);
+}
+
 static void a_directory_that_moved_is_followed(void)
 {
     const char *path = check_temp_dir();
@@ -934,6 +966,7 @@ int main(int argc, char **argv)
         CHECK_TEST(messages_stay_one_line_of_utf8_whatever_the_path),
         CHECK_TEST(a_listing_shows_every_entry_once_and_every_time),
         CHECK_TEST(rename_replaces_and_open_handles_follow),
+        CHECK_TEST(space_is_given_back_in_steps_once_no_name_is_left),
         CHECK_TEST(a_directory_that_moved_is_followed),
         CHECK_TEST(a_directory_that_was_removed_answers_with_errors),
         CHECK_TEST(the_lock_refuses_others_until_it_is_closed),
