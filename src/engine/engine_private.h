@@ -235,8 +235,8 @@ void engine_note_sync(void *context, int64_t took_us, int64_t now_us);
 bool engine_must_hurry(struct mni_engine *engine);
 /* Called before `n_bytes` are written in the background: waits when that would hinder commits. */
 MN_MUST_USE mn_status engine_pace(void *context, uint64_t n_bytes, struct mn_error *err);
-/* Waits as suits before so many bytes of files are given back. `checkpoint_lock` is held, as for the
- * next one. */
+/* Waits as suits before so many bytes of files are given back. `checkpoint_lock` is held, as for
+ * the next one. */
 void engine_pace_free(void *context, uint64_t n_bytes);
 /* Waits a little for those that still show what the state before held. True: no segment is mapped
  * but those of the state. */
