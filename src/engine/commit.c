@@ -378,6 +378,8 @@ mn_status mni_batch_commit(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_ou
     if (batch->engine->read_only)
         return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
     if (batch->has_puts) {
+        if (atomic_load_explicit(&batch->engine->reserve_is_lent, memory_order_relaxed))
+            batch_drop_state(batch); /* it will wait for a whole checkpoint */
         mn_status room = reserve_admit(batch->engine, err);
         if (room == MN_OK)
             room = engine_wait_for_room(batch, err);

@@ -8,6 +8,7 @@
  * A sweep deletes by ordinary commits, a bounded batch each, until nothing has expired or its time
  * is up. A record that was written or touched meanwhile is left alone.
  */
+#include "base/buf.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/plant.h"
@@ -58,10 +59,20 @@ struct lapsed {
     uint64_t lsn; /* of its newest change; 0: the row's own */
 };
 
+/* What is to be deleted: all that a sweep keeps of a record while it waits for anything. */
+struct doomed {
+    uint64_t collection;
+    uint64_t lsn;      /* of its newest change */
+    size_t key_offset; /* in the keys */
+    size_t key_bytes;
+};
+
 /* Room for what one slice of a sweep gathers. */
 struct sweep_room {
     struct lapsed *lapsed;         /* owned */
     struct mni_version **versions; /* owned */
+    struct doomed *doomed;         /* owned */
+    struct mni_buf keys;           /* of the doomed, one behind the other */
     size_t n_max;
 };
 
@@ -111,45 +122,89 @@ static size_t gather_lapsed(struct mni_engine *engine, const struct state *state
     return n;
 }
 
-static mn_status add_delete(struct mni_batch *batch, const struct lapsed *lapsed,
-                            struct mn_error *err)
+static mn_status doom(struct sweep_room *room, const struct mni_record *r, uint64_t lsn,
+                      struct doomed *doomed_out, struct mn_error *err)
+{
+    *doomed_out = (struct doomed){.collection = r->collection,
+                                  .lsn = lsn,
+                                  .key_offset = room->keys.n_bytes,
+                                  .key_bytes = r->key.n_bytes};
+    if (mni_buf_append(&room->keys, r->key.data, r->key.n_bytes) != MN_OK)
+        return mni_fail(err, MN_ERR_NOMEM, "a sweep of %zu records", room->n_max);
+    return MN_OK;
+}
+
+static mn_status doom_lapsed(struct sweep_room *room, const struct lapsed *lapsed,
+                             struct doomed *doomed_out, struct mn_error *err)
 {
     struct mni_segment_row row;
     struct mni_record r;
-    size_t collection_index;
-    uint64_t lsn = lapsed->lsn;
-    mn_status st = MN_OK;
 
     if (lapsed->version != NULL) {
         mni_record_view(mni_version_bytes(lapsed->version), &r);
-    } else {
-        st = mni_segment_row(lapsed->part->segment, lapsed->row, &row, err);
-        if (st != MN_OK)
-            return st;
-        r = row.record;
-        lsn = lsn != 0 ? lsn : row.lsn;
+        return doom(room, &r, lapsed->lsn, doomed_out, err);
     }
-    struct mni_record gone = {.type = MNI_RECORD_DELETE, .key = r.key};
-    st = batch_collection_by_number(batch, r.collection, &collection_index, err);
+    mn_status st = mni_segment_row(lapsed->part->segment, lapsed->row, &row, err);
+    if (st != MN_OK)
+        return st;
+    st = doom(room, &row.record, lapsed->lsn != 0 ? lapsed->lsn : row.lsn, doomed_out, err);
+    mni_segment_row_done(lapsed->part->segment, &row);
+    return st;
+}
+
+/* Up to n_max records that lapsed in the newest state, which is let go of again: what follows may
+ * wait for memory, and that may be the state's. */
+static mn_status gather_doomed(struct mni_engine *engine, struct sweep_room *room,
+                               size_t *n_lapsed_out, size_t *n_doomed_out, struct mn_error *err)
+{
+    mn_status st = MN_OK;
+    size_t n_doomed = 0;
+
+    engine_read_lock(engine);
+    struct state *state = engine->state;
+    state_ref(state);
+    engine_unlock(engine);
+    size_t n = gather_lapsed(engine, state, room);
+    mni_buf_reset(&room->keys);
+    for (size_t i = 0; i < n; i++) {
+        if (st == MN_OK)
+            st = doom_lapsed(room, &room->lapsed[i], &room->doomed[n_doomed], err);
+        n_doomed += st == MN_OK;
+        if (st == MN_ERR_CORRUPT)
+            st = MN_OK; /* it stays, unseen */
+        mni_version_unref(room->lapsed[i].version);
+    }
+    state_unref(state);
+    *n_lapsed_out = n;
+    *n_doomed_out = n_doomed;
+    return st;
+}
+
+static mn_status add_delete(struct mni_batch *batch, const struct sweep_room *room,
+                            const struct doomed *doomed, struct mn_error *err)
+{
+    struct mni_record gone = {.type = MNI_RECORD_DELETE,
+                              .key = {room->keys.data + doomed->key_offset, doomed->key_bytes}};
+    size_t collection_index;
+    mn_status st = batch_collection_by_number(batch, doomed->collection, &collection_index, err);
+
     if (st == MN_OK)
-        st = mni_batch_add(batch, collection_index, &gone, MNI_IF_UNCHANGED, lsn, NULL, err);
+        st =
+            mni_batch_add(batch, collection_index, &gone, MNI_IF_UNCHANGED, doomed->lsn, NULL, err);
     return st;
 }
 
 /* Deletes these in one commit, if all of them are still the newest of their keys. */
-static mn_status delete_lapsed(struct mni_engine *engine, const struct lapsed *lapsed, size_t n,
-                               struct mn_error *err)
+static mn_status delete_doomed(struct mni_engine *engine, const struct sweep_room *room,
+                               size_t first, size_t n, struct mn_error *err)
 {
     struct mni_batch *batch = NULL;
     mn_status st = mni_batch_new(engine, NULL, &batch);
 
     if (st != MN_OK)
         return mni_fail(err, st, "a sweep of %zu records", n);
-    for (size_t i = 0; i < n && st == MN_OK; i++) {
-        st = add_delete(batch, &lapsed[i], err);
-        if (st == MN_ERR_CORRUPT)
-            st = MN_OK; /* it stays, unseen */
-    }
+    for (size_t i = 0; i < n && st == MN_OK; i++)
+        st = add_delete(batch, room, &room->doomed[first + i], err);
     if (st == MN_OK)
         st = mni_batch_commit(batch, MN_ACK_NONE, NULL, err);
     mni_batch_free(batch);
@@ -157,17 +212,17 @@ static mn_status delete_lapsed(struct mni_engine *engine, const struct lapsed *l
 }
 
 /* The same, record by record where one of them was changed meanwhile. */
-static mn_status sweep_lapsed(struct mni_engine *engine, const struct lapsed *lapsed, size_t n,
+static mn_status sweep_doomed(struct mni_engine *engine, const struct sweep_room *room, size_t n,
                               uint64_t *n_swept, struct mn_error *err)
 {
-    mn_status st = delete_lapsed(engine, lapsed, n, err);
+    mn_status st = delete_doomed(engine, room, 0, n, err);
 
     if (st == MN_OK)
         *n_swept += n;
     if (st != MN_CHANGED)
         return st;
     for (size_t i = 0; i < n; i++) {
-        st = delete_lapsed(engine, &lapsed[i], 1, err);
+        st = delete_doomed(engine, room, i, 1, err);
         if (st != MN_OK && st != MN_CHANGED)
             return st;
         *n_swept += st == MN_OK;
@@ -175,25 +230,37 @@ static mn_status sweep_lapsed(struct mni_engine *engine, const struct lapsed *la
     return MN_OK;
 }
 
-/* One slice: what lapsed in the newest state. */
 static mn_status sweep_slice(struct mni_engine *engine, struct sweep_room *room, size_t *n_out,
                              uint64_t *n_swept, struct mn_error *err)
 {
-    mn_status st = MN_OK;
+    size_t n_doomed = 0;
+    mn_status st = gather_doomed(engine, room, n_out, &n_doomed, err);
 
-    engine_read_lock(engine);
-    struct state *state = engine->state;
-    state_ref(state);
-    engine_unlock(engine);
-    size_t n = gather_lapsed(engine, state, room);
     MNI_TEST_POINT("sweep");
-    if (n > 0)
-        st = sweep_lapsed(engine, room->lapsed, n, n_swept, err);
-    for (size_t i = 0; i < n; i++)
-        mni_version_unref(room->lapsed[i].version);
-    state_unref(state);
-    *n_out = n;
+    if (st == MN_OK && n_doomed > 0)
+        st = sweep_doomed(engine, room, n_doomed, n_swept, err);
     return st;
+}
+
+static mn_status room_init(struct sweep_room *room, size_t n_max, struct mn_error *err)
+{
+    *room = (struct sweep_room){
+        .lapsed = mni_alloc_array(n_max, sizeof *room->lapsed),
+        .versions = mni_alloc_array(n_max, sizeof(struct mni_version *)),
+        .doomed = mni_alloc_array(n_max, sizeof *room->doomed),
+        .n_max = n_max,
+    };
+    if (room->lapsed == NULL || room->versions == NULL || room->doomed == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "a sweep of %zu records", n_max);
+    return MN_OK;
+}
+
+static void room_done(struct sweep_room *room)
+{
+    mni_free(room->lapsed);
+    mni_free(room->versions);
+    mni_free(room->doomed);
+    mni_buf_done(&room->keys);
 }
 
 mn_status mni_engine_sweep(struct mni_engine *engine, uint64_t *n_swept_out, struct mn_error *err)
@@ -208,15 +275,11 @@ mn_status mni_engine_sweep(struct mni_engine *engine, uint64_t *n_swept_out, str
     size_t batch_records = (size_t)engine->store.settings[SETTING_SWEEP_BATCH_RECORDS];
     int64_t cap_us = (int64_t)engine->store.settings[SETTING_SWEEP_TIME_CAP_MS] * 1000;
     mni_mutex_unlock(&engine->settings_lock);
-    struct sweep_room room = {
-        .lapsed = mni_alloc_array(batch_records, sizeof *room.lapsed),
-        .versions = mni_alloc_array(batch_records, sizeof(struct mni_version *)),
-        .n_max = batch_records,
-    };
-    if (room.lapsed == NULL || room.versions == NULL) {
-        mni_free(room.lapsed);
-        mni_free(room.versions);
-        return mni_fail(err, MN_ERR_NOMEM, "a sweep of %zu records", batch_records);
+    struct sweep_room room;
+    st = room_init(&room, batch_records, err);
+    if (st != MN_OK) {
+        room_done(&room);
+        return st;
     }
     mni_mutex_lock(&engine->sweep_lock);
     int64_t end_us = mni_env_mono_us(engine->env) + cap_us;
@@ -229,8 +292,7 @@ mn_status mni_engine_sweep(struct mni_engine *engine, uint64_t *n_swept_out, str
             break;
     }
     mni_mutex_unlock(&engine->sweep_lock);
-    mni_free(room.lapsed);
-    mni_free(room.versions);
+    room_done(&room);
     if (st == MN_OK && n_swept_out != NULL)
         *n_swept_out = n_swept;
     return st;

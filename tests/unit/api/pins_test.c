@@ -184,7 +184,7 @@ static void a_walk_that_was_refused_goes_on_after_a_release(void)
 /* Records large enough that a few reads ahead would fill the budget, half of them in a segment. */
 static void a_walk_whose_views_are_released_at_once_is_never_refused(void)
 {
-    enum { N = 160, LARGE_BYTES = 64 << 10 };
+    enum { N = 48, LARGE_BYTES = 64 << 10 };
     static char large[LARGE_BYTES];
 
     for (int reverse = 0; reverse < 2; reverse++) {

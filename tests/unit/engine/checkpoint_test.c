@@ -1,7 +1,8 @@
 /* Tests of checkpoints: what a later opening makes of what one left behind. */
 #include "../api/short.h"
+#include "api/store_private.h"
 #include "base/plant.h"
-#include "engine/engine.h"
+#include "engine/engine_private.h"
 #include "io/crash.h"
 #include "io/fault.h"
 
@@ -203,6 +204,59 @@ static void drop_t(void *context)
     CHECK_OK_ERR(mn_namespace_drop(the_store, mn_str("t"), NULL, &err), &err);
 }
 
+static void count_holders(void *n_out)
+{
+    *(unsigned *)n_out = atomic_load(&the_store->engine->state->n_refs);
+}
+
+/* What it would wait for may be memory that the state keeps. */
+static void a_sweep_holds_no_state_while_it_deletes(void)
+{
+    struct mni_crash_env *crash = NULL;
+    uint64_t n_swept = 0;
+    unsigned n_refs = 0;
+
+    CHECK_OK(mni_crash_env_new(1, &crash));
+    the_store = open_in(mni_crash_env_base(crash));
+    mni_crash_env_set_wall_us(crash, 1000);
+    put_until("in_a_segment", 1000000000);
+    CHECK_OK_ERR(mn_checkpoint(the_store, &err), &err);
+    put_until("in_the_table", 1000000000);
+    mni_crash_env_set_wall_us(crash, 3000000000);
+    mni_test_point_set("sweep", count_holders, &n_refs);
+    CHECK_OK_ERR(mn_sweep(the_store, &n_swept, &err), &err);
+    CHECK_EQ(n_swept, 2);
+    CHECK_EQ(n_refs, 1); /* the engine's */
+    closed(the_store);
+    mni_crash_env_free(crash);
+}
+
+/* While the reserve is lent a put waits for a checkpoint, whose tables its state would keep. */
+static void a_put_that_waits_for_a_checkpoint_holds_no_state(void)
+{
+    struct mni_crash_env *crash = NULL;
+    struct mni_batch *batch = NULL;
+    struct mni_record record = {.type = MNI_RECORD_UPSERT, .key = mn_str("a")};
+    size_t index;
+
+    CHECK_OK(mni_crash_env_new(1, &crash));
+    the_store = open_in(mni_crash_env_base(crash));
+    struct mni_engine *engine = the_store->engine;
+    CHECK_OK(mni_batch_new(engine, NULL, &batch));
+    CHECK_OK(mni_batch_collection(batch, MNI_KIND_NAMESPACE, mn_str("n"), true, &index, &err));
+    CHECK_OK(mni_batch_add(batch, index, &record, MNI_ALWAYS, 0, NULL, &err));
+    CHECK_EQ(atomic_load(&engine->state->n_refs), 2);
+    atomic_store(&engine->reserve_is_lent, true);
+    atomic_store(&engine->reserve_is_short, true); /* it gives up where it has waited */
+    CHECK_STATUS(mni_batch_commit(batch, MN_ACK_NONE, NULL, &err), MN_ERR_NO_SPACE);
+    CHECK_EQ(atomic_load(&engine->state->n_refs), 1);
+    atomic_store(&engine->reserve_is_lent, false);
+    atomic_store(&engine->reserve_is_short, false);
+    mni_batch_free(batch);
+    closed(the_store);
+    mni_crash_env_free(crash);
+}
+
 /* The sweep's delete leaves nothing of a namespace that is dropped meanwhile. */
 static void a_sweep_may_meet_a_drop(void)
 {
@@ -264,6 +318,8 @@ int main(int argc, char **argv)
         CHECK_TEST(no_point_in_time_lies_before_the_newest_checkpoint),
         CHECK_TEST(a_namespace_keeps_its_number_when_its_row_is_replaced),
         CHECK_TEST(a_sweep_goes_on_while_anything_has_expired),
+        CHECK_TEST(a_sweep_holds_no_state_while_it_deletes),
+        CHECK_TEST(a_put_that_waits_for_a_checkpoint_holds_no_state),
         CHECK_TEST(a_sweep_may_meet_a_drop),
         CHECK_TEST(touches_of_one_record_take_no_more_memory),
     };
