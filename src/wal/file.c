@@ -231,8 +231,8 @@ static mn_status make_next(struct mni_wal *wal, struct wal_header *h, size_t fra
             h->flags |= HEADER_FLAG_RECYCLED;
         *zeroed_to_out = spare.zeroed_to;
         st = make_of_spare(wal, spare.name, h, file_out, err);
-        if (st != MN_OK)
-            mni_ignore(mni_dir_unlink(wal->config.dir, spare.name, NULL));
+        if (st != MN_OK && mni_dir_unlink(wal->config.dir, spare.name, NULL) != MN_OK)
+            atomic_store(&wal->has_strays, true);
     } else {
         (void)snprintf(spare.name, sizeof spare.name, "%020" PRIu64 ".new", h->first_lsn);
         st = wal_file_make_fitting(wal, spare.name, h, bytes_needed(frame_bytes), file_out,

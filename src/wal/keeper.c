@@ -8,10 +8,6 @@
  * Fails:   a sync that fails poisons the log like any other; a spare that cannot be made is made by
  *          the rotation itself, which reports why it cannot.
  */
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "base/check.h"
 #include "wal/wal_private.h"
 
@@ -157,9 +153,8 @@ static mn_status make_spare(struct mni_wal *wal, const char *name, bool *zeroed)
 
 static void work_spare(struct mni_wal *wal)
 {
-    struct wal_spare spare = {0};
+    struct wal_spare spare = {.name = WAL_MADE_SPARE_NAME};
 
-    (void)snprintf(spare.name, sizeof spare.name, "%020d.spare", 0);
     mni_mutex_lock(&wal->keeper_lock);
     bool wanted = wal->wants_spare && wal->n_spares == 0;
     bool zeroed = wal->wants_zeroes || wal_file_is_written_whole(wal->config.file_bytes);

@@ -9,6 +9,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/plant.h"
@@ -131,14 +132,67 @@ struct given_back {
     bool may_recycle;
 };
 
-/* As long as a crash may give a spare its old name back, nothing may be written to it. */
+/* As long as a crash may give a spare its old name back, nothing may be written to it. One that
+ * cannot be removed is a stray from here on. */
 static void discard_spares(struct mni_wal *wal)
 {
     struct wal_spare spare;
 
     while (wal_take_spare(wal, &spare))
-        mni_ignore(mni_dir_unlink(wal->config.dir, spare.name, NULL));
+        if (mni_dir_unlink(wal->config.dir, spare.name, NULL) != MN_OK)
+            atomic_store(&wal->has_strays, true);
 }
+
+/* Strays ---------- */
+
+struct strays {
+    struct mni_wal *wal;
+    struct mni_buf names; /* owned; WAL_NAME_BYTES each */
+};
+
+static bool is_in_use(struct mni_wal *wal, const char *name)
+{
+    bool found = strcmp(name, WAL_MADE_SPARE_NAME) == 0;
+
+    mni_mutex_lock(&wal->keeper_lock);
+    for (unsigned i = 0; i < wal->n_spares && !found; i++)
+        found = strcmp(name, wal->spares[i].name) == 0;
+    mni_mutex_unlock(&wal->keeper_lock);
+    return found;
+}
+
+static mn_status note_stray(void *context, const char *name, bool is_dir, struct mn_error *err)
+{
+    struct strays *strays = context;
+    char entry[WAL_NAME_BYTES] = {0};
+
+    if (is_dir || !wal_name_is_spare(name) || is_in_use(strays->wal, name))
+        return MN_OK;
+    (void)snprintf(entry, sizeof entry, "%s", name);
+    if (mni_buf_append(&strays->names, entry, sizeof entry) != MN_OK)
+        return mni_fail(err, MN_ERR_NOMEM, "list of log files");
+    return MN_OK;
+}
+
+/* Removes files that left the list and did not go, as opening does: they hold what was logged.
+ * `trim_lock` and the role are held, so that no file is on its way into or out of the spares. */
+static mn_status remove_strays(struct mni_wal *wal, struct mn_error *err)
+{
+    struct strays strays = {.wal = wal};
+    mn_status st = mni_dir_list(wal->config.dir, note_stray, &strays, err);
+
+    for (size_t i = 0; i < strays.names.n_bytes; i += WAL_NAME_BYTES) {
+        const char *name = (const char *)strays.names.data + i;
+        mn_status removed = mni_dir_unlink(wal->config.dir, name, st == MN_OK ? err : NULL);
+        if (st == MN_OK && removed != MN_NOT_FOUND)
+            st = removed;
+    }
+    mni_buf_done(&strays.names);
+    atomic_store(&wal->has_strays, st != MN_OK);
+    return st;
+}
+
+/* Giving back ---------- */
 
 /* Takes the oldest file out of the list, as one that opening removes. One that is gone already
  * needs nothing. What is erased is removed at once: a failure leaves it in the list. */
@@ -159,6 +213,8 @@ static mn_status take_oldest(struct mni_wal *wal, struct given_back *given, stru
         (void)snprintf(given->spare.name, sizeof given->spare.name, "%020" PRIu64 ".spare",
                        file->header.first_lsn);
         st = mni_dir_rename(wal->config.dir, name, given->spare.name, err);
+        if (st != MN_OK) /* which name it has is not known */
+            atomic_store(&wal->has_strays, true);
     }
     if (st == MN_NOT_FOUND)
         given->spare.name[0] = '\0';
@@ -223,6 +279,8 @@ static mn_status give_back(struct mni_wal *wal, const struct given_back *given, 
             continue;
         mn_status removed = mni_dir_remove(wal->config.dir, spare->name, free_step,
                                            &wal->config.hooks, st == MN_OK ? err : NULL);
+        if (removed != MN_OK && removed != MN_NOT_FOUND)
+            atomic_store(&wal->has_strays, true);
         if (st == MN_OK && removed != MN_NOT_FOUND)
             st = removed;
     }
@@ -233,11 +291,14 @@ mn_status mni_wal_truncate(struct mni_wal *wal, uint64_t lsn, uint64_t *n_record
                            struct mn_error *err)
 {
     struct given_back given[TAKEN_AT_ONCE];
+    struct mni_commit role;
     uint64_t n_removed = 0;
     size_t n = 1;
     mn_status st = MN_OK;
 
     MNI_CHECK(!wal->config.read_only);
+    mni_mutex_lock(&wal->trim_lock);
+    bool had_strays = atomic_load(&wal->has_strays);
     while (st == MN_OK && n > 0) {
         st = take_old_files(wal, lsn, given, &n, &n_removed, err);
         if (n == 0)
@@ -245,6 +306,12 @@ mn_status mni_wal_truncate(struct mni_wal *wal, uint64_t lsn, uint64_t *n_record
         mn_status given_st = give_back(wal, given, n, st == MN_OK ? err : NULL);
         st = st == MN_OK ? given_st : st;
     }
+    if (st == MN_OK && had_strays) {
+        mni_wal_enter(wal, &role);
+        st = remove_strays(wal, err);
+        mni_wal_leave(wal);
+    }
+    mni_mutex_unlock(&wal->trim_lock);
     if (st == MN_OK && n_records_out != NULL)
         *n_records_out = n_removed;
     return st;
@@ -274,6 +341,7 @@ mn_status mni_wal_erase_begin(struct mni_wal *wal, struct mn_error *err)
     mn_status st = MN_OK;
 
     MNI_CHECK(!wal->config.read_only);
+    mni_mutex_lock(&wal->trim_lock);
     mni_wal_enter(wal, &role);
     MNI_CHECK(!wal->is_erasing);
     if (atomic_load(&wal->is_poisoned)) {
@@ -281,10 +349,14 @@ mn_status mni_wal_erase_begin(struct mni_wal *wal, struct mn_error *err)
     } else {
         wal->is_erasing = true;
         discard_spares(wal);
-        st = wal_rotate_for(wal, MARK_BYTES, err); /* one without commits is replaced */
+        /* Of earlier failures too; the new file's name makes it durable. */
+        st = remove_strays(wal, err);
+        if (st == MN_OK)
+            st = wal_rotate_for(wal, MARK_BYTES, err); /* one without commits is replaced */
         wal->is_erasing = st == MN_OK;
     }
     mni_wal_leave(wal);
+    mni_mutex_unlock(&wal->trim_lock);
     return st;
 }
 

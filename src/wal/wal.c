@@ -20,6 +20,7 @@ static void free_log(struct mni_wal *wal)
     wal_keeper_stop(wal);
     wal_writer_done(wal);
     mni_free(wal->files);
+    mni_mutex_done(&wal->trim_lock);
     mni_mutex_done(&wal->queue_lock);
     mni_mutex_done(&wal->keeper_lock);
     mni_cond_done(&wal->keeper_wakes);
@@ -51,6 +52,7 @@ mn_status mni_wal_open(const struct mni_wal_config *config, struct mni_wal **wal
     set_defaults(&wal->config);
     MNI_CHECK(wal->config.file_bytes >= MNI_WAL_FILE_BYTES_MIN);
     MNI_CHECK(wal->config.file_bytes % MNI_DIRECT_ALIGN == 0);
+    mni_mutex_init(&wal->trim_lock);
     mni_mutex_init(&wal->queue_lock);
     mni_mutex_init(&wal->keeper_lock);
     mni_cond_init(&wal->keeper_wakes);

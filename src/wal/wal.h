@@ -204,7 +204,8 @@ MN_MUST_USE mn_status mni_wal_rotate(struct mni_wal *wal, struct mn_error *err);
 
 /*
  * Erasing: what was committed so far shall leave no byte behind. From begin to end no file is
- * recycled; begin removes the spare file and starts a new file, so that a checkpoint above it and
+ * recycled; begin removes all that left the log before, also what could not be removed then, and
+ * fails when it still cannot; and it starts a new file, so that a checkpoint above it and
  * mni_wal_truncate remove all that was there. The caller erases once at a time.
  */
 MN_MUST_USE mn_status mni_wal_erase_begin(struct mni_wal *wal, struct mn_error *err);

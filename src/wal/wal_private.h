@@ -20,6 +20,10 @@ enum {
     WAL_MARKS_BYTES = 3 * MARK_BYTES,
 };
 
+/* The name under which the keeper makes a spare. Nothing was logged in it, and it may be in the
+ * making at any time. */
+#define WAL_MADE_SPARE_NAME "00000000000000000000.spare"
+
 /* A file of config.file_bytes that has its space and waits to become the next one. */
 struct wal_spare {
     char name[WAL_NAME_BYTES];
@@ -51,6 +55,7 @@ struct wal_writer {
 
 struct mni_wal {
     struct mni_wal_config config;
+    struct mni_mutex trim_lock;  /* one truncation at a time, from taking files to removing them */
     struct mni_mutex queue_lock; /* guards queue, is_led, n_cursors, cursors */
     struct mni_commit *queue_head;
     struct mni_commit *queue_tail;
@@ -90,6 +95,7 @@ struct mni_wal {
     atomic_uint_fast64_t filled_bytes; /* of the newest file, likewise */
     atomic_int_fast64_t visible_time_us;
     atomic_bool is_poisoned;
+    atomic_bool has_strays; /* files may have a spare's name that are none: removing one failed */
 
     /* the background thread */
     struct mni_thread keeper;

@@ -4,12 +4,14 @@
  * The store lies on a simulated disk, so that every byte of every file can be looked at, log files
  * that wait to be used again and what lies behind their ends included.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "api/api.h"
 #include "check.h"
 #include "io/crash.h"
+#include "io/fault.h"
 #include "mneme/mneme.h"
 
 enum { N_OTHERS = 300, N_DIMS = 8 };
@@ -317,6 +319,52 @@ static void what_is_purged_stays_gone_after_a_power_cut(void)
     }
 }
 
+static void put_large_others(struct world *w)
+{
+    static char payload[50000];
+    char id[32];
+
+    for (int i = 0; i < 12; i++) {
+        (void)snprintf(id, sizeof id, "large-%d", i);
+        struct mn_record r = {.id = mn_str(id), .payload = {payload, sizeof payload}};
+        CHECK_OK_ERR(mn_put(w->store, mn_str("n"), &r, NULL, NULL, &w->err), &w->err);
+    }
+}
+
+/* Whichever call of a checkpoint and a purge failed once: a purge that succeeds has erased all. */
+static void what_failed_to_go_before_is_erased_too(void)
+{
+    struct mn_slice id = mn_str(canary_id);
+    bool was_hit = true;
+    size_t n_failed = 0;
+    size_t n_erased = 0;
+
+    for (uint64_t n = 1; was_hit; n++) {
+        struct mn_purge_receipt receipt = {.size = sizeof receipt};
+        struct mni_fault_env *fault = NULL;
+        struct mn_options o = {.size = sizeof o, .create = true, .wal_file_bytes = 64 << 10};
+        struct world w = {0};
+        CHECK_OK(mni_crash_env_new(check_seed(), &w.crash));
+        CHECK_OK(mni_fault_env_new(mni_crash_env_base(w.crash), &fault));
+        CHECK_OK(mni_api_store_open(mni_fault_env_base(fault), "/s", &o, &w.store, &w.err));
+        put_canary(&w, "n");
+        put_large_others(&w);
+        mni_fault_env_fail_at(fault, n, EIO, false);
+        n_failed += mn_checkpoint(w.store, &w.err) != MN_OK;
+        mn_status st = mn_purge(w.store, mn_str("n"), &id, 1, &receipt, &w.err);
+        was_hit = mni_fault_env_was_hit(fault);
+        mni_fault_env_fail_at(fault, 0, 0, false);
+        if (st == MN_OK) {
+            CHECK_EQ(count_canaries(&w), 0);
+            n_erased += was_hit;
+        }
+        mni_api_store_abandon(w.store);
+        mni_fault_env_free(fault);
+        mni_crash_env_free(w.crash);
+    }
+    CHECK(n_failed > 10 && n_erased > 10);
+}
+
 /* A damaged segment ---------- */
 
 enum { N_LARGE = 60, LARGE_BYTES = 3000, N_DAMAGED = 30 };
@@ -429,6 +477,7 @@ int main(int argc, char **argv)
         CHECK_TEST(what_is_purged_stays_gone_after_a_power_cut),
         CHECK_TEST(a_namespace_is_purged_though_its_own_records_are_damaged),
         CHECK_TEST(a_purge_beside_a_damaged_record_says_what_helps),
+        CHECK_TEST(what_failed_to_go_before_is_erased_too),
         CHECK_TEST(bad_arguments_change_nothing),
     };
 
