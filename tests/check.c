@@ -132,6 +132,12 @@ const char *check_temp_dir(void)
     return dir->path;
 }
 
+void check_skip(const char *why)
+{
+    print_message("    skipped: %s\n", why);
+    skip();
+}
+
 void check_that(bool condition, const char *text, const char *file, int line)
 {
     if (condition)

@@ -61,6 +61,9 @@ const char *check_temp_dir(void);
 #define CHECK_MEM_EQ(actual, expected, n)                                                          \
     check_memory((actual), (expected), (n), __FILE__, __LINE__)
 
+/* Ends the running test as one that could not be run here; the report says why. */
+void check_skip(const char *why);
+
 void check_that(bool condition, const char *text, const char *file, int line);
 void check_equal(intmax_t actual, intmax_t expected, const char *text, const char *file, int line);
 void check_status(mn_status actual, mn_status expected, const struct mn_error *err,

@@ -654,10 +654,11 @@ mn_status engine_checkpoint_now(struct mni_engine *engine, struct mn_error *err)
     uint64_t until = mni_engine_visible_lsn(engine);
     mn_status st = checkpoint_until(engine, until, err);
 
-    if (st == MN_ERR_NO_SPACE && reserve_lend(engine)) {
+    bool was_lent = atomic_load(&engine->reserve_is_lent); /* to the caller, who restores it */
+    if (st == MN_ERR_NO_SPACE && reserve_lend(engine))
         st = checkpoint_until(engine, until, err);
+    if (!was_lent)
         reserve_restore(engine);
-    }
     atomic_store(&engine->last_checkpoint_us, mni_env_mono_us(engine->env));
     return st;
 }

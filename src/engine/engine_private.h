@@ -107,12 +107,14 @@ struct mni_engine {
     uint64_t next_segment;
     uint64_t segment_bytes_max; /* 0: the default */
     uint64_t frozen_bytes;      /* of `unwritten_bytes`, those in the frozen table */
-    uint64_t reserve_bytes;     /* of the file RESERVE, as far as it is known */
     bool may_give_up;           /* the job at work is a merge that makes room for a checkpoint */
     unsigned n_given_up;        /* merges one after the other, about; the next ones are smaller */
     bool is_root_in_doubt;      /* a manifest may be the root that is not `manifest` */
     bool is_root_unsure; /* `manifest` is of an earlier process, which may have died before it was
                             durable: what the one before it needs stays */
+
+    struct mni_mutex reserve_lock; /* guards the file RESERVE and its size */
+    uint64_t reserve_bytes;        /* as far as it is known */
 
     struct mni_mutex settings_lock; /* guards `store` */
     struct store_file store;
@@ -124,10 +126,10 @@ struct mni_engine {
     struct mni_mutex jobs_lock; /* guards what is called jobs_..., and n_stalled */
     struct mni_cond jobs_wake;
     struct mni_cond jobs_done;
-    bool has_jobs_thread;
+    atomic_bool has_jobs_thread;
     atomic_bool jobs_stop;
     bool jobs_wanted;
-    bool jobs_needs_room;   /* a writer waits for memory: a checkpoint, however little it writes */
+    bool jobs_needs_room;   /* a writer waits for it: a checkpoint, however little it writes */
     atomic_bool jobs_asked; /* since it began its last round */
     uint64_t n_jobs;        /* checkpoints of that thread, failed ones too */
     unsigned n_stalled;     /* writers that wait for a checkpoint */
@@ -137,11 +139,11 @@ struct mni_engine {
     atomic_int_fast64_t last_checkpoint_us;  /* monotonic */
     atomic_uint_fast64_t unwritten_bytes;    /* of records that are in no segment yet, as encoded */
     atomic_uint_fast64_t checkpoint_bytes;   /* the setting */
-    atomic_uint_fast64_t reserve_enough_for; /* so many of `unwritten_bytes`; more are told to the
-                                                jobs' thread */
+    atomic_uint_fast64_t checkpoint_records; /* the setting; UINT64_MAX: it is 0 */
+    atomic_uint_fast64_t reserve_enough_for; /* so many of `unwritten_bytes` */
+    atomic_bool reserve_is_outgrown;         /* there are more, and the jobs' thread was told */
     atomic_bool reserve_is_short;            /* there is no room for more */
     atomic_bool reserve_is_lent;             /* its space is for a job that goes on */
-    atomic_uint_fast64_t checkpoint_records; /* likewise; UINT64_MAX: it is 0 */
     struct budget budget;
     atomic_uint_fast64_t pinned_bytes_max;
     uint64_t memory_option; /* go before the settings; 0: not given */
@@ -244,10 +246,13 @@ bool engine_wait_for_unmapped(struct mni_engine *engine);
 
 /* reserve.c ----------*/
 
-/* Makes the reserve as large as what is in no segment yet asks for. `checkpoint_lock` is held. */
+/* Makes the reserve as large as what is in no segment yet asks for, unless it is lent. */
 void reserve_keep(struct mni_engine *engine);
+/* The same, where it is known to be too small. */
+void reserve_keep_up(struct mni_engine *engine);
 /* Gives its space to a job that met a full disk. False: there is none. `checkpoint_lock` is held,
- * until reserve_restore, which is called whether it was lent or not. */
+ * until reserve_restore, which is called whether it was lent or not, and looks again whether puts
+ * have to be refused. */
 bool reserve_lend(struct mni_engine *engine);
 void reserve_restore(struct mni_engine *engine);
 /* Before a put. MN_ERR_NO_SPACE: no checkpoint could take more records. */

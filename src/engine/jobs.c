@@ -73,8 +73,10 @@ static mn_status do_jobs(struct mni_engine *engine, bool needs_room, struct mn_e
     mn_status st = engine_checkpoint_now(engine, err);
     mni_mutex_lock(&engine->jobs_lock);
     engine->jobs_status = st;
-    if (st != MN_OK)
+    if (st != MN_OK) {
         engine->jobs_error = *err;
+        engine->jobs_needs_room = false; /* all who wait fail as it did */
+    }
     engine->n_jobs++;
     mni_cond_broadcast(&engine->jobs_done);
     mni_mutex_unlock(&engine->jobs_lock);
@@ -120,10 +122,11 @@ mn_status engine_pace(void *context, uint64_t n_bytes, struct mn_error *err)
 {
     struct mni_engine *engine = context;
 
-    if (!engine->has_jobs_thread)
+    if (!atomic_load(&engine->has_jobs_thread))
         return MN_OK;
     if (atomic_load(&engine->jobs_stop))
         return mni_fail(err, MN_ERR_BUSY, "the store is being closed");
+    reserve_keep_up(engine); /* this thread does nothing else for it meanwhile */
     if (engine->may_give_up && engine_must_hurry(engine))
         return mni_fail(err, MN_ERR_BUSY, "a checkpoint is needed first");
     int64_t wait_us = pace_wait_us(&engine->pace, n_bytes, mni_env_mono_us(engine->env));
@@ -182,12 +185,13 @@ void engine_count_unwritten(struct mni_engine *engine, const struct written *wri
     atomic_fetch_add_explicit(&b->table_bytes, written->table_bytes, memory_order_relaxed);
     atomic_fetch_add_explicit(&b->table_records, written->n_records, memory_order_relaxed);
     bool outgrows = before + written->n_bytes >
-                    atomic_load_explicit(&engine->reserve_enough_for, memory_order_relaxed);
+                        atomic_load_explicit(&engine->reserve_enough_for, memory_order_relaxed) &&
+                    !atomic_load_explicit(&engine->reserve_is_outgrown, memory_order_relaxed);
     bool is_wanted_now = is_wanted(engine) && !atomic_load(&engine->jobs_asked);
-    if ((!is_wanted_now && !outgrows) || !engine->has_jobs_thread)
+    if ((!is_wanted_now && !outgrows) || !atomic_load(&engine->has_jobs_thread))
         return;
     if (outgrows) /* once is enough */
-        atomic_store_explicit(&engine->reserve_enough_for, UINT64_MAX, memory_order_relaxed);
+        atomic_store_explicit(&engine->reserve_is_outgrown, true, memory_order_relaxed);
     atomic_store(&engine->jobs_asked, true);
     mni_mutex_lock(&engine->jobs_lock);
     engine->jobs_wanted = true;
@@ -229,7 +233,7 @@ mn_status engine_take_memory(struct mni_engine *engine, uint64_t n_bytes, bool i
 {
     if (budget_try(engine, n_bytes, is_put))
         return MN_OK;
-    if (!engine->has_jobs_thread) {
+    if (!atomic_load(&engine->has_jobs_thread)) {
         mn_status st = budget_refuse(engine, n_bytes, err);
         if (budget_could_fit(engine, n_bytes, is_put))
             mni_error_prefix(err, "a checkpoint is needed, and no thread makes one");
@@ -248,12 +252,13 @@ mn_status engine_wait_for_room(struct mni_batch *batch, struct mn_error *err)
     struct mni_engine *engine = batch->engine;
     mn_status st = MN_OK;
 
-    if (!engine->has_jobs_thread || !is_due(engine, room_limit(engine)))
+    if (!atomic_load(&engine->has_jobs_thread) || !is_due(engine, room_limit(engine)))
         return MN_OK;
     batch_drop_state(batch);
     mni_mutex_lock(&engine->jobs_lock);
     uint64_t n_jobs = engine->n_jobs; /* a failure from before says nothing of now */
     engine->n_stalled++;
+    engine->jobs_needs_room = true;
     mni_cond_broadcast(&engine->jobs_wake);
     while (!engine->jobs_stop && (engine->jobs_status == MN_OK || engine->n_jobs == n_jobs) &&
            is_due(engine, room_limit(engine)))
@@ -267,17 +272,30 @@ mn_status engine_wait_for_room(struct mni_batch *batch, struct mn_error *err)
 
 /* The thread ---------- */
 
+/* After a failure, until it is worth another try. Commits go on and find a checkpoint wanted: they
+ * do not end the wait, only writers that can do nothing else than wait for it do. */
+static void wait_to_retry(struct mni_engine *engine)
+{
+    const int64_t until_us = mni_env_mono_us(engine->env) + RETRY_US;
+    int64_t left_us = RETRY_US;
+
+    atomic_store(&engine->jobs_asked, true); /* nobody has to say so */
+    mni_mutex_lock(&engine->jobs_lock);
+    while (!engine->jobs_stop && !engine->jobs_needs_room && left_us > 0) {
+        bool was_woken = mni_cond_wait_for(&engine->jobs_wake, &engine->jobs_lock, left_us);
+        left_us = was_woken ? until_us - mni_env_mono_us(engine->env) : 0;
+    }
+    mni_mutex_unlock(&engine->jobs_lock);
+    atomic_store(&engine->jobs_asked, false);
+}
+
 static void work(struct mni_engine *engine, bool needs_room)
 {
     struct mn_error err = {0};
 
     atomic_store(&engine->jobs_asked, false);
-    mn_status st = do_jobs(engine, needs_room, &err);
-
-    mni_mutex_lock(&engine->jobs_lock);
-    if (st != MN_OK && !engine->jobs_stop)
-        (void)mni_cond_wait_for(&engine->jobs_wake, &engine->jobs_lock, RETRY_US);
-    mni_mutex_unlock(&engine->jobs_lock);
+    if (do_jobs(engine, needs_room, &err) != MN_OK)
+        wait_to_retry(engine);
 }
 
 static void run_jobs(void *context)
@@ -302,18 +320,18 @@ static void run_jobs(void *context)
 
 mn_status jobs_start(struct mni_engine *engine, struct mn_error *err)
 {
-    engine->has_jobs_thread = true;
+    atomic_store(&engine->has_jobs_thread, true);
     engine->jobs_stop = false;
     mn_status st = mni_thread_start(&engine->jobs_thread, run_jobs, engine, err);
 
     if (st != MN_OK)
-        engine->has_jobs_thread = false;
+        atomic_store(&engine->has_jobs_thread, false);
     return st;
 }
 
 void jobs_stop(struct mni_engine *engine)
 {
-    if (!engine->has_jobs_thread)
+    if (!atomic_load(&engine->has_jobs_thread))
         return;
     mni_mutex_lock(&engine->jobs_lock);
     engine->jobs_stop = true;
@@ -321,5 +339,5 @@ void jobs_stop(struct mni_engine *engine)
     mni_cond_broadcast(&engine->jobs_done);
     mni_mutex_unlock(&engine->jobs_lock);
     mni_thread_join(&engine->jobs_thread);
-    engine->has_jobs_thread = false;
+    atomic_store(&engine->has_jobs_thread, false);
 }

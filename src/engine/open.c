@@ -137,6 +137,7 @@ static void free_engine(struct mni_engine *engine)
     mni_mutex_done(&engine->views_lock);
     mni_mutex_done(&engine->settings_lock);
     mni_mutex_done(&engine->checkpoint_lock);
+    mni_mutex_done(&engine->reserve_lock);
     mni_mutex_done(&engine->sweep_lock);
     mni_mutex_done(&engine->sweeper_lock);
     mni_cond_done(&engine->sweeper_wakes);
@@ -181,6 +182,7 @@ static mn_status new_engine(struct mni_env *env, bool read_only, struct mni_engi
     mni_mutex_init(&engine->views_lock);
     mni_mutex_init(&engine->settings_lock);
     mni_mutex_init(&engine->checkpoint_lock);
+    mni_mutex_init(&engine->reserve_lock);
     mni_mutex_init(&engine->sweep_lock);
     mni_mutex_init(&engine->sweeper_lock);
     mni_cond_init(&engine->sweeper_wakes);

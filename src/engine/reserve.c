@@ -3,11 +3,12 @@
  *
  * On a full disk its space lets one checkpoint through, and with it the log gives back its files.
  * Puts wait while it is lent, and are refused when there is no room to make it large enough: so
- * there never is more to be written than it has room for, and deletes, reads and purge go on.
+ * there never is much more to be written than it has room for, and deletes, reads and purge go on.
+ * The background grows it; a put does so when the background is busy and it is far too small.
  *
  * Owns:    the file RESERVE, which holds nothing.
  * Format:  docs/format/store.md
- * Threads: under `checkpoint_lock`; commits look at numbers.
+ * Threads: any; `reserve_lock` guards the file. It is lent under `checkpoint_lock`.
  * Fails:   never: what could not be reserved is tried again.
  */
 #include "base/bytes.h"
@@ -19,31 +20,36 @@ enum {
     STEP_BYTES = 1 << 20,
     LARGE_STEP_BYTES = 8 << 20,
     SHRINK_FROM_BYTES = 8 << 20, /* less than so much too much is left alone */
+    FAR_BYTES = 2 << 20,         /* of records; so much beyond, a put does not wait for others */
 };
 
 static const char reserve_name[] = "RESERVE";
 
-/* What a checkpoint of so many bytes of records writes. Small records have indexes half their size;
- * a liveness file that is written anew has a bit for each row. */
-static uint64_t need_bytes(struct mni_engine *engine, uint64_t n_unwritten)
+/* What a checkpoint writes however little it is about: a liveness file that is written anew has a
+ * bit for each row. */
+static uint64_t least_bytes(struct mni_engine *engine)
 {
     uint64_t n_rows = 0;
 
-    if (n_unwritten == 0)
-        return 0;
     engine_read_lock(engine);
     const struct part_set *set = engine->state->parts;
     for (size_t i = 0; i < set->n_parts; i++)
         n_rows += set->parts[i]->live.n_dead > 0 ? set->parts[i]->n_rows : 0;
     engine_unlock(engine);
-    uint64_t n = LEAST_BYTES + n_unwritten + n_unwritten / 2 + n_rows / 8;
-    return mni_align_up(n, n < LARGE_STEP_BYTES ? STEP_BYTES : LARGE_STEP_BYTES);
+    return LEAST_BYTES + n_rows / 8;
 }
 
-/* How many bytes of records a reserve that has grown for `n_unwritten` is enough for. */
-static uint64_t enough_for(uint64_t n_unwritten, uint64_t need, uint64_t n_bytes)
+/* What a checkpoint of so many bytes of records writes. Small records have indexes half their
+ * size. */
+static uint64_t need_bytes(uint64_t n_unwritten, uint64_t least)
 {
-    return n_bytes < need ? n_unwritten : n_unwritten + (n_bytes - need) / 3 * 2;
+    return n_unwritten == 0 ? 0 : least + n_unwritten + n_unwritten / 2;
+}
+
+/* The other way around. */
+static uint64_t enough_for(uint64_t n_bytes, uint64_t least)
+{
+    return n_bytes > least ? (n_bytes - least) / 3 * 2 : 0;
 }
 
 static mn_status open_reserve(struct mni_engine *engine, struct mni_file **file_out)
@@ -81,38 +87,69 @@ static mn_status resize(struct mni_engine *engine, uint64_t need)
     return st;
 }
 
-void reserve_keep(struct mni_engine *engine)
+/* `reserve_lock` is held. */
+static void keep(struct mni_engine *engine)
 {
-    uint64_t n = atomic_load(&engine->unwritten_bytes);
-    uint64_t need = need_bytes(engine, n);
+    atomic_store(&engine->reserve_is_outgrown, false); /* from here on it may be again */
+    uint64_t least = least_bytes(engine);
+    uint64_t need = need_bytes(atomic_load(&engine->unwritten_bytes), least);
     mn_status st = MN_OK;
 
     if (need > engine->reserve_bytes || engine->reserve_bytes - need > SHRINK_FROM_BYTES)
-        st = resize(engine, need);
+        st = resize(engine,
+                    mni_align_up(need, need < LARGE_STEP_BYTES ? STEP_BYTES : LARGE_STEP_BYTES));
     /* Where nothing can be reserved the store goes on without. */
     bool is_short = st == MN_ERR_NO_SPACE;
     atomic_store(&engine->reserve_enough_for,
-                 st != MN_OK ? UINT64_MAX : enough_for(n, need, engine->reserve_bytes));
+                 st != MN_OK ? UINT64_MAX : enough_for(engine->reserve_bytes, least));
     atomic_store(&engine->reserve_is_short, is_short);
+}
+
+void reserve_keep(struct mni_engine *engine)
+{
+    mni_mutex_lock(&engine->reserve_lock);
+    if (!atomic_load(&engine->reserve_is_lent)) /* the space is not to be taken back yet */
+        keep(engine);
+    mni_mutex_unlock(&engine->reserve_lock);
+}
+
+void reserve_keep_up(struct mni_engine *engine)
+{
+    if (atomic_load_explicit(&engine->reserve_is_outgrown, memory_order_relaxed))
+        reserve_keep(engine);
 }
 
 bool reserve_lend(struct mni_engine *engine)
 {
-    if (mni_dir_unlink(engine->dir, reserve_name, NULL) != MN_OK)
-        return false;
-    engine->reserve_bytes = 0;
-    atomic_store(&engine->reserve_is_lent, true);
-    /* The file system may have to write that down before the space is free. */
-    mni_ignore(mni_dir_sync(engine->dir, NULL));
-    return true;
+    mni_mutex_lock(&engine->reserve_lock);
+    bool is_there = mni_dir_unlink(engine->dir, reserve_name, NULL) == MN_OK;
+    if (is_there) {
+        engine->reserve_bytes = 0;
+        atomic_store(&engine->reserve_is_lent, true);
+        /* The file system may have to write that down before the space is free. */
+        mni_ignore(mni_dir_sync(engine->dir, NULL));
+    }
+    mni_mutex_unlock(&engine->reserve_lock);
+    return is_there;
 }
 
 void reserve_restore(struct mni_engine *engine)
 {
-    if (!atomic_load(&engine->reserve_is_lent))
-        return;
-    reserve_keep(engine);
+    mni_mutex_lock(&engine->reserve_lock);
+    if (atomic_load(&engine->reserve_is_lent) || atomic_load(&engine->reserve_is_short))
+        keep(engine);
     atomic_store(&engine->reserve_is_lent, false);
+    mni_mutex_unlock(&engine->reserve_lock);
+}
+
+/* Whether far more is unwritten than the reserve is enough for: the background, which was told, is
+ * busy with something that takes long. */
+static bool is_left_behind(struct mni_engine *engine)
+{
+    uint64_t n = atomic_load_explicit(&engine->unwritten_bytes, memory_order_relaxed);
+    uint64_t enough = atomic_load_explicit(&engine->reserve_enough_for, memory_order_relaxed);
+
+    return n > enough && n - enough > FAR_BYTES && atomic_load(&engine->has_jobs_thread);
 }
 
 mn_status reserve_admit(struct mni_engine *engine, struct mn_error *err)
@@ -121,6 +158,8 @@ mn_status reserve_admit(struct mni_engine *engine, struct mn_error *err)
         mni_mutex_lock(&engine->checkpoint_lock); /* until it is over */
         mni_mutex_unlock(&engine->checkpoint_lock);
     }
+    if (is_left_behind(engine))
+        reserve_keep(engine);
     if (!atomic_load_explicit(&engine->reserve_is_short, memory_order_relaxed))
         return MN_OK;
     return mni_fail(err, MN_ERR_NO_SPACE,

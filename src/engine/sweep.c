@@ -382,11 +382,8 @@ void mni_engine_tick(struct mni_engine *engine)
         engine->last_sweep_us = now_us;
         mni_ignore(mni_engine_sweep(engine, NULL, NULL));
     }
-    if (!mni_env_has_threads(engine->env)) { /* it is the jobs' thread that does so */
-        mni_mutex_lock(&engine->checkpoint_lock);
+    if (!mni_env_has_threads(engine->env)) /* it is the jobs' thread that does so */
         reserve_keep(engine);
-        mni_mutex_unlock(&engine->checkpoint_lock);
-    }
     engine_drop_retired(engine);
     engine_read_lock(engine);
     uint64_t n_left = count_untidy(engine);
