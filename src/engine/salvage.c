@@ -7,7 +7,9 @@
  *     catalogue                      from the segments' rows, then from the log
  *     records                        alive rows of segments, then the log's commits
  *
- * The log comes last and in the order of LSNs, so that for each key the newest one wins.
+ * The log comes last and in the order of LSNs, so that for each key the newest one wins. Of a
+ * store whose segments are whole it counts from the checkpoint on; else all of it, for what a
+ * segment lost may be there still.
  *
  * Owns:    everything in struct salvage.
  * Threads: one.
@@ -39,6 +41,14 @@ void salvage_damage(struct salvage *s, const char *file, const char *format, ...
     s->report->n_damages++;
     if (s->damage != NULL)
         s->damage(s->context, file, what);
+}
+
+void salvage_lost_rows(struct salvage *s, uint64_t n, uint64_t min_lsn)
+{
+    s->n_lost_rows += n;
+    s->takes_whole_log = true;
+    if (min_lsn < s->lost_min_lsn)
+        s->lost_min_lsn = min_lsn;
 }
 
 /* The damaged store ---------- */
@@ -165,6 +175,28 @@ static mn_status copy_settings(struct salvage *s, struct mn_error *err)
     return st;
 }
 
+/* STORE has another name until everything is there, and is durable: what a salvage that was cut off
+ * leaves does not open. */
+static mn_status hide_to(struct salvage *s, struct mn_error *err)
+{
+    mn_status st = mni_dir_rename(s->engine->dir, "STORE", "STORE.new", err);
+
+    return st == MN_OK ? mni_dir_sync(s->engine->dir, err) : st;
+}
+
+static mn_status show_to(struct salvage *s, const char *path, struct mn_error *err)
+{
+    struct mni_dir *dir = NULL;
+    mn_status st = mni_env_open_dir(s->env, path, false, &dir, err);
+
+    if (st == MN_OK)
+        st = mni_dir_rename(dir, "STORE.new", "STORE", err);
+    if (st == MN_OK)
+        st = mni_dir_sync(dir, err);
+    mni_dir_close(dir);
+    return st;
+}
+
 static mn_status make_to(struct salvage *s, const char *path, struct mn_error *err)
 {
     const struct mn_options options = {
@@ -174,7 +206,9 @@ static mn_status make_to(struct salvage *s, const char *path, struct mn_error *e
         .wal_file_bytes = s->has_store_file ? s->store.settings[SETTING_WAL_FILE_BYTES] : 0};
     mn_status st = mni_engine_open(s->env, path, &options, &s->engine, err);
 
-    return st == MN_OK ? copy_settings(s, err) : st;
+    if (st == MN_OK)
+        st = copy_settings(s, err);
+    return st == MN_OK ? hide_to(s, err) : st;
 }
 
 static mn_status commit_batch(struct salvage *s, struct mn_error *err)
@@ -334,9 +368,62 @@ static mn_status write_operation(struct salvage *s, const struct mni_record *r, 
 
     if (r->collection == 0 || !salvage_is_wanted(s, r->collection))
         return MN_OK;
-    if (s->manifest.number == 0)
+    if (s->takes_whole_log)
         st = salvage_newest_lsn(s, r->collection, r->key, &newest, err);
     return st == MN_OK && newest < lsn ? write_record(s, r, err) : st;
+}
+
+static void note_absent(void *context, uint64_t first_lsn, uint64_t last_lsn)
+{
+    struct salvage *s = context;
+
+    (void)first_lsn;
+    if (last_lsn > s->absent_lsn)
+        s->absent_lsn = last_lsn;
+}
+
+static uint64_t count_records(struct salvage *s)
+{
+    struct mn_stats stats = {.size = sizeof stats};
+
+    mni_engine_get_stats(s->engine, &stats);
+    return stats.n_records;
+}
+
+/* What was written until now is older than commits that are lost: those may have changed it. Rows
+ * of segments can be changed by commits behind the checkpoint only. */
+static void note_unsure(struct salvage *s)
+{
+    uint64_t n = count_records(s);
+    uint64_t n_restored = n > s->n_record_rows ? n - s->n_record_rows : 0;
+
+    if (s->manifest.number == 0 || s->absent_lsn > s->manifest.lsn)
+        s->report->n_unsure_records = n;
+    else if (s->absent_passed_lsn == 0)
+        s->report->n_unsure_records += n_restored;
+    s->absent_passed_lsn = s->absent_lsn;
+}
+
+/* Before the commit of `lsn` is written, or at the end, UINT64_MAX. */
+static mn_status pass_lsn(struct salvage *s, uint64_t lsn, struct mn_error *err)
+{
+    bool is_end = lsn == UINT64_MAX;
+    bool passes_checkpoint = !s->is_checkpoint_passed && (is_end || lsn > s->manifest.lsn);
+    bool passes_absent = s->absent_lsn > s->absent_passed_lsn && (is_end || lsn > s->absent_lsn);
+
+    if (!passes_checkpoint && !passes_absent)
+        return MN_OK;
+    mn_status st = commit_batch(s, err);
+    if (st != MN_OK)
+        return st;
+    if (passes_absent)
+        note_unsure(s);
+    if (passes_checkpoint) {
+        uint64_t n = count_records(s);
+        s->n_restored = n > s->n_record_rows ? n - s->n_record_rows : 0;
+        s->is_checkpoint_passed = true;
+    }
+    return MN_OK;
 }
 
 static mn_status take_commit(void *context, const struct mni_wal_entry *entry, struct mn_error *err)
@@ -344,11 +431,11 @@ static mn_status take_commit(void *context, const struct mni_wal_entry *entry, s
     struct salvage *s = context;
     const unsigned char *p = entry->payload.data;
     size_t left = entry->payload.n_bytes;
-    mn_status st = MN_OK;
+    mn_status st = s->is_second_pass ? pass_lsn(s, entry->lsn, err) : MN_OK;
 
     note_lsn(s, entry->lsn);
-    if (s->manifest.number != 0 && entry->lsn <= s->manifest.lsn)
-        return MN_OK;
+    if (!s->takes_whole_log && entry->lsn <= s->manifest.lsn)
+        return st;
     while (left > 0 && st == MN_OK) {
         struct mni_record r;
         struct mn_error why = {0};
@@ -357,6 +444,7 @@ static mn_status take_commit(void *context, const struct mni_wal_entry *entry, s
             if (!s->is_second_pass)
                 salvage_damage(s, "wal", "the commit of LSN %" PRIu64 ": %s", entry->lsn,
                                why.message);
+            note_absent(s, entry->lsn, entry->lsn);
             return MN_OK;
         }
         st = s->is_second_pass ? write_operation(s, &r, entry->lsn, err)
@@ -385,11 +473,15 @@ static mn_status read_log(struct salvage *s, bool is_second_pass, struct mn_erro
         .have_lsn = s->manifest.lsn,
         .each = take_commit,
         .damage = note_log_damage,
+        .absent = note_absent,
         .context = s,
     };
 
     s->is_second_pass = is_second_pass;
-    return s->wal_dir == NULL ? MN_OK : mni_wal_salvage(&log, err);
+    if (s->wal_dir != NULL)
+        return mni_wal_salvage(&log, err);
+    note_absent(s, 1, UINT64_MAX);
+    return MN_OK;
 }
 
 /* The run ---------- */
@@ -414,24 +506,53 @@ static mn_status write_all(struct salvage *s, struct mn_error *err)
     if (st == MN_OK)
         st = salvage_record_rows(s, write_row, err);
     if (st == MN_OK)
-        st = read_log(s, true, err);
+        st = commit_batch(s, err);
+    if (st != MN_OK)
+        return st;
+    s->n_record_rows = count_records(s);
+    st = read_log(s, true, err);
+    if (st == MN_OK)
+        st = pass_lsn(s, UINT64_MAX, err);
     return st == MN_OK ? commit_batch(s, err) : st;
 }
 
-static mn_status finish(struct salvage *s, struct mn_error *err)
+/* A row that is lost is in the log if all is there from its LSN on; else one is for each record
+ * that came back though no segment has it. Of a namespace whose name is lost nothing tells whether
+ * it was dropped. */
+static void count_lost(struct salvage *s)
+{
+    struct mn_salvage_report *report = s->report;
+
+    for (size_t i = 0; i < NAME_CHAINS; i++) {
+        for (const struct salvage_name *n = s->by_number[i]; n != NULL; n = n->next_of_number) {
+            uint64_t n_records = 0;
+            struct mn_slice name = {n->name, n->name_bytes};
+            if (n->is_lost &&
+                mni_engine_count(s->engine, MNI_KIND_NAMESPACE, name, &n_records, NULL) == MN_OK)
+                report->n_unsure_records += n_records;
+        }
+    }
+    if (s->lost_min_lsn <= s->absent_lsn && s->n_lost_rows > s->n_restored)
+        report->n_lost_records += s->n_lost_rows - s->n_restored;
+    if (report->n_unsure_records > report->n_records)
+        report->n_unsure_records = report->n_records;
+}
+
+static mn_status finish(struct salvage *s, const char *to, struct mn_error *err)
 {
     struct mn_stats stats = {.size = sizeof stats};
 
     mni_engine_get_stats(s->engine, &stats);
     s->report->n_namespaces = stats.n_namespaces;
     s->report->n_records = stats.n_records;
+    count_lost(s);
     mn_status st = mni_wal_flush(mni_engine_wal(s->engine), err);
     if (st != MN_OK)
         return st;
     st = mni_engine_close(s->engine, err);
     if (st != MN_ERR_BUSY && st != MN_ERR_FORKED)
         s->engine = NULL;
-    return st;
+    return st == MN_OK ? show_to(s, to, err) : st;
 }
 
 static void done(struct salvage *s)
@@ -459,6 +580,7 @@ mn_status mni_engine_salvage(struct mni_env *env, const char *from, const char *
     s->damage = damage;
     s->context = context;
     s->report = report_out;
+    s->lost_min_lsn = UINT64_MAX;
     mn_status st = open_from(s, from, err);
     if (st == MN_OK)
         st = check_to(s, to, err);
@@ -483,7 +605,7 @@ mn_status mni_engine_salvage(struct mni_env *env, const char *from, const char *
     if (st == MN_OK)
         st = write_all(s, err);
     if (st == MN_OK)
-        st = finish(s, err);
+        st = finish(s, to, err);
     done(s);
     return st;
 }

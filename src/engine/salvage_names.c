@@ -188,6 +188,7 @@ mn_status salvage_name_of(struct salvage *s, uint64_t number, const struct salva
             (void)snprintf(text, sizeof text, "lost-%" PRIu64 "-%u", number, i);
         set_name(s, n, mn_str(text));
         n->dimension = 0;
+        n->is_lost = true;
         s->report->n_lost_names++;
         salvage_damage(s, "the catalogue",
                        "the name of namespace %" PRIu64 " is lost; its records are in \"%s\"",

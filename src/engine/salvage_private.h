@@ -15,6 +15,9 @@ struct salvage_source {
     struct mni_segment *segment; /* one reference */
     struct mni_liveness live;
     bool is_live_known; /* false: some of its rows may be dead, or changed, without a trace */
+    bool is_damaged;
+    bool is_damage_told;
+    struct mn_error damage; /* the first */
 };
 
 /* A namespace of the damaged store. */
@@ -26,6 +29,7 @@ struct salvage_name {
     uint32_t dimension;
     bool is_dead; /* that row died, as a segment's liveness has it */
     bool is_gone; /* it was dropped */
+    bool is_lost; /* its name is; then nothing tells whether it was dropped */
     size_t name_bytes;
     char name[MN_NAMESPACE_BYTES_MAX];
 };
@@ -50,6 +54,19 @@ struct salvage {
     uint64_t n_log_damages[2]; /* that its passes met */
     bool is_sure;              /* a row that is alive by its segment's liveness stands there only */
 
+    /* Segments are damaged or missing: what the log still has of the time before the checkpoint
+     * counts as well. */
+    bool takes_whole_log;
+    uint64_t n_lost_rows;
+    uint64_t lost_min_lsn; /* no lost row is older; UINT64_MAX: none is lost */
+
+    /* Behind `absent_lsn` every commit is in the log. */
+    uint64_t absent_lsn;
+    uint64_t absent_passed_lsn; /* up to here that was taken into account */
+    bool is_checkpoint_passed;  /* by the second pass */
+    uint64_t n_record_rows;     /* live records after the segments were read */
+    uint64_t n_restored;        /* records that only the log had, up to the checkpoint */
+
     struct salvage_name **by_number; /* owned chains; each name is owned by this one */
     struct salvage_name **by_name;
 
@@ -66,6 +83,8 @@ struct salvage {
 
 /* Notes damage of a file. */
 void salvage_damage(struct salvage *s, const char *file, const char *format, ...) MN_PRINTF(3, 4);
+/* Rows of segments that cannot be read, none older than `min_lsn`: the log may have them. */
+void salvage_lost_rows(struct salvage *s, uint64_t n, uint64_t min_lsn);
 /* Whether a failure to read ends the run; all others are damage. */
 static inline bool salvage_is_fatal(mn_status st)
 {
@@ -87,7 +106,7 @@ MN_MUST_USE mn_status salvage_catalogue_rows(struct salvage *s, salvage_row_fn *
  * in the state that patches left them in. */
 MN_MUST_USE mn_status salvage_record_rows(struct salvage *s, salvage_row_fn *each,
                                           struct mn_error *err);
-/* The newest LSN that a segment has of a key, 0 when none has it. */
+/* The LSN of the newest version of a key that a segment has, readable or dead; 0: none. */
 MN_MUST_USE mn_status salvage_newest_lsn(struct salvage *s, uint64_t collection,
                                          struct mn_slice key, uint64_t *lsn_out,
                                          struct mn_error *err);

@@ -47,6 +47,19 @@ static mn_status add_source(struct salvage *s, struct mni_segment *segment,
     return MN_OK;
 }
 
+/* Also what no row needs is checked: indexes, and the rows that are dead. */
+static mn_status verify_source(struct salvage *s, struct salvage_source *source,
+                               struct mn_error *err)
+{
+    mn_status st = mni_segment_verify(source->segment, NULL, NULL, &source->damage);
+
+    if (salvage_is_fatal(st))
+        return mni_fail(err, st, "%s", source->damage.message);
+    source->is_damaged = st != MN_OK;
+    s->takes_whole_log = s->takes_whole_log || source->is_damaged;
+    return MN_OK;
+}
+
 static mn_status note_live_damage(struct salvage *s, struct salvage_source *source,
                                   const char *name, mn_status st, const struct mn_error *why,
                                   struct mn_error *err)
@@ -56,6 +69,7 @@ static mn_status note_live_damage(struct salvage *s, struct salvage_source *sour
     if (salvage_is_fatal(st))
         return mni_fail(err, st, "%s", why->message);
     source->is_live_known = false;
+    s->takes_whole_log = true;
     (void)snprintf(path, sizeof path, "seg/%s", name);
     salvage_damage(s, path, "deleted or overwritten records may come back: %s",
                    st == MN_NOT_FOUND ? "it is missing" : why->message);
@@ -84,14 +98,15 @@ static mn_status read_named_lives(struct salvage *s, struct salvage_source *sour
 }
 
 static mn_status note_lost_segment(struct salvage *s, const unsigned char *id, uint64_t n_rows,
-                                   mn_status st, const struct mn_error *why, struct mn_error *err)
+                                   uint64_t min_lsn, mn_status st, const struct mn_error *why,
+                                   struct mn_error *err)
 {
     char path[MNI_NAME_BYTES_MAX + 4];
 
     if (salvage_is_fatal(st))
         return mni_fail(err, st, "%s", why->message);
     s->is_every_segment_open = false;
-    s->report->n_lost_records += n_rows;
+    salvage_lost_rows(s, n_rows, min_lsn);
     segment_path(id, path);
     salvage_damage(s, path, "nothing of it can be read: %s",
                    st == MN_NOT_FOUND ? "it is missing" : why->message);
@@ -113,8 +128,10 @@ static mn_status open_named(struct salvage *s, const struct mni_manifest_segment
     if (s->seg_dir != NULL)
         st = mni_segment_open(s->seg_dir, &expected.id, &expected, &segment, &why);
     if (st != MN_OK)
-        return note_lost_segment(s, named->id, named->n_rows, st, &why, err);
+        return note_lost_segment(s, named->id, named->n_rows, named->lsn_min, st, &why, err);
     st = add_source(s, segment, &source, err);
+    if (st == MN_OK)
+        st = verify_source(s, source, err);
     return st == MN_OK ? read_named_lives(s, source, named, err) : st;
 }
 
@@ -236,8 +253,10 @@ static mn_status open_found(struct salvage *s, const struct found_file *files, s
     if (files[0].generation == 0)
         st = mni_segment_open(s->seg_dir, &id, NULL, &segment, &why);
     if (st != MN_OK)
-        return note_lost_segment(s, files[0].id, 0, st, &why, err);
+        return note_lost_segment(s, files[0].id, 0, 1, st, &why, err);
     st = add_source(s, segment, &source, err);
+    if (st == MN_OK)
+        st = verify_source(s, source, err);
     return st == MN_OK ? read_found_lives(s, source, files + 1, n - 1, err) : st;
 }
 
@@ -252,6 +271,7 @@ static mn_status open_all_found(struct salvage *s, struct mn_error *err)
     mn_status st = mni_dir_list(s->seg_dir, note_file, &found, &why);
     if (st != MN_OK && !salvage_is_fatal(st)) {
         s->is_every_segment_open = false;
+        s->takes_whole_log = true;
         salvage_damage(s, "seg", "it cannot be listed: %s", why.message);
         st = MN_OK;
     }
@@ -272,6 +292,7 @@ mn_status salvage_open_sources(struct salvage *s, struct mn_error *err)
     mn_status st = MN_OK;
 
     s->is_every_segment_open = true;
+    s->takes_whole_log = s->manifest.number == 0;
     if (s->manifest.number == 0)
         st = open_all_found(s, err);
     for (size_t i = 0; i < s->manifest.n_segments && st == MN_OK; i++)
@@ -310,6 +331,32 @@ static mn_status find_key(struct salvage_source *source, uint64_t hash, uint64_t
     return salvage_is_fatal(st) ? mni_fail(err, st, "%s", why.message) : MN_OK;
 }
 
+/* The LSN of what a segment has of a key: of a live row only if it can be read, with what patches
+ * made of it. */
+static mn_status version_of_key(struct salvage_source *source, uint64_t hash, uint64_t collection,
+                                struct mn_slice key, uint64_t *lsn_out, struct mn_error *err)
+{
+    struct mni_segment_row r;
+    struct mn_error why = {0};
+    bool has = false;
+    uint32_t row;
+
+    *lsn_out = 0;
+    mn_status st = find_key(source, hash, collection, key, &has, &row, lsn_out, err);
+    if (st != MN_OK || !has || !mni_liveness_is_live_now(&source->live, row))
+        return st;
+    st = mni_segment_row(source->segment, row, &r, &why);
+    if (salvage_is_fatal(st))
+        return mni_fail(err, st, "%s", why.message);
+    *lsn_out = 0;
+    if (st == MN_OK) {
+        mni_liveness_apply_patch(&source->live, row, UINT64_MAX, &r);
+        *lsn_out = r.lsn;
+        mni_segment_row_done(source->segment, &r);
+    }
+    return MN_OK;
+}
+
 mn_status salvage_newest_lsn(struct salvage *s, uint64_t collection, struct mn_slice key,
                              uint64_t *lsn_out, struct mn_error *err)
 {
@@ -318,11 +365,9 @@ mn_status salvage_newest_lsn(struct salvage *s, uint64_t collection, struct mn_s
 
     *lsn_out = 0;
     for (size_t i = 0; i < s->n_sources && st == MN_OK; i++) {
-        bool has = false;
-        uint32_t row;
         uint64_t lsn = 0;
-        st = find_key(&s->sources[i], hash, collection, key, &has, &row, &lsn, err);
-        if (has && lsn > *lsn_out)
+        st = version_of_key(&s->sources[i], hash, collection, key, &lsn, err);
+        if (lsn > *lsn_out)
             *lsn_out = lsn;
     }
     return st;
@@ -368,7 +413,8 @@ static void note_unread(struct salvage *s, struct salvage_source *source,
 
     if (unread->n == 0)
         return;
-    s->report->n_lost_records += unread->n;
+    salvage_lost_rows(s, unread->n, mni_segment_get_info(source->segment)->min_lsn);
+    source->is_damage_told = true;
     (void)snprintf(path, sizeof path, "seg/%s", mni_segment_label(source->segment));
     salvage_damage(s, path, "%" PRIu64 " records cannot be read: %s", unread->n,
                    unread->first.message);
@@ -499,6 +545,12 @@ static mn_status record_rows_of_source(struct salvage *s, size_t index, salvage_
     if (st == MN_OK)
         st = record_rows_of(s, index, next_row, (uint32_t)info->n_rows, &unread, each, err);
     note_unread(s, source, &unread);
+    if (source->is_damaged && !source->is_damage_told) {
+        char path[MNI_SEGMENT_NAME_BYTES + 4];
+        (void)snprintf(path, sizeof path, "seg/%s", mni_segment_label(source->segment));
+        salvage_damage(s, path, "its records can be read, yet it is damaged: %s",
+                       source->damage.message);
+    }
     return st;
 }
 

@@ -23,6 +23,7 @@ struct salvaged_file {
     uint64_t first_lsn;
     struct wal_header header;
     bool has_header;
+    bool is_cut; /* shorter than its header says */
 };
 
 struct salvage {
@@ -46,6 +47,18 @@ static void report(const struct salvage *s, const char *name, const char *format
     va_end(args);
     (void)snprintf(file, sizeof file, "wal/%s", name);
     s->config->damage(s->config->context, file, what);
+}
+
+static void tell_absent(const struct salvage *s, uint64_t first_lsn, uint64_t last_lsn)
+{
+    if (s->config->absent != NULL && first_lsn <= last_lsn)
+        s->config->absent(s->config->context, first_lsn, last_lsn);
+}
+
+/* The greatest LSN that can be in a file, or be lost with what is missing behind it. */
+static uint64_t last_lsn_of(const struct salvage *s, size_t index)
+{
+    return index + 1 < s->n_files ? s->files[index + 1].first_lsn - 1 : UINT64_MAX;
 }
 
 static mn_status note_file(void *context, const char *name, bool is_dir, struct mn_error *err)
@@ -108,6 +121,7 @@ static void read_header(const struct salvage *s, struct salvaged_file *file)
         return;
     }
     file->has_header = true;
+    file->is_cut = size < file->header.file_bytes;
     if (size != file->header.file_bytes)
         report(s, name, "it has %" PRIu64 " bytes, not %" PRIu64, size, file->header.file_bytes);
 }
@@ -185,6 +199,8 @@ static mn_status pass_over(const struct salvage *s, size_t index, struct wal_sca
         report(s, scan->name,
                "damaged at offset %" PRIu64 ": commits above LSN %" PRIu64 " are lost", offset,
                lsn);
+    if (st == MN_OK || st == MN_END)
+        tell_absent(s, lsn + 1, st == MN_OK ? scan->last_lsn : last_lsn_of(s, index));
     return st;
 }
 
@@ -215,6 +231,7 @@ static mn_status read_frames(const struct salvage *s, size_t index, struct wal_s
         if (st != MN_OK) {
             report(s, scan->name, "commits above LSN %" PRIu64 " cannot be read: %s",
                    scan->last_lsn, why.message);
+            tell_absent(s, scan->last_lsn + 1, last_lsn_of(s, index));
             return MN_OK;
         }
     }
@@ -226,6 +243,9 @@ static void check_files_before(const struct salvage *s, size_t index)
     const struct salvaged_file *before = index > 0 ? &s->files[index - 1] : NULL;
     char name[WAL_NAME_BYTES];
 
+    if (h->sequence != 1 &&
+        (before == NULL || (before->has_header && before->first_lsn != h->prev_first_lsn)))
+        tell_absent(s, before == NULL ? 1 : before->first_lsn, h->first_lsn - 1);
     if (h->sequence == 1 || h->prev_last_lsn <= s->config->have_lsn ||
         h->prev_last_lsn <= h->checkpoint_lsn)
         return;
@@ -245,13 +265,16 @@ static mn_status read_file(const struct salvage *s, size_t index, struct mn_erro
     struct mn_error why;
     bool is_rotated = false;
 
-    if (!file->has_header)
+    if (!file->has_header) {
+        tell_absent(s, file->first_lsn, last_lsn_of(s, index));
         return MN_OK;
+    }
     check_files_before(s, index);
     wal_file_name(file->first_lsn, name);
     mn_status st = mni_dir_open_file(s->config->dir, name, MNI_OPEN_READ, &handle, &why);
     if (st != MN_OK) {
         report(s, name, "nothing can be read: %s", why.message);
+        tell_absent(s, file->first_lsn, last_lsn_of(s, index));
         return MN_OK;
     }
     wal_scan_init(&scan, handle, name, &file->header);
@@ -259,6 +282,8 @@ static mn_status read_file(const struct salvage *s, size_t index, struct mn_erro
     if (st == MN_OK && is_rotated && index + 1 == s->n_files)
         report(s, name, "the log file that follows is missing, with LSNs above %" PRIu64,
                scan.last_lsn);
+    if (st == MN_OK && ((is_rotated && index + 1 == s->n_files) || (!is_rotated && file->is_cut)))
+        tell_absent(s, scan.last_lsn + 1, last_lsn_of(s, index));
     wal_scan_done(&scan);
     mni_file_close(handle);
     return st;
@@ -278,6 +303,8 @@ mn_status mni_wal_salvage(const struct mni_wal_salvage *config, struct mn_error 
         report(&s, "", "the directory cannot be read: %s", why.message);
     else if (s.n_files == 0)
         report(&s, "", "all log files are missing");
+    if (st != MN_OK || s.n_files == 0)
+        tell_absent(&s, 1, UINT64_MAX);
     if (s.n_files > 0)
         qsort(s.files, s.n_files, sizeof *s.files, compare_files);
     mni_ignore(wal_closed_read(config->dir, &s.closed, NULL));

@@ -231,6 +231,10 @@ struct mni_wal_salvage {
     uint64_t have_lsn;             /* commits up to here may be missing */
     mni_wal_replay_fn *each;       /* every commit that is whole, in the order of LSNs */
     void (*damage)(void *context, const char *file, const char *what);
+    /* May be NULL. Commits with LSNs in [first, last] are not there, or only some of them; `last`
+     * is UINT64_MAX where nothing tells. Comes before the commits behind them, also for those that
+     * a checkpoint trimmed. */
+    void (*absent)(void *context, uint64_t first_lsn, uint64_t last_lsn);
     void *context;
 };
 

@@ -8,18 +8,31 @@ import shutil
 from harness import has, main, record, run, same
 
 
-def _fill(place, n=1500):
-    """Segments of two checkpoints, of which the second leaves deaths behind, and a log."""
+def _checkpoint(place, is_trimmed):
+    """With so much behind them the log files that hold the records go."""
+    if is_trimmed:
+        for _ in range(2):
+            place.put([record("filler", payload_base64="A" * 48000)])
+            place.run("delete", "n", "filler")
+    place.run("checkpoint")
+
+
+def _fill(place, n=1500, is_trimmed=False):
+    """Segments of two checkpoints, of which the second leaves deaths behind, and a log; the log
+    holds everything that ever was, or only what is newer than the second checkpoint."""
+    if is_trimmed:
+        place.run("create", "n")
+        place.run("config", "set", "wal_file_bytes", "65536")
     lines = [record(f"r{i:04}", vector=[i, 0.5], metadata={"i": i, "text": "x" * 60},
                     event_time_us=-i) for i in range(n)]
-    place.put(lines)
+    place.put(lines, "--batch", "100")
     place.put([record("a", payload_base64="AP8=", expires_at=4102444800)], name="other")
     place.put([record("old")], name="dropped")
-    place.run("checkpoint")
+    _checkpoint(place, is_trimmed)
     place.put([record(f"r{i:04}", vector=[i, 7], metadata={"i": i}) for i in range(0, n, 100)])
     place.run("delete", "n", "r0001", "r0002")
     place.run("drop", "dropped")
-    place.run("checkpoint")
+    _checkpoint(place, is_trimmed)
     place.put([record("late", vector=[1, 2])])
     place.run("delete", "n", "r0003")
     place.put([record("last", vector=[3, 4])])
@@ -75,7 +88,7 @@ def a_whole_store_comes_back_whole_and_stays_as_it_is(place):
 
 
 def a_damaged_block_costs_its_records_only(place):
-    _fill(place)
+    _fill(place, is_trimmed=True)
     expected = _export(place.store)
     path = _largest_segment(place)
     _flip(path, path.read_bytes().index(b"r0750"))
@@ -91,7 +104,7 @@ def a_damaged_block_costs_its_records_only(place):
 
 
 def a_missing_segment_costs_its_records_only(place):
-    _fill(place)
+    _fill(place, is_trimmed=True)
     expected = _export(place.store)
     _largest_segment(place).unlink()
     place.run("list", "n", code=4)
@@ -104,10 +117,94 @@ def a_missing_segment_costs_its_records_only(place):
     same(sorted(got), ["last", "late"] + [f"r{i:04}" for i in range(0, 1500, 100)])
     same(got, {key: value for key, value in expected.items() if key in got})
     has(err, "the name of namespace 1 is lost")
+    same(report["unsure_records"], report["records"])
+
+
+def what_a_segment_lost_comes_back_from_the_log(place):
+    _fill(place)
+    expected = _export(place.store)
+    path = _largest_segment(place)
+    content = path.read_bytes()
+    _flip(path, content.index(b"r0750"))
+    damaged = _salvage(place, 4, "damaged")
+    path.unlink()
+    missing = _salvage(place, 4, "missing")
+    for pattern in ("seg/*.live", "seg/*.seg"):
+        for other in _files(place, pattern):
+            other.unlink()
+    for target, report, err in (damaged, missing, _salvage(place, 4, "none")):
+        same(_export(target), expected)
+        same(run("-d", target, "exists", "dropped").code, 3)
+        same((report["records"], report["lost_records"], report["lost_names"],
+              report["unsure_records"]), (len(expected) + 1, 0, 0, 0), err)
+
+
+def a_namespace_whose_drop_is_in_the_log_stays_dropped(place):
+    for is_created_in_log in (True, False):
+        place.put([record(f"r{i}") for i in range(100)], name="a")  # so that nothing is merged
+        place.run("config", "set", "wal_file_bytes", "65536")
+        place.run("checkpoint")
+        before = set(_files(place, "seg/*.seg"))
+        place.run("create", "b")
+        if not is_created_in_log:
+            for _ in range(2):
+                place.put([record("filler", payload_base64="A" * 48000)], name="a")
+                place.run("delete", "a", "filler")
+        place.run("checkpoint")
+        (path,) = set(_files(place, "seg/*.seg")) - before
+        place.put([record("z")], name="b")
+        place.run("drop", "b")
+        path.unlink()
+        target, report, err = _salvage(place, 4, f"rescued-{is_created_in_log}")
+        names = [line["namespace"] for line in run("-d", target, "namespaces").lines()]
+        if is_created_in_log:
+            same((names, report["unsure_records"]), (["a"], 0), err)
+        else:
+            # Which namespace had been called "b" is lost with its row.
+            same((names, report["unsure_records"]), (["a", "lost-2"], 1), err)
+        shutil.rmtree(place.store)
+
+
+def what_lost_commits_may_have_changed_is_unsure(place):
+    place.put([record(f"r{i}") for i in range(10)])
+    place.run("config", "set", "wal_file_bytes", "65536")
+    place.run("checkpoint")
+    place.put([record("filler", payload_base64="A" * 48000)])
+    place.put([record("filler", payload_base64="A" * 48000)])
+    place.run("delete", "n", "r3")
+    path = max(_files(place, "wal/*.wal"), key=lambda file: file.name)
+    _flip(path, 20)
+    target, report, err = _salvage(place, 4)
+    assert "r3" in _export(target)
+    same(report["unsure_records"], report["records"], err)
+
+
+def what_verify_finds_salvage_finds(place):
+    _fill(place, 20)
+    for path in _files(place, "seg/*.seg"):
+        n = path.stat().st_size
+        for offset in list(range(0, n, n // 40)) + [677]:
+            _flip(path, offset)
+            same(place.run("verify", code=None).code, 4, offset)
+            target, report, err = _salvage(place, 4)
+            assert report["damages"] > 0, report
+            has(err, f"seg/{path.name}: ")
+            shutil.rmtree(target)
+            _flip(path, offset)
+
+
+def without_liveness_the_log_still_knows_what_was_deleted(place):
+    _fill(place)
+    expected = _export(place.store)
+    (path,) = _files(place, "seg/*.live")
+    _flip(path, path.stat().st_size // 2)
+    target, report, err = _salvage(place, 4)
+    same(_export(target), expected)
+    assert report["unsure_records"] > 0, report
 
 
 def without_liveness_deleted_records_may_come_back(place):
-    _fill(place)
+    _fill(place, is_trimmed=True)
     expected = _export(place.store)
     (path,) = _files(place, "seg/*.live")
     _flip(path, path.stat().st_size // 2)

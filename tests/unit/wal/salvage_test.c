@@ -7,7 +7,18 @@ struct salvaged {
     struct world *world;
     int n_damages;
     char first[256]; /* file and what */
+    uint64_t absent_first;
+    uint64_t absent_last;
 };
+
+static void note_absent(void *context, uint64_t first_lsn, uint64_t last_lsn)
+{
+    struct salvaged *s = context;
+
+    if (s->absent_first == 0)
+        s->absent_first = first_lsn;
+    s->absent_last = last_lsn;
+}
 
 static void note_damage(void *context, const char *file, const char *what)
 {
@@ -35,8 +46,11 @@ static struct salvaged salvage(struct world *w)
 {
     struct salvaged s = {.world = w};
     struct mni_dir *dir = open_dir(w);
-    const struct mni_wal_salvage config = {
-        .dir = dir, .each = note_commit, .damage = note_damage, .context = &s};
+    const struct mni_wal_salvage config = {.dir = dir,
+                                           .each = note_commit,
+                                           .damage = note_damage,
+                                           .absent = note_absent,
+                                           .context = &s};
 
     w->n_seen = 0;
     CHECK_OK(mni_wal_salvage(&config, &w->err));
@@ -86,6 +100,7 @@ static void a_whole_log_is_read_whole(void)
     begin(&w, 0, name);
     struct salvaged s = salvage(&w);
     CHECK_EQ(s.n_damages, 0);
+    CHECK_EQ(s.absent_first, 0);
     CHECK_EQ(w.n_seen, N_COMMITS);
     world_done(&w);
 }
@@ -102,6 +117,9 @@ static void a_damaged_commit_is_passed_over(void)
         CHECK_EQ(s.n_damages, 1);
         CHECK_STR_HAS(s.first, name);
         CHECK_EQ(w.n_seen, N_COMMITS - 1);
+        CHECK_EQ(s.absent_first, s.absent_last);
+        for (size_t i = 0; i < w.n_seen; i++)
+            CHECK(w.seen[i].lsn != s.absent_first);
         world_done(&w);
     }
 }
@@ -132,6 +150,25 @@ static void a_file_without_its_header_is_lost_alone(void)
     CHECK_STR_HAS(s.first, "nothing can be read");
     CHECK(w.n_seen < N_COMMITS && w.n_seen > N_COMMITS / 2);
     CHECK_EQ(w.seen[w.n_seen - 1].tag, w.history[w.n_history - 1].tag);
+    CHECK_EQ(s.absent_last - s.absent_first + 1, N_COMMITS - w.n_seen);
+    world_done(&w);
+}
+
+static void without_the_newest_files_header_nobody_knows_how_much_is_lost(void)
+{
+    char name[MNI_NAME_BYTES_MAX];
+    struct world w;
+
+    begin(&w, 1, name);
+    struct names files = list_files(&w);
+    for (size_t i = 0; i < files.n; i++)
+        if (mni_wal_is_log_name(files.names[i]) && strstr(files.names[i], ".wal") != NULL &&
+            strcmp(files.names[i], name) > 0)
+            (void)snprintf(name, sizeof name, "%s", files.names[i]);
+    flip(&w, name, HEADER_OFF_SALT);
+    struct salvaged s = salvage(&w);
+    CHECK_EQ(s.absent_first, w.n_seen + 1);
+    CHECK_EQ(s.absent_last, UINT64_MAX);
     world_done(&w);
 }
 
@@ -147,6 +184,7 @@ static void a_missing_file_is_named(void)
     struct salvaged s = salvage(&w);
     CHECK_EQ(s.n_damages, 1);
     CHECK_STR_HAS(s.first, "the log file before it is missing");
+    CHECK(s.absent_first > 0 && s.absent_last < w.history[w.n_history - 1].lsn);
     CHECK(w.n_seen < N_COMMITS && w.n_seen > N_COMMITS / 2);
     world_done(&w);
 }
@@ -167,6 +205,7 @@ static void a_torn_tail_is_no_damage(void)
     flip(&w, name, HEADER_BYTES + 4 * (FRAME_HEADER_BYTES + COMMIT_BYTES) + 100);
     struct salvaged s = salvage(&w);
     CHECK_EQ(s.n_damages, 0);
+    CHECK_EQ(s.absent_first, 0);
     CHECK_EQ(w.n_seen, 4);
     world_done(&w);
 }
@@ -178,6 +217,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_damaged_commit_is_passed_over),
         CHECK_TEST(two_damaged_headers_of_commits_are_passed_over),
         CHECK_TEST(a_file_without_its_header_is_lost_alone),
+        CHECK_TEST(without_the_newest_files_header_nobody_knows_how_much_is_lost),
         CHECK_TEST(a_missing_file_is_named),
         CHECK_TEST(a_torn_tail_is_no_damage),
     };
