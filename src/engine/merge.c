@@ -70,8 +70,8 @@ struct merge {
 
 uint64_t engine_merge_memory_bytes(uint64_t n_rows, size_t n_parts, size_t n_runs)
 {
-    return merge_map_bytes(n_rows, n_parts, n_runs) + n_runs * 2 * sizeof(struct cursor) +
-           n_parts * sizeof(struct carried);
+    return merge_map_bytes(n_rows, n_parts, n_runs) + (n_runs + 1) * 2 * sizeof(struct cursor) +
+           (n_parts + 1) * sizeof(struct carried);
 }
 
 static mn_status fail_for_memory(const struct merge *m, struct mn_error *err)
@@ -496,10 +496,20 @@ struct news {
     struct mni_live_effects effects;
     struct due_row *due; /* owned; the first time only: those that patches had set by then */
     size_t n_due;
+    uint64_t n_bytes; /* of the budget */
 };
 
-static void news_done(struct news *news)
+static void news_count(struct merge *m, struct news *news)
 {
+    news->n_bytes = news->effects.n_deaths * sizeof *news->effects.deaths +
+                    news->effects.n_patches * sizeof *news->effects.patches +
+                    news->n_due * sizeof *news->due;
+    budget_job_add(m->engine, news->n_bytes);
+}
+
+static void news_done(struct merge *m, struct news *news)
+{
+    budget_job_subtract(m->engine, news->n_bytes);
     mni_live_effects_done(&news->effects);
     mni_free(news->due);
     *news = (struct news){0};
@@ -526,6 +536,7 @@ static mn_status gather_news(struct merge *m, size_t p, struct news *news)
     if (st == MN_OK)
         carried->lsn = mni_engine_visible_lsn(m->engine);
     engine_unlock(m->engine);
+    news_count(m, news);
     return st;
 }
 
@@ -542,10 +553,14 @@ static mn_status carry_lapses(struct merge *m, size_t p)
     engine_unlock(m->engine);
     if (n_words == 0)
         return MN_OK;
-    if (carried->lapsed == NULL)
-        carried->lapsed = mni_alloc_zero(n_words * sizeof *carried->lapsed);
-    if (carried->lapsed == NULL)
-        return MN_ERR_NOMEM;
+    if (carried->lapsed == NULL) {
+        const uint64_t n_bytes = n_words * sizeof *carried->lapsed;
+        carried->lapsed = mni_alloc_zero(n_bytes);
+        if (carried->lapsed == NULL)
+            return MN_ERR_NOMEM;
+        budget_job_add(m->engine, n_bytes);
+        m->work_bytes += n_bytes;
+    }
     for (size_t i = 0; i < m->output.n_parts; i++)
         if (mni_liveness_reserve_lapsed(&m->output.parts[i]->live) != MN_OK)
             return MN_ERR_NOMEM;
@@ -576,7 +591,7 @@ static mn_status carry_part(struct merge *m, size_t p, size_t *n_out)
     if (st == MN_OK)
         st = carry_lapses(m, p);
     *n_out += news.effects.n_deaths + news.effects.n_patches;
-    news_done(&news);
+    news_done(m, &news);
     return st;
 }
 
@@ -743,6 +758,7 @@ static mn_status run_merge(struct merge *m, size_t n_chosen, struct mn_error *er
     st = install(m, err);
     if (st != MN_OK)
         m->engine->is_root_in_doubt = true; /* readers and root have parted */
+    budget_note_fixed(m->engine);           /* the manifest is another one */
     return st;
 }
 

@@ -40,12 +40,15 @@ static size_t n_ranks(uint32_t n_rows)
 
 uint64_t merge_map_bytes(uint64_t n_rows, size_t n_parts, size_t n_runs)
 {
-    uint64_t block_bytes = sizeof(struct block) + n_runs * sizeof(uint32_t) + sizeof(void *);
+    uint64_t block_bytes = sizeof(struct block) + n_runs * sizeof(uint32_t);
     uint64_t n_blocks = n_rows / BLOCK_ROWS + 1;
+    /* The list of blocks doubles, and is there twice while it does: as it was and as it will be. */
+    uint64_t list_bytes = (BLOCKS_MIN + n_blocks * 3) * sizeof(struct block *);
+    uint64_t bit_bytes = (n_rows / 64 + n_parts * 2) * sizeof(uint64_t);
+    uint64_t rank_bytes = (n_rows / (64 * RANK_WORDS) + n_parts * 2) * sizeof(uint32_t);
 
-    return n_blocks * block_bytes + BLOCKS_MIN * sizeof(void *) + n_rows / 8 +
-           n_rows / (64 * RANK_WORDS) * sizeof(uint32_t) +
-           n_parts * (sizeof(struct merged_part) + sizeof(uint64_t) + sizeof(uint32_t));
+    return n_blocks * block_bytes + list_bytes + bit_bytes + rank_bytes +
+           (n_parts + 1) * sizeof(struct merged_part);
 }
 
 mn_status merge_map_init(struct merge_map *map, size_t n_parts, size_t n_runs)

@@ -131,12 +131,36 @@ static void a_row_costs_little(void)
     CHECK(merge_map_bytes(1, 1, 1) < 4096);
 }
 
+/* Also when the list of blocks has just doubled. Blocks of six runs are as large as what the
+ * allocator gives for them, so that it has its way only with what else there is. */
+static void no_map_takes_more_than_the_budget_is_told(void)
+{
+    enum { N_RUNS = 6, ROUNDED_BYTES = (2 * PARTS + 2) * 24 };
+
+    for (uint32_t n_blocks = 1; n_blocks <= 256; n_blocks *= 2) {
+        const uint32_t n_rows = n_blocks * 1024 / PARTS + 1;
+        struct merge_map map = {0};
+        uint64_t before = mni_mem_live_bytes();
+        mni_mem_reset_peak();
+        CHECK_OK(merge_map_init(&map, PARTS, N_RUNS));
+        for (size_t p = 0; p < PARTS; p++)
+            CHECK_OK(merge_map_add_part(&map, p, p % N_RUNS, n_rows));
+        for (uint32_t row = 0; row < n_rows; row++)
+            for (size_t p = 0; p < PARTS; p++)
+                CHECK_OK(merge_map_add(&map, p, row));
+        CHECK(mni_mem_peak_bytes() - before <=
+              merge_map_bytes(map.n_rows, PARTS, N_RUNS) + ROUNDED_BYTES);
+        merge_map_done(&map);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(every_row_is_found_where_it_has_gone),
         CHECK_TEST(memory_may_end_at_any_allocation),
         CHECK_TEST(a_row_costs_little),
+        CHECK_TEST(no_map_takes_more_than_the_budget_is_told),
     };
 
     return check_run("engine.merge_map", tests, CHECK_COUNT(tests), argc, argv);

@@ -106,6 +106,29 @@ static void memory_may_end_at_any_allocation(void)
     }
 }
 
+/* The manifest that a merge has published, and nothing of its work areas. */
+static void the_budget_knows_what_a_merge_leaves(void)
+{
+    struct mni_crash_env *crash = NULL;
+    struct mni_wal_stats wal;
+
+    CHECK_OK(mni_crash_env_new(1, &crash));
+    mn_store *store = wasteful_store(mni_crash_env_base(crash));
+    struct mni_engine *engine = store->engine;
+    mni_mutex_lock(&engine->checkpoint_lock);
+    CHECK_OK_ERR(engine_checkpoint_now(engine, &err), &err);
+    uint64_t number = engine->manifest.number;
+    CHECK_OK_ERR(engine_merge(engine, &err), &err);
+    CHECK(engine->manifest.number > number);
+    mni_mutex_unlock(&engine->checkpoint_lock);
+    mni_wal_get_stats(engine->wal, &wal);
+    CHECK_EQ(atomic_load(&engine->budget.fixed_bytes),
+             wal.memory_bytes + mni_manifest_memory_bytes(&engine->manifest));
+    CHECK_EQ(atomic_load(&engine->budget.job_bytes), 0);
+    closed(store);
+    mni_crash_env_free(crash);
+}
+
 /* A checkpoint of one more record, and then a merge, as the background does both. */
 static mn_status checkpoint_and_merge(mn_store *store, int i)
 {
@@ -175,6 +198,7 @@ int main(int argc, char **argv)
         CHECK_TEST(dead_rows_go_and_patches_stay),
         CHECK_TEST(memory_may_end_at_any_allocation),
         CHECK_TEST(merges_make_progress_beside_writers_that_never_rest),
+        CHECK_TEST(the_budget_knows_what_a_merge_leaves),
         CHECK_TEST(merges_grow_again),
     };
 
