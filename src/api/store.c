@@ -17,6 +17,8 @@
 
 static mn_status check_options(const struct mn_options *o, struct mn_error *err)
 {
+    mn_status st = MN_OK;
+
     if (o->recovery < MN_RECOVERY_TAIL || o->recovery > MN_RECOVERY_POINT_IN_TIME)
         return mni_fail(err, MN_ERR_INVALID, "recovery mode %d is unknown", (int)o->recovery);
     if (o->sync < MN_SYNC_DEFAULT || o->sync > MN_SYNC_MANUAL)
@@ -36,17 +38,11 @@ static mn_status check_options(const struct mn_options *o, struct mn_error *err)
         return mni_fail(err, MN_ERR_INVALID,
                         "wal_file_bytes is %" PRIu64 ", it can be 64 KiB to 4 GiB",
                         o->wal_file_bytes);
-    if (o->memory_bytes_max != 0 &&
-        (o->memory_bytes_max < 64 << 20 || o->memory_bytes_max > UINT64_C(1) << 40))
-        return mni_fail(err, MN_ERR_INVALID,
-                        "memory_bytes_max is %" PRIu64 ", it can be 64 MiB to 1 TiB",
-                        o->memory_bytes_max);
-    if (o->pinned_bytes_max != 0 &&
-        (o->pinned_bytes_max < 1 << 20 || o->pinned_bytes_max > UINT64_C(1) << 40))
-        return mni_fail(err, MN_ERR_INVALID,
-                        "pinned_bytes_max is %" PRIu64 ", it can be 1 MiB to 1 TiB",
-                        o->pinned_bytes_max);
-    return MN_OK;
+    if (o->memory_bytes_max != 0)
+        st = mni_engine_check_setting("memory_bytes_max", o->memory_bytes_max, err);
+    if (st == MN_OK && o->pinned_bytes_max != 0)
+        st = mni_engine_check_setting("pinned_bytes_max", o->pinned_bytes_max, err);
+    return st;
 }
 
 mn_status mni_api_store_open(struct mni_env *env, const char *path,

@@ -312,6 +312,10 @@ MN_MUST_USE mn_status mni_engine_setting(struct mni_engine *engine, const char *
 MN_MUST_USE mn_status mni_engine_set(struct mni_engine *engine, const char *key, const char *value,
                                      struct mn_error *err);
 const char *mni_setting_key(size_t index);
+/* MN_ERR_INVALID: the setting, a number, cannot have this value. For an option that goes before
+ * it. */
+MN_MUST_USE mn_status mni_engine_check_setting(const char *key, uint64_t value,
+                                               struct mn_error *err);
 
 /* Reading without serving ----------*/
 

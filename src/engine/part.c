@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "engine/engine_private.h"
 
-enum { DUE_SLICE = 256, DUE_SPARE = 64 };
+enum { DUE_SLICE = 256, DUE_SPARE = 64, DUE_MIN = 16 };
 
 mn_status part_new(struct mni_engine *engine, struct mni_segment *segment, struct part **part_out,
                    struct mn_error *err)
@@ -105,20 +105,27 @@ static void tidy_due(struct part *part)
     }
 }
 
+/* Room for `n` expiries beside those that are reserved. */
+static mn_status reserve_heap(struct part *part, size_t n)
+{
+    size_t needed = part->n_due + part->n_due_reserved + n;
+
+    if (needed <= part->due_capacity)
+        return MN_OK;
+    size_t capacity = part->due_capacity == 0 ? DUE_MIN : part->due_capacity * 2;
+    capacity = capacity > needed ? capacity : needed;
+    struct due_row *due = mni_realloc(part->due, capacity * sizeof *due);
+    if (due == NULL)
+        return MN_ERR_NOMEM;
+    part->due = due;
+    part->due_capacity = capacity;
+    return MN_OK;
+}
+
 mn_status part_reserve_patch(struct part *part)
 {
     tidy_due(part);
-    size_t needed = part->n_due + part->n_due_reserved + 1;
-
-    if (needed > part->due_capacity) {
-        size_t capacity = part->due_capacity == 0 ? 16 : part->due_capacity * 2;
-        struct due_row *due = mni_realloc(part->due, capacity * sizeof *due);
-        if (due == NULL)
-            return MN_ERR_NOMEM;
-        part->due = due;
-        part->due_capacity = capacity;
-    }
-    if (mni_liveness_reserve_lapsed(&part->live) != MN_OK ||
+    if (reserve_heap(part, 1) != MN_OK || mni_liveness_reserve_lapsed(&part->live) != MN_OK ||
         mni_liveness_reserve(&part->live, 0, 1) != MN_OK)
         return MN_ERR_NOMEM;
     part->n_due_reserved++;
@@ -154,16 +161,8 @@ void part_patch(struct part *part, uint32_t row, const struct mni_patch *patch, 
 
 mn_status part_reserve_due(struct part *part, size_t n)
 {
-    size_t needed = part->n_due + part->n_due_reserved + n;
-
-    if (needed > part->due_capacity) {
-        size_t capacity = part->due_capacity * 2 > needed ? part->due_capacity * 2 : needed;
-        struct due_row *due = mni_realloc(part->due, capacity * sizeof *due);
-        if (due == NULL)
-            return MN_ERR_NOMEM;
-        part->due = due;
-        part->due_capacity = capacity;
-    }
+    if (reserve_heap(part, n) != MN_OK)
+        return MN_ERR_NOMEM;
     return mni_liveness_reserve_lapsed(&part->live);
 }
 

@@ -92,6 +92,13 @@ static bool parse_number(const char *text, uint64_t *value_out)
     return true;
 }
 
+static mn_status fail_range(const struct setting_info *info, const char *text, struct mn_error *err)
+{
+    return mni_fail(err, MN_ERR_INVALID, "%s is \"%.40s\"; it can be %" PRIu64 " to %" PRIu64 "%s",
+                    info->name, text, info->least, info->most,
+                    info->multiple_of > 1 ? ", a multiple of 4096" : "");
+}
+
 mn_status setting_parse(enum setting setting, const char *text, uint64_t *value_out,
                         struct mn_error *err)
 {
@@ -109,10 +116,7 @@ mn_status setting_parse(enum setting setting, const char *text, uint64_t *value_
                         text);
     }
     if (!parse_number(text, &value) || !setting_in_range(setting, value))
-        return mni_fail(err, MN_ERR_INVALID,
-                        "%s is \"%.40s\"; it can be %" PRIu64 " to %" PRIu64 "%s", info->name, text,
-                        info->least, info->most,
-                        info->multiple_of > 1 ? ", a multiple of 4096" : "");
+        return fail_range(info, text, err);
     *value_out = value;
     return MN_OK;
 }
@@ -123,6 +127,18 @@ static mn_status find_setting(const char *key, enum setting *setting_out, struct
     if (*setting_out == N_SETTINGS)
         return mni_fail(err, MN_NOT_FOUND, "there is no setting \"%.60s\"", key);
     return MN_OK;
+}
+
+mn_status mni_engine_check_setting(const char *key, uint64_t value, struct mn_error *err)
+{
+    char text[SETTING_VALUE_BYTES];
+    enum setting setting;
+    mn_status st = find_setting(key, &setting, err);
+
+    if (st != MN_OK || setting_in_range(setting, value))
+        return st;
+    (void)snprintf(text, sizeof text, "%" PRIu64, value);
+    return fail_range(&infos[setting], text, err);
 }
 
 mn_status mni_engine_setting(struct mni_engine *engine, const char *key, char *value_out,

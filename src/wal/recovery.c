@@ -21,6 +21,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/compare.h"
 #include "base/mem.h"
 #include "base/plant.h"
 #include "wal/wal_private.h"
@@ -72,14 +73,6 @@ static mn_status note_name(void *context, const char *name, bool is_dir, struct 
     }
     l->first_lsns[l->n_files++] = first_lsn;
     return MN_OK;
-}
-
-static int compare_lsns(const void *a, const void *b)
-{
-    const uint64_t *x = a;
-    const uint64_t *y = b;
-
-    return (*x > *y) - (*x < *y);
 }
 
 /* Reads the header of one file, and checks what the file alone can tell. */
@@ -635,7 +628,7 @@ mn_status wal_recover(struct mni_wal *wal, struct mn_error *err)
     if (st != MN_OK)
         goto out;
     if (l.n_files > 1)
-        qsort(l.first_lsns, l.n_files, sizeof *l.first_lsns, compare_lsns);
+        qsort(l.first_lsns, l.n_files, sizeof *l.first_lsns, mni_compare_u64);
     if (l.n_files > 0)
         st = read_all(&r, &l, err);
     else if (!wal->config.create || wal->config.read_only)
