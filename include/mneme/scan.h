@@ -32,7 +32,8 @@ struct mn_scan_options {
 };
 
 /* `n_vectors` times `n_dims` floats, one vector right behind the other; aligned for float, not
- * more. */
+ * more. Like struct mn_view it has no size and stays as it is: should a namespace ever hold vectors
+ * of another type, they will be asked for by an option and come by another call. */
 struct mn_scan_chunk {
     const float *vectors;
     size_t n_vectors; /* 1 or more */

@@ -260,7 +260,7 @@ struct mn_stats {
     uint64_t memory_buffer_bytes;  /* records, until no view needs them and they lie in segments */
     uint64_t memory_segment_bytes; /* what segments need: directories, dead rows, patches */
     uint64_t memory_log_bytes;     /* buffers of the log, and the manifest */
-    uint64_t memory_work_bytes;    /* of checkpoint, merge and batches at work */
+    uint64_t memory_work_bytes;    /* of checkpoint, merge, batches, iterators and scans */
 };
 
 MN_API MN_MUST_USE mn_status mn_stats(mn_store *store, struct mn_stats *stats_out,

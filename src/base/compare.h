@@ -1,9 +1,10 @@
 /*
- * compare.h - the order of keys, and of numbers for qsort and bsearch.
+ * compare.h - the order of keys, and of numbers for qsort.
  */
 #ifndef MNI_BASE_COMPARE_H
 #define MNI_BASE_COMPARE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -25,6 +26,22 @@ static inline int mni_compare_u64(const void *a, const void *b)
     uint64_t y = *(const uint64_t *)b;
 
     return (x > y) - (x < y);
+}
+
+/* Whether a number is among `n` ascending ones. */
+static inline bool mni_contains_u64(const uint64_t *numbers, size_t n, uint64_t number)
+{
+    size_t low = 0;
+    size_t high = n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (numbers[middle] < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < n && numbers[low] == number;
 }
 
 #endif

@@ -29,7 +29,8 @@ static uint64_t used(struct mni_engine *engine)
 
     return mni_pool_memory_bytes(engine->pool) + sizeof *engine + load(&b->fixed_bytes) +
            load(&b->part_bytes) + load(&b->name_bytes) + load(&b->batch_bytes) +
-           load(&b->table_records) * GROWTH_BYTES + (jobs > max ? jobs - max : 0);
+           load(&b->walk_bytes) + load(&b->table_records) * GROWTH_BYTES +
+           (jobs > max ? jobs - max : 0);
 }
 
 /* Of that, what writing the tables out does not give back. */
@@ -49,7 +50,7 @@ void budget_measure(struct mni_engine *engine, struct budget_parts *parts_out)
         .buffer_bytes = mni_pool_memory_bytes(engine->pool),
         .segment_bytes = load(&b->part_bytes),
         .log_bytes = load(&b->fixed_bytes),
-        .work_bytes = load(&b->job_bytes) + load(&b->batch_bytes),
+        .work_bytes = load(&b->job_bytes) + load(&b->batch_bytes) + load(&b->walk_bytes),
     };
 
     parts.all_bytes = parts.buffer_bytes + parts.segment_bytes + parts.log_bytes +
@@ -112,6 +113,19 @@ void budget_job_subtract(struct mni_engine *engine, uint64_t n_bytes)
 {
     uint64_t before =
         atomic_fetch_sub_explicit(&engine->budget.job_bytes, n_bytes, memory_order_relaxed);
+
+    MNI_CHECK(before >= n_bytes);
+}
+
+void budget_walk_add(struct mni_engine *engine, uint64_t n_bytes)
+{
+    atomic_fetch_add_explicit(&engine->budget.walk_bytes, n_bytes, memory_order_relaxed);
+}
+
+void budget_walk_subtract(struct mni_engine *engine, uint64_t n_bytes)
+{
+    uint64_t before =
+        atomic_fetch_sub_explicit(&engine->budget.walk_bytes, n_bytes, memory_order_relaxed);
 
     MNI_CHECK(before >= n_bytes);
 }

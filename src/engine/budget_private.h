@@ -45,6 +45,7 @@ struct budget {
     atomic_uint_fast64_t name_bytes;  /* of the cache of names */
     atomic_uint_fast64_t batch_bytes; /* that batches have reserved */
     atomic_uint_fast64_t job_bytes;   /* that the job at work has reserved or taken */
+    atomic_uint_fast64_t walk_bytes;  /* of open walks and scans */
 
     /* Of the tables: memory, and records, of what is in no segment. */
     atomic_uint_fast64_t table_bytes;
@@ -75,6 +76,10 @@ uint64_t budget_segment_max(struct mni_engine *engine);
 /* Counts what a job takes, and no longer takes. */
 void budget_job_add(struct mni_engine *engine, uint64_t n_bytes);
 void budget_job_subtract(struct mni_engine *engine, uint64_t n_bytes);
+
+/* Counts what walks and scans take, which nobody refuses, and no longer take. */
+void budget_walk_add(struct mni_engine *engine, uint64_t n_bytes);
+void budget_walk_subtract(struct mni_engine *engine, uint64_t n_bytes);
 
 /* Takes `n_bytes` for a batch, if they fit. */
 bool budget_try(struct mni_engine *engine, uint64_t n_bytes, bool is_put);

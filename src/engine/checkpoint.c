@@ -332,11 +332,11 @@ static mn_status find_dropped(struct checkpoint *c, struct dropped_rows **rows_o
     mn_status st = list_collections(c->engine, frozen->memtable, &numbers, &n, err);
 
     for (size_t i = 0; i < frozen->n_collections && st == MN_OK; i++) {
-        const uint64_t *number = &frozen->collections[i];
-        if (bsearch(number, numbers, n, sizeof *numbers, mni_compare_u64) != NULL)
+        uint64_t number = frozen->collections[i];
+        if (mni_contains_u64(numbers, n, number))
             continue;
         for (size_t p = 0; p < c->output.n_parts && st == MN_OK; p++)
-            st = part_find_dropped(c->output.parts[p], *number, rows_out, err);
+            st = part_find_dropped(c->output.parts[p], number, rows_out, err);
     }
     mni_free(numbers);
     return st;

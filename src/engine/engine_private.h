@@ -159,6 +159,8 @@ struct mni_engine {
     int64_t last_sweep_us; /* only that thread */
 };
 
+enum { KEY_BYTES_MAX = 1 + MN_ID_BYTES_MAX }; /* of a stored key: a kind or nothing, and an id */
+
 /* view.c ----------*/
 
 /* Readers share the engine's lock; what a commit changes changes under the write lock. Nobody

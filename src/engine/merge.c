@@ -282,19 +282,7 @@ static mn_status read_row(struct merge *m, struct part *part, uint32_t row,
 
 static bool exists(const struct merge *m, uint64_t collection)
 {
-    size_t low = 0;
-    size_t high = m->n_numbers;
-
-    if (collection == 0)
-        return true;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (m->numbers[middle] < collection)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < m->n_numbers && m->numbers[low] == collection;
+    return collection == 0 || mni_contains_u64(m->numbers, m->n_numbers, collection);
 }
 
 /* Goes over groups up to the one of the cursor's row. A collection that does not exist is stepped

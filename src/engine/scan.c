@@ -19,7 +19,6 @@ enum {
     WINDOW_BYTES = 1 << 20, /* stays in the second level of cache */
     WORDS = WINDOW_VECTORS / 64,
     VERSIONS = 64,
-    KEY_BYTES_MAX = 1 + MN_ID_BYTES_MAX,
 };
 
 /* The vectors of the collection in a part. */
@@ -36,6 +35,7 @@ struct mni_scan {
     uint64_t collection;
     struct source *sources; /* owned; NULL before it is started */
     size_t n_sources;
+    uint64_t counted_bytes; /* of its memory, in the budget */
 
     struct mni_mutex lock; /* guards what follows */
     size_t source;         /* the one whose vectors are given out now */
@@ -75,6 +75,12 @@ struct mni_scan_reader {
 
 /* The scan ---------- */
 
+static void count_memory(struct mni_scan *scan, uint64_t n_bytes)
+{
+    scan->counted_bytes += n_bytes;
+    budget_walk_add(scan->view.engine, n_bytes);
+}
+
 mn_status mni_scan_open(struct mni_engine *engine, struct mni_scan **scan_out, struct mn_error *err)
 {
     struct mni_scan *scan = mni_alloc_zero(sizeof *scan);
@@ -83,6 +89,7 @@ mn_status mni_scan_open(struct mni_engine *engine, struct mni_scan **scan_out, s
         return mni_fail(err, MN_ERR_NOMEM, "a scan");
     mni_mutex_init(&scan->lock);
     mni_view_open(engine, &scan->view);
+    count_memory(scan, sizeof *scan);
     *scan_out = scan;
     return MN_OK;
 }
@@ -96,6 +103,7 @@ void mni_scan_close(struct mni_scan *scan)
 {
     if (scan == NULL)
         return;
+    budget_walk_subtract(scan->view.engine, scan->counted_bytes);
     mni_view_close(&scan->view);
     mni_mutex_done(&scan->lock);
     mni_free(scan->sources);
@@ -141,6 +149,7 @@ mn_status mni_scan_start(struct mni_scan *scan, uint64_t collection, struct mn_e
     scan->sources = mni_alloc_zero((set->n_parts + 1) * sizeof *scan->sources);
     if (scan->sources == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "a scan");
+    count_memory(scan, (set->n_parts + 1) * sizeof *scan->sources);
     for (size_t i = 0; i < set->n_parts && st == MN_OK; i++)
         st = add_source(scan, set->parts[i], err);
     return st;
@@ -482,6 +491,7 @@ mn_status mni_scan_reader_new(struct mni_scan *scan, size_t n_vectors_max,
     if (r == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "a scan");
     r->scan = scan;
+    budget_walk_add(scan->view.engine, sizeof *r);
     r->chunk_max = n_vectors_max == 0 || n_vectors_max > WINDOW_VECTORS ? WINDOW_VECTORS
                                                                         : (uint32_t)n_vectors_max;
     *reader_out = r;
@@ -495,5 +505,6 @@ void mni_scan_reader_free(struct mni_scan_reader *reader)
     give_back(reader);
     while (reader->next_version < reader->n_versions)
         mni_version_unref(reader->versions[reader->next_version++]);
+    budget_walk_subtract(reader->scan->view.engine, sizeof *reader);
     mni_free(reader);
 }

@@ -20,7 +20,6 @@
 enum {
     AHEAD_FIRST = 8, /* a short walk should not pay for a long one */
     AHEAD_MAX = 64,
-    KEY_BYTES_MAX = 1 + MN_ID_BYTES_MAX,
 };
 
 /* A key, or what comes next behind one. */
@@ -29,17 +28,22 @@ struct bound {
     unsigned char bytes[KEY_BYTES_MAX + 1];
 };
 
-/* One of the places that records of the collection lie in. */
-struct walk_source {
-    struct mni_memtable *table;           /* borrowed from the view's state; NULL: the part */
-    struct part *part;                    /* borrowed likewise */
-    uint32_t first_row;                   /* rows not looked at yet, from here ... */
-    uint32_t end_row;                     /* ... to before this one */
-    struct bound after;                   /* of a table: the last key that was read */
-    struct mni_version *ahead[AHEAD_MAX]; /* one reference each */
-    size_t n_ahead;
+/* What was read ahead of a table. */
+struct ahead {
+    struct mni_version *versions[AHEAD_MAX]; /* one reference each */
+    size_t n_versions;
     size_t next;
-    bool is_last;   /* nothing is left in the table behind these */
+    bool is_last;       /* nothing is left in the table behind these */
+    struct bound after; /* the last key that was read */
+};
+
+/* One of the places that records of the collection lie in. There may be hundreds. */
+struct walk_source {
+    struct mni_memtable *table; /* borrowed from the view's state; NULL: the part */
+    struct ahead *ahead;        /* of the table; borrowed from the walk */
+    struct part *part;          /* borrowed likewise */
+    uint32_t first_row;         /* rows not looked at yet, from here ... */
+    uint32_t end_row;           /* ... to before this one */
     bool has_found; /* `found` is the next record of this source; its pin counts nothing yet */
     struct mni_found found;
 };
@@ -53,6 +57,8 @@ struct mni_walk {
     bool counts;
     struct walk_source *sources; /* owned; NULL before it is started */
     size_t n_sources;
+    uint64_t counted_bytes; /* of its memory, in the budget */
+    struct ahead aheads[2]; /* of the tables */
 };
 
 /* What the options come down to: keys from `low` to before `high` ---------- */
@@ -104,6 +110,12 @@ static void set_bounds(struct mni_walk *walk, const struct mni_walk_options *o)
         walk->high = high;
 }
 
+static void count_memory(struct mni_walk *walk, uint64_t n_bytes)
+{
+    walk->counted_bytes += n_bytes;
+    budget_walk_add(walk->view.engine, n_bytes);
+}
+
 mn_status mni_walk_open(struct mni_engine *engine, const struct mni_walk_options *options,
                         struct mni_walk **walk_out, struct mn_error *err)
 {
@@ -122,6 +134,7 @@ mn_status engine_walk_open_at(struct mni_engine *engine, uint64_t lsn,
     walk->reverse = options->reverse;
     walk->counts = options->counts;
     engine_view_open_at(engine, &walk->view, lsn);
+    count_memory(walk, sizeof *walk);
     *walk_out = walk;
     return MN_OK;
 }
@@ -133,35 +146,34 @@ struct mni_view *mni_walk_view(struct mni_walk *walk)
 
 /* Tables ---------- */
 
-static void read_ahead(struct mni_walk *walk, struct walk_source *s)
+static void read_ahead(struct mni_walk *walk, struct mni_memtable *table, struct ahead *a)
 {
     struct mni_engine *engine = walk->view.engine;
     const struct mni_key_range range = {
         .low = key_of(&walk->low), .high = key_of(&walk->high), .reverse = walk->reverse};
-    size_t want = s->n_ahead == 0 ? AHEAD_FIRST : AHEAD_MAX;
+    size_t want = a->n_versions == 0 ? AHEAD_FIRST : AHEAD_MAX;
 
-    if (s->n_ahead == 0)
-        engine_order_table(engine, s->table, walk->collection, walk->view.point.lsn);
+    if (a->n_versions == 0)
+        engine_order_table(engine, table, walk->collection, walk->view.point.lsn);
     engine_read_lock(engine);
-    s->n_ahead = mni_memtable_scan(s->table, walk->collection, key_of(&s->after), &range,
-                                   walk->view.point, s->ahead, want);
+    a->n_versions = mni_memtable_scan(table, walk->collection, key_of(&a->after), &range,
+                                      walk->view.point, a->versions, want);
     engine_unlock(engine);
-    s->is_last = s->n_ahead < want;
-    s->next = 0;
-    if (s->n_ahead == 0)
-        return;
-    struct mni_record r;
-    mni_record_view(mni_version_bytes(s->ahead[s->n_ahead - 1]), &r);
-    set_bound(&s->after, r.key);
+    a->is_last = a->n_versions < want;
+    a->next = 0;
+    if (a->n_versions > 0)
+        set_bound(&a->after, mni_record_key(mni_version_bytes(a->versions[a->n_versions - 1])));
 }
 
 static mn_status next_of_table(struct mni_walk *walk, struct walk_source *s)
 {
-    if (s->next == s->n_ahead && !s->is_last)
-        read_ahead(walk, s);
-    if (s->next == s->n_ahead)
+    struct ahead *a = s->ahead;
+
+    if (a->next == a->n_versions && !a->is_last)
+        read_ahead(walk, s->table, a);
+    if (a->next == a->n_versions)
         return MN_END;
-    engine_found_version(s->ahead[s->next++], &s->found);
+    engine_found_version(a->versions[a->next++], &s->found);
     s->has_found = true;
     return MN_OK;
 }
@@ -259,13 +271,15 @@ mn_status mni_walk_start(struct mni_walk *walk, uint64_t collection, struct mn_e
     walk->sources = mni_alloc_zero(n_max * sizeof *walk->sources);
     if (walk->sources == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "iterator");
+    count_memory(walk, n_max * sizeof *walk->sources);
     struct mni_memtable *tables[2] = {state->active->memtable,
                                       state->frozen != NULL ? state->frozen->memtable : NULL};
     if (walk->high.n_bytes > 0 && mni_key_compare(key_of(&walk->low), key_of(&walk->high)) >= 0)
         return MN_OK; /* there is nothing between them */
     for (size_t i = 0; i < 2; i++)
         if (tables[i] != NULL)
-            walk->sources[walk->n_sources++].table = tables[i];
+            walk->sources[walk->n_sources++] =
+                (struct walk_source){.table = tables[i], .ahead = &walk->aheads[i]};
     for (size_t i = 0; i < state->parts->n_parts; i++) {
         mn_status st =
             start_part(walk, &walk->sources[walk->n_sources], state->parts->parts[i], err);
@@ -321,13 +335,15 @@ void mni_walk_close(struct mni_walk *walk)
 {
     if (walk == NULL)
         return;
-    for (size_t i = 0; i < walk->n_sources; i++) {
-        struct walk_source *s = &walk->sources[i];
-        while (s->next < s->n_ahead)
-            mni_version_unref(s->ahead[s->next++]);
-        if (s->has_found)
-            mni_pin_release(s->found.pin);
+    for (size_t i = 0; i < walk->n_sources; i++)
+        if (walk->sources[i].has_found)
+            mni_pin_release(walk->sources[i].found.pin);
+    for (size_t i = 0; i < 2; i++) {
+        struct ahead *a = &walk->aheads[i];
+        while (a->next < a->n_versions)
+            mni_version_unref(a->versions[a->next++]);
     }
+    budget_walk_subtract(walk->view.engine, walk->counted_bytes);
     mni_view_close(&walk->view);
     mni_free(walk->sources);
     mni_free(walk);

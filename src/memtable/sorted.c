@@ -44,26 +44,12 @@ void mni_sorted_done(struct mni_sorted *sorted)
 
 /* Gathering ---------- */
 
-static bool is_wanted(const struct mni_sorted *sorted, uint64_t collection)
-{
-    size_t low = 0;
-    size_t high = sorted->n_collections;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (sorted->collections[middle] < collection)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < sorted->n_collections && sorted->collections[low] == collection;
-}
-
 static void take(struct mni_sorted *sorted, const struct mni_entry *entry)
 {
     struct mni_version *version = mni_entry_visible(entry, sorted->view);
 
-    if (version == NULL || !is_wanted(sorted, entry->rows->collection))
+    if (version == NULL ||
+        !mni_contains_u64(sorted->collections, sorted->n_collections, entry->rows->collection))
         return;
     MNI_CHECK(sorted->n_versions < sorted->capacity); /* no keys are added meanwhile */
     sorted->versions[sorted->n_versions++] =

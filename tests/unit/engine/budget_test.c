@@ -283,6 +283,36 @@ static void options_out_of_range_are_refused(void)
     closed(store);
 }
 
+static void walks_and_scans_count_until_they_are_closed(void)
+{
+    enum { N = 100 };
+    static mn_iter *iters[N];
+    static mn_scan *scans[N];
+    struct mn_options o = small_budget();
+    mn_store *store = opened_in(mni_posix_env(), check_temp_dir(), &o);
+    struct mn_view view;
+
+    CHECK_OK(put_payload(store, 1, 10, &err));
+    CHECK_OK(put_payload(store, 2, 10, &err));
+    uint64_t before = stats_of(store).memory_bytes;
+    uint64_t work_before = stats_of(store).memory_work_bytes;
+    for (int i = 0; i < N; i++) {
+        CHECK_OK_ERR(mn_iter_open(store, mn_str("n"), NULL, &iters[i], &err), &err);
+        CHECK_OK_ERR(mn_scan_open(store, mn_str("n"), NULL, &scans[i], &err), &err);
+        CHECK_OK_ERR(mn_iter_next(iters[i], &view, &err), &err);
+        mn_view_release(&view);
+    }
+    uint64_t taken = stats_of(store).memory_bytes - before;
+    CHECK(taken > N * (8 << 10) && taken < N * (32 << 10));
+    CHECK_EQ(stats_of(store).memory_work_bytes - work_before, taken);
+    for (int i = 0; i < N; i++) {
+        mn_iter_close(iters[i]);
+        mn_scan_close(scans[i]);
+    }
+    CHECK_EQ(stats_of(store).memory_bytes, before);
+    closed(store);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -292,6 +322,7 @@ int main(int argc, char **argv)
         CHECK_TEST(writers_beside_an_old_view_are_refused_until_it_is_closed),
         CHECK_TEST(opening_a_full_store_keeps_the_budget),
         CHECK_TEST(records_alone_make_a_checkpoint),
+        CHECK_TEST(walks_and_scans_count_until_they_are_closed),
         CHECK_TEST(options_out_of_range_are_refused),
     };
 
