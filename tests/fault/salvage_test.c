@@ -12,6 +12,7 @@
 #include "api/api.h"
 #include "base/mem.h"
 #include "check.h"
+#include "engine/engine.h"
 #include "io/crash.h"
 #include "io/fault.h"
 #include "mneme/mneme.h"
@@ -206,13 +207,16 @@ static mn_status salvage(struct world *w, char path[16], struct mn_salvage_repor
     return mni_api_salvage(w->env, "/s", path, NULL, report, &w->err);
 }
 
-/* Salvages what is damaged; returns whether everything came back. */
+/* Salvages what is damaged; returns whether everything came back. What verify finds is reported. */
 static bool judge(struct world *w)
 {
+    struct mn_verify_report verified = {.size = sizeof verified};
     struct mn_salvage_report report;
     char path[16];
 
     CHECK_OK_ERR(salvage(w, path, &report), &w->err);
+    if (mni_engine_verify(mni_crash_env_base(w->crash), "/s", &verified, &w->err) != MN_OK)
+        CHECK(report.n_damages > 0);
     struct found found = look_into(w, path);
     CHECK_EQ(report.n_records, found.n_records);
     CHECK(found.is_exact || report.n_damages > 0);
