@@ -248,10 +248,13 @@ bool engine_wait_for_unmapped(struct mni_engine *engine);
 
 /* reserve.c ----------*/
 
-/* Makes the reserve as large as what is in no segment yet asks for, unless it is lent. */
+/* Makes the reserve as large as what is in no segment yet asks for, and the next opening, unless it
+ * is lent. Not by who holds the leader's role. */
 void reserve_keep(struct mni_engine *engine);
 /* The same, where it is known to be too small. */
 void reserve_keep_up(struct mni_engine *engine);
+/* Gives its space to an opening of this engine that met a full disk. False: there is none. */
+bool reserve_give_up(void *engine);
 /* Gives its space to a job that met a full disk. False: there is none. `checkpoint_lock` is held,
  * until reserve_restore, which is called whether it was lent or not, and looks again whether puts
  * have to be refused. */

@@ -262,6 +262,7 @@ static void configure_log(const struct mni_engine *engine, const struct mn_optio
                                 : (uint32_t)settings[SETTING_SYNC_INTERVAL_MS],
         .replay = engine_replay,
         .check = check_log,
+        .make_room = reserve_give_up,
         .hooks = {.admit = engine_admit,
                   .publish = engine_publish,
                   .now_us = engine_clock,
@@ -439,6 +440,11 @@ mn_status mni_engine_close(struct mni_engine *engine, struct mn_error *err)
         if (has_jobs)
             mni_ignore(jobs_start(engine, NULL));
         return mni_fail(err, MN_ERR_BUSY, "views, iterators or transactions are still open");
+    }
+    if (has_jobs) { /* they may not have come to it, and the next opening may need it */
+        mni_mutex_lock(&engine->checkpoint_lock);
+        reserve_keep(engine);
+        mni_mutex_unlock(&engine->checkpoint_lock);
     }
     st = mni_wal_close(engine->wal, err);
     free_engine(engine);

@@ -1,10 +1,11 @@
 /*
- * reserve.c - disk space kept for a checkpoint of what is in no segment yet.
+ * reserve.c - disk space kept for a checkpoint of what is in no segment yet, and for opening.
  *
  * On a full disk its space lets one checkpoint through, and with it the log gives back its files.
  * Puts wait while it is lent, and are refused when there is no room to make it large enough: so
  * there never is much more to be written than it has room for, and deletes, reads and purge go on.
  * The background grows it; a put does so when the background is busy and it is far too small.
+ * Opening, which writes the log's newest file anew, gets it too.
  *
  * Owns:    the file RESERVE, which holds nothing.
  * Format:  docs/format/store.md
@@ -16,7 +17,8 @@
 #include "engine/engine_private.h"
 
 enum {
-    LEAST_BYTES = 256 << 10, /* a segment, a manifest and a liveness file of nearly nothing */
+    LEAST_BYTES = 256 << 10,   /* a segment, a manifest and a liveness file of nearly nothing */
+    OPENING_BYTES = 512 << 10, /* a log file that holds nothing yet, made on a full disk */
     STEP_BYTES = 1 << 20,
     LARGE_STEP_BYTES = 8 << 20,
     SHRINK_FROM_BYTES = 8 << 20, /* less than so much too much is left alone */
@@ -50,6 +52,17 @@ static uint64_t need_bytes(uint64_t n_unwritten, uint64_t least)
 static uint64_t enough_for(uint64_t n_bytes, uint64_t least)
 {
     return n_bytes > least ? (n_bytes - least) / 3 * 2 : 0;
+}
+
+/* What opening writes before it gives anything back. Takes the leader's role. */
+static uint64_t opening_bytes(struct mni_engine *engine)
+{
+    struct mni_wal_stats log;
+
+    if (mni_engine_visible_lsn(engine) == 0)
+        return 0;
+    mni_wal_get_stats(engine->wal, &log);
+    return OPENING_BYTES + log.current_file_bytes;
 }
 
 static mn_status open_reserve(struct mni_engine *engine, struct mni_file **file_out)
@@ -88,16 +101,19 @@ static mn_status resize(struct mni_engine *engine, uint64_t need)
 }
 
 /* `reserve_lock` is held. */
-static void keep(struct mni_engine *engine)
+static void keep(struct mni_engine *engine, uint64_t opening)
 {
     atomic_store(&engine->reserve_is_outgrown, false); /* from here on it may be again */
     uint64_t least = least_bytes(engine);
     uint64_t need = need_bytes(atomic_load(&engine->unwritten_bytes), least);
     mn_status st = MN_OK;
 
+    need = need > opening ? need : opening;
     if (need > engine->reserve_bytes || engine->reserve_bytes - need > SHRINK_FROM_BYTES)
         st = resize(engine,
                     mni_align_up(need, need < LARGE_STEP_BYTES ? STEP_BYTES : LARGE_STEP_BYTES));
+    if (st == MN_ERR_NO_SPACE && engine->reserve_bytes < opening)
+        mni_ignore(resize(engine, opening));
     /* Where nothing can be reserved the store goes on without. */
     bool is_short = st == MN_ERR_NO_SPACE;
     atomic_store(&engine->reserve_enough_for,
@@ -107,9 +123,11 @@ static void keep(struct mni_engine *engine)
 
 void reserve_keep(struct mni_engine *engine)
 {
+    uint64_t opening = opening_bytes(engine);
+
     mni_mutex_lock(&engine->reserve_lock);
     if (!atomic_load(&engine->reserve_is_lent)) /* the space is not to be taken back yet */
-        keep(engine);
+        keep(engine, opening);
     mni_mutex_unlock(&engine->reserve_lock);
 }
 
@@ -119,25 +137,35 @@ void reserve_keep_up(struct mni_engine *engine)
         reserve_keep(engine);
 }
 
+bool reserve_give_up(void *engine)
+{
+    struct mni_engine *e = engine;
+
+    if (mni_dir_unlink(e->dir, reserve_name, NULL) != MN_OK)
+        return false;
+    e->reserve_bytes = 0;
+    /* The file system may have to write that down before the space is free. */
+    mni_ignore(mni_dir_sync(e->dir, NULL));
+    return true;
+}
+
 bool reserve_lend(struct mni_engine *engine)
 {
     mni_mutex_lock(&engine->reserve_lock);
-    bool is_there = mni_dir_unlink(engine->dir, reserve_name, NULL) == MN_OK;
-    if (is_there) {
-        engine->reserve_bytes = 0;
+    bool is_there = reserve_give_up(engine);
+    if (is_there)
         atomic_store(&engine->reserve_is_lent, true);
-        /* The file system may have to write that down before the space is free. */
-        mni_ignore(mni_dir_sync(engine->dir, NULL));
-    }
     mni_mutex_unlock(&engine->reserve_lock);
     return is_there;
 }
 
 void reserve_restore(struct mni_engine *engine)
 {
+    uint64_t opening = opening_bytes(engine);
+
     mni_mutex_lock(&engine->reserve_lock);
     if (atomic_load(&engine->reserve_is_lent) || atomic_load(&engine->reserve_is_short))
-        keep(engine);
+        keep(engine, opening);
     atomic_store(&engine->reserve_is_lent, false);
     mni_mutex_unlock(&engine->reserve_lock);
 }

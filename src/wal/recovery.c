@@ -476,6 +476,21 @@ static mn_status publish_rewritten(struct mni_wal *wal, const char *temporary, c
     return st;
 }
 
+/* As wal_file_make_fitting. On a full disk the caller may have something to give. */
+static mn_status make_rewritten(struct mni_wal *wal, const char *name, struct wal_header *header,
+                                uint64_t need, struct mni_file **file_out, uint64_t *zeroed_to_out,
+                                struct mn_error *err)
+{
+    const struct mni_wal_config *c = &wal->config;
+    const uint64_t wanted_bytes = header->file_bytes;
+    mn_status st = wal_file_make_fitting(wal, name, header, need, file_out, zeroed_to_out, err);
+
+    if (st != MN_ERR_NO_SPACE || c->make_room == NULL || !c->make_room(c->replay_context))
+        return st;
+    header->file_bytes = wanted_bytes;
+    return wal_file_make_fitting(wal, name, header, need, file_out, zeroed_to_out, err);
+}
+
 /* Writes the surviving tail into a new file of the same name and goes on there. */
 static mn_status rewrite_newest(struct recovery *r, struct mn_error *err)
 {
@@ -498,7 +513,7 @@ static mn_status rewrite_newest(struct recovery *r, struct mn_error *err)
     if (st != MN_OK)
         return st;
     (void)snprintf(temporary, sizeof temporary, "%020" PRIu64 ".new", file->header.first_lsn);
-    st = wal_file_make_fitting(wal, temporary, &file->header, need, &handle, &zeroed_to, err);
+    st = make_rewritten(wal, temporary, &file->header, need, &handle, &zeroed_to, err);
     if (st != MN_OK)
         return st;
     wal_writer_attach(wal, handle, HEADER_BYTES, zeroed_to);

@@ -114,7 +114,10 @@ struct mni_wal_config {
      * read only up to a stop. May be NULL. */
     mn_status (*check)(void *context, uint64_t checkpoint_lsn, uint64_t last_lsn,
                        struct mn_error *err);
-    void *replay_context; /* of both */
+    /* Called when the disk is too full for the file that opening writes anew. True: it gave space
+     * back, so that it is tried once more. May be NULL. */
+    bool (*make_room)(void *context);
+    void *replay_context; /* of all three */
     /* May be NULL. When opening fails: n_files, opened_bytes, opened_commits and opened_records of
      * what was read until then, the file included in which it failed. */
     struct mni_wal_stats *failed_out;

@@ -1,5 +1,6 @@
 /* Tests of a full disk: what still works, and what works again when there is room. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -131,6 +132,56 @@ static void a_full_disk_lets_a_checkpoint_through(void)
     CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
     CHECK(has(store, n));
     CHECK_OK_ERR(mn_close(store, &err), &err);
+    CHECK(umount(disk) == 0);
+}
+
+static void fill_up(const char *path)
+{
+    static const char zeroes[4096];
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+    CHECK(fd >= 0);
+    while (write(fd, zeroes, sizeof zeroes) > 0)
+        continue;
+    CHECK(errno == ENOSPC);
+    CHECK(close(fd) == 0);
+}
+
+/* A store that was open for a moment only has the reserve that lets it open on a full disk. */
+static void a_store_opens_on_a_full_disk(void)
+{
+    char disk[512];
+    char ballast[600];
+    char path[600];
+    char reserve[700];
+    struct mn_options options = small_store();
+    mn_store *store = NULL;
+    struct stat s;
+
+    if (!small_disk(disk, sizeof disk, ballast, sizeof ballast))
+        return;
+    (void)snprintf(path, sizeof path, "%s/store", disk);
+    (void)snprintf(reserve, sizeof reserve, "%s/RESERVE", path);
+    options.wal_file_bytes = 16 << 20;
+    CHECK_OK_ERR(mn_open(path, &options, &store, &err), &err);
+    for (uint64_t i = 0; i < 9; i++)
+        CHECK_OK(try_put(store, i));
+    CHECK_OK_ERR(mn_close(store, &err), &err);
+    CHECK(stat(reserve, &s) == 0 && s.st_size >= 1 << 20);
+    for (uint64_t i = 0; i < 9; i += 3) {
+        (void)snprintf(ballast, sizeof ballast, "%s/ballast%d", disk, (int)i);
+        fill_up(ballast);
+        CHECK_OK_ERR(mn_open(path, &options, &store, &err), &err);
+        delete_one(store, i);
+        CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+        CHECK(!has(store, i) && has(store, i + 1) && has(store, i + 2));
+        CHECK_OK_ERR(mn_close(store, &err), &err);
+        /* Spare files of the log may have its space; opening removes them. */
+    }
+    CHECK(unlink(ballast) == 0);
+    CHECK_OK_ERR(mn_open(path, &options, &store, &err), &err);
+    CHECK_OK_ERR(mn_close(store, &err), &err);
+    CHECK(stat(reserve, &s) == 0 && s.st_size >= 512 << 10);
     CHECK(umount(disk) == 0);
 }
 
@@ -330,6 +381,7 @@ int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(a_full_disk_lets_a_checkpoint_through),
+        CHECK_TEST(a_store_opens_on_a_full_disk),
         CHECK_TEST(the_disk_may_be_full_at_any_call),
         CHECK_TEST(the_reserve_follows_what_is_unwritten),
         CHECK_TEST(the_reserve_grows_while_a_job_is_at_work),

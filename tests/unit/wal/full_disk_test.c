@@ -6,6 +6,7 @@ struct full_env {
     struct mni_env base;
     struct mni_env *below;
     bool is_full;
+    bool has_reserve;
 };
 
 struct full_dir {
@@ -193,6 +194,41 @@ static void so_does_one_after_a_recovery(void)
     world_done(&w);
 }
 
+static struct full_env *asked; /* no context reaches the hook: that is the replay's */
+
+static bool give_up_reserve(void *context)
+{
+    (void)context;
+    bool had = asked->has_reserve;
+    asked->has_reserve = false;
+    asked->is_full = asked->is_full && !had;
+    return had;
+}
+
+static void opening_asks_for_room_once(void)
+{
+    struct world w;
+    struct full_env full;
+
+    open_below(&w, &full, 5);
+    commit(&w, 1000, MN_ACK_DISK);
+    close_log(&w);
+    full.is_full = true;
+    CHECK_STATUS(try_open(&w), MN_ERR_NO_SPACE);
+    asked = &full;
+    w.config.make_room = give_up_reserve;
+    CHECK_STATUS(try_open(&w), MN_ERR_NO_SPACE);
+    full.has_reserve = true;
+    open_log(&w);
+    CHECK(!full.has_reserve);
+    commit(&w, 1000, MN_ACK_DISK);
+    full.has_reserve = true;
+    close_log(&w);
+    open_log(&w); /* with room nobody is asked */
+    CHECK(full.has_reserve);
+    world_done(&w);
+}
+
 /* Checkpoints that let nothing go do not use up the room of one that does. */
 static void checkpoints_in_small_steps_do_not_get_stuck(void)
 {
@@ -246,6 +282,7 @@ int main(int argc, char **argv)
         CHECK_TEST(so_does_one_after_a_recovery),
         CHECK_TEST(checkpoints_in_small_steps_do_not_get_stuck),
         CHECK_TEST(a_full_file_can_be_closed_with_and_without_a_checkpoint),
+        CHECK_TEST(opening_asks_for_room_once),
     };
     return check_run("wal.full_disk", tests, CHECK_COUNT(tests), argc, argv);
 }
