@@ -39,6 +39,30 @@ static int out_of_memory(void)
     return EXIT_CODE_FAILURE;
 }
 
+enum { DAMAGES_SAID_MAX = 20 };
+
+/* Says what cannot be read, the first few times; `*n_damaged` counts. `id` may be empty. */
+static void say_damaged(const struct cli *cli, struct mn_slice id, const struct mn_error *err,
+                        uint64_t *n_damaged)
+{
+    char text[QUOTED_BYTES];
+
+    if (++*n_damaged > DAMAGES_SAID_MAX)
+        return;
+    if (id.n_bytes > 0)
+        say("%s: record %s: %s", cli->dir, quoted(id, text), status_text(MN_ERR_CORRUPT, err));
+    else
+        (void)cli_say_status(cli, MN_ERR_CORRUPT, err);
+}
+
+/* The exit code of a command that went on behind damage. */
+static int damaged_code(uint64_t n_damaged)
+{
+    if (n_damaged > DAMAGES_SAID_MAX)
+        say("%llu more could not be read", (unsigned long long)(n_damaged - DAMAGES_SAID_MAX));
+    return n_damaged > 0 ? EXIT_CODE_DAMAGED : EXIT_CODE_OK;
+}
+
 /* Walking ---------------------------------------------------------------------------------------
  */
 
@@ -60,12 +84,18 @@ static int walk(struct cli *cli, mn_store *store, const struct walk *walk)
     struct mn_view view = {0};
     mn_iter *iter = NULL;
     uint64_t n_printed = 0;
+    uint64_t n_damaged = 0;
 
     mn_status st = mn_iter_open(store, cli_word(cli, 0), &walk->options, &iter, &err);
     if (st == MN_NOT_FOUND)
         return say_no_namespace(cli_word(cli, 0));
     while (st == MN_OK && n_printed < walk->limit) {
         st = mn_iter_next(iter, &view, &err);
+        if (st == MN_ERR_CORRUPT) { /* what lies behind it may be read */
+            say_damaged(cli, (struct mn_slice){0}, &err, &n_damaged);
+            st = MN_OK;
+            continue;
+        }
         if (st != MN_OK)
             break;
         bool is_fine = walk->print(cli, &view, walk->vectors);
@@ -77,7 +107,8 @@ static int walk(struct cli *cli, mn_store *store, const struct walk *walk)
             progress_show("export", n_printed, walk->n_expected);
     }
     mn_iter_close(iter);
-    return st == MN_OK || st == MN_END ? EXIT_CODE_OK : cli_say_status(cli, st, &err);
+    int code = damaged_code(n_damaged);
+    return st == MN_OK || st == MN_END ? code : worse_code(code, cli_say_status(cli, st, &err));
 }
 
 static bool take_walk_options(struct cli *cli, struct walk *walk)
@@ -153,6 +184,31 @@ static struct mn_slice *new_ids(const struct cli *cli, size_t n_ids)
     return ids;
 }
 
+/* One by one, so that what is damaged keeps nothing else back. Readers keep writers out, so all are
+ * of one moment. */
+static int get_each(struct cli *cli, mn_store *store, const struct mn_slice *ids, size_t n_ids,
+                    enum vectors vectors)
+{
+    struct mn_error err = {0};
+    struct mn_view view = {0};
+    uint64_t n_damaged = 0;
+    int code = EXIT_CODE_OK;
+
+    for (size_t i = 0; i < n_ids; i++) {
+        mn_status st = mn_get(store, cli_word(cli, 0), ids[i], &view, &err);
+        if (st == MN_OK)
+            (void)record_out_line(&cli->out, &view, vectors);
+        else if (st == MN_NOT_FOUND)
+            code = worse_code(code, say_missing(cli, ids[i]));
+        else if (st == MN_ERR_CORRUPT)
+            say_damaged(cli, ids[i], &err, &n_damaged);
+        else
+            return cli_say_status(cli, st, &err);
+        mn_view_release(&view);
+    }
+    return worse_code(code, damaged_code(n_damaged));
+}
+
 static int get(struct cli *cli, mn_store *store, const struct mn_slice *ids, struct mn_view *views,
                size_t n_ids, enum vectors vectors)
 {
@@ -162,6 +218,8 @@ static int get(struct cli *cli, mn_store *store, const struct mn_slice *ids, str
     mn_status st = mn_get_batch(store, cli_word(cli, 0), ids, n_ids, views, NULL, &err);
     if (st == MN_NOT_FOUND)
         return say_no_namespace(cli_word(cli, 0));
+    if (st == MN_ERR_CORRUPT)
+        return get_each(cli, store, ids, n_ids, vectors);
     if (st != MN_OK)
         return cli_say_status(cli, st, &err);
     for (size_t i = 0; i < n_ids; i++) {

@@ -273,6 +273,30 @@ def ctrl_c_ends_a_checkpoint_at_once(place):
     same(json.loads(place.run("checkpoint").out)["checkpoint_lsn"], 1)
 
 
+def damage_keeps_no_other_record_back(place):
+    """get, list and export print what is there, say what is damaged, and exit with 4."""
+    ids = [f"r{i:03}" for i in range(40)]
+    place.put([record(i, payload_base64="AAEC" * 700, metadata={"mark": "mark-" + i}) for i in ids])
+    _checkpoint(place)
+    _flip(_segments(place)[0], b"mark-r010")
+    single = [i for i in ids if place.run("get", "n", i, code=None).code == 0]
+    lost = len(ids) - len(single)
+    same((0 < lost < 20, "r010" in single), (True, False))
+    result = place.run("get", "n", "absent", *ids, code=4)
+    same([line["id"] for line in result.lines()], single)
+    has(result.err, 'no record "absent"')
+    has(result.err, '"r010"')
+    has(result.err, _segments(place)[0].name)
+    same(result.err.count("\n"), lost + 1)
+    for command in ("export", "list"):
+        for more, expected in (((), single), (("--limit", "30"), single[:30]),
+                               (("--reverse",), single[::-1])):
+            result = place.run(command, "n", *more, code=4)
+            same([line["id"] for line in result.lines()], expected, (command, more))
+            has(result.err, _segments(place)[0].name)
+            same(result.err.count("\n") <= lost, True)
+
+
 def an_older_log_beside_a_newer_manifest_is_refused(place):
     """A whole copy of the log from before the checkpoint: its LSNs would be given out again."""
     log = pathlib.Path(place.store, "wal")
