@@ -125,9 +125,10 @@ static bool take_option(int argc, char **argv, int *at, uint32_t allowed, struct
     return true;
 }
 
+/* What looks like a number below zero is a word. */
 static bool is_option(const char *text)
 {
-    return text[0] == '-' && text[1] != '\0';
+    return text[0] == '-' && text[1] != '\0' && (text[1] < '0' || text[1] > '9');
 }
 
 /* Finds the command that begins at argv[*at], one word or two, and moves `at` behind it. */

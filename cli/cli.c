@@ -91,6 +91,10 @@ int cli_check_names(const struct cli *cli)
         return EXIT_CODE_OK;
     MNI_CHECK(n_ids >= 0);
     int code = check_name(cli_word(cli, 0), MN_NAMESPACE_BYTES_MAX, "name of the namespace");
+    if (code == EXIT_CODE_OK && n_ids == 1 && cli_word(cli, 1).n_bytes == 0) {
+        say("%s: the argument ID is empty", cli->args.command->name);
+        return EXIT_CODE_FAILURE;
+    }
     for (int i = 1; i <= n_ids && code == EXIT_CODE_OK; i++) {
         if (n_ids > 1)
             (void)snprintf(what, sizeof what, "id %d of %d", i, n_ids);

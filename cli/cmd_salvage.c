@@ -5,6 +5,8 @@
  * Threads: the main one.
  * Fails:   says why on stderr and returns an exit code.
  */
+#include <stdio.h>
+
 #include "cli.h"
 #include "commands.h"
 #include "exit_codes.h"
@@ -32,9 +34,12 @@ int run_salvage(struct cli *cli)
     const struct mn_salvage_options options = {
         .size = sizeof options, .damage = say_damage, .context = words[0]};
     struct mn_error err = {0};
+    char incomplete[2048];
 
     progress_say("salvage: reading what is left");
-    stop_at_once(); /* the new store is worth nothing before the end */
+    /* The new store is worth nothing before the end. */
+    (void)snprintf(incomplete, sizeof incomplete, "%.2000s is incomplete", words[1]);
+    stop_says(incomplete);
     mn_status st = mn_salvage(words[0], words[1], &options, &report, &err);
     progress_clear();
     if (st != MN_OK)

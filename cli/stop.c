@@ -11,15 +11,32 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "exit_codes.h"
+
+enum { LAST_WORDS_BYTES = 4096 };
 
 static volatile sig_atomic_t is_asked;
 static volatile sig_atomic_t is_gentle;
 /* A signal between a look at `is_asked` and a blocking read would go unseen; a byte in this pipe
  * does not. */
 static int wake_pipe[2] = {-1, -1};
+/* What is said at the end; a line of its own also behind the "^C" on a terminal. Set while a signal
+ * ends nothing yet, or before there is anything to say. */
+static char last_words[LAST_WORDS_BYTES] = "mneme: stopped\n";
+static bool is_terminal;
+
+static void end_now(void)
+{
+    ssize_t n = is_terminal ? write(STDERR_FILENO, "\n", 1) : 0;
+
+    n = write(STDERR_FILENO, last_words, strlen(last_words));
+    (void)n; /* who closed it does not want to know */
+    _exit(EXIT_CODE_STOPPED);
+}
 
 static void on_signal(int signal_number)
 {
@@ -27,7 +44,7 @@ static void on_signal(int signal_number)
 
     (void)signal_number;
     if (!is_gentle)
-        _exit(EXIT_CODE_STOPPED);
+        end_now();
     is_asked = 1;
     ssize_t n = write(wake_pipe[1], "", 1);
     (void)n; /* a full pipe wakes as well */
@@ -39,6 +56,7 @@ bool stop_init(void)
     struct sigaction action = {.sa_handler = on_signal};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
 
+    is_terminal = isatty(STDERR_FILENO) != 0;
     if (pipe(wake_pipe) != 0)
         return false;
     for (int i = 0; i < 2; i++) {
@@ -53,6 +71,13 @@ bool stop_init(void)
            sigaction(SIGPIPE, &ignore, NULL) == 0 && sigaction(SIGXFSZ, &ignore, NULL) == 0;
 }
 
+void stop_says(const char *what)
+{
+    stop_gently();
+    (void)snprintf(last_words, sizeof last_words, "mneme: stopped; %s\n", what);
+    stop_at_once();
+}
+
 void stop_gently(void)
 {
     is_gentle = 1;
@@ -62,7 +87,7 @@ void stop_at_once(void)
 {
     is_gentle = 0;
     if (stop_asked())
-        _exit(EXIT_CODE_STOPPED);
+        end_now();
 }
 
 bool stop_asked(void)

@@ -12,6 +12,9 @@
 /* Catches both signals; until stop_gently they end the process with EXIT_CODE_STOPPED. */
 bool stop_init(void);
 
+/* From now on they end the process at once, which then says this behind "stopped". */
+void stop_says(const char *what);
+
 /* From now on they only make stop_asked() true. */
 void stop_gently(void);
 /* From now on they end the process again; at once, if one came meanwhile. */

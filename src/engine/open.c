@@ -393,6 +393,8 @@ mn_status mni_engine_open(struct mni_env *env, const char *path, const struct mn
     engine_use_settings(engine);
     if (st == MN_OK)
         st = start(engine, &o, is_new, err);
+    if (st == MN_ERR_READ_ONLY) /* the file system's */
+        mni_error_prefix(err, "the store cannot be opened for writing");
     if (st != MN_OK) {
         mni_engine_abandon(engine);
         return st;

@@ -232,8 +232,20 @@ def ctrl_c_ends_a_reading_command_at_once(place):
     export = place.start("export", "n")
     export.stdout.readline()
     export.send_signal(signal.SIGINT)
-    same(export.wait(), 130)
-    export.communicate()
+    _, err = export.communicate()
+    same((export.returncode, err), (130, b"mneme: stopped\n"))
+
+
+def a_salvage_that_is_stopped_says_that_its_target_is_incomplete(place):
+    place.put([record(f"r{i}", vector=[i] * 256) for i in range(20000)], "--batch", "5000")
+    target = str(place.folder / "target")
+    salvage = place.start("salvage", place.store, target)
+    while not os.path.exists(target) and salvage.poll() is None:
+        continue
+    salvage.send_signal(signal.SIGINT)
+    _, err = salvage.communicate()
+    same((salvage.returncode, err),
+         (130, f"mneme: stopped; {target} is incomplete\n".encode()))
 
 
 if __name__ == "__main__":

@@ -161,7 +161,8 @@ def a_bad_id_is_named_by_its_position(place):
     _fill(place)
     long = "x" * 1025
     for command in ("get", "delete"):
-        for ids, text in [((long,), "id has 1025 bytes, the limit is 1024"),
+        for ids, text in [(("",), f"{command}: the argument ID is empty"),
+                          ((long,), "id has 1025 bytes, the limit is 1024"),
                           (("r001", "", "r002"), "id 2 of 3 is empty"),
                           (("r001", b"a\xff"), "id 2 of 2 is not UTF-8 at byte 1")]:
             result = place.run(command, "n", *ids, code=1)

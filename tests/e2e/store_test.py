@@ -293,5 +293,16 @@ def a_torn_tail_is_cut_and_strict_refuses_it(place):
     same(run("-d", place.store, "--recovery", "strict", "verify").code, 0)
 
 
+def a_number_below_zero_is_a_word_and_no_option(place):
+    place.put([record("-1")])
+    same([line["id"] for line in place.get("-1")], ["-1"])
+    before = place.run("config", "get", "sync_interval_ms").out
+    result = place.run("config", "set", "sync_interval_ms", "-1", code=None)
+    same(result.code != 0 and "unknown option" not in result.err, True, result)
+    has(result.err, "sync_interval_ms")
+    same(place.run("config", "get", "sync_interval_ms").out, before)
+    has(place.run("config", "set", "sync_interval_ms", "-x", code=2).err, "unknown option -x")
+
+
 if __name__ == "__main__":
     main()

@@ -555,6 +555,7 @@ static void a_file_system_that_turns_read_only_ends_writing_not_reading(void)
     /* Opening to write is refused, opening to read is not; nothing was lost. */
     struct mn_options o = small_store();
     CHECK_STATUS(mni_api_store_open(w.env, "/s", &o, &store, &err), MN_ERR_READ_ONLY);
+    CHECK_STR_HAS(err.message, "cannot be opened for writing");
     o.create = false;
     o.read_only = true;
     CHECK_OK_ERR(mni_api_store_open(w.env, "/s", &o, &store, &err), &err);
