@@ -267,7 +267,7 @@ static const struct command commands[] = {
         .about = "print the numbers of the store",
         .help = "One JSON object. Counts of syncs, groups, commits and written bytes begin when\n"
                 "the store is opened, by this command that is. segment_dead_rows of the\n"
-                "segment_rows were overwritten or deleted since they were written.\n\n" PEOPLE_HELP,
+                "segment_rows were overwritten, deleted or dropped since.\n\n" PEOPLE_HELP,
         .example = "mneme -d memory stats --human",
         .options = PEOPLE_OPTIONS,
         .opens_store = true,

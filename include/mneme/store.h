@@ -252,7 +252,7 @@ struct mn_stats {
     uint64_t segment_bytes;     /* of the segments' files, and of those that say
                                    what is dead in them */
     uint64_t segment_rows;      /* records in them, dead ones and rows of the catalogue included */
-    uint64_t segment_dead_rows; /* overwritten or deleted since */
+    uint64_t segment_dead_rows; /* overwritten, deleted or dropped since */
     uint64_t manifest_number;   /* of the newest checkpoint that reads go by; 0 = none */
     uint64_t pinned_bytes_max;  /* the option, or the setting */
     uint64_t memory_bytes_max;  /* likewise */

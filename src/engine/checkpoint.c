@@ -655,7 +655,7 @@ mn_status engine_checkpoint_now(struct mni_engine *engine, struct mn_error *err)
     mn_status st = checkpoint_until(engine, until, err);
 
     bool was_lent = atomic_load(&engine->reserve_is_lent); /* to the caller, who restores it */
-    if (st == MN_ERR_NO_SPACE && reserve_lend(engine))
+    while (st == MN_ERR_NO_SPACE && reserve_make_room(engine))
         st = checkpoint_until(engine, until, err);
     if (!was_lent)
         reserve_restore(engine);

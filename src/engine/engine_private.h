@@ -107,8 +107,11 @@ struct mni_engine {
     uint64_t next_segment;
     uint64_t segment_bytes_max; /* 0: the default */
     uint64_t frozen_bytes;      /* of `unwritten_bytes`, those in the frozen table */
+    bool reserve_was_there;     /* it was removed for the job at work; `reserve_lock` guards it */
     bool may_give_up;           /* the job at work is a merge that makes room for a checkpoint */
     unsigned n_given_up;        /* merges one after the other, about; the next ones are smaller */
+    bool merges_emptiest;       /* the job at work is a merge that met a full disk */
+    bool waste_stays;           /* the last merges left dead rows that are worth one */
     bool is_root_in_doubt;      /* a manifest may be the root that is not `manifest` */
     bool is_root_unsure; /* `manifest` is of an earlier process, which may have died before it was
                             durable: what the one before it needs stays */
@@ -255,10 +258,11 @@ void reserve_keep(struct mni_engine *engine);
 void reserve_keep_up(struct mni_engine *engine);
 /* Gives its space to an opening of this engine that met a full disk. False: there is none. */
 bool reserve_give_up(void *engine);
-/* Gives its space to a job that met a full disk. False: there is none. `checkpoint_lock` is held,
- * until reserve_restore, which is called whether it was lent or not, and looks again whether puts
- * have to be refused. */
-bool reserve_lend(struct mni_engine *engine);
+/* Frees space for a job that met a full disk: the reserve, which is lent; then log files that wait
+ * to be used again, all but one; then most of that one. True: try again, and ask again.
+ * `checkpoint_lock` is held, until reserve_restore, which is called whatever was freed, and
+ * looks again whether puts have to be refused. */
+bool reserve_make_room(struct mni_engine *engine);
 void reserve_restore(struct mni_engine *engine);
 /* Before a put. MN_ERR_NO_SPACE: no checkpoint could take more records. */
 MN_MUST_USE mn_status reserve_admit(struct mni_engine *engine, struct mn_error *err);
@@ -270,6 +274,8 @@ MN_MUST_USE mn_status reserve_admit(struct mni_engine *engine, struct mn_error *
 uint64_t engine_merge_memory_bytes(uint64_t n_rows, size_t n_parts, size_t n_runs);
 /* Merges runs until there are few enough, none with many dead rows. `checkpoint_lock` is held. */
 MN_MUST_USE mn_status engine_merge(struct mni_engine *engine, struct mn_error *err);
+/* Whether a run has so much that is dead that a checkpoint and a merge pay at once. */
+bool engine_is_wasteful(struct mni_engine *engine);
 
 /* checkpoint.c ----------*/
 

@@ -26,7 +26,7 @@ static void add_part(const struct part *part, struct mn_stats *stats)
     stats->segment_bytes += mni_segment_get_info(part->segment)->file_bytes;
     stats->segment_bytes += part->live_file_bytes;
     stats->segment_rows += part->n_rows;
-    stats->segment_dead_rows += part->live.n_dead;
+    stats->segment_dead_rows += part_count_dead(part);
 }
 
 /* What tables and parts hold, at one moment. */

@@ -11,6 +11,7 @@
 enum {
     JOBS_NAP_US = 1000000,
     RETRY_US = 5000000,    /* after a failure */
+    WASTE_US = 2000000,    /* between checkpoints that are made for what is dead */
     PACE_CHUNK_US = 20000, /* the longest wait at once */
     FREE_NAP_US = 10000,   /* between two pieces of files that are given back */
     UNMAP_NAPS = 20,
@@ -59,13 +60,22 @@ static bool is_time(struct mni_engine *engine)
            mni_env_mono_us(engine->env) - atomic_load(&engine->last_checkpoint_us) >= interval_us;
 }
 
+/* A checkpoint, and a merge behind it, for segments of which much is dead: space comes back soon
+ * after it was freed. Where the last merge could not give it back the next one has time. */
+static bool is_wasteful(struct mni_engine *engine)
+{
+    return !engine->waste_stays &&
+           mni_env_mono_us(engine->env) - atomic_load(&engine->last_checkpoint_us) >= WASTE_US &&
+           engine_is_wasteful(engine);
+}
+
 /* The checkpoint is what writers wait for; a merge that fails is tried again after the next one. */
 static mn_status do_jobs(struct mni_engine *engine, bool needs_room, struct mn_error *err)
 {
     mni_mutex_lock(&engine->checkpoint_lock);
     reserve_keep(engine);
     /* On a full disk a checkpoint frees what it can. */
-    if (!needs_room && !is_wanted(engine) && !is_time(engine) &&
+    if (!needs_room && !is_wanted(engine) && !is_time(engine) && !is_wasteful(engine) &&
         !atomic_load(&engine->reserve_is_short)) {
         mni_mutex_unlock(&engine->checkpoint_lock);
         return MN_OK;
@@ -85,6 +95,7 @@ static mn_status do_jobs(struct mni_engine *engine, bool needs_room, struct mn_e
         engine->may_give_up = true;
         mni_ignore(engine_merge(engine, NULL));
         engine->may_give_up = false;
+        engine->waste_stays = engine_is_wasteful(engine);
     }
     mni_mutex_unlock(&engine->checkpoint_lock);
     return st;

@@ -30,6 +30,7 @@ enum {
     CARRY_ROUNDS = 6,   /* at most, before the role is held */
     CARRY_FEW = 256,    /* effects that may be carried over while it is */
     LAPSES_SLICE = 1024,
+    WASTE_BYTES = 4 << 20, /* so much of a run is worth a checkpoint of its own */
 };
 
 /* A run that is read. */
@@ -95,23 +96,59 @@ static uint64_t run_bytes(const struct part_set *set, const struct run *run)
     return n;
 }
 
+static uint64_t run_rows(const struct part_set *set, const struct run *run)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < run->n_parts; i++)
+        n += set->parts[run->first + i]->n_rows;
+    return n;
+}
+
+/* Read lock held. */
+static uint64_t run_dead(const struct part_set *set, const struct run *run)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < run->n_parts; i++)
+        n += part_count_dead(set->parts[run->first + i]);
+    return n;
+}
+
+static bool is_mostly_dead(uint64_t n_rows, uint64_t n_dead)
+{
+    return n_dead * 100 >= n_rows * DEAD_PERCENT;
+}
+
 /* Whether the dead rows of a run are worth the writing. Read lock held. */
 static bool is_wasteful(const struct part_set *set, const struct run *run, uint64_t root_lsn)
 {
-    uint64_t n_rows = 0;
-    uint64_t n_dead = 0;
-
-    for (size_t i = 0; i < run->n_parts; i++) {
-        const struct part *part = set->parts[run->first + i];
-        if (part->made_lsn == root_lsn)
+    for (size_t i = 0; i < run->n_parts; i++)
+        if (set->parts[run->first + i]->made_lsn == root_lsn)
             return false; /* nothing has died in it as the root has it */
-        n_rows += part->n_rows;
-        n_dead += part->live.n_dead;
-        for (const struct dropped_rows *d = part->dropped; d != NULL; d = d->next)
-            n_dead += mni_liveness_count(&part->live, d->first, d->first + d->n_rows) +
-                      mni_liveness_count_lapsed(&part->live, d->first, d->first + d->n_rows);
-    }
-    return n_dead * 100 >= n_rows * DEAD_PERCENT;
+    return is_mostly_dead(run_rows(set, run), run_dead(set, run));
+}
+
+/* Of a run, about. Read lock held. */
+static uint64_t dead_bytes(const struct part_set *set, const struct run *run)
+{
+    double dead = (double)run_dead(set, run) / (double)run_rows(set, run);
+
+    return (uint64_t)(dead * (double)run_bytes(set, run));
+}
+
+bool engine_is_wasteful(struct mni_engine *engine)
+{
+    bool is_wasteful_now = false;
+
+    engine_read_lock(engine);
+    const struct part_set *set = engine->state->parts;
+    for (size_t r = 0; r < set->n_runs && !is_wasteful_now; r++)
+        is_wasteful_now =
+            is_mostly_dead(run_rows(set, &set->runs[r]), run_dead(set, &set->runs[r])) &&
+            dead_bytes(set, &set->runs[r]) >= WASTE_BYTES;
+    engine_unlock(engine);
+    return is_wasteful_now;
 }
 
 /* The smallest run that is chosen, or is not; SIZE_MAX: there is none. */
@@ -140,6 +177,29 @@ static size_t choose_least(struct merge *m)
     for (int i = 0; i < 2 && is_crowded; i++)
         m->is_chosen[smallest_run(m, false)] = true;
     return is_crowded ? 2 : 1;
+}
+
+/* Of the runs that are chosen only the one of which the least is left, on a full disk. Read lock
+ * held. */
+static size_t choose_emptiest(struct merge *m)
+{
+    const struct part_set *set = old_set(m);
+    size_t emptiest = SIZE_MAX;
+    uint64_t n_least = UINT64_MAX;
+
+    for (size_t r = 0; r < set->n_runs; r++) {
+        const struct run *run = &set->runs[r];
+        uint64_t n_left = m->is_chosen[r] ? run_bytes(set, run) - dead_bytes(set, run) : UINT64_MAX;
+        m->is_chosen[r] = false;
+        if (n_left < n_least) {
+            n_least = n_left;
+            emptiest = r;
+        }
+    }
+    if (emptiest == SIZE_MAX)
+        return 0;
+    m->is_chosen[emptiest] = true;
+    return 1;
 }
 
 /* The runs that somebody wants written anew. */
@@ -199,19 +259,14 @@ static size_t choose(struct merge *m)
         m->is_chosen[r] = is_wasteful(set, &set->runs[r], m->view.point.lsn);
         n += m->is_chosen[r];
     }
+    if (engine->merges_emptiest)
+        n = choose_emptiest(m);
     engine_unlock(engine);
+    if (engine->merges_emptiest)
+        return n;
     if (set->n_runs > RUNS_MAX)
         n = choose_smallest(m, n);
     return n > 0 && engine->n_given_up > 0 ? choose_least(m) : n;
-}
-
-static uint64_t run_rows(const struct part_set *set, const struct run *run)
-{
-    uint64_t n = 0;
-
-    for (size_t i = 0; i < run->n_parts; i++)
-        n += set->parts[run->first + i]->n_rows;
-    return n;
 }
 
 /* What the merge will take, and the largest run of it. */
@@ -794,6 +849,23 @@ static mn_status merge_once(struct mni_engine *engine, want_part_fn *wants, void
     return st;
 }
 
+/* On a full disk: the run of which the least is left, for which others give up their space. What
+ * merges for another reason does not get that. */
+static mn_status merge_emptiest(struct mni_engine *engine, size_t *n_merged_out,
+                                struct mn_error *err)
+{
+    mn_status st = MN_ERR_NO_SPACE;
+    bool has_room = true;
+
+    engine->merges_emptiest = true;
+    while (st == MN_ERR_NO_SPACE && has_room && !engine->is_root_in_doubt) {
+        st = merge_once(engine, NULL, NULL, n_merged_out, err);
+        has_room = st == MN_ERR_NO_SPACE && reserve_make_room(engine);
+    }
+    engine->merges_emptiest = false;
+    return st;
+}
+
 /* A merge of the background gives way to the checkpoint that writers will wait for. When that has
  * happened it chooses less, and when it has happened too often it goes to its end: writers that
  * never rest would have it begin anew forever. */
@@ -803,6 +875,8 @@ static mn_status merge_due(struct mni_engine *engine, size_t *n_merged_out, stru
 
     engine->may_give_up = may_give_up && engine->n_given_up < GIVE_UPS_MAX;
     mn_status st = merge_once(engine, NULL, NULL, n_merged_out, err);
+    if (st == MN_ERR_NO_SPACE)
+        st = merge_emptiest(engine, n_merged_out, err);
     if (st == MN_ERR_BUSY && engine->may_give_up)
         engine->n_given_up++;
     else if (st == MN_OK && engine->n_given_up > 0 && !engine_must_hurry(engine))
@@ -821,6 +895,7 @@ mn_status engine_merge(struct mni_engine *engine, struct mn_error *err)
             break;
         st = merge_due(engine, &n_merged, err);
     }
+    reserve_restore(engine);
     return st;
 }
 

@@ -316,6 +316,16 @@ uint64_t part_count(const struct part *part, uint64_t *n_lapsed_out)
     return n;
 }
 
+uint64_t part_count_dead(const struct part *part)
+{
+    uint64_t n = part->live.n_dead;
+
+    for (const struct dropped_rows *d = part->dropped; d != NULL; d = d->next)
+        n += mni_liveness_count(&part->live, d->first, d->first + d->n_rows) +
+             mni_liveness_count_lapsed(&part->live, d->first, d->first + d->n_rows);
+    return n;
+}
+
 mn_status part_find_dropped(struct part *part, uint64_t collection, struct dropped_rows **list,
                             struct mn_error *err)
 {

@@ -114,7 +114,7 @@ static mn_status rewrite(struct erased *e, size_t *n_runs_out, struct mn_error *
 {
     mn_status st = engine_rewrite(e->engine, wants, e, n_runs_out, err);
 
-    if (st == MN_ERR_NO_SPACE && reserve_lend(e->engine))
+    while (st == MN_ERR_NO_SPACE && reserve_make_room(e->engine))
         st = engine_rewrite(e->engine, wants, e, n_runs_out, err);
     if (st == MN_ERR_CORRUPT)
         mni_error_prefix(err,
@@ -132,7 +132,7 @@ static mn_status erase(struct mni_engine *engine, struct erased *e,
 
     mni_wal_get_stats(engine->wal, &stats);
     mn_status st = mni_wal_erase_begin(engine->wal, err);
-    if (st == MN_ERR_NO_SPACE && reserve_lend(engine))
+    while (st == MN_ERR_NO_SPACE && reserve_make_room(engine))
         st = mni_wal_erase_begin(engine->wal, err);
     if (st != MN_OK)
         return st;

@@ -149,14 +149,24 @@ bool reserve_give_up(void *engine)
     return true;
 }
 
-bool reserve_lend(struct mni_engine *engine)
+/* `reserve_lock` is held. */
+static bool lend(struct mni_engine *engine)
+{
+    bool is_there = reserve_give_up(engine);
+
+    engine->reserve_was_there = engine->reserve_was_there || is_there;
+    return is_there;
+}
+
+bool reserve_make_room(struct mni_engine *engine)
 {
     mni_mutex_lock(&engine->reserve_lock);
-    bool is_there = reserve_give_up(engine);
-    if (is_there)
+    bool has_more = lend(engine) || mni_wal_drop_spares(engine->wal, false) ||
+                    mni_wal_drop_spares(engine->wal, true);
+    if (has_more)
         atomic_store(&engine->reserve_is_lent, true);
     mni_mutex_unlock(&engine->reserve_lock);
-    return is_there;
+    return has_more;
 }
 
 void reserve_restore(struct mni_engine *engine)
@@ -164,8 +174,12 @@ void reserve_restore(struct mni_engine *engine)
     uint64_t opening = opening_bytes(engine);
 
     mni_mutex_lock(&engine->reserve_lock);
-    if (atomic_load(&engine->reserve_is_lent) || atomic_load(&engine->reserve_is_short))
+    /* Without a background a reserve is not begun for the log's spares. */
+    bool is_kept = atomic_load(&engine->has_jobs_thread) || engine->reserve_was_there;
+    if ((atomic_load(&engine->reserve_is_lent) && is_kept) ||
+        atomic_load(&engine->reserve_is_short))
         keep(engine, opening);
+    engine->reserve_was_there = false;
     atomic_store(&engine->reserve_is_lent, false);
     mni_mutex_unlock(&engine->reserve_lock);
 }

@@ -116,6 +116,8 @@ MN_MUST_USE mn_status part_lapse(struct mni_engine *engine, struct part *part, i
                                  struct mn_error *err);
 /* Live rows of users' collections that exist. Either lock held. */
 uint64_t part_count(const struct part *part, uint64_t *n_lapsed_out);
+/* Rows that are dead, or of a collection that was dropped. Either lock held. */
+uint64_t part_count_dead(const struct part *part);
 bool part_row_is_dropped(const struct part *part, uint32_t row);
 /* Counts its memory, after it may have changed. Write lock held, or nobody else has the part. */
 void part_note_memory(struct part *part);

@@ -217,6 +217,18 @@ static mn_status header_of_next(struct mni_wal *wal, bool replaces, size_t frame
     return wal_random_salt(wal, &h->salt, err);
 }
 
+/* A spare that is too small for what comes makes room for a file that is not. */
+static bool take_fitting_spare(struct mni_wal *wal, uint64_t need_bytes,
+                               struct wal_spare *spare_out)
+{
+    if (!wal_take_spare(wal, spare_out))
+        return false;
+    if (spare_out->file_bytes >= need_bytes)
+        return true;
+    mni_ignore(mni_dir_unlink(wal->config.dir, spare_out->name, NULL));
+    return false;
+}
+
 /* Steps 2 and 3. Sets `*is_named_out` once the new file may have its name. */
 static mn_status make_next(struct mni_wal *wal, struct wal_header *h, size_t frame_bytes,
                            struct mni_file **file_out, uint64_t *zeroed_to_out, bool *is_named_out,
@@ -226,9 +238,11 @@ static mn_status make_next(struct mni_wal *wal, struct wal_header *h, size_t fra
     struct wal_spare spare;
     mn_status st;
 
-    if (h->file_bytes == wal->config.file_bytes && wal_take_spare(wal, &spare)) {
+    if (h->file_bytes == wal->config.file_bytes &&
+        take_fitting_spare(wal, bytes_needed(frame_bytes), &spare)) {
         if (spare.is_recycled)
             h->flags |= HEADER_FLAG_RECYCLED;
+        h->file_bytes = spare.file_bytes;
         *zeroed_to_out = spare.zeroed_to;
         st = make_of_spare(wal, spare.name, h, file_out, err);
         if (st != MN_OK && mni_dir_unlink(wal->config.dir, spare.name, NULL) != MN_OK)

@@ -27,6 +27,14 @@ bool wal_take_spare(struct mni_wal *wal, struct wal_spare *spare_out)
     return found;
 }
 
+unsigned wal_count_spares(struct mni_wal *wal)
+{
+    mni_mutex_lock(&wal->keeper_lock);
+    unsigned n = wal->n_spares;
+    mni_mutex_unlock(&wal->keeper_lock);
+    return n;
+}
+
 bool wal_offer_spare(struct mni_wal *wal, const struct wal_spare *spare)
 {
     mni_mutex_lock(&wal->keeper_lock);
@@ -153,7 +161,7 @@ static mn_status make_spare(struct mni_wal *wal, const char *name, bool *zeroed)
 
 static void work_spare(struct mni_wal *wal)
 {
-    struct wal_spare spare = {.name = WAL_MADE_SPARE_NAME};
+    struct wal_spare spare = {.name = WAL_MADE_SPARE_NAME, .file_bytes = wal->config.file_bytes};
 
     mni_mutex_lock(&wal->keeper_lock);
     bool wanted = wal->wants_spare && wal->n_spares == 0;

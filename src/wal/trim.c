@@ -15,7 +15,10 @@
 #include "base/plant.h"
 #include "wal/wal_private.h"
 
-enum { TAKEN_AT_ONCE = 8 }; /* files that leave the list in one hold of the role */
+enum {
+    TAKEN_AT_ONCE = 8,             /* files that leave the list in one hold of the role */
+    SMALL_SPARE_BYTES = 512 << 10, /* what a full disk leaves of the last spare */
+};
 
 /* Records of commits above `lsn` in one file, by its frame headers. */
 static mn_status count_in_file(struct mni_wal *wal, const struct wal_file *file, uint64_t lsn,
@@ -134,13 +137,63 @@ struct given_back {
 
 /* As long as a crash may give a spare its old name back, nothing may be written to it. One that
  * cannot be removed is a stray from here on. */
-static void discard_spares(struct mni_wal *wal)
+static bool discard_spares(struct mni_wal *wal, unsigned n_kept)
+{
+    struct wal_spare spare;
+    bool had_more = false;
+
+    while (wal_count_spares(wal) > n_kept && wal_take_spare(wal, &spare)) {
+        if (mni_dir_unlink(wal->config.dir, spare.name, NULL) != MN_OK)
+            atomic_store(&wal->has_strays, true);
+        had_more = true;
+    }
+    return had_more;
+}
+
+/* Gives all but the beginning of a spare back. */
+static mn_status shrink(struct mni_wal *wal, struct wal_spare *spare)
+{
+    struct mni_file *file = NULL;
+    mn_status st = mni_dir_open_file(wal->config.dir, spare->name, MNI_OPEN_WRITE, &file, NULL);
+
+    if (st == MN_OK)
+        st = mni_file_truncate(file, SMALL_SPARE_BYTES, NULL);
+    if (st == MN_OK)
+        st = wal_write_zeroes(file, HEADER_BYTES, SMALL_SPARE_BYTES, NULL);
+    if (st == MN_OK)
+        st = mni_file_sync(file, NULL);
+    mni_file_close(file);
+    spare->file_bytes = SMALL_SPARE_BYTES;
+    spare->zeroed_to = SMALL_SPARE_BYTES;
+    return st;
+}
+
+/* The last spare lets commits go on where nothing can be made anew, so a little of it stays. */
+static bool shrink_last(struct mni_wal *wal)
 {
     struct wal_spare spare;
 
-    while (wal_take_spare(wal, &spare))
-        if (mni_dir_unlink(wal->config.dir, spare.name, NULL) != MN_OK)
-            atomic_store(&wal->has_strays, true);
+    if (!wal_take_spare(wal, &spare))
+        return false;
+    bool is_large = spare.file_bytes > SMALL_SPARE_BYTES;
+    mn_status st = is_large ? shrink(wal, &spare) : MN_OK;
+    if ((st != MN_OK || !wal_offer_spare(wal, &spare)) &&
+        mni_dir_unlink(wal->config.dir, spare.name, NULL) != MN_OK)
+        atomic_store(&wal->has_strays, true);
+    return is_large;
+}
+
+bool mni_wal_drop_spares(struct mni_wal *wal, bool is_last_too)
+{
+    MNI_CHECK(!wal->config.read_only);
+    mni_mutex_lock(&wal->trim_lock);
+    bool had_more = discard_spares(wal, 1) || (is_last_too && shrink_last(wal));
+    mni_mutex_unlock(&wal->trim_lock);
+    if (!had_more)
+        return false;
+    /* The file system may have to write that down before the space is free. */
+    mni_ignore(mni_dir_sync(wal->config.dir, NULL));
+    return true;
 }
 
 /* Strays ---------- */
@@ -202,7 +255,9 @@ static mn_status take_oldest(struct mni_wal *wal, struct given_back *given, stru
     char name[WAL_NAME_BYTES];
     mn_status st;
 
-    *given = (struct given_back){.spare = {.zeroed_to = file->zeroed_to, .is_recycled = true},
+    *given = (struct given_back){.spare = {.file_bytes = file->header.file_bytes,
+                                           .zeroed_to = file->zeroed_to,
+                                           .is_recycled = true},
                                  .may_recycle = !wal->is_erasing &&
                                                 file->header.file_bytes == wal->config.file_bytes &&
                                                 !wal_is_being_read(wal, file->header.first_lsn)};
@@ -348,7 +403,7 @@ mn_status mni_wal_erase_begin(struct mni_wal *wal, struct mn_error *err)
         st = wal_fail_poisoned(wal, err);
     } else {
         wal->is_erasing = true;
-        discard_spares(wal);
+        (void)discard_spares(wal, 0);
         /* Of earlier failures too; the new file's name makes it durable. */
         st = remove_strays(wal, err);
         if (st == MN_OK)

@@ -205,6 +205,11 @@ MN_MUST_USE mn_status mni_wal_truncate(struct mni_wal *wal, uint64_t lsn, uint64
 /* Starts a new file now, when the current one holds a frame. */
 MN_MUST_USE mn_status mni_wal_rotate(struct mni_wal *wal, struct mn_error *err);
 
+/* Removes the files that wait to be used again, all but one, for somebody who needs their space; of
+ * the last one, if it is meant too, little is left: commits go on in it on a full disk. False:
+ * nothing was there to give. Any thread. */
+bool mni_wal_drop_spares(struct mni_wal *wal, bool is_last_too);
+
 /*
  * Erasing: what was committed so far shall leave no byte behind. From begin to end no file is
  * recycled; begin removes all that left the log before, also what could not be removed then, and

@@ -24,11 +24,12 @@ enum {
  * making at any time. */
 #define WAL_MADE_SPARE_NAME "00000000000000000000.spare"
 
-/* A file of config.file_bytes that has its space and waits to become the next one. */
+/* A file that has its space and waits to become the next one. */
 struct wal_spare {
     char name[WAL_NAME_BYTES];
-    uint64_t zeroed_to; /* its space up to here was written and synced */
-    bool is_recycled;   /* it holds the bytes of an older file */
+    uint64_t file_bytes; /* config.file_bytes, or less where the disk was full */
+    uint64_t zeroed_to;  /* its space up to here was written and synced */
+    bool is_recycled;    /* it holds the bytes of an older file */
 };
 
 /* A file of the log that stands in the directory. */
@@ -275,6 +276,7 @@ int64_t wal_keeper_work(struct mni_wal *wal);
 void wal_keeper_want_spare(struct mni_wal *wal, bool zeroed);
 /* Takes the spare, if one is ready. */
 bool wal_take_spare(struct mni_wal *wal, struct wal_spare *spare_out);
+unsigned wal_count_spares(struct mni_wal *wal);
 /* Offers a file for reuse; false when there is one already. */
 bool wal_offer_spare(struct mni_wal *wal, const struct wal_spare *spare);
 

@@ -1,4 +1,6 @@
 /* Tests of merges: what a failure in the middle of one leaves. */
+#include <time.h>
+
 #include "../api/short.h"
 #include "api/store_private.h"
 #include "base/mem.h"
@@ -192,6 +194,56 @@ static void merges_grow_again(void)
     mni_crash_env_free(crash);
 }
 
+/* Dropped and deleted ---------- */
+
+enum { N_WASTE = 2000, WASTE_PAYLOAD_BYTES = 4000 };
+
+static void put_waste(mn_store *store, const char *name)
+{
+    static const char payload[WASTE_PAYLOAD_BYTES];
+    char room[16];
+
+    for (int i = 0; i < N_WASTE; i++) {
+        struct mn_record r = {.id = id_of(i, room), .payload = bytes(payload, sizeof payload)};
+        CHECK_OK_ERR(mn_put(store, mn_str(name), &r, NULL, NULL, &err), &err);
+    }
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+}
+
+static void rows_of_a_dropped_namespace_count_as_dead(void)
+{
+    struct mni_crash_env *crash = NULL;
+
+    CHECK_OK(mni_crash_env_new(1, &crash));
+    mn_store *store = open_in(mni_crash_env_base(crash));
+    put_waste(store, "kept");
+    put_waste(store, "gone");
+    uint64_t n_dead = stats_of(store).segment_dead_rows;
+    CHECK_OK(mn_namespace_drop(store, mn_str("gone"), NULL, &err));
+    CHECK(stats_of(store).segment_dead_rows >= n_dead + N_WASTE);
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    CHECK(stats_of(store).segment_rows < 2 * N_WASTE);
+    CHECK(stats_of(store).segment_dead_rows < N_WASTE);
+    closed(store);
+    mni_crash_env_free(crash);
+}
+
+/* Nothing asks for a checkpoint but what is dead. */
+static void space_of_a_dropped_namespace_comes_back_by_itself(void)
+{
+    const struct timespec nap = {.tv_nsec = 50000000};
+    mn_store *store = opened(check_temp_dir());
+
+    CHECK_OK_ERR(mn_config_set(store, "checkpoint_interval_ms", "3600000", &err), &err);
+    put_waste(store, "gone");
+    uint64_t n_bytes = stats_of(store).segment_bytes;
+    CHECK(n_bytes >= N_WASTE * WASTE_PAYLOAD_BYTES);
+    CHECK_OK(mn_namespace_drop(store, mn_str("gone"), NULL, &err));
+    while (stats_of(store).segment_bytes > n_bytes / 2)
+        (void)nanosleep(&nap, NULL);
+    closed(store);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -200,6 +252,8 @@ int main(int argc, char **argv)
         CHECK_TEST(merges_make_progress_beside_writers_that_never_rest),
         CHECK_TEST(the_budget_knows_what_a_merge_leaves),
         CHECK_TEST(merges_grow_again),
+        CHECK_TEST(rows_of_a_dropped_namespace_count_as_dead),
+        CHECK_TEST(space_of_a_dropped_namespace_comes_back_by_itself),
     };
 
     return check_run("engine.merge", tests, CHECK_COUNT(tests), argc, argv);

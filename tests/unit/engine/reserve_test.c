@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "io/fault.h"
 
 enum { DISK_MIB = 48, BALLAST_BYTES = 16 << 20, PAYLOAD_BYTES = 1000 };
+enum { FREE_BYTES = 2 << 20 };
 
 static struct mn_error err;
 
@@ -185,6 +187,69 @@ static void a_store_opens_on_a_full_disk(void)
     CHECK(umount(disk) == 0);
 }
 
+/* Puts and writes out until nothing fits, or until little is free where nobody keeps a reserve;
+ * deletes all but a tenth, and writes out. */
+static uint64_t fill_and_delete(mn_store *store, const char *disk, bool has_reserve)
+{
+    struct statvfs free_space = {0};
+    uint64_t n = 0;
+    mn_status st = MN_OK;
+
+    while (st == MN_OK) {
+        st = try_put(store, n);
+        n += st == MN_OK;
+        if (st == MN_OK && n % 500 == 0) {
+            st = mn_checkpoint(store, &err);
+            CHECK(statvfs(disk, &free_space) == 0);
+            if (!has_reserve && free_space.f_bavail * free_space.f_bsize < FREE_BYTES)
+                break;
+        }
+    }
+    CHECK_STATUS(st, has_reserve ? MN_ERR_NO_SPACE : MN_OK);
+    for (uint64_t i = 0; i < n; i++) {
+        char room[24];
+        bool existed = false;
+        if (i % 10 == 0)
+            continue;
+        st = mn_delete(store, mn_str("n"), id_of(i, room), NULL, &existed, NULL, &err);
+        if (st == MN_OK)
+            continue;
+        CHECK_STATUS(st, MN_ERR_NO_SPACE); /* for a log file: a checkpoint gives some back */
+        CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+        delete_one(store, i);
+    }
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    return n;
+}
+
+/* Merges get the space that the log keeps for later, though the disk is full. */
+static void a_full_disk_gives_deleted_records_space_back(void)
+{
+    for (int no_background = 0; no_background < 2; no_background++) {
+        char disk[512];
+        char ballast[600];
+        char path[600];
+        struct mn_options options = small_store();
+        mn_store *store = NULL;
+        options.wal_file_bytes = 8 << 20;
+        options.no_background = no_background != 0;
+        if (!small_disk(disk, sizeof disk, ballast, sizeof ballast))
+            return;
+        (void)snprintf(path, sizeof path, "%s/store", disk);
+        CHECK_OK_ERR(mn_open(path, &options, &store, &err), &err);
+        uint64_t n = fill_and_delete(store, disk, !options.no_background);
+        CHECK(n > 5000);
+        CHECK(stats_of(store).segment_rows < n / 2);
+        CHECK(stats_of(store).segment_dead_rows < n / 10);
+        CHECK_OK_ERR(try_put(store, 1), &err);
+        for (uint64_t i = 0; i < n; i += 10)
+            CHECK(has(store, i));
+        closed(store);
+        CHECK(umount(disk) == 0);
+        CHECK(rmdir(disk) == 0);
+    }
+}
+
 static mn_store *open_in(struct mni_env *env)
 {
     struct mn_options o = {.size = sizeof o, .create = true, .wal_file_bytes = 64 << 10};
@@ -313,7 +378,7 @@ static void a_lent_reserve_does_not_grow(void)
     mn_store *store = store_to_write(mni_crash_env_base(crash));
     struct mni_engine *engine = store->engine;
     mni_mutex_lock(&engine->checkpoint_lock);
-    CHECK(reserve_lend(engine));
+    CHECK(reserve_make_room(engine));
     reserve_keep(engine);
     CHECK_EQ(engine->reserve_bytes, 0);
     reserve_restore(engine);
@@ -382,6 +447,7 @@ int main(int argc, char **argv)
     static const struct check_test tests[] = {
         CHECK_TEST(a_full_disk_lets_a_checkpoint_through),
         CHECK_TEST(a_store_opens_on_a_full_disk),
+        CHECK_TEST(a_full_disk_gives_deleted_records_space_back),
         CHECK_TEST(the_disk_may_be_full_at_any_call),
         CHECK_TEST(the_reserve_follows_what_is_unwritten),
         CHECK_TEST(the_reserve_grows_while_a_job_is_at_work),
