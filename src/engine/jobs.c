@@ -167,7 +167,8 @@ void engine_pace_free(void *context, uint64_t n_bytes)
 {
     struct mni_engine *engine = context;
 
-    if (engine->has_jobs_thread && n_bytes > 0 &&
+    /* Writers at full speed need the next checkpoint more. */
+    if (atomic_load(&engine->has_jobs_thread) && n_bytes > 0 && !is_wanted(engine) &&
         !pace_is_quiet(&engine->pace, mni_env_mono_us(engine->env)))
         nap(engine, FREE_NAP_US);
 }
@@ -177,7 +178,7 @@ bool engine_wait_for_unmapped(struct mni_engine *engine)
     /* Only this thread and its like change the set. Batches at work hold the one before. */
     size_t n_parts = engine->state->parts->n_parts;
 
-    for (int i = 0; i < UNMAP_NAPS && engine->has_jobs_thread; i++) {
+    for (int i = 0; i < UNMAP_NAPS && atomic_load(&engine->has_jobs_thread); i++) {
         if (atomic_load(&engine->n_parts_alive) == n_parts)
             break;
         nap(engine, FREE_NAP_US);

@@ -82,8 +82,10 @@ bool pace_is_quiet(struct pace *pace, int64_t now_us)
 
 int64_t pace_wait_us(struct pace *pace, uint64_t n_bytes, int64_t now_us)
 {
-    bool is_quiet = pace_is_quiet(pace, now_us);
+    int64_t last_us = atomic_load_explicit(&pace->last_sync_us, memory_order_relaxed);
+    bool is_quiet = last_us == pace->seen_us;
 
+    pace->seen_us = last_us;
     adapt(pace);
     int64_t wait_us = is_quiet ? 0 : (int64_t)((double)n_bytes / pace->bytes_per_us);
     atomic_store_explicit(&pace->busy_until_us, now_us + wait_us + BUSY_US, memory_order_relaxed);

@@ -23,6 +23,7 @@ struct pace {
     atomic_int_fast64_t busy_until_us; /* monotonic: the background has written just now */
 
     /* The background's, under `checkpoint_lock`. */
+    int64_t seen_us;     /* of `last_sync_us` */
     double bytes_per_us; /* 0: not begun */
 };
 
@@ -31,7 +32,7 @@ void pace_note_sync(struct pace *pace, int64_t took_us, int64_t now_us);
 /* Whether nobody has synced for a while. Any thread. */
 bool pace_is_quiet(struct pace *pace, int64_t now_us);
 /* Before `n_bytes` are written in the background at `now_us`: for how long to wait first, so that
- * syncs are seldom slow. 0: it is quiet. */
+ * syncs are seldom slow. 0: nobody has synced since the last call. */
 int64_t pace_wait_us(struct pace *pace, uint64_t n_bytes, int64_t now_us);
 
 #endif
