@@ -48,8 +48,13 @@ static void delete_one(mn_store *store, uint64_t i)
 {
     char room[24];
     bool existed = false;
+    mn_status st = mn_delete(store, mn_str("n"), id_of(i, room), NULL, &existed, NULL, &err);
 
-    CHECK_OK_ERR(mn_delete(store, mn_str("n"), id_of(i, room), NULL, &existed, NULL, &err), &err);
+    if (st == MN_ERR_NO_SPACE) { /* for a log file: a checkpoint gives some back */
+        CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+        st = mn_delete(store, mn_str("n"), id_of(i, room), NULL, &existed, NULL, &err);
+    }
+    CHECK_OK_ERR(st, &err);
     CHECK(existed);
 }
 
@@ -207,16 +212,8 @@ static uint64_t fill_and_delete(mn_store *store, const char *disk, bool has_rese
     }
     CHECK_STATUS(st, has_reserve ? MN_ERR_NO_SPACE : MN_OK);
     for (uint64_t i = 0; i < n; i++) {
-        char room[24];
-        bool existed = false;
-        if (i % 10 == 0)
-            continue;
-        st = mn_delete(store, mn_str("n"), id_of(i, room), NULL, &existed, NULL, &err);
-        if (st == MN_OK)
-            continue;
-        CHECK_STATUS(st, MN_ERR_NO_SPACE); /* for a log file: a checkpoint gives some back */
-        CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
-        delete_one(store, i);
+        if (i % 10 != 0)
+            delete_one(store, i);
     }
     CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
     return n;
@@ -239,6 +236,14 @@ static void a_full_disk_gives_deleted_records_space_back(void)
         CHECK_OK_ERR(mn_open(path, &options, &store, &err), &err);
         uint64_t n = fill_and_delete(store, disk, !options.no_background);
         CHECK(n > 5000);
+        /* A merge that meets the full disk leaves it to the next one to go on. */
+        const struct timespec nap = {.tv_nsec = 100000000};
+        for (int i = 0; i < 100 && (stats_of(store).segment_rows >= n / 2 ||
+                                    stats_of(store).segment_dead_rows >= n / 10);
+             i++) {
+            (void)nanosleep(&nap, NULL);
+            CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+        }
         CHECK(stats_of(store).segment_rows < n / 2);
         CHECK(stats_of(store).segment_dead_rows < n / 10);
         CHECK_OK_ERR(try_put(store, 1), &err);
