@@ -71,6 +71,7 @@ struct mni_batch {
     size_t n_bytes;          /* encoded records */
     uint64_t reserved_bytes; /* of the budget */
     bool has_puts;           /* then it waits for room; what makes room does not */
+    bool is_a_sweep;         /* under `sweep_lock`, so it does not wait for a checkpoint */
 
     /* While it is submitted: changes of the catalogue first, then those of the operations. */
     struct mni_change *changes; /* owned */

@@ -15,7 +15,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/mem.h"
-#include "engine/batch_private.h"
+#include "engine/job_private.h"
 
 enum { LOOK_UPS_AT_ONCE = 64 };
 
@@ -367,6 +367,67 @@ static mn_status answer_without_commit(struct mni_batch *batch, mn_ack ack, mn_s
     return st == MN_OK ? answer : st;
 }
 
+/* Prepares and logs until a leader finds that nothing looked up has changed. */
+static mn_status commit_once(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_out,
+                             struct mn_error *err)
+{
+    for (;;) {
+        mn_status st = prepare(batch, ack, err);
+        if (st == MN_OK && batch->n_changes == 0) {
+            st = answer_without_commit(batch, ack, MN_OK, err);
+            if (st == MN_OK && lsn_out != NULL)
+                *lsn_out = 0;
+            return st;
+        }
+        if (st == MN_OK) {
+            mn_status logged = mni_wal_commit(batch->engine->wal, &batch->commit);
+            st = mni_batch_finish(batch, lsn_out);
+            MNI_CHECK(st == logged);
+        }
+        if (st > MN_OK)
+            return answer_without_commit(batch, ack, st, err);
+        if (st != look_again)
+            return st;
+    }
+}
+
+/* The log has no room for its next file. A checkpoint gives its files back; until another one
+ * lets the newest go too, the commit has what is lent for them. Puts wait meanwhile, so that they
+ * do not take it. `checkpoint_lock` is held. */
+static mn_status commit_beside_checkpoints(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_out,
+                                           struct mn_error *err)
+{
+    struct mni_engine *engine = batch->engine;
+
+    (void)reserve_make_room(engine);
+    mn_status st = engine_checkpoint_now(engine, err);
+    if (st == MN_OK)
+        st = commit_once(batch, ack, lsn_out, err);
+    while (st == MN_ERR_NO_SPACE && reserve_make_room(engine))
+        st = commit_once(batch, ack, lsn_out, err);
+    batch_drop_state(batch);
+    if (st == MN_OK)
+        mni_ignore(engine_checkpoint_now(engine, NULL));
+    reserve_restore(engine);
+    return st;
+}
+
+/* What takes away goes on when the disk is full. */
+static mn_status commit_on_full_disk(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_out,
+                                     struct mn_error *err)
+{
+    struct mni_engine *engine = batch->engine;
+
+    batch_drop_state(batch); /* it keeps files */
+    mni_mutex_lock(&engine->checkpoint_lock);
+    mn_status st = commit_once(batch, ack, lsn_out, err); /* another one may have made room */
+    batch_drop_state(batch);
+    if (st == MN_ERR_NO_SPACE)
+        st = commit_beside_checkpoints(batch, ack, lsn_out, err);
+    mni_mutex_unlock(&engine->checkpoint_lock);
+    return st;
+}
+
 mn_status mni_batch_commit(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_out,
                            struct mn_error *err)
 {
@@ -386,24 +447,10 @@ mn_status mni_batch_commit(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_ou
         if (room != MN_OK)
             return room;
     }
-    for (;;) {
-        mn_status st = prepare(batch, ack, err);
-        if (st == MN_OK && batch->n_changes == 0) {
-            st = answer_without_commit(batch, ack, MN_OK, err);
-            if (st == MN_OK && lsn_out != NULL)
-                *lsn_out = 0;
-            return st;
-        }
-        if (st == MN_OK) {
-            mn_status logged = mni_wal_commit(batch->engine->wal, &batch->commit);
-            st = mni_batch_finish(batch, lsn_out);
-            MNI_CHECK(st == logged);
-        }
-        if (st > MN_OK)
-            return answer_without_commit(batch, ack, st, err);
-        if (st != look_again)
-            return st;
-    }
+    mn_status st = commit_once(batch, ack, lsn_out, err);
+    if (st == MN_ERR_NO_SPACE && !batch->has_puts && !batch->is_a_sweep)
+        st = commit_on_full_disk(batch, ack, lsn_out, err);
+    return st;
 }
 
 /* Judging, in the leader ---------- */

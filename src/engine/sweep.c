@@ -203,6 +203,7 @@ static mn_status delete_doomed(struct mni_engine *engine, const struct sweep_roo
 
     if (st != MN_OK)
         return mni_fail(err, st, "a sweep of %zu records", n);
+    batch->is_a_sweep = true;
     for (size_t i = 0; i < n && st == MN_OK; i++)
         st = add_delete(batch, room, &room->doomed[first + i], err);
     if (st == MN_OK)

@@ -1,6 +1,7 @@
 /* Tests of a full disk: what still works, and what works again when there is room. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -16,7 +17,7 @@
 enum { DISK_MIB = 48, BALLAST_BYTES = 16 << 20, PAYLOAD_BYTES = 1000 };
 enum { FREE_BYTES = 2 << 20 };
 
-static struct mn_error err;
+static _Thread_local struct mn_error err;
 
 static struct mn_slice id_of(uint64_t i, char room[24])
 {
@@ -51,22 +52,6 @@ static void delete_one(mn_store *store, uint64_t i)
 
     CHECK_OK_ERR(mn_delete(store, mn_str("n"), id_of(i, room), NULL, &existed, NULL, &err), &err);
     CHECK(existed);
-}
-
-/* There may be no room for the log's next file: a checkpoint gives some back. */
-static void delete_on_full_disk(mn_store *store, uint64_t i)
-{
-    char room[24];
-    bool existed = false;
-    mn_status st = mn_delete(store, mn_str("n"), id_of(i, room), NULL, &existed, NULL, &err);
-
-    if (st == MN_OK) {
-        CHECK(existed);
-        return;
-    }
-    CHECK_STATUS(st, MN_ERR_NO_SPACE);
-    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
-    delete_one(store, i);
 }
 
 static void purge_one(mn_store *store, uint64_t i)
@@ -130,11 +115,11 @@ static void a_full_disk_lets_a_checkpoint_through(void)
     for (uint64_t i = 0; i < n; i += 100)
         CHECK(has(store, i));
     for (uint64_t i = 0; i < 50; i++)
-        delete_on_full_disk(store, i);
+        delete_one(store, i);
     CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
     purge_one(store, 60);
     for (uint64_t i = 100; i < 150; i++)
-        delete_on_full_disk(store, i);
+        delete_one(store, i);
     CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
     CHECK(!has(store, 10) && !has(store, 60) && !has(store, 120) && has(store, 99));
     CHECK(has(store, n - 1));
@@ -203,6 +188,66 @@ static void a_store_opens_on_a_full_disk(void)
     CHECK(umount(disk) == 0);
 }
 
+struct deleter {
+    mn_store *store;
+    uint64_t first;
+    uint64_t end;
+};
+
+static void *delete_many(void *context)
+{
+    struct deleter *d = context;
+
+    for (uint64_t i = d->first; i < d->end; i++)
+        delete_one(d->store, i);
+    return NULL;
+}
+
+/* Not a byte is free and no spare is there when the log needs its next file, several times. */
+static void deletes_get_a_log_file_on_a_full_disk(void)
+{
+    enum { N_RECORDS = 24000, N_THREADS = 3 };
+    char disk[512];
+    char ballast[600];
+    char path[600];
+    struct mn_options options = small_store();
+    struct deleter deleters[N_THREADS];
+    pthread_t threads[N_THREADS];
+    mn_store *store = NULL;
+
+    if (!small_disk(disk, sizeof disk, ballast, sizeof ballast))
+        return;
+    CHECK(unlink(ballast) == 0);
+    (void)snprintf(path, sizeof path, "%s/store", disk);
+    CHECK_OK_ERR(mn_open(path, &options, &store, &err), &err);
+    for (uint64_t i = 0; i < N_RECORDS; i++) {
+        CHECK_OK_ERR(try_put(store, i), &err);
+        if (i % 1000 == 999)
+            CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    }
+    CHECK_OK_ERR(try_put(store, N_RECORDS), &err);
+    mni_engine_tick(store->engine);
+    CHECK(store->engine->reserve_bytes > 0);
+    (void)mni_wal_drop_spares(store->engine->wal, true);
+    fill_up(ballast);
+    const uint64_t manifest = stats_of(store).manifest_number;
+    for (uint64_t i = 0; i < N_THREADS; i++) {
+        deleters[i] = (struct deleter){.store = store,
+                                       .first = N_RECORDS / N_THREADS * i,
+                                       .end = N_RECORDS / N_THREADS * (i + 1)};
+        CHECK(pthread_create(&threads[i], NULL, delete_many, &deleters[i]) == 0);
+    }
+    for (size_t i = 0; i < N_THREADS; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    CHECK(stats_of(store).manifest_number > manifest);
+    closed(store);
+    CHECK_OK_ERR(mn_open(path, &options, &store, &err), &err);
+    for (uint64_t i = 0; i <= N_RECORDS; i += 50)
+        CHECK_EQ(has(store, i), i == N_RECORDS);
+    closed(store);
+    CHECK(umount(disk) == 0);
+}
+
 /* Puts and writes out until nothing fits, or until little is free where nobody keeps a reserve;
  * deletes all but a tenth, and writes out. */
 static uint64_t fill_and_delete(mn_store *store, const char *disk, bool has_reserve)
@@ -224,7 +269,7 @@ static uint64_t fill_and_delete(mn_store *store, const char *disk, bool has_rese
     CHECK_STATUS(st, has_reserve ? MN_ERR_NO_SPACE : MN_OK);
     for (uint64_t i = 0; i < n; i++) {
         if (i % 10 != 0)
-            delete_on_full_disk(store, i);
+            delete_one(store, i);
     }
     CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
     return n;
@@ -463,6 +508,7 @@ int main(int argc, char **argv)
     static const struct check_test tests[] = {
         CHECK_TEST(a_full_disk_lets_a_checkpoint_through),
         CHECK_TEST(a_store_opens_on_a_full_disk),
+        CHECK_TEST(deletes_get_a_log_file_on_a_full_disk),
         CHECK_TEST(a_full_disk_gives_deleted_records_space_back),
         CHECK_TEST(the_disk_may_be_full_at_any_call),
         CHECK_TEST(the_reserve_follows_what_is_unwritten),
