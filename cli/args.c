@@ -30,6 +30,7 @@ static const struct {
     [OPTION_ACK] = {"--ack", true},
     [OPTION_ROWS] = {"--rows", true},
     [OPTION_VECTORS] = {"--vectors", true},
+    [OPTION_VECTORS_FILE] = {"--vectors-file", true},
     [OPTION_FORMAT] = {"--format", true},
     [OPTION_ID_FIELD] = {"--id-field", true},
     [OPTION_LIMIT] = {"--limit", true},

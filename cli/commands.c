@@ -116,12 +116,14 @@ static const struct command commands[] = {
             "  vector            array of numbers\n"
             "  vector_base64     the same as little-endian float32, in base64\n"
             "  metadata          object, kept byte for byte\n"
+            "  metadata_text     the same as a string; wins over metadata\n"
             "  payload_base64    any bytes, in base64\n"
             "  ttl_seconds       seconds from now, 0 or more; 0 is expired at once\n"
             "  expires_at        Unix seconds; wins over ttl_seconds; past is expired at once\n"
             "  event_time_us     Unix time in microseconds\n"
             "  lsn               ignored, so that what export prints can be put\n\n"
-            "null is the same as absent. Any other key is refused.\n\n"
+            "null is the same as absent. Any other key is refused; so is vector_row, the row of a\n"
+            "file that export --vectors-file wrote: import takes both.\n\n"
             "A batch is one commit: all of it is stored, or nothing. Each prints\n"
             "{\"count\":N,\"lsn\":L} as soon as it is as durable as asked. The first bad\n"
             "batch ends the command with 1; batches acknowledged before it stand. Ctrl-C\n"
@@ -140,8 +142,9 @@ static const struct command commands[] = {
     },
     {
         .name = "import",
-        .usage = "NS --rows F.jsonl [--vectors F.npy] [--format flat|put] [--id-field id]\n"
-                 "                    [--batch N] [--ack LEVEL]",
+        .usage =
+            "NS --rows F.jsonl [--vectors F.npy | --vectors-file F.npy]\n"
+            "                    [--format flat|put] [--id-field id] [--batch N] [--ack LEVEL]",
         .about = "store records from files",
         .help =
             "Acknowledges like put. A row and the vector at the same position belong together;\n"
@@ -149,14 +152,18 @@ static const struct command commands[] = {
             "earlier batches were stored.\n\n"
             "  --rows F.jsonl    one JSON object a line; - is standard input\n"
             "  --vectors F.npy   vectors: NumPy format 1.0 or 2.0, '<f4', C order, 2 axes; a file\n"
+            "  --vectors-file F.npy\n"
+            "                    the same, and --format put: what export --vectors-file wrote; a\n"
+            "                    line's vector_row must be the next row, null: it has no vector\n"
             "  --format FORM     flat (default): all fields but the id become the metadata;\n"
             "                    put: lines as put takes them\n"
             "  --id-field NAME   flat: the field that holds the id, a string (default: id)\n"
-            "  --batch N         records per commit (default: 256)\n"
+            "  --batch N         records per commit (default: 256, fewer where they are large)\n"
             "  --ack LEVEL       none, os or disk, as for put\n",
         .example = "mneme -d memory import speeches --rows speeches.jsonl --vectors speeches.npy",
-        .options = TAKES(OPTION_ROWS) | TAKES(OPTION_VECTORS) | TAKES(OPTION_FORMAT) |
-                   TAKES(OPTION_ID_FIELD) | TAKES(OPTION_BATCH) | TAKES(OPTION_ACK),
+        .options = TAKES(OPTION_ROWS) | TAKES(OPTION_VECTORS) | TAKES(OPTION_VECTORS_FILE) |
+                   TAKES(OPTION_FORMAT) | TAKES(OPTION_ID_FIELD) | TAKES(OPTION_BATCH) |
+                   TAKES(OPTION_ACK),
         .n_words_min = 1,
         .n_words_max = 1,
         .takes_names = true,
@@ -166,12 +173,16 @@ static const struct command commands[] = {
     {
         .name = "export",
         .usage = "NS [--limit N] [--after ID] [--until ID] [--reverse]\n"
-                 "                    [--vectors json|base64|none]",
+                 "                    [--vectors json|base64|none | --vectors-file F.npy]",
         .about = "print all records, as put takes them",
         .help = "One line a record, in the order of the ids' bytes, with its \"lsn\".\n\n" WALK_HELP
-            VECTORS_HELP,
+            VECTORS_HELP "  --vectors-file F.npy\n"
+                "                    write the vectors into a NumPy file, which appears at the\n"
+                "                    end, in place of an old one; lines tell their rows as\n"
+                "                    \"vector_row\", null without a vector; import --vectors-file\n"
+                "                    reads both\n",
         .example = "mneme -d memory export notes | mneme -d copy put notes --batch 1000",
-        .options = WALK_OPTIONS | TAKES(OPTION_VECTORS),
+        .options = WALK_OPTIONS | TAKES(OPTION_VECTORS) | TAKES(OPTION_VECTORS_FILE),
         .n_words_min = 1,
         .n_words_max = 1,
         .takes_names = true,

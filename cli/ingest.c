@@ -32,11 +32,44 @@ static int refuse_line(const struct ingest *in, uint64_t line_number, mn_status 
     return exit_code_of(status) == EXIT_CODE_DAMAGED ? EXIT_CODE_DAMAGED : EXIT_CODE_FAILURE;
 }
 
+mn_status ingest_takes_row(const struct ingest *ingest, uint64_t n_taken, bool *takes_out,
+                           struct mn_error *err)
+{
+    const struct record_in *in = &ingest->in;
+    unsigned long long row_index = in->row_index;
+
+    *takes_out = false;
+    if (ingest->npy.fd < 0 && in->row_kind == ROW_SAID)
+        return mni_fail(err, MN_ERR_INVALID,
+                        "vector is row %llu of a .npy file, which only import --vectors takes",
+                        row_index);
+    if (ingest->npy.fd < 0 || in->row_kind == ROW_NONE)
+        return MN_OK;
+    if (in->row_kind == ROW_SAID && row_index != n_taken)
+        return mni_fail(err, MN_ERR_INVALID,
+                        "vector_row is %llu, but %llu comes next: lines are missing, doubled or in "
+                        "another order",
+                        row_index, (unsigned long long)n_taken);
+    *takes_out = true;
+    return MN_OK;
+}
+
+int ingest_refuse_counts(const struct ingest *ingest, uint64_t n_lines, uint64_t n_taken)
+{
+    say("%s has %llu rows%s, but %s has %llu", ingest->file_name, (unsigned long long)n_taken,
+        n_lines == n_taken ? "" : " with a vector", ingest->npy_name,
+        (unsigned long long)ingest->npy.n_rows);
+    return EXIT_CODE_FAILURE;
+}
+
 /* Gives the record the row of the .npy file that belongs to its line. */
 static mn_status attach_vector(struct ingest *in, struct mn_record *record, struct mn_error *err)
 {
-    if (in->npy.fd < 0)
-        return MN_OK;
+    bool takes_row;
+    mn_status st = ingest_takes_row(in, in->n_rows, &takes_row, err);
+
+    if (st != MN_OK || !takes_row)
+        return st;
     if (record->n_dims != 0)
         return mni_fail(err, MN_ERR_INVALID, "line has a vector, and %s has one for it too",
                         in->npy_name);
@@ -46,13 +79,14 @@ static mn_status attach_vector(struct ingest *in, struct mn_record *record, stru
     float *vector = batch_alloc(&in->batch, in->npy.n_dims * sizeof *vector);
     if (vector == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "out of memory");
-    mn_status st = npy_read_row(&in->npy, in->n_rows, vector, err);
+    st = npy_read_row(&in->npy, in->n_rows, vector, err);
     if (st != MN_OK) {
         mni_error_prefix(err, "%s", in->npy_name);
         return st;
     }
     record->vector = vector;
     record->n_dims = in->npy.n_dims;
+    in->n_rows++;
     return MN_OK;
 }
 
@@ -70,7 +104,7 @@ static mn_status take_line(struct ingest *in, struct mn_slice line, struct mn_er
     if (st == MN_OK)
         st = batch_add(&in->batch, &record, in->lines.line_number, err);
     if (st == MN_OK)
-        in->n_rows++;
+        in->n_lines++;
     return st;
 }
 
@@ -81,7 +115,7 @@ static int gather(struct ingest *in, bool *is_end_out)
     struct mn_slice line;
 
     *is_end_out = false;
-    while (in->batch.n_records < in->batch_records) {
+    while (in->batch.n_records < in->batch_records && in->batch.n_bytes < in->batch_bytes) {
         mn_status st = lines_next(&in->lines, &line, &err);
         if (st == MN_END) {
             *is_end_out = true;
@@ -99,13 +133,10 @@ static int gather(struct ingest *in, bool *is_end_out)
         if (st != MN_OK)
             return refuse_line(in, in->lines.line_number, st, status_text(st, &err));
         if (in->has_progress)
-            progress_show(in->what, in->n_rows, in->npy.fd >= 0 ? in->npy.n_rows : 0);
+            progress_show(in->what, in->n_lines, in->n_lines_total);
     }
-    if (*is_end_out && in->npy.fd >= 0 && in->n_rows != in->npy.n_rows) {
-        say("%s has %llu rows, but %s has %llu", in->file_name, (unsigned long long)in->n_rows,
-            in->npy_name, (unsigned long long)in->npy.n_rows);
-        return EXIT_CODE_FAILURE;
-    }
+    if (*is_end_out && in->npy.fd >= 0 && in->n_rows != in->npy.n_rows)
+        return ingest_refuse_counts(in, in->n_lines, in->n_rows);
     return EXIT_CODE_OK;
 }
 
@@ -166,12 +197,44 @@ static int take_all(struct ingest *in)
     return EXIT_CODE_OK;
 }
 
+/* A .npy file without rows holds no vector that would be refused, and yet tells a dimension. */
+static int check_dimension(struct ingest *in)
+{
+    uint32_t n_dims = 0;
+    char text[QUOTED_BYTES];
+
+    if (in->npy.fd < 0 || in->npy.n_rows > 0 || in->npy.n_dims == 0)
+        return EXIT_CODE_OK;
+    mn_status st = mn_dimension(in->store, in->name, &n_dims, NULL);
+    if (st != MN_OK || n_dims == 0 || n_dims == in->npy.n_dims)
+        return EXIT_CODE_OK;
+    say("%s: vectors have %u dimensions, namespace %s has %u", in->npy_name, in->npy.n_dims,
+        quoted(in->name, text), n_dims);
+    return EXIT_CODE_FAILURE;
+}
+
+/* After such a file the namespace that was exported is there, also where it has no records. */
+static int declare_dimension(struct ingest *in)
+{
+    struct mn_namespace_settings settings = {.size = sizeof settings, .dimension = in->npy.n_dims};
+    struct mn_error err = {0};
+
+    if (in->npy.fd < 0 || in->npy.n_rows > 0)
+        return EXIT_CODE_OK;
+    mn_status st = mn_namespace_ensure(in->store, in->name, &settings, &err);
+    return st == MN_OK ? EXIT_CODE_OK : cli_say_status(in->cli, st, &err);
+}
+
 int ingest_run(struct ingest *ingest)
 {
     int code = cli_open(ingest->cli, OPEN_CREATE, &ingest->store);
 
     if (code != EXIT_CODE_OK)
         return code;
-    code = take_all(ingest);
+    code = check_dimension(ingest);
+    if (code == EXIT_CODE_OK)
+        code = take_all(ingest);
+    if (code == EXIT_CODE_OK)
+        code = declare_dimension(ingest);
     return cli_close(ingest->cli, ingest->store, code);
 }

@@ -22,6 +22,8 @@ struct ingest {
     enum line_format format;
     struct mn_slice id_field; /* LINE_FORMAT_FLAT */
     uint64_t batch_records;   /* UINT64_MAX: all lines are one batch */
+    uint64_t batch_bytes;     /* a batch is committed as soon as it has as many */
+    uint64_t n_lines_total;   /* for the progress line; 0: not known */
     mn_ack ack;
     bool has_progress;
     struct npy npy; /* owned; fd -1: vectors are in the lines, if anywhere */
@@ -30,14 +32,25 @@ struct ingest {
     mn_store *store; /* owned */
     struct batch batch;
     struct record_in in;
-    uint64_t n_rows; /* lines taken */
-    uint64_t n_acks; /* batches acknowledged */
+    uint64_t n_lines; /* taken */
+    uint64_t n_rows;  /* of the .npy file, taken */
+    uint64_t n_acks;  /* batches acknowledged */
 };
 
 #define INGEST_INIT                                                                                \
     {                                                                                              \
-        .npy = {.fd = -1 }                                                                         \
+        .npy = {.fd = -1}, .batch_bytes = UINT64_MAX                                               \
     }
+
+/* Whether the line that `in` has just read takes a row of the .npy file, of which `n_taken` are
+ * taken: each line takes the next one, and where it says which, it must be that. A line may also
+ * say that it takes none. */
+MN_MUST_USE mn_status ingest_takes_row(const struct ingest *ingest, uint64_t n_taken,
+                                       bool *takes_out, struct mn_error *err);
+
+/* Says that the lines take `n_taken` rows, and the .npy file has another number of them. Returns an
+ * exit code. `n_lines` is the number of lines. */
+int ingest_refuse_counts(const struct ingest *ingest, uint64_t n_lines, uint64_t n_taken);
 
 /* Opens the store, takes all lines, closes the store. Returns the exit code. */
 int ingest_run(struct ingest *ingest);

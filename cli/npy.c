@@ -166,6 +166,8 @@ static mn_status judge_header(const struct header *h, struct npy *npy, struct mn
     if (h->n_axes != 2)
         return mni_fail(err, MN_ERR_INVALID, "array has %u axes; 2 are needed: rows and elements",
                         h->n_axes);
+    if (h->shape[0] == 0 && h->shape[1] == 0)
+        return MN_OK; /* what a namespace without vectors is exported as */
     if (h->shape[1] == 0 || h->shape[1] > MN_DIMENSIONS_MAX)
         return mni_fail(err, MN_ERR_LIMIT, "vectors have %llu dimensions; 1 to %d are possible",
                         (unsigned long long)h->shape[1], MN_DIMENSIONS_MAX);

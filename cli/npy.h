@@ -9,7 +9,7 @@
 struct npy {
     int fd; /* owned; -1: none */
     uint64_t n_rows;
-    uint32_t n_dims;
+    uint32_t n_dims;      /* may be 0 where n_rows is */
     uint64_t data_offset; /* of the first row in the file */
 };
 

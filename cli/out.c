@@ -43,11 +43,12 @@ bool out_end(struct out *out)
     if (st != MN_OK)
         return fail(out, status_text(st, &err));
     /* Metadata may hold line breaks between its tokens, and nothing else in a line can. One record
-     * is one line, so they become spaces. */
-    unsigned char *at = out->pending.data + out->line_start_bytes;
-    unsigned char *end = out->pending.data + out->pending.n_bytes;
-    while ((at = memchr(at, '\n', (size_t)(end - at))) != NULL)
-        *at = ' ';
+     * is one line, also for readers that take a carriage return for a break, so they become spaces.
+     */
+    for (size_t i = out->line_start_bytes; i < out->pending.n_bytes; i++) {
+        if (out->pending.data[i] == '\n' || out->pending.data[i] == '\r')
+            out->pending.data[i] = ' ';
+    }
     return out_raw(out, "\n", 1);
 }
 

@@ -22,7 +22,9 @@ enum field {
     FIELD_ID,
     FIELD_VECTOR,
     FIELD_VECTOR_BASE64,
+    FIELD_VECTOR_ROW,
     FIELD_METADATA,
+    FIELD_METADATA_TEXT,
     FIELD_PAYLOAD_BASE64,
     FIELD_TTL_SECONDS,
     FIELD_EXPIRES_AT,
@@ -35,7 +37,9 @@ static const char *const field_names[N_FIELDS] = {
     [FIELD_ID] = "id",
     [FIELD_VECTOR] = "vector",
     [FIELD_VECTOR_BASE64] = "vector_base64",
+    [FIELD_VECTOR_ROW] = "vector_row",
     [FIELD_METADATA] = "metadata",
+    [FIELD_METADATA_TEXT] = "metadata_text",
     [FIELD_PAYLOAD_BASE64] = "payload_base64",
     [FIELD_TTL_SECONDS] = "ttl_seconds",
     [FIELD_EXPIRES_AT] = "expires_at",
@@ -50,6 +54,7 @@ struct reading {
     struct mn_record *record;
     struct mni_json_scanner scanner;
     struct mn_error *err;
+    bool has_metadata_text;
 };
 
 void record_in_done(struct record_in *in)
@@ -196,6 +201,26 @@ static mn_status read_vector_base64(struct reading *r)
     return set_vector(r, numbers->n_bytes / sizeof(float), "vector_base64");
 }
 
+static mn_status read_vector_row(struct reading *r)
+{
+    enum mni_json_type type;
+    mn_status st = mni_json_peek(&r->scanner, &type);
+
+    if (st == MN_OK && type == MNI_JSON_NULL) {
+        r->in->row_kind = ROW_NONE;
+        return mni_json_skip_value(&r->scanner, NULL);
+    }
+    if (st == MN_OK)
+        st = expect(r, MNI_JSON_NUMBER, "vector_row");
+    if (st != MN_OK)
+        return st;
+    r->in->row_kind = ROW_SAID;
+    st = mni_json_read_u64(&r->scanner, &r->in->row_index);
+    if (st != MN_OK)
+        mni_error_prefix(r->err, "vector_row");
+    return st;
+}
+
 static mn_status read_metadata(struct reading *r)
 {
     struct mn_slice raw;
@@ -203,9 +228,23 @@ static mn_status read_metadata(struct reading *r)
 
     if (st == MN_OK)
         st = mni_json_skip_value(&r->scanner, &raw);
-    if (st != MN_OK)
+    if (st != MN_OK || r->has_metadata_text)
         return st;
     return copy_to_batch(r, raw.data, raw.n_bytes, &r->record->metadata);
+}
+
+/* Whether it is an object is for the library to judge. */
+static mn_status read_metadata_text(struct reading *r)
+{
+    struct mn_slice text;
+    mn_status st = read_text(r, "metadata_text", &text);
+
+    if (st != MN_OK)
+        return st;
+    if (text.n_bytes == 0)
+        return mni_fail(r->err, MN_ERR_INVALID, "metadata_text is empty");
+    r->has_metadata_text = true;
+    return copy_to_batch(r, text.data, text.n_bytes, &r->record->metadata);
 }
 
 static mn_status read_payload(struct reading *r)
@@ -289,6 +328,8 @@ static mn_status read_field(struct reading *r, size_t field, const struct mni_js
     st = mni_json_peek(&r->scanner, &type);
     if (st != MN_OK)
         return st;
+    if (field == FIELD_VECTOR_ROW)
+        return read_vector_row(r);
     if ((type == MNI_JSON_NULL && field != FIELD_ID) || field == FIELD_LSN)
         return mni_json_skip_value(&r->scanner, NULL);
     switch (field) {
@@ -301,6 +342,8 @@ static mn_status read_field(struct reading *r, size_t field, const struct mni_js
         return field == FIELD_VECTOR ? read_vector(r) : read_vector_base64(r);
     case FIELD_METADATA:
         return read_metadata(r);
+    case FIELD_METADATA_TEXT:
+        return read_metadata_text(r);
     case FIELD_PAYLOAD_BASE64:
         return read_payload(r);
     default:
@@ -313,6 +356,7 @@ static mn_status enter_line(struct reading *r, struct mn_slice line)
     enum mni_json_type type;
 
     *r->record = (struct mn_record){0};
+    r->in->row_kind = ROW_NOT_SAID;
     mni_json_scanner_init(&r->scanner, line, LINE_DEPTH_MAX, r->err);
     mn_status st = mni_json_peek(&r->scanner, &type);
     if (st == MN_OK && type != MNI_JSON_OBJECT)
@@ -340,6 +384,22 @@ mn_status record_in_put(struct record_in *in, struct batch *batch, struct mn_sli
     if (st == MN_OK && record_out->id.n_bytes == 0)
         st = mni_fail(err, MN_ERR_INVALID, "id is missing");
     return st;
+}
+
+mn_status record_in_row(struct record_in *in, struct mn_slice line, struct mn_error *err)
+{
+    struct mn_record record;
+    struct reading r = {.in = in, .record = &record, .err = err};
+    struct mni_json_token key;
+    mn_status st = enter_line(&r, line);
+
+    while (st == MN_OK && (st = mni_json_next_key(&r.scanner, &key)) == MN_OK) {
+        if (mni_json_token_is(&key, "vector_row"))
+            st = read_vector_row(&r);
+        else
+            st = mni_json_skip_value(&r.scanner, NULL);
+    }
+    return st == MN_END ? MN_OK : st;
 }
 
 /* Appends `"key":value` to the metadata being built, after a comma or the brace. */

@@ -7,10 +7,20 @@
 #include "base/buf.h"
 #include "batch.h"
 
+/* What a line says about the row of a .npy file that holds its vector, under "vector_row". */
+enum row_kind {
+    ROW_NOT_SAID,
+    ROW_NONE, /* null: it has no vector there */
+    ROW_SAID,
+};
+
 /* Memory that is used again for each line. Zero-initialised is valid. */
 struct record_in {
     struct mni_buf text;    /* strings with their escapes resolved; metadata being built */
     struct mni_buf numbers; /* elements of a vector */
+    /* of the line read last */
+    enum row_kind row_kind;
+    uint64_t row_index;
 };
 
 void record_in_done(struct record_in *in);
@@ -19,6 +29,10 @@ void record_in_done(struct record_in *in);
  * added. MN_ERR_INVALID, MN_ERR_LIMIT: the message says what is wrong with the line. */
 MN_MUST_USE mn_status record_in_put(struct record_in *in, struct batch *batch, struct mn_slice line,
                                     struct mn_record *record_out, struct mn_error *err);
+
+/* Reads nothing but what the line says about its row. The rest may be wrong in any way. */
+MN_MUST_USE mn_status record_in_row(struct record_in *in, struct mn_slice line,
+                                    struct mn_error *err);
 
 /* Reads a line whose field `id_field` is the id; all others become the metadata, byte for byte and
  * in their order. */

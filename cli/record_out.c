@@ -7,6 +7,8 @@
  */
 #include "record_out.h"
 
+#include <string.h>
+
 #include "seconds.h"
 
 const char *const vectors_choices[] = {"json", "base64", "none", NULL};
@@ -41,17 +43,51 @@ void record_out_id(struct mni_json_writer *writer, struct mn_slice id)
     mni_json_write_string(writer, id);
 }
 
-bool record_out_line(struct out *out, const struct mn_view *view, enum vectors vectors)
+static void write_vector_row(struct mni_json_writer *w, const struct mn_view *view,
+                             uint64_t vector_row)
+{
+    mni_json_write_key(w, "vector_row");
+    if (view->n_dims == 0)
+        mni_json_write_null(w);
+    else
+        mni_json_write_u64(w, vector_row);
+}
+
+/* Whether a line can hold the object as it is: nothing stands around it, no line break in it. */
+static bool fits_a_line(struct mn_slice object)
+{
+    const char *text = object.data;
+    size_t n = object.n_bytes;
+
+    return text[0] == '{' && text[n - 1] == '}' && memchr(text, '\n', n) == NULL &&
+           memchr(text, '\r', n) == NULL;
+}
+
+/* Metadata is kept byte for byte. Where a line cannot hold it so, its text follows as a string. */
+static void write_metadata(struct mni_json_writer *w, struct mn_slice metadata)
+{
+    if (metadata.n_bytes == 0)
+        return;
+    mni_json_write_key(w, "metadata");
+    mni_json_write_raw(w, metadata);
+    if (!fits_a_line(metadata)) {
+        mni_json_write_key(w, "metadata_text");
+        mni_json_write_string(w, metadata);
+    }
+}
+
+bool record_out_line(struct out *out, const struct mn_view *view, enum vectors vectors,
+                     uint64_t vector_row)
 {
     struct mni_json_writer *w = out_begin(out);
     char text[SECONDS_TEXT_BYTES];
 
     record_out_id(w, view->id);
-    write_vector(w, view, vectors);
-    if (view->metadata.n_bytes > 0) {
-        mni_json_write_key(w, "metadata");
-        mni_json_write_raw(w, view->metadata);
-    }
+    if (vectors == VECTORS_IN_FILE)
+        write_vector_row(w, view, vector_row);
+    else
+        write_vector(w, view, vectors);
+    write_metadata(w, view->metadata);
     if (view->payload.n_bytes > 0) {
         mni_json_write_key(w, "payload_base64");
         mni_json_write_base64(w, view->payload);

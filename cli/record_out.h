@@ -8,11 +8,18 @@
 #include "out.h"
 
 /* How vectors are written. One with NaN or infinity is written as base64 instead of JSON. */
-enum vectors { VECTORS_JSON, VECTORS_BASE64, VECTORS_NONE };
+enum vectors {
+    VECTORS_JSON,
+    VECTORS_BASE64,
+    VECTORS_NONE,
+    VECTORS_IN_FILE, /* not a choice: the line tells the row of a .npy file */
+};
 extern const char *const vectors_choices[]; /* in the order of the enum; ends with NULL */
 
-/* Writes the line. False as out.h says. */
-bool record_out_line(struct out *out, const struct mn_view *view, enum vectors vectors);
+/* Writes the line. `vector_row` is that of the record, if it has a vector, for VECTORS_IN_FILE.
+ * False as out.h says. */
+bool record_out_line(struct out *out, const struct mn_view *view, enum vectors vectors,
+                     uint64_t vector_row);
 
 /* Writes `id` in quotes under "id"; also what a list consists of. */
 void record_out_id(struct mni_json_writer *writer, struct mn_slice id);

@@ -28,9 +28,14 @@ static int wake_pipe[2] = {-1, -1};
  * ends nothing yet, or before there is anything to say. */
 static char last_words[LAST_WORDS_BYTES] = "mneme: stopped\n";
 static bool is_terminal;
+static const char *volatile removed_path;
 
 static void end_now(void)
 {
+    const char *path = removed_path;
+
+    if (path != NULL)
+        (void)unlink(path);
     ssize_t n = is_terminal ? write(STDERR_FILENO, "\n", 1) : 0;
 
     n = write(STDERR_FILENO, last_words, strlen(last_words));
@@ -76,6 +81,11 @@ void stop_says(const char *what)
     stop_gently();
     (void)snprintf(last_words, sizeof last_words, "mneme: stopped; %s\n", what);
     stop_at_once();
+}
+
+void stop_removes(const char *path)
+{
+    removed_path = path;
 }
 
 void stop_gently(void)

@@ -15,6 +15,9 @@ bool stop_init(void);
 /* From now on they end the process at once, which then says this behind "stopped". */
 void stop_says(const char *what);
 
+/* A file that is removed when they end the process; NULL: none. Borrowed until the next call. */
+void stop_removes(const char *path);
+
 /* From now on they only make stop_asked() true. */
 void stop_gently(void);
 /* From now on they end the process again; at once, if one came meanwhile. */

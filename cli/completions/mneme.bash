@@ -4,8 +4,8 @@ _mneme_options() {
     case $1 in
     create) echo --dimension ;;
     put) echo --batch --ack ;;
-    import) echo --rows --vectors --format --id-field --batch --ack ;;
-    export) echo --limit --after --until --reverse --vectors ;;
+    import) echo --rows --vectors --vectors-file --format --id-field --batch --ack ;;
+    export) echo --limit --after --until --reverse --vectors --vectors-file ;;
     get) echo --vectors ;;
     list) echo --limit --after --until --prefix --reverse --table --human ;;
     namespaces | count | stats | verify | 'wal stats') echo --table --human ;;
@@ -38,7 +38,7 @@ _mneme() {
 
     case $prev in
     -d) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;;
-    --rows) mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
+    --rows | --vectors-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
     --recovery) mapfile -t COMPREPLY < <(compgen -W 'tail strict' -- "$cur") && return ;;
     --ack) mapfile -t COMPREPLY < <(compgen -W 'none os disk' -- "$cur") && return ;;
     --format) mapfile -t COMPREPLY < <(compgen -W 'flat put' -- "$cur") && return ;;

@@ -144,6 +144,7 @@ def bash_completes_commands_options_and_values(place):
     same(_complete("mneme", "wal", "dump", "--f"), ["--from"])
     same(_complete("mneme", "put", "n", "--ack", ""), ["none", "os", "disk"])
     same(_complete("mneme", "get", "n", "--vectors", "b"), ["base64"])
+    same(_complete("mneme", "export", "n", "--vectors-"), ["--vectors-file"])
     same(_complete("mneme", "--recovery", ""), ["tail", "strict"])
     same(_complete("mneme", "completion", ""), ["bash", "zsh", "fish"])
     same(_complete("mneme", "create", "n", "--"), ["--recovery", "--help", "--version",

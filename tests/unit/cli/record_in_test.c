@@ -13,7 +13,7 @@
 static const char whole[] =
     "{\"id\":\"a\\u0000\\u00e9\",\"vector\":[1,-2.5e-3,0.1],\"metadata\":{\"k\" : [1,{}]},"
     "\"payload_base64\":\"AAEC\\/w==\",\"ttl_seconds\":1.5,\"expires_at\":2e9,"
-    "\"event_time_us\":-9,\"lsn\":7}";
+    "\"event_time_us\":-9,\"vector_row\":3,\"metadata_text\":\"{\\n}\",\"lsn\":7}";
 
 static void a_line_becomes_a_record(void)
 {
@@ -27,13 +27,49 @@ static void a_line_becomes_a_record(void)
     CHECK_MEM_EQ(record.id.data, "a\0\xC3\xA9", 4);
     CHECK_EQ(record.n_dims, 3);
     CHECK(record.vector[2] == 0.1F);
-    CHECK_MEM_EQ(record.metadata.data, "{\"k\" : [1,{}]}", record.metadata.n_bytes);
+    CHECK_EQ(record.metadata.n_bytes, 3);
+    CHECK_MEM_EQ(record.metadata.data, "{\n}", 3);
     CHECK_EQ(record.payload.n_bytes, 4);
     CHECK_MEM_EQ(record.payload.data, "\0\1\2\xFF", 4);
     CHECK_EQ(record.ttl_us, 1500000);
     CHECK_EQ(record.expires_at_us, 2000000000000000);
     CHECK_EQ(record.event_time_us, -9);
     CHECK_EQ(record.fields, MN_HAS_EXPIRES_AT | MN_HAS_TTL | MN_HAS_EVENT_TIME);
+    batch_done(&batch);
+    record_in_done(&in);
+}
+
+static void a_line_tells_its_row(void)
+{
+    static const struct {
+        const char *line;
+        enum row_kind kind;
+        uint64_t index;
+    } cases[] = {
+        {"{\"id\":\"a\",\"vector_row\":18446744073709551615}", ROW_SAID, UINT64_MAX},
+        {"{\"id\":\"a\",\"vector\\u005frow\":0}", ROW_SAID, 0},
+        {"{\"vector_row\":null,\"id\":\"a\"}", ROW_NONE, 0},
+        {"{\"id\":\"a\"}", ROW_NOT_SAID, 0},
+        {"{\"id\":\"a\",\"metadata\":{\"vector_row\":1}}", ROW_NOT_SAID, 0},
+    };
+    struct record_in in = {0};
+    struct batch batch = {0};
+    struct mn_record record;
+    struct mn_error err;
+
+    for (size_t i = 0; i < CHECK_COUNT(cases); i++) {
+        struct mn_slice line = mn_str(cases[i].line);
+        CHECK_OK_ERR(record_in_put(&in, &batch, line, &record, &err), &err);
+        CHECK_EQ(in.row_kind, cases[i].kind);
+        CHECK(cases[i].kind != ROW_SAID || in.row_index == cases[i].index);
+        in.row_kind = ROW_SAID; /* what the line before said is forgotten */
+        CHECK_OK_ERR(record_in_row(&in, line, &err), &err);
+        CHECK_EQ(in.row_kind, cases[i].kind);
+        CHECK(cases[i].kind != ROW_SAID || in.row_index == cases[i].index);
+    }
+    CHECK_OK_ERR(record_in_flat(&in, &batch, mn_str(cases[0].line), mn_str("id"), &record, &err),
+                 &err);
+    CHECK_EQ(in.row_kind, ROW_NOT_SAID);
     batch_done(&batch);
     record_in_done(&in);
 }
@@ -68,11 +104,15 @@ static mn_status read_any(const char *text, size_t n_bytes, bool is_flat)
     CHECK(copy != NULL);
     memcpy(copy, text, n_bytes);
     struct mn_slice line = {.data = copy, .n_bytes = n_bytes};
+    /* Both read what a line says about its row, and agree on it where they accept the line. */
+    bool has_row = !is_flat && record_in_row(&in, line, &err) == MN_OK;
+    enum row_kind row_kind = in.row_kind;
     if (is_flat)
         st = record_in_flat(&in, &batch, line, mn_str("id"), &record, &err);
     else
         st = record_in_put(&in, &batch, line, &record, &err);
     CHECK(st == MN_OK || err.message[0] != '\0');
+    CHECK(st != MN_OK || is_flat || (has_row && row_kind == in.row_kind));
     CHECK(st != MN_OK || record.id.n_bytes > 0);
     batch_done(&batch);
     record_in_done(&in);
@@ -149,6 +189,7 @@ int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(a_line_becomes_a_record),
+        CHECK_TEST(a_line_tells_its_row),
         CHECK_TEST(a_flat_line_becomes_metadata),
         CHECK_TEST(every_truncation_of_a_line_is_refused),
         CHECK_TEST(changed_bytes_are_refused_or_read),
