@@ -229,6 +229,17 @@ static mn_status file_truncate(struct mni_file *base, uint64_t n_bytes, struct m
     return power == POWER_ON ? MN_OK : no_power(err);
 }
 
+/* A disk of this kind shares no space between files. */
+static mn_status file_clone(struct mni_file *base, struct mni_file *from, struct mn_error *err)
+{
+    struct crash_file *file = file_of(base);
+
+    (void)from;
+    if (begin_call(file->env, file->generation, MNI_CRASH_CLONE) != POWER_ON)
+        return no_power(err);
+    return mni_fail(err, MN_ERR_UNSUPPORTED, "clone a file");
+}
+
 static mn_status file_size(struct mni_file *base, uint64_t *n_bytes_out, struct mn_error *err)
 {
     struct crash_file *file = file_of(base);
@@ -296,6 +307,7 @@ static const struct mni_file_ops file_ops = {
     .sync = file_sync,
     .allocate = file_allocate,
     .truncate = file_truncate,
+    .clone = file_clone,
     .size = file_size,
     .map = file_map,
     .close = file_close,
@@ -491,6 +503,36 @@ static mn_status dir_remove(struct mni_dir *base, const char *name, mni_free_ste
     return dir_unlink(base, name, err);
 }
 
+static mn_status link_entry(struct crash_dir *dir, const char *name, struct crash_dir *from_dir,
+                            const char *from, struct mn_error *err)
+{
+    struct mni_crash_inode *inode = mni_crash_dir_find(from_dir->inode, from);
+
+    MNI_CHECK(from_dir->inode != dir->inode);
+    if (inode == NULL)
+        return mni_fail_os(err, ENOENT, "link %s", from);
+    if (inode->is_dir)
+        return mni_fail_os(err, EPERM, "link %s", from);
+    if (mni_crash_dir_find(dir->inode, name) != NULL)
+        return mni_fail_os(err, EEXIST, "link %s to %s", from, name);
+    mni_crash_dir_move(&dir->env->disk, dir->inode, inode, name);
+    return MN_OK;
+}
+
+static mn_status dir_link(struct mni_dir *base, const char *name, struct mni_dir *from_dir,
+                          const char *from, struct mn_error *err)
+{
+    struct crash_dir *dir = dir_of(base);
+
+    MNI_CHECK(is_good_name(name));
+    MNI_CHECK(is_good_name(from));
+    enum power power = begin_call(dir->env, dir->generation, MNI_CRASH_LINK);
+    if (power == POWER_OFF)
+        return no_power(err);
+    mn_status st = link_entry(dir, name, dir_of(from_dir), from, err);
+    return power == POWER_ON ? st : no_power(err);
+}
+
 static mn_status dir_sync(struct mni_dir *base, struct mn_error *err)
 {
     struct crash_dir *dir = dir_of(base);
@@ -563,6 +605,7 @@ static const struct mni_dir_ops dir_ops = {
     .rename = dir_rename,
     .unlink = dir_unlink,
     .remove = dir_remove,
+    .link = dir_link,
     .sync = dir_sync,
     .lock = dir_lock,
     .close = dir_close,
@@ -693,6 +736,7 @@ const char *mni_crash_step_name(enum mni_crash_step step)
         [MNI_CRASH_LIST] = "list",           [MNI_CRASH_RENAME] = "rename",
         [MNI_CRASH_UNLINK] = "unlink",       [MNI_CRASH_DIR_SYNC] = "dir_sync",
         [MNI_CRASH_LOCK] = "lock",           [MNI_CRASH_MAP] = "map",
+        [MNI_CRASH_LINK] = "link",           [MNI_CRASH_CLONE] = "clone",
         [MNI_CRASH_N_STEPS] = "none",
     };
 

@@ -259,21 +259,22 @@ static void resolve_roots(struct mni_crash_disk *disk)
 }
 
 /* Counts references anew, as those of dead handles are void, and releases what no root leads to.
- * One pass is enough because a directory is older than all it holds. */
+ * One pass counts because a directory is older than the directories it holds. */
 static void sweep(struct mni_crash_disk *disk)
 {
     for (struct mni_crash_inode *inode = disk->first; inode != NULL; inode = inode->next)
         inode->n_refs = 0;
     for (struct mni_crash_root *root = disk->roots; root != NULL; root = root->next)
         root->inode->n_refs++;
+    for (struct mni_crash_inode *inode = disk->first; inode != NULL; inode = inode->next)
+        for (size_t i = 0; i < inode->durable.n && inode->n_refs > 0; i++)
+            inode->durable.items[i].inode->n_refs += 2; /* durable and now */
     for (struct mni_crash_inode *next, *inode = disk->first; inode != NULL; inode = next) {
         next = inode->next;
         inode->n_shared_locks = 0;
         inode->is_locked = false;
         if (inode->n_refs == 0)
             inode_release(disk, inode);
-        for (size_t i = 0; i < inode->durable.n; i++)
-            inode->durable.items[i].inode->n_refs += 2; /* durable and now */
     }
 }
 

@@ -79,6 +79,10 @@ struct mni_file_ops {
      * reading as zeroes. MN_ERR_UNSUPPORTED where the file system cannot. Durable after `sync`. */
     mn_status (*allocate)(struct mni_file *file, uint64_t n_bytes, struct mn_error *err);
     mn_status (*truncate)(struct mni_file *file, uint64_t n_bytes, struct mn_error *err);
+    /* Gives this file the content of another one, sharing its space until one of them is written
+     * to. `from` is a handle of the same env. MN_ERR_UNSUPPORTED where the file system cannot: not
+     * between these two. Durable after `sync`. */
+    mn_status (*clone)(struct mni_file *file, struct mni_file *from, struct mn_error *err);
     mn_status (*size)(struct mni_file *file, uint64_t *n_bytes_out, struct mn_error *err);
     /* Maps the whole file for reading, as long as it is now. Only for files that nobody changes any
      * more: whether a map shows later writes is undefined, and a file that gets shorter under its
@@ -127,6 +131,12 @@ struct mni_dir_ops {
      * once holds up whoever writes meanwhile. Nobody has the file mapped. */
     mn_status (*remove)(struct mni_dir *dir, const char *name, mni_free_step_fn *step,
                         void *context, struct mn_error *err);
+    /* Gives a file of another directory a name in this one too: `from_dir` is a handle of the same
+     * env on another directory. MN_NOT_FOUND: no such file there. MN_EXISTS: the name is taken.
+     * MN_ERR_UNSUPPORTED: not possible between these two, or the file has too many names. Durable
+     * after `sync` of this one. */
+    mn_status (*link)(struct mni_dir *dir, const char *name, struct mni_dir *from_dir,
+                      const char *from, struct mn_error *err);
     /* fsync of the directory: its entries are durable. */
     mn_status (*sync)(struct mni_dir *dir, struct mn_error *err);
     /* Advisory lock on the directory itself, held until close. MN_ERR_IN_USE if it is held in a
@@ -193,6 +203,11 @@ MNI_IO_CALL mni_file_truncate(struct mni_file *file, uint64_t n_bytes, struct mn
     return file->ops->truncate(file, n_bytes, err);
 }
 
+MNI_IO_CALL mni_file_clone(struct mni_file *file, struct mni_file *from, struct mn_error *err)
+{
+    return file->ops->clone(file, from, err);
+}
+
 MNI_IO_CALL mni_file_size(struct mni_file *file, uint64_t *n_bytes_out, struct mn_error *err)
 {
     return file->ops->size(file, n_bytes_out, err);
@@ -253,6 +268,12 @@ MNI_IO_CALL mni_dir_remove(struct mni_dir *dir, const char *name, mni_free_step_
                            void *context, struct mn_error *err)
 {
     return dir->ops->remove(dir, name, step, context, err);
+}
+
+MNI_IO_CALL mni_dir_link(struct mni_dir *dir, const char *name, struct mni_dir *from_dir,
+                         const char *from, struct mn_error *err)
+{
+    return dir->ops->link(dir, name, from_dir, from, err);
 }
 
 MNI_IO_CALL mni_dir_sync(struct mni_dir *dir, struct mn_error *err)

@@ -181,6 +181,18 @@ static mn_status file_truncate(struct mni_file *file, uint64_t n_bytes, struct m
     return mni_file_truncate(f->below, n_bytes, err);
 }
 
+static mn_status file_clone(struct mni_file *file, struct mni_file *from, struct mn_error *err)
+{
+    struct fault_file *f = as_file(file);
+    int os_errno = next_fault(f->env, true);
+
+    if (os_errno == EOPNOTSUPP) /* as the real one answers it */
+        return mni_fail(err, MN_ERR_UNSUPPORTED, "clone %s to %s", as_file(from)->name, f->name);
+    if (os_errno != 0)
+        return mni_fail_os(err, os_errno, "clone %s to %s", as_file(from)->name, f->name);
+    return mni_file_clone(f->below, as_file(from)->below, err);
+}
+
 static mn_status file_size(struct mni_file *file, uint64_t *n_bytes_out, struct mn_error *err)
 {
     struct fault_file *f = as_file(file);
@@ -217,6 +229,7 @@ static const struct mni_file_ops file_ops = {
     .sync = file_sync,
     .allocate = file_allocate,
     .truncate = file_truncate,
+    .clone = file_clone,
     .size = file_size,
     .map = file_map,
     .close = file_close,
@@ -295,6 +308,19 @@ static mn_status dir_remove(struct mni_dir *dir, const char *name, mni_free_step
     return mni_dir_remove(d->below, name, step, context, err);
 }
 
+static mn_status dir_link(struct mni_dir *dir, const char *name, struct mni_dir *from_dir,
+                          const char *from, struct mn_error *err)
+{
+    struct fault_dir *d = as_dir(dir);
+    int os_errno = next_fault(d->env, true);
+
+    if (os_errno == EXDEV) /* as the real one answers it */
+        return mni_fail(err, MN_ERR_UNSUPPORTED, "link %s to %s", from, name);
+    if (os_errno != 0)
+        return mni_fail_os(err, os_errno, "link %s to %s", from, name);
+    return mni_dir_link(d->below, name, as_dir(from_dir)->below, from, err);
+}
+
 static mn_status dir_sync(struct mni_dir *dir, struct mn_error *err)
 {
     struct fault_dir *d = as_dir(dir);
@@ -335,6 +361,7 @@ static const struct mni_dir_ops dir_ops = {
     .rename = dir_rename,
     .unlink = dir_unlink,
     .remove = dir_remove,
+    .link = dir_link,
     .sync = dir_sync,
     .lock = dir_lock,
     .close = dir_close,

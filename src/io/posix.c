@@ -12,9 +12,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -263,6 +265,18 @@ static mn_status file_truncate(struct mni_file *file, uint64_t n_bytes, struct m
     return MN_OK;
 }
 
+static mn_status file_clone(struct mni_file *file, struct mni_file *from, struct mn_error *err)
+{
+    const struct posix_file *f = as_file(file);
+    const struct posix_file *source = as_file(from);
+
+    if (ioctl(f->fd, FICLONE, source->fd) == 0)
+        return MN_OK;
+    if (errno == EXDEV || errno == EOPNOTSUPP || errno == ENOTTY || errno == EINVAL)
+        return mni_fail(err, MN_ERR_UNSUPPORTED, "clone %s to %s", source->name, f->name);
+    return mni_fail_os(err, errno, "clone %s to %s", source->name, f->name);
+}
+
 static mn_status file_size(struct mni_file *file, uint64_t *n_bytes_out, struct mn_error *err)
 {
     const struct posix_file *f = as_file(file);
@@ -303,6 +317,7 @@ static const struct mni_file_ops file_ops = {
     .sync = file_sync,
     .allocate = file_allocate,
     .truncate = file_truncate,
+    .clone = file_clone,
     .size = file_size,
     .map = file_map,
     .close = file_close,
@@ -473,6 +488,28 @@ static mn_status dir_remove(struct mni_dir *dir, const char *name, mni_free_step
     return st;
 }
 
+static mn_status dir_link(struct mni_dir *dir, const char *name, struct mni_dir *from_dir,
+                          const char *from, struct mn_error *err)
+{
+    const struct posix_dir *d = as_dir(dir);
+    const struct posix_dir *source = as_dir(from_dir);
+    mn_status st = check_name(name, err);
+
+    if (st == MN_OK)
+        st = check_name(from, err);
+    if (st != MN_OK)
+        return st;
+    if (linkat(source->fd, from, d->fd, name, 0) == 0)
+        return MN_OK;
+    /* File systems without such names, and kernels that keep them from whoever is not the owner,
+     * say EPERM. */
+    if (errno == EXDEV || errno == EPERM || errno == EMLINK || errno == EOPNOTSUPP)
+        return mni_fail(err, MN_ERR_UNSUPPORTED, "link %s in %s to %s in %s", from, source->label,
+                        name, d->label);
+    return mni_fail_os(err, errno, "link %s in %s to %s in %s", from, source->label, name,
+                       d->label);
+}
+
 static mn_status dir_sync(struct mni_dir *dir, struct mn_error *err)
 {
     const struct posix_dir *d = as_dir(dir);
@@ -584,6 +621,7 @@ static const struct mni_dir_ops dir_ops = {
     .rename = dir_rename,
     .unlink = dir_unlink,
     .remove = dir_remove,
+    .link = dir_link,
     .sync = dir_sync,
     .lock = dir_lock,
     .close = dir_close,

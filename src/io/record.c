@@ -150,6 +150,14 @@ static mn_status file_truncate(struct mni_file *file, uint64_t n_bytes, struct m
     return note(f->env, st, "truncate %s %" PRIu64, f->name, n_bytes);
 }
 
+static mn_status file_clone(struct mni_file *file, struct mni_file *from, struct mn_error *err)
+{
+    struct record_file *f = as_file(file);
+    mn_status st = mni_file_clone(f->below, as_file(from)->below, err);
+
+    return note(f->env, st, "clone %s from %s", f->name, as_file(from)->name);
+}
+
 static mn_status file_size(struct mni_file *file, uint64_t *n_bytes_out, struct mn_error *err)
 {
     struct record_file *f = as_file(file);
@@ -218,6 +226,7 @@ static const struct mni_file_ops file_ops = {
     .sync = file_sync,
     .allocate = file_allocate,
     .truncate = file_truncate,
+    .clone = file_clone,
     .size = file_size,
     .map = file_map,
     .close = file_close,
@@ -281,6 +290,15 @@ static mn_status dir_remove(struct mni_dir *dir, const char *name, mni_free_step
     return note(d->env, mni_dir_remove(d->below, name, step, context, err), "remove %s", name);
 }
 
+static mn_status dir_link(struct mni_dir *dir, const char *name, struct mni_dir *from_dir,
+                          const char *from, struct mn_error *err)
+{
+    struct record_dir *d = as_dir(dir);
+    mn_status st = mni_dir_link(d->below, name, as_dir(from_dir)->below, from, err);
+
+    return note(d->env, st, "link %s from %s", name, from);
+}
+
 static mn_status dir_sync(struct mni_dir *dir, struct mn_error *err)
 {
     struct record_dir *d = as_dir(dir);
@@ -321,6 +339,7 @@ static const struct mni_dir_ops dir_ops = {
     .rename = dir_rename,
     .unlink = dir_unlink,
     .remove = dir_remove,
+    .link = dir_link,
     .sync = dir_sync,
     .lock = dir_lock,
     .close = dir_close,

@@ -39,6 +39,7 @@ static bool run_all_steps(struct world *w, uint64_t cut_at, enum mni_crash_step 
         mni_dir_sync(w->dir, &err),
         mni_dir_lock(w->dir, MNI_LOCK_SHARED, &err),
         mni_dir_open_dir(w->dir, "sub", true, &sub, &err),
+        sub == NULL ? MN_ERR_IO : mni_dir_link(sub, "d", w->dir, "c", &err),
     };
     bool was_cut = mni_crash_env_is_cut(w->crash);
     uint64_t n_calls = mni_crash_env_n_calls(w->crash) - calls_before;
@@ -60,7 +61,7 @@ static void every_call_can_be_cut_and_all_after_it_fail(void)
         MNI_CRASH_CREATE_FILE,   MNI_CRASH_WRITE,    MNI_CRASH_READ,     MNI_CRASH_SYNC,
         MNI_CRASH_WRITE_DURABLE, MNI_CRASH_ALLOCATE, MNI_CRASH_TRUNCATE, MNI_CRASH_SIZE,
         MNI_CRASH_MAP,           MNI_CRASH_LIST,     MNI_CRASH_RENAME,   MNI_CRASH_UNLINK,
-        MNI_CRASH_DIR_SYNC,      MNI_CRASH_LOCK,     MNI_CRASH_OPEN_DIR,
+        MNI_CRASH_DIR_SYNC,      MNI_CRASH_LOCK,     MNI_CRASH_OPEN_DIR, MNI_CRASH_LINK,
     };
     enum mni_crash_step step;
 

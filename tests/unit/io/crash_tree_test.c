@@ -330,6 +330,89 @@ static void synced_rename_holds_though_its_file_was_lost_before(void)
     }
 }
 
+static struct mni_dir *durable_dir(struct world *w, const char *name)
+{
+    struct mni_dir *dir = NULL;
+
+    CHECK_OK(mni_dir_open_dir(w->dir, name, true, &dir, NULL));
+    CHECK_OK(mni_dir_sync(w->dir, NULL));
+    return dir;
+}
+
+static bool is_in(struct mni_dir *dir, const char *name)
+{
+    struct mni_file *file = NULL;
+    mn_status st = mni_dir_open_file(dir, name, MNI_OPEN_READ, &file, NULL);
+
+    mni_file_close(file);
+    return st == MN_OK;
+}
+
+static void second_name_may_vanish_until_its_directory_is_synced(void)
+{
+    struct seen seen = {{0}};
+    uint64_t random = check_seed();
+
+    for (unsigned i = 0; i < N_SEEDS; i++) {
+        struct world w = world_new(check_random(&random));
+        mni_file_close(durable_file(&w, "a", 10, 7));
+        struct mni_dir *dir = durable_dir(&w, "pool");
+        CHECK_OK(mni_dir_link(dir, "b", w.dir, "a", NULL));
+        mni_dir_close(dir);
+        restart(&w);
+        CHECK_EQ(byte_of(&w, "a"), 7);
+        CHECK_OK(mni_dir_open_dir(w.dir, "pool", false, &dir, NULL));
+        seen.n[is_in(dir, "b")]++;
+        mni_dir_close(dir);
+        world_free(&w);
+    }
+    CHECK(saw_only(&seen, 1 << 0 | 1 << 1));
+}
+
+/* The file is older than the directory that is left to it. */
+static void second_name_keeps_a_file_that_lost_its_first(void)
+{
+    uint64_t random = check_seed();
+
+    for (unsigned i = 0; i < N_SEEDS; i++) {
+        struct world w = world_new(check_random(&random));
+        struct mni_file *file = NULL;
+        unsigned char byte = 0;
+        size_t n_read = 0;
+        mni_file_close(durable_file(&w, "a", 10, 7));
+        struct mni_dir *dir = durable_dir(&w, "pool");
+        CHECK_OK(mni_dir_link(dir, "b", w.dir, "a", NULL));
+        CHECK_OK(mni_dir_sync(dir, NULL));
+        CHECK_OK(mni_dir_unlink(w.dir, "a", NULL));
+        CHECK_OK(mni_dir_sync(w.dir, NULL));
+        mni_dir_close(dir);
+        restart(&w);
+        CHECK(!exists(&w, "a"));
+        CHECK_OK(mni_dir_open_dir(w.dir, "pool", false, &dir, NULL));
+        CHECK_OK(mni_dir_open_file(dir, "b", MNI_OPEN_READ, &file, NULL));
+        CHECK_OK(mni_file_read(file, 0, &byte, 1, &n_read, NULL));
+        CHECK_EQ(n_read, 1);
+        CHECK_EQ(byte, 7);
+        mni_file_close(file);
+        mni_dir_close(dir);
+        world_free(&w);
+    }
+}
+
+static void links_that_cannot_be_are_refused(void)
+{
+    struct world w = world_new(1);
+    struct mni_dir *dir = durable_dir(&w, "pool");
+
+    mni_file_close(durable_file(&w, "a", 10, 7));
+    CHECK_STATUS(mni_dir_link(dir, "b", w.dir, "x", NULL), MN_NOT_FOUND);
+    CHECK_OK(mni_dir_link(dir, "b", w.dir, "a", NULL));
+    CHECK_STATUS(mni_dir_link(dir, "b", w.dir, "a", NULL), MN_EXISTS);
+    CHECK_STATUS(mni_dir_link(dir, "c", w.dir, "pool", NULL), MN_ERR_ACCESS);
+    mni_dir_close(dir);
+    world_free(&w);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -349,6 +432,9 @@ int main(int argc, char **argv)
         CHECK_TEST(created_path_survives_every_crash),
         CHECK_TEST(failed_directory_sync_leaves_each_change_open_for_ever),
         CHECK_TEST(synced_rename_holds_though_its_file_was_lost_before),
+        CHECK_TEST(second_name_may_vanish_until_its_directory_is_synced),
+        CHECK_TEST(second_name_keeps_a_file_that_lost_its_first),
+        CHECK_TEST(links_that_cannot_be_are_refused),
     };
     return check_run("io.crash_tree", tests, CHECK_COUNT(tests), argc, argv);
 }

@@ -77,6 +77,7 @@ static void every_call_has_its_line_in_order(void)
     CHECK_OK(mni_dir_open_file(inner, "2.wal", MNI_OPEN_READ, &file, &err));
     mni_file_close(file);
     CHECK_OK(mni_dir_list(inner, ignore_entry, NULL, &err));
+    CHECK_OK(mni_dir_link(dir, "3.wal", inner, "2.wal", &err));
     CHECK_OK(mni_dir_unlink(inner, "2.wal", &err));
     mni_dir_close(inner);
     mni_dir_close(dir);
@@ -101,6 +102,7 @@ static void every_call_has_its_line_in_order(void)
                                             "open 2.wal ok\n"
                                             "close 2.wal ok\n"
                                             "list wal ok\n"
+                                            "link 3.wal from 2.wal ok\n"
                                             "unlink 2.wal ok\n"
                                             "close_dir wal ok\n"
                                             "close_dir store ok\n");
