@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/crc32c.h"
+#include "base/mem.h"
 #include "manifest/manifest_private.h"
 
 /* Encoding ----------*/
@@ -133,6 +134,25 @@ void manifest_encode(const struct mni_manifest *m, unsigned char *bytes, uint64_
     mni_put_u32(bytes + HEADER_OFF_BODY_CRC,
                 mni_crc32c(0, bytes + HEADER_BYTES, copy_bytes - HEADER_BYTES));
     manifest_set_copy(bytes, 0);
+}
+
+mn_status mni_manifest_encode(struct mni_manifest *manifest, unsigned char **bytes_out,
+                              uint64_t *n_bytes_out, struct mn_error *err)
+{
+    uint64_t copy_bytes = 0;
+    mn_status st = mni_manifest_validate(manifest, err);
+
+    if (st == MN_OK)
+        st = manifest_copy_bytes(manifest, &copy_bytes, err);
+    if (st != MN_OK)
+        return st;
+    unsigned char *bytes = mni_alloc(copy_bytes);
+    if (bytes == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "%" PRIu64 " bytes of a manifest", copy_bytes);
+    manifest_encode(manifest, bytes, copy_bytes);
+    *bytes_out = bytes;
+    *n_bytes_out = copy_bytes;
+    return MN_OK;
 }
 
 /* Decoding ----------*/
@@ -337,4 +357,29 @@ mn_status manifest_decode(const struct manifest_header *header, const unsigned c
     m->next_segment = mni_get_u64(facts + FACTS_OFF_NEXT_SEGMENT);
     st = decode_runs(&sections, m, err);
     return st == MN_OK ? mni_manifest_validate(m, err) : st;
+}
+
+mn_status mni_manifest_decode(const unsigned char *bytes, uint64_t n,
+                              struct mni_manifest *manifest_out, struct mn_error *err)
+{
+    struct mni_manifest manifest = {0};
+    struct manifest_header header;
+
+    *manifest_out = manifest;
+    if (n < HEADER_BYTES)
+        return mni_fail(err, MN_ERR_CORRUPT, "it is too short");
+    mn_status st = manifest_header_decode(bytes, &header, err);
+    if (st != MN_OK)
+        return st;
+    if (header.copy != 0 || header.copy_bytes != n)
+        return mni_fail(err, MN_ERR_CORRUPT, "it has a wrong length");
+    if (mni_crc32c(0, bytes + HEADER_BYTES, n - HEADER_BYTES) != header.body_crc)
+        return mni_fail(err, MN_ERR_CORRUPT, "the checksum does not match");
+    st = manifest_decode(&header, bytes + HEADER_BYTES, &manifest, err);
+    if (st != MN_OK) {
+        mni_manifest_done(&manifest);
+        return st;
+    }
+    *manifest_out = manifest;
+    return MN_OK;
 }

@@ -124,6 +124,16 @@ bool mni_manifest_has_name(const struct mni_manifest *manifest, const char *name
 /* Bytes allocated, the struct itself left out. */
 size_t mni_manifest_memory_bytes(const struct mni_manifest *manifest);
 
+/* One copy of the file's two, as bytes ----------*/
+
+/* Encodes the first copy; the bytes are the caller's, to be freed. Statuses as of publishing. */
+MN_MUST_USE mn_status mni_manifest_encode(struct mni_manifest *manifest, unsigned char **bytes_out,
+                                          uint64_t *n_bytes_out, struct mn_error *err);
+/* Reads it back: the `n` bytes are the copy, no more. Statuses as those of loading; the manifest is
+ * empty before and after an error. */
+MN_MUST_USE mn_status mni_manifest_decode(const unsigned char *bytes, uint64_t n,
+                                          struct mni_manifest *manifest_out, struct mn_error *err);
+
 /* Names ----------*/
 
 /* The id of segment `counter`: incarnation and counter, both big-endian, so that names of one

@@ -10,8 +10,9 @@
  *
  * This room knows files and manifests. What is in a store and how it opens is the engine's.
  *
- * Locks: MNI_POOL_READ and MNI_POOL_ADD go together; of those that add one at a time; MNI_POOL_REMOVE
- * goes with none. Listing and loading need no lock: a snapshot may go meanwhile, as MN_NOT_FOUND.
+ * Locks: MNI_POOL_READ and MNI_POOL_ADD go together; of those that add one at a time;
+ * MNI_POOL_REMOVE goes with none. Listing and loading need no lock: a snapshot may go meanwhile, as
+ * MN_NOT_FOUND.
  *
  * Threads: a pool belongs to one thread at a time; several pools may be open on one directory.
  */
@@ -51,9 +52,9 @@ bool mni_snapshot_id_is_zero(const struct mni_snapshot_id *id);
 uint64_t mni_snapshot_id_lsn(const struct mni_snapshot_id *id);
 
 enum mni_snapshot_flags { /* as in the file */
-    MNI_SNAPSHOT_INCREMENTAL = 1 << 0,
-    MNI_SNAPSHOT_WITHOUT_METADATA = 1 << 1,
-    MNI_SNAPSHOT_COMPRESSED = 1 << 2,
+                          MNI_SNAPSHOT_INCREMENTAL = 1 << 0,
+                          MNI_SNAPSHOT_WITHOUT_METADATA = 1 << 1,
+                          MNI_SNAPSHOT_COMPRESSED = 1 << 2,
 };
 
 struct mni_snapshot_collection {
@@ -94,25 +95,31 @@ struct mni_snapshot {
     uint64_t n_files;
     uint64_t n_own_files;
     uint64_t stored_bytes; /* in the pool: less than n_bytes where they are compressed */
-    uint64_t *stored;      /* owned; per file, NULL if they are not compressed */
+    uint64_t *stored;      /* owned; per segment, NULL if they are not compressed */
     void *room;            /* owned; what a loaded one points to */
 };
 
-/* Frees what a loaded snapshot owns, and the manifest of any. */
+/* Frees what a loaded snapshot owns, and the manifest of any. NULL is fine. */
 void mni_snapshot_done(struct mni_snapshot *snapshot);
+
+/* Whether a snapshot may be made against a parent: of the same store, at an LSN not above, in a
+ * past that both have. Both have their manifest and timelines. */
+bool mni_snapshot_follows(const struct mni_snapshot *snapshot, const struct mni_snapshot *parent);
 
 /* Pools ----------*/
 
 struct mni_pool_dir;
 
-/* With `create` a missing directory is made (its last component). MN_NOT_FOUND: there is none.
- * MN_ERR_INVALID: the directory holds other things than a pool. */
+/* With `create` a missing directory is made (its last component), and an empty one becomes a pool.
+ * MN_NOT_FOUND: there is none, or it is empty. MN_ERR_INVALID: the directory holds other things
+ * than a pool. MN_ERR_CORRUPT: its directory of files is missing. */
 MN_MUST_USE mn_status mni_pool_open(struct mni_env *env, const char *path, bool create,
                                     struct mni_pool_dir **pool_out, struct mn_error *err);
 void mni_pool_close(struct mni_pool_dir *pool); /* NULL is fine; gives up the lock */
 
 enum mni_pool_lock { MNI_POOL_READ, MNI_POOL_ADD, MNI_POOL_REMOVE };
-/* MN_ERR_IN_USE. Calling again changes the lock; when that fails the one before is held still. */
+/* MN_ERR_IN_USE: somebody holds what does not go with it. Calling again changes the lock; when that
+ * answers MN_ERR_IN_USE the one before is held still. */
 MN_MUST_USE mn_status mni_pool_lock(struct mni_pool_dir *pool, enum mni_pool_lock lock,
                                     struct mn_error *err);
 
@@ -136,10 +143,13 @@ struct mni_progress {
 
 /*
  * Adds a snapshot: its files, from `seg_dir`, then its own. MNI_POOL_ADD is held, and `seg_dir`
- * keeps the files until it returns. Files that the pool has are not touched; others are linked, else
- * cloned, else copied and checked on the way. `parent` (may be NULL) is the one that `snapshot`
- * names. Sets digest and sums. After an error nothing is visible and space is given back, as far
- * as that can be; what stays goes with the next removal. When the last sync fails it may be there.
+ * keeps the files until it returns. Files that the pool has are not touched; others are linked,
+ * else cloned, else copied and checked on the way. `parent` (may be NULL) is the one that
+ * `snapshot` names. Sets digest and sums. After an error nothing is visible and space is given
+ * back, as far as that can be; what stays goes with the next removal. When only the last sync
+ * fails, the snapshot may be there. MN_EXISTS: one of this id is. MN_ERR_INVALID: it does not
+ * follow its parent, or would not be read back. MN_ERR_CORRUPT: a file of `seg_dir` (or one of the
+ * pool that it shares) is missing, has another length, or is damaged and had to be copied.
  */
 MN_MUST_USE mn_status mni_pool_add(struct mni_pool_dir *pool, struct mni_snapshot *snapshot,
                                    const struct mni_snapshot *parent, struct mni_dir *seg_dir,
@@ -149,25 +159,29 @@ MN_MUST_USE mn_status mni_pool_add(struct mni_pool_dir *pool, struct mni_snapsho
 typedef void mni_damage_fn(void *context, const struct mn_error *damage);
 
 /* Reads every byte of a snapshot's files and checks it, and its chain of parents as far as it is
- * there. MN_ERR_CORRUPT: the first damage; `damage` (may be NULL) gets all. MNI_POOL_READ is held. */
+ * there. MN_ERR_CORRUPT: the first damage; `damage` (may be NULL) gets all. Anything else ends it
+ * at once. MNI_POOL_READ is held. */
 MN_MUST_USE mn_status mni_pool_verify(struct mni_pool_dir *pool,
                                       const struct mni_snapshot *snapshot,
                                       const struct mni_progress *progress, mni_damage_fn *damage,
                                       void *context, struct mn_error *err);
 
 /* Gives the files of a snapshot their names in `seg_dir` as a store has them, and syncs it: linked,
- * cloned, copied or decompressed. Any of them may be there already, complete. MNI_POOL_READ is
- * held. */
+ * cloned, copied or decompressed; what is copied is checked on the way. Any of them may be there
+ * already, complete. MNI_POOL_READ is held. After an error those that were not there have gone
+ * again, as far as that can be. */
 MN_MUST_USE mn_status mni_pool_give(struct mni_pool_dir *pool, const struct mni_snapshot *snapshot,
                                     struct mni_dir *seg_dir, const struct mni_progress *progress,
                                     struct mn_error *err);
 
 /* Removes a snapshot and the files that no other one names; MN_NOT_FOUND. MNI_POOL_REMOVE is held.
+ * Goes by the name alone: a damaged one can be removed, too.
  * `freed_out` (may be NULL): bytes that files had that went. When some snapshot cannot be read, no
  * file goes, and the answer is its damage; the snapshot itself has gone then. */
 MN_MUST_USE mn_status mni_pool_remove(struct mni_pool_dir *pool, const struct mni_snapshot_id *id,
                                       uint64_t *freed_out, struct mn_error *err);
-/* Removes all files that no snapshot names. */
+/* Removes all files that no snapshot names, and what cut-off additions left; under the same lock.
+ * */
 MN_MUST_USE mn_status mni_pool_collect(struct mni_pool_dir *pool, uint64_t *freed_out,
                                        struct mn_error *err);
 
