@@ -108,7 +108,7 @@ static mn_status write_new(struct mni_pool_dir *pool, const char *name, const un
     if (st != MN_OK)
         return pool_as_error(st, err);
     st = mni_file_write(file, 0, bytes, n, err);
-    if (st == MN_OK && !MNI_PLANTED("snapshot_not_synced"))
+    if (st == MN_OK && !MNI_PLANTED("pool_snapshot_not_synced"))
         st = mni_file_sync(file, err);
     mni_file_close(file);
     if (st != MN_OK)
@@ -151,7 +151,7 @@ static mn_status publish(struct mni_pool_dir *pool, struct mni_snapshot *s, bool
         mni_ignore(mni_dir_unlink(pool->dir, new_name, NULL));
         return st;
     }
-    if (!MNI_PLANTED("snapshot_name_not_synced"))
+    if (!MNI_PLANTED("pool_name_not_synced"))
         st = pool_as_error(mni_dir_sync(pool->dir, err), err);
     *is_in_doubt_out = st != MN_OK;
     return st;
@@ -200,7 +200,7 @@ mn_status mni_pool_add(struct mni_pool_dir *pool, struct mni_snapshot *snapshot,
     if (st != MN_OK)
         return st;
     carry.stored = snapshot->stored;
-    if (MNI_PLANTED("snapshot_published_first")) {
+    if (MNI_PLANTED("pool_published_first")) {
         st = publish(pool, snapshot, &is_in_doubt, err);
         if (st == MN_OK)
             st = carry_all(&carry, err);

@@ -136,7 +136,7 @@ static mn_status copy(struct carry *carry, struct item *item, bool *was_made, st
     st = new_target(carry, item->may_be_direct && !(is_compressed && carry->is_to_pool), &to, err);
     if (st == MN_OK)
         st = fill_target(carry, item, from, to, err);
-    if (st == MN_OK && !MNI_PLANTED("snapshot_copy_not_synced"))
+    if (st == MN_OK && !MNI_PLANTED("pool_copy_not_synced"))
         st = pool_as_error(mni_file_sync(to, err), err);
     mni_file_close(from);
     if (st == MN_OK) {
@@ -191,10 +191,7 @@ static mn_status link_file(struct carry *carry, struct item *item, bool *was_mad
         *was_made = true;
         return check_target(carry, item, item->from_label, err);
     }
-    if (st == MN_ERR_IO)
-        *was_made = true; /* for all we know */
-    /* Some file systems, and some rules for files of other users, deny it. */
-    return st == MN_ERR_ACCESS ? MN_ERR_UNSUPPORTED : st;
+    return st;
 }
 
 static mn_status carry_item(struct carry *carry, struct item *item, bool *was_made,
@@ -220,7 +217,7 @@ void carry_undo(struct carry *carry)
     struct pool_file file;
 
     for (size_t i = 0; snapshot_next_file(carry->snapshot, &cursor, &file); i++) {
-        if (!carry->made[i])
+        if (!carry->made[i] && !MNI_PLANTED("pool_undo_takes_all"))
             continue;
         if (carry->is_to_pool)
             pool_file_name(&file, name);
@@ -276,7 +273,7 @@ mn_status carry_all(struct carry *carry, struct mn_error *err)
         if (st == MN_OK)
             st = tell(carry, err);
     }
-    if (st == MN_OK && !MNI_PLANTED("snapshot_files_not_synced"))
+    if (st == MN_OK && !MNI_PLANTED("pool_files_not_synced"))
         st = pool_as_error(mni_dir_sync(carry->to, err), err);
     if (st != MN_OK)
         carry_undo(carry);

@@ -239,7 +239,7 @@ static mn_status step(struct flow *flow, struct mn_error *err)
     bool is_last = flow->sums.n_bytes == flow->sums.file_bytes;
     if (st == MN_OK && is_last)
         st = end_frame(flow, err);
-    if (st == MN_OK && is_last && !MNI_PLANTED("snapshot_copy_not_checked"))
+    if (st == MN_OK && is_last && !MNI_PLANTED("pool_copy_not_checked"))
         st = mni_sums_end(&flow->sums, err);
     if (st == MN_OK)
         st = write_to(flow, n, is_last, err);

@@ -77,7 +77,7 @@ static mn_status mark_all(struct mni_pool_dir *pool, struct inventory *inventory
     size_t n_ids = 0;
     mn_status st = mni_pool_list(pool, &ids, &n_ids, err);
 
-    if (MNI_PLANTED("snapshot_shared_files_removed"))
+    if (MNI_PLANTED("pool_shared_files_removed"))
         n_ids = n_ids > 1 ? n_ids - 1 : n_ids; /* the oldest is forgotten */
     for (size_t i = 0; i < n_ids && st == MN_OK; i++)
         st = mark(pool, &ids[i], inventory, err);
@@ -170,7 +170,7 @@ mn_status mni_pool_collect(struct mni_pool_dir *pool, uint64_t *freed_out, struc
         st = remove_names(pool->dir, &names, &freed, err);
     mni_buf_done(&names);
     /* A snapshot that has gone must not come back without its files. */
-    if (st == MN_OK && !MNI_PLANTED("snapshot_files_removed_first"))
+    if (st == MN_OK && !MNI_PLANTED("pool_files_removed_first"))
         st = pool_as_error(mni_dir_sync(pool->dir, err), err);
     if (st == MN_OK)
         st = collect_files(pool, &freed, err);

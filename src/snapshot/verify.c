@@ -118,7 +118,7 @@ static mn_status check_link(const struct mni_snapshot *child, const struct mni_s
     pool_snapshot_name(&parent->id, "", parent_name);
     pool_snapshot_name(&child->id, "", name);
     if (memcmp(child->parent_digest, parent->digest, sizeof parent->digest) != 0 &&
-        !MNI_PLANTED("snapshot_parent_digest_not_checked"))
+        !MNI_PLANTED("pool_parent_not_checked"))
         return mni_fail(err, MN_ERR_CORRUPT, "%s is not the snapshot that %s was made against",
                         parent_name, name);
     if (!mni_snapshot_follows(child, parent))
