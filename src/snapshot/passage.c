@@ -28,6 +28,7 @@ static_assert(PASSAGE_CHUNK_BYTES % MNI_DIRECT_ALIGN == 0, "chunks can be transf
 /* While it runs. */
 struct flow {
     struct passage *passage;
+    size_t chunk_bytes;    /* of both buffers: no more than the file has */
     unsigned char *bytes;  /* owned: a chunk, not compressed */
     unsigned char *packed; /* owned: compressed; NULL where neither side is */
     ZSTD_CCtx *compressor; /* owned, likewise */
@@ -44,7 +45,7 @@ static mn_status read_from(struct flow *flow, unsigned char *to, size_t *n, stru
 {
     struct passage *p = flow->passage;
     uint64_t n_left = p->from_bytes - flow->n_read;
-    size_t n_wanted = n_left < PASSAGE_CHUNK_BYTES ? (size_t)n_left : (size_t)PASSAGE_CHUNK_BYTES;
+    size_t n_wanted = n_left < flow->chunk_bytes ? (size_t)n_left : flow->chunk_bytes;
 
     *n = 0;
     if (n_wanted == 0)
@@ -130,7 +131,7 @@ static mn_status write_packed(struct flow *flow, size_t n, bool is_last, struct 
     size_t left = 1;
 
     while (input.pos < input.size || (is_last && left != 0)) {
-        ZSTD_outBuffer output = {.dst = flow->packed, .size = PASSAGE_CHUNK_BYTES};
+        ZSTD_outBuffer output = {.dst = flow->packed, .size = flow->chunk_bytes};
         left = ZSTD_compressStream2(flow->compressor, &output, &input,
                                     is_last ? ZSTD_e_end : ZSTD_e_continue);
         if (ZSTD_isError(left))
@@ -206,9 +207,12 @@ static mn_status flow_init(struct flow *flow, struct mn_error *err)
     bool is_packed = p->is_from_compressed || p->is_to_compressed;
 
     MNI_CHECK(!p->is_from_compressed || !p->is_to_compressed);
-    flow->bytes = mni_alloc_aligned(MNI_DIRECT_ALIGN, PASSAGE_CHUNK_BYTES);
+    flow->chunk_bytes = p->file->file_bytes < PASSAGE_CHUNK_BYTES
+                            ? (size_t)mni_align_up(p->file->file_bytes, MNI_DIRECT_ALIGN)
+                            : (size_t)PASSAGE_CHUNK_BYTES;
+    flow->bytes = mni_alloc_aligned(MNI_DIRECT_ALIGN, flow->chunk_bytes);
     if (is_packed)
-        flow->packed = mni_alloc(PASSAGE_CHUNK_BYTES);
+        flow->packed = mni_alloc(flow->chunk_bytes);
     if (flow->bytes == NULL || (is_packed && flow->packed == NULL) ||
         (p->is_to_compressed && !compressor_init(flow)) ||
         (p->is_from_compressed && !decompressor_init(flow)))
@@ -230,7 +234,7 @@ static mn_status step(struct flow *flow, struct mn_error *err)
     struct passage *p = flow->passage;
     size_t n = 0;
 
-    mn_status st = p->is_from_compressed ? unpack(flow, flow->bytes, PASSAGE_CHUNK_BYTES, &n, err)
+    mn_status st = p->is_from_compressed ? unpack(flow, flow->bytes, flow->chunk_bytes, &n, err)
                                          : read_from(flow, flow->bytes, &n, err);
     if (st == MN_OK)
         st = mni_sums_add(&flow->sums, flow->bytes, n, err);
