@@ -144,12 +144,12 @@ static mn_status publish(struct mni_pool_dir *pool, struct mni_snapshot *s, bool
     mni_free(bytes);
     if (st != MN_OK)
         return st;
-    st = pool_as_error(mni_dir_rename(pool->dir, new_name, name, err), err);
+    st = mni_dir_rename(pool->dir, new_name, name, err);
     /* An I/O error may come after the change, all others come before it. */
     *is_in_doubt_out = st == MN_ERR_IO;
     if (st != MN_OK) {
         mni_ignore(mni_dir_unlink(pool->dir, new_name, NULL));
-        return st;
+        return pool_as_error(st, err);
     }
     if (!MNI_PLANTED("pool_name_not_synced"))
         st = pool_as_error(mni_dir_sync(pool->dir, err), err);
