@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Every planted fault is found by the ordinary random histories, and nothing without one.
+"""Every planted fault is found by the ordinary random histories, and nothing without one. Those of
+pools of snapshots are found by the stories of pools.
 
-usage: planted.py CRASH_SIM_PLANTED ROOT
+usage: planted.py CRASH_SIM_PLANTED CRASH_POOL_PLANTED ROOT
 """
 import os
 import pathlib
@@ -44,6 +45,18 @@ FAULTS = {
     "trims_one_file_too_far",
     "visible_rollback",
 }
+POOL_FAULTS = {
+    "pool_copy_not_checked",
+    "pool_copy_not_synced",
+    "pool_files_not_synced",
+    "pool_files_removed_first",
+    "pool_name_not_synced",
+    "pool_parent_not_checked",
+    "pool_published_first",
+    "pool_shared_files_removed",
+    "pool_snapshot_not_synced",
+    "pool_undo_takes_all",
+}
 
 
 def planted_in(root):
@@ -54,37 +67,51 @@ def planted_in(root):
     return names
 
 
-def run(binary, fault, seconds):
+def run(command, fault):
     env = dict(os.environ)
     env.pop("MNEME_PLANTED_FAULT", None)
     if fault is not None:
         env["MNEME_PLANTED_FAULT"] = fault
     began = time.monotonic()
-    done = subprocess.run([binary, "--seconds", str(seconds)], env=env, text=True,
+    done = subprocess.run(command, env=env, text=True,
                           stdin=subprocess.DEVNULL, capture_output=True)
     return done.returncode, done.stdout + done.stderr, time.monotonic() - began
 
 
-def main():
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    binary, root = sys.argv[1], pathlib.Path(sys.argv[2])
+def count_wrong(faults, command, again):
+    """Faults that are not found, told; `again` is part of a finding: without it the program failed
+    for another reason."""
     n_wrong = 0
-    if planted_in(root) != FAULTS:
-        n_wrong += 1
-        print(f"the code plants other faults: {sorted(planted_in(root) ^ FAULTS)}")
-    for fault in sorted(FAULTS):
-        code, said, seconds = run(binary, fault, SECONDS)
-        # The seed is part of a finding: without it the simulator failed for another reason.
-        is_found = code == 1 and "again: crash_sim --seed " in said
+    for fault in sorted(faults):
+        code, said, seconds = run(command, fault)
+        is_found = code == 1 and again in said
         n_wrong += not is_found
         print(f"{fault}: {'found' if is_found else 'NOT FOUND'} in {seconds:.2f} s")
         if not is_found:
             print(said)
-    code, said, _ = run(binary, None, 5)
+    return n_wrong
+
+
+def count_false(command):
+    code, said, _ = run(command, None)
     if code != 0:
-        n_wrong += 1
         print(f"something is found without a fault:\n{said}")
+    return code != 0
+
+
+def main():
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    sim, pool, root = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
+    n_wrong = 0
+    if planted_in(root) != FAULTS | POOL_FAULTS:
+        n_wrong += 1
+        print("the code plants other faults: "
+              f"{sorted(planted_in(root) ^ (FAULTS | POOL_FAULTS))}")
+    n_wrong += count_wrong(POOL_FAULTS, [pool], "again: crash_pool --story ")
+    n_wrong += count_false([pool])
+    n_wrong += count_wrong(FAULTS, [sim, "--seconds", str(SECONDS)], "again: crash_sim --seed ")
+    n_wrong += count_false([sim, "--seconds", "5"])
     sys.exit(1 if n_wrong > 0 else 0)
 
 
