@@ -327,7 +327,8 @@ static inline void flip(struct mni_dir *dir, const char *name, uint64_t offset)
     mni_file_close(file);
 }
 
-/* The pool's name of a segment (from 1), or of one of its liveness files (from 1; 0: the segment). */
+/* The pool's name of a segment (from 1), or of one of its liveness files (from 1; 0: the segment).
+ * */
 static inline void name_in_pool(const struct stage *s, size_t segment, size_t live,
                                 bool is_compressed, char name_out[MNI_NAME_BYTES_MAX])
 {

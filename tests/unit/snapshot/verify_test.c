@@ -85,8 +85,8 @@ static mn_status give_all(struct pair *p)
     return st;
 }
 
-/* Damages one byte after the other; `stride` passes over some. A compressed file has bits that do not
- * matter: what comes out of it is the same then, which giving it checks. */
+/* Damages one byte after the other; `stride` passes over some. A compressed file has bits that do
+ * not matter: what comes out of it is the same then, which giving it checks. */
 static void flip_bytes(struct pair *p, struct mni_dir *dir, const char *name, size_t stride,
                        bool is_listed, bool may_be_harmless)
 {
@@ -322,8 +322,8 @@ static void seal(struct image *image, unsigned char digest_out[MNI_SNAPSHOT_DIGE
     mni_put_u32(p + HEADER_OFF_CRC, mni_crc32c(0, p, HEADER_OFF_CRC));
 }
 
-/* Each of two names the other one as its parent. One digest cannot be right, and where the other one
- * is followed, the ring is noticed. */
+/* Each of two names the other one as its parent. One digest cannot be right, and where the other
+ * one is followed, the ring is noticed. */
 static void parents_in_a_ring_are_damage(void)
 {
     unsigned char digest[MNI_SNAPSHOT_DIGEST_BYTES];
