@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "io/crash.h"
 #include "io/fault.h"
+#include "io/posix.h"
 #include "segment/live.h"
 #include "segment/segment.h"
 #include "snapshot/snapshot_private.h"
@@ -36,7 +37,8 @@ struct content {
 struct stage {
     struct mni_crash_env *crash;
     struct mni_fault_env *fault; /* around the disk */
-    struct mni_env *env;         /* of both */
+    struct mni_env *env;         /* of both; or the real one, without the two */
+    char root[600];              /* of paths in the real one, with a slash; else empty */
     struct mni_dir *seg;         /* of the store */
     struct mni_pool_dir *pool;   /* NULL: not open */
     bool no_links;               /* files are copied */
@@ -117,9 +119,20 @@ static inline void write_store(struct stage *s)
 
 /* Life ----------*/
 
+/* A directory of the stage by its name. */
+static inline struct mni_dir *open_place(struct stage *s, const char *name)
+{
+    char path[700];
+    struct mni_dir *dir = NULL;
+
+    (void)snprintf(path, sizeof path, "%s%s", s->root, name);
+    CHECK_OK_ERR(mni_env_open_dir(s->env, path, true, &dir, &s->err), &s->err);
+    return dir;
+}
+
 static inline void stage_open_seg(struct stage *s)
 {
-    CHECK_OK(mni_env_open_dir(s->env, "seg", true, &s->seg, NULL));
+    s->seg = open_place(s, "seg");
 }
 
 /* In place: keys of the content are pointed to. */
@@ -129,6 +142,15 @@ static inline void stage_init(struct stage *s, uint64_t seed)
     CHECK_OK(mni_crash_env_new(seed, &s->crash));
     CHECK_OK(mni_fault_env_new(mni_crash_env_base(s->crash), &s->fault));
     s->env = mni_fault_env_base(s->fault);
+    stage_open_seg(s);
+    write_store(s);
+}
+
+/* The same on a real disk. */
+static inline void stage_init_real(struct stage *s)
+{
+    *s = (struct stage){.env = mni_posix_env()};
+    (void)snprintf(s->root, sizeof s->root, "%s/", check_temp_dir());
     stage_open_seg(s);
     write_store(s);
 }
@@ -144,6 +166,8 @@ static inline void stage_close(struct stage *s)
 static inline void stage_done(struct stage *s)
 {
     stage_close(s);
+    if (s->crash == NULL)
+        return;
     mni_fault_env_free(s->fault);
     mni_crash_env_free(s->crash);
 }
@@ -168,8 +192,11 @@ static inline void forbid_links(struct mni_dir *dir)
 
 static inline mn_status try_open_pool(struct stage *s, bool create)
 {
+    char path[700];
+
+    (void)snprintf(path, sizeof path, "%spool", s->root);
     mni_pool_close(s->pool);
-    mn_status st = mni_pool_open(s->env, "pool", create, &s->pool, &s->err);
+    mn_status st = mni_pool_open(s->env, path, create, &s->pool, &s->err);
     if (st == MN_OK && s->no_links)
         forbid_links(s->pool->files);
     return st;

@@ -122,7 +122,7 @@ static void check_usable(struct stage *s, const struct mni_snapshot *added, cons
     CHECK_OK_ERR(mni_pool_load(s->pool, &added->id, &loaded, &s->err), &s->err);
     check_loaded(added, &loaded);
     CHECK_OK_ERR(mni_pool_verify(s->pool, &loaded, NULL, NULL, NULL, &s->err), &s->err);
-    CHECK_OK(mni_env_open_dir(s->env, dir_name, true, &dir, NULL));
+    dir = open_place(s, dir_name);
     if (s->no_links)
         forbid_links(dir);
     CHECK_OK_ERR(mni_pool_give(s->pool, &loaded, dir, NULL, &s->err), &s->err);
@@ -200,6 +200,19 @@ static void snapshots_are_compressed(void)
     stage_init(&s, 1);
     full_and_incremental(&s, MNI_SNAPSHOT_COMPRESSED);
     stage_done(&s);
+}
+
+static void a_real_disk_does_all_three(void)
+{
+    static const unsigned flags[] = {0, 0, MNI_SNAPSHOT_COMPRESSED};
+
+    for (size_t i = 0; i < CHECK_COUNT(flags); i++) {
+        struct stage s;
+        stage_init_real(&s);
+        s.no_links = i == 1;
+        full_and_incremental(&s, flags[i]);
+        stage_done(&s);
+    }
 }
 
 static void both_kinds_share_a_pool(void)
@@ -344,7 +357,7 @@ static void nothing_is_collected_beside_a_damaged_snapshot(void)
 
 /* Locks ---------- */
 
-static void locks_go_together_as_they_say(void)
+static void locks_go_together(struct stage *stage)
 {
     static const bool together[3][3] = {
         [MNI_POOL_READ] = {true, true, false},
@@ -352,39 +365,50 @@ static void locks_go_together_as_they_say(void)
         [MNI_POOL_REMOVE] = {false, false, false},
     };
     struct mni_pool_dir *other = NULL;
-    struct stage s;
+    char path[700];
 
-    stage_init(&s, 3);
-    open_pool(&s, true);
-    CHECK_OK(mni_pool_open(s.env, "pool", false, &other, NULL));
+    (void)snprintf(path, sizeof path, "%spool", stage->root);
+    open_pool(stage, true);
+    CHECK_OK(mni_pool_open(stage->env, path, false, &other, NULL));
     for (enum mni_pool_lock a = MNI_POOL_READ; a <= MNI_POOL_REMOVE; a++)
         for (enum mni_pool_lock b = MNI_POOL_READ; b <= MNI_POOL_REMOVE; b++)
             for (enum mni_pool_lock c = MNI_POOL_READ; c <= MNI_POOL_REMOVE; c++) {
                 mni_pool_close(other);
-                CHECK_OK(mni_pool_open(s.env, "pool", false, &other, NULL));
-                lock_pool(&s, a);
+                CHECK_OK(mni_pool_open(stage->env, path, false, &other, NULL));
+                lock_pool(stage, a);
                 mn_status st = mni_pool_lock(other, b, NULL);
                 CHECK_STATUS(st, together[a][b] ? MN_OK : MN_ERR_IN_USE);
                 if (st != MN_OK)
                     continue;
                 /* Changing works, or leaves what there was. */
-                st = mni_pool_lock(s.pool, c, NULL);
+                st = mni_pool_lock(stage->pool, c, NULL);
                 CHECK_STATUS(st, together[b][c] ? MN_OK : MN_ERR_IN_USE);
                 enum mni_pool_lock held = st == MN_OK ? c : a;
-                CHECK_EQ(s.pool->lock, held);
+                CHECK_EQ(stage->pool->lock, held);
                 mni_pool_close(other);
-                CHECK_OK(mni_pool_open(s.env, "pool", false, &other, NULL));
+                CHECK_OK(mni_pool_open(stage->env, path, false, &other, NULL));
                 for (enum mni_pool_lock d = MNI_POOL_READ; d <= MNI_POOL_REMOVE; d++) {
                     CHECK_STATUS(mni_pool_lock(other, d, NULL),
                                  together[held][d] ? MN_OK : MN_ERR_IN_USE);
                     mni_pool_close(other);
-                    CHECK_OK(mni_pool_open(s.env, "pool", false, &other, NULL));
+                    CHECK_OK(mni_pool_open(stage->env, path, false, &other, NULL));
                 }
                 mni_pool_close(other);
                 other = NULL;
-                open_pool(&s, false); /* without a lock */
+                open_pool(stage, false); /* without a lock */
             }
     mni_pool_close(other);
+}
+
+static void locks_go_together_as_they_say(void)
+{
+    struct stage s;
+
+    stage_init(&s, 3);
+    locks_go_together(&s);
+    stage_done(&s);
+    stage_init_real(&s);
+    locks_go_together(&s);
     stage_done(&s);
 }
 
@@ -470,6 +494,7 @@ int main(int argc, char **argv)
         CHECK_TEST(snapshots_are_linked),
         CHECK_TEST(snapshots_are_copied_where_links_are_not_possible),
         CHECK_TEST(snapshots_are_compressed),
+        CHECK_TEST(a_real_disk_does_all_three),
         CHECK_TEST(both_kinds_share_a_pool),
         CHECK_TEST(an_empty_store_has_snapshots),
         CHECK_TEST(newest_first_is_by_lsn_then_by_time),
