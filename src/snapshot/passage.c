@@ -283,6 +283,8 @@ mn_status passage_open(struct mni_dir *dir, const char *name, const char *label,
         return mni_fail(err, MN_ERR_CORRUPT, "%s is missing", label);
     if (st == MN_OK)
         st = mni_file_size(file, &n, err);
+    if (st == MN_OK && n == 0)
+        st = mni_fail(err, MN_ERR_CORRUPT, "%s is empty", label);
     if (st == MN_OK && *n_bytes != 0 && n != *n_bytes)
         st = mni_fail(err, MN_ERR_CORRUPT, "%s has %" PRIu64 " bytes, not %" PRIu64, label, n,
                       *n_bytes);

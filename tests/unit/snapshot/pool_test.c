@@ -241,6 +241,34 @@ static void both_kinds_share_a_pool(void)
     stage_done(&s);
 }
 
+/* What is in the pool already is not read again, but its length is looked at. */
+static void a_shared_file_of_another_length_is_refused(void)
+{
+    struct mni_snapshot a;
+    struct mni_snapshot b;
+    char name[MNI_NAME_BYTES_MAX];
+    struct stage s;
+
+    for (int is_compressed = 0; is_compressed < 2; is_compressed++) {
+        stage_init(&s, 1);
+        open_pool(&s, true);
+        describe(&s, &a, 10, 1, 1, 1);
+        describe(&s, &b, 11, 1, 2, 1);
+        a.flags = b.flags = is_compressed ? MNI_SNAPSHOT_COMPRESSED : 0;
+        add(&s, &a, NULL);
+        name_in_pool(&s, 1, 0, is_compressed, name);
+        write_image(s.pool->files, name, "x", is_compressed ? 0 : 1);
+        set_parent(&b, &a);
+        CHECK_STATUS(mni_pool_add(s.pool, &b, &a, s.seg, NULL, &s.err), MN_ERR_CORRUPT);
+        CHECK_STR_HAS(s.err.message, name);
+        CHECK_EQ(n_entries(s.pool->files), 2);
+        CHECK_EQ(n_entries(s.pool->dir), 2);
+        mni_snapshot_done(&a);
+        mni_snapshot_done(&b);
+        stage_done(&s);
+    }
+}
+
 static void an_empty_store_has_snapshots(void)
 {
     struct mni_snapshot a;
@@ -496,6 +524,7 @@ int main(int argc, char **argv)
         CHECK_TEST(snapshots_are_compressed),
         CHECK_TEST(a_real_disk_does_all_three),
         CHECK_TEST(both_kinds_share_a_pool),
+        CHECK_TEST(a_shared_file_of_another_length_is_refused),
         CHECK_TEST(an_empty_store_has_snapshots),
         CHECK_TEST(newest_first_is_by_lsn_then_by_time),
         CHECK_TEST(what_cut_off_additions_left_is_collected),
