@@ -193,6 +193,62 @@ static void snapshots_are_copied_where_links_are_not_possible(void)
     stage_done(&s);
 }
 
+/* A file system that clones: what the simulated disk cannot do is played here. */
+static size_t n_clones;
+
+static mn_status play_clone(struct mni_file *file, struct mni_file *from, struct mn_error *err)
+{
+    uint64_t n = 0;
+    size_t n_read = 0;
+
+    CHECK_OK(mni_file_size(from, &n, NULL));
+    void *bytes = aligned_alloc(MNI_DIRECT_ALIGN, mni_align_up(n, MNI_DIRECT_ALIGN));
+    CHECK_OK(mni_file_read(from, 0, bytes, n, &n_read, NULL));
+    mn_status st = mni_file_write(file, 0, bytes, n_read, err);
+    free(bytes);
+    n_clones++;
+    return st;
+}
+
+static mn_status (*open_before)(struct mni_dir *, const char *, unsigned, struct mni_file **,
+                                struct mn_error *);
+
+static mn_status open_cloneable(struct mni_dir *dir, const char *name, unsigned flags,
+                                struct mni_file **file_out, struct mn_error *err)
+{
+    static struct mni_file_ops ops;
+    mn_status st = open_before(dir, name, flags, file_out, err);
+
+    if (st != MN_OK)
+        return st;
+    ops = *(*file_out)->ops;
+    ops.clone = play_clone;
+    (*file_out)->ops = &ops;
+    return MN_OK;
+}
+
+static void snapshots_are_cloned(void)
+{
+    static struct mni_dir_ops ops;
+    struct mni_snapshot a;
+    struct stage s;
+
+    stage_init(&s, 1);
+    s.no_links = true;
+    open_pool(&s, true);
+    ops = *s.pool->files->ops;
+    open_before = ops.open_file;
+    ops.open_file = open_cloneable;
+    s.pool->files->ops = &ops;
+    n_clones = 0;
+    describe(&s, &a, 10, 1, 2, 1);
+    add(&s, &a, NULL);
+    CHECK_EQ(n_clones, 4);
+    check_usable(&s, &a, "a");
+    mni_snapshot_done(&a);
+    stage_done(&s);
+}
+
 static void snapshots_are_compressed(void)
 {
     struct stage s;
@@ -521,6 +577,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_directory_of_other_things_is_no_pool),
         CHECK_TEST(snapshots_are_linked),
         CHECK_TEST(snapshots_are_copied_where_links_are_not_possible),
+        CHECK_TEST(snapshots_are_cloned),
         CHECK_TEST(snapshots_are_compressed),
         CHECK_TEST(a_real_disk_does_all_three),
         CHECK_TEST(both_kinds_share_a_pool),
