@@ -229,7 +229,7 @@ int run_verify(struct cli *cli)
 static mn_status print_setting(struct cli *cli, mn_store *store, const char *key,
                                struct mn_error *err)
 {
-    char value[64];
+    char value[1024];
 
     mn_status st = mn_config_get(store, key, value, sizeof value, err);
     if (st != MN_OK)

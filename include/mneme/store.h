@@ -152,7 +152,7 @@ MN_API void mn_namespace_iter_close(mn_namespace_iter *iter);
  */
 
 /* Copies the value with its NUL into `value_out`. MN_NOT_FOUND: no setting has this name.
- * MN_ERR_LIMIT: `value_bytes` is too small; 64 always do. */
+ * MN_ERR_LIMIT: `value_bytes` is too small; 1,024 always do. */
 MN_API MN_MUST_USE mn_status mn_config_get(mn_store *store, const char *key, char *value_out,
                                            size_t value_bytes, struct mn_error *err);
 

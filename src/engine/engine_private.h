@@ -40,14 +40,22 @@ enum setting { /* indexes of the settings table */
                SETTING_CHECKPOINT_RECORDS,
                SETTING_MEMORY_BYTES_MAX,
                SETTING_PINNED_BYTES_MAX,
+               SETTING_MAX_SNAPSHOTS,
                N_SETTINGS,
 };
+
+enum text_setting { /* indexes of those that are texts */
+                    TEXT_SNAPSHOT_DIR,
+                    N_TEXTS,
+};
+enum { TEXT_BYTES_MAX = 1000 };
 
 /* What the file STORE holds. */
 struct store_file {
     unsigned char store_id[MNI_STORE_ID_BYTES];
     int64_t created_us;
     uint64_t settings[N_SETTINGS]; /* each within its range */
+    char texts[N_TEXTS][TEXT_BYTES_MAX + 1]; /* likewise; with a NUL */
 };
 
 /* A dropped collection whose records are still in the table. */
@@ -365,15 +373,26 @@ MN_MUST_USE mn_status engine_read_log(struct mni_env *env, struct mni_dir *dir,
 /* Tells those who look at them often. `settings_lock` is held, or nobody else is there. */
 void engine_use_settings(struct mni_engine *engine);
 uint64_t setting_default(enum setting setting);
+/* Every setting has its default. */
+void settings_init(struct store_file *store);
 bool setting_in_range(enum setting setting, uint64_t value);
 /* Index of a setting by name, N_SETTINGS when there is none. */
 enum setting setting_by_name(const char *key, size_t key_bytes);
 void setting_format(enum setting setting, uint64_t value, char out[SETTING_VALUE_BYTES]);
 MN_MUST_USE mn_status setting_parse(enum setting setting, const char *text, uint64_t *value_out,
                                     struct mn_error *err);
+/* The same of texts; the default of each is empty. */
+const char *text_setting_name(enum text_setting setting);
+enum text_setting text_setting_by_name(const char *key, size_t key_bytes);
+MN_MUST_USE mn_status text_setting_check(enum text_setting setting, struct mn_slice text,
+                                         struct mn_error *err);
 
 /* store_file.c ----------*/
 
+/* The file's bytes, and back. MN_ERR_CORRUPT, MN_ERR_UNSUPPORTED. */
+void store_file_encode(const struct store_file *store, unsigned char bytes[STORE_FILE_BYTES]);
+MN_MUST_USE mn_status store_file_decode(const unsigned char bytes[STORE_FILE_BYTES],
+                                        struct store_file *store_out, struct mn_error *err);
 /* Reads STORE. MN_NOT_FOUND: the directory has none. */
 MN_MUST_USE mn_status store_file_read(struct mni_dir *dir, struct store_file *store_out,
                                       struct mn_error *err);

@@ -384,8 +384,7 @@ mn_status mni_engine_open(struct mni_env *env, const char *path, const struct mn
     mn_status st = new_engine(env, o.read_only, &engine, err);
     if (st != MN_OK)
         return st;
-    for (int i = 0; i < N_SETTINGS; i++)
-        engine->store.settings[i] = setting_default((enum setting)i);
+    settings_init(&engine->store);
     st = engine_open_dir(env, path, o.create, o.read_only, &engine->dir, &engine->store, &is_new,
                          err);
     engine->memory_option = o.memory_bytes_max;

@@ -1,15 +1,19 @@
 /*
  * settings.c - the table of settings: names, ranges, defaults.
  *
+ * Most are numbers. A text may be empty, which is its default.
+ *
  * Owns:    nothing; the values lie in the file STORE (docs/format/store.md).
  * Threads: any.
  * Fails:   MN_NOT_FOUND for a name that is none, MN_ERR_INVALID for a value out of range.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
+#include "base/utf8.h"
 #include "engine/engine_private.h"
 
 struct setting_info {
@@ -34,6 +38,11 @@ static const struct setting_info infos[N_SETTINGS] = {
     [SETTING_CHECKPOINT_RECORDS] = {"checkpoint_records", 0, UINT64_C(1) << 40, 0, 1},
     [SETTING_MEMORY_BYTES_MAX] = {"memory_bytes_max", 64 << 20, UINT64_C(1) << 40, 1 << 30, 1},
     [SETTING_PINNED_BYTES_MAX] = {"pinned_bytes_max", 1 << 20, UINT64_C(1) << 40, 256 << 20, 1},
+    [SETTING_MAX_SNAPSHOTS] = {"max_snapshots", 0, 1000000, 10, 1},
+};
+
+static const char *const text_names[N_TEXTS] = {
+    [TEXT_SNAPSHOT_DIR] = "snapshot_dir",
 };
 
 static const char *const sync_words[] = {
@@ -46,6 +55,13 @@ static const char *const sync_words[] = {
 uint64_t setting_default(enum setting setting)
 {
     return infos[setting].initial;
+}
+
+void settings_init(struct store_file *store)
+{
+    for (int i = 0; i < N_SETTINGS; i++)
+        store->settings[i] = setting_default((enum setting)i);
+    memset(store->texts, 0, sizeof store->texts);
 }
 
 bool setting_in_range(enum setting setting, uint64_t value)
@@ -65,7 +81,42 @@ enum setting setting_by_name(const char *key, size_t key_bytes)
 
 const char *mni_setting_key(size_t index)
 {
-    return index < N_SETTINGS ? infos[index].name : NULL;
+    if (index < N_SETTINGS)
+        return infos[index].name;
+    return index - N_SETTINGS < N_TEXTS ? text_names[index - N_SETTINGS] : NULL;
+}
+
+const char *text_setting_name(enum text_setting setting)
+{
+    return text_names[setting];
+}
+
+enum text_setting text_setting_by_name(const char *key, size_t key_bytes)
+{
+    for (int i = 0; i < N_TEXTS; i++)
+        if (strlen(text_names[i]) == key_bytes && memcmp(text_names[i], key, key_bytes) == 0)
+            return (enum text_setting)i;
+    return N_TEXTS;
+}
+
+/* All texts there are now are directories. */
+mn_status text_setting_check(enum text_setting setting, struct mn_slice text, struct mn_error *err)
+{
+    const char *name = text_names[setting];
+
+    if (text.n_bytes == 0)
+        return MN_OK;
+    if (text.n_bytes > TEXT_BYTES_MAX)
+        return mni_fail(err, MN_ERR_INVALID, "%s has %zu bytes; it can have %d", name, text.n_bytes,
+                        TEXT_BYTES_MAX);
+    if (mni_utf8_valid_prefix(text.data, text.n_bytes) != text.n_bytes ||
+        memchr(text.data, 0, text.n_bytes) != NULL)
+        return mni_fail(err, MN_ERR_INVALID, "%s is not UTF-8", name);
+    if (*(const char *)text.data != '/')
+        return mni_fail(err, MN_ERR_INVALID,
+                        "%s is \"%.*s\"; it must begin with /, or be empty for the default", name,
+                        (int)(text.n_bytes < 60 ? text.n_bytes : 60), (const char *)text.data);
+    return MN_OK;
 }
 
 void setting_format(enum setting setting, uint64_t value, char out[SETTING_VALUE_BYTES])
@@ -121,10 +172,13 @@ mn_status setting_parse(enum setting setting, const char *text, uint64_t *value_
     return MN_OK;
 }
 
-static mn_status find_setting(const char *key, enum setting *setting_out, struct mn_error *err)
+/* One of the two is set; N_SETTINGS and N_TEXTS say which is not. */
+static mn_status find_setting(const char *key, enum setting *setting_out,
+                              enum text_setting *text_out, struct mn_error *err)
 {
     *setting_out = setting_by_name(key, strlen(key));
-    if (*setting_out == N_SETTINGS)
+    *text_out = text_setting_by_name(key, strlen(key));
+    if (*setting_out == N_SETTINGS && *text_out == N_TEXTS)
         return mni_fail(err, MN_NOT_FOUND, "there is no setting \"%.60s\"", key);
     return MN_OK;
 }
@@ -133,10 +187,14 @@ mn_status mni_engine_check_setting(const char *key, uint64_t value, struct mn_er
 {
     char text[SETTING_VALUE_BYTES];
     enum setting setting;
-    mn_status st = find_setting(key, &setting, err);
+    enum text_setting none;
+    mn_status st = find_setting(key, &setting, &none, err);
 
-    if (st != MN_OK || setting_in_range(setting, value))
+    if (st != MN_OK)
         return st;
+    MNI_CHECK(setting != N_SETTINGS);
+    if (setting_in_range(setting, value))
+        return MN_OK;
     (void)snprintf(text, sizeof text, "%" PRIu64, value);
     return fail_range(&infos[setting], text, err);
 }
@@ -144,18 +202,23 @@ mn_status mni_engine_check_setting(const char *key, uint64_t value, struct mn_er
 mn_status mni_engine_setting(struct mni_engine *engine, const char *key, char *value_out,
                              size_t value_bytes, struct mn_error *err)
 {
-    char text[SETTING_VALUE_BYTES];
+    char value[TEXT_BYTES_MAX + 1];
     enum setting setting;
-    mn_status st = find_setting(key, &setting, err);
+    enum text_setting text;
+    mn_status st = find_setting(key, &setting, &text, err);
 
+    static_assert(sizeof value >= (size_t)SETTING_VALUE_BYTES, "numbers fit too");
     if (st != MN_OK)
         return st;
     mni_mutex_lock(&engine->settings_lock);
-    setting_format(setting, engine->store.settings[setting], text);
+    if (text != N_TEXTS)
+        memcpy(value, engine->store.texts[text], sizeof value);
+    else
+        setting_format(setting, engine->store.settings[setting], value);
     mni_mutex_unlock(&engine->settings_lock);
-    if (strlen(text) + 1 > value_bytes)
-        return mni_fail(err, MN_ERR_LIMIT, "the value needs %zu bytes", strlen(text) + 1);
-    memcpy(value_out, text, strlen(text) + 1);
+    if (strlen(value) + 1 > value_bytes)
+        return mni_fail(err, MN_ERR_LIMIT, "the value needs %zu bytes", strlen(value) + 1);
+    memcpy(value_out, value, strlen(value) + 1);
     return MN_OK;
 }
 
@@ -176,15 +239,31 @@ void engine_use_settings(struct mni_engine *engine)
     mni_pool_limit_pins(engine->pool, atomic_load(&engine->pinned_bytes_max));
 }
 
+/* The new value is in `changed`; the id is read without the lock. */
+static mn_status write_settings(struct mni_engine *engine, const struct store_file *changed,
+                                struct mn_error *err)
+{
+    mn_status st = store_file_write(engine->dir, changed, err);
+
+    if (st == MN_OK) {
+        memcpy(engine->store.settings, changed->settings, sizeof changed->settings);
+        memcpy(engine->store.texts, changed->texts, sizeof changed->texts);
+    }
+    return st;
+}
+
 mn_status mni_engine_set(struct mni_engine *engine, const char *key, const char *value,
                          struct mn_error *err)
 {
     struct store_file changed;
     enum setting setting;
-    uint64_t parsed;
-    mn_status st = find_setting(key, &setting, err);
+    enum text_setting text;
+    uint64_t parsed = 0;
+    mn_status st = find_setting(key, &setting, &text, err);
 
-    if (st == MN_OK)
+    if (st == MN_OK && text != N_TEXTS)
+        st = text_setting_check(text, mn_str(value), err);
+    else if (st == MN_OK)
         st = setting_parse(setting, value, &parsed, err);
     if (st == MN_OK && engine->read_only)
         st = mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
@@ -192,10 +271,11 @@ mn_status mni_engine_set(struct mni_engine *engine, const char *key, const char 
         return st;
     mni_mutex_lock(&engine->settings_lock);
     changed = engine->store;
-    changed.settings[setting] = parsed;
-    st = store_file_write(engine->dir, &changed, err);
-    if (st == MN_OK)
-        engine->store.settings[setting] = parsed; /* the id is read without the lock */
+    if (text != N_TEXTS)
+        memcpy(changed.texts[text], value, strlen(value) + 1);
+    else
+        changed.settings[setting] = parsed;
+    st = write_settings(engine, &changed, err);
     engine_use_settings(engine);
     mni_mutex_unlock(&engine->settings_lock);
     return st;

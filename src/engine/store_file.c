@@ -19,68 +19,109 @@ enum {
     STORE_VERSION = 1,
     STORE_OFF_MAGIC = 0,     /* 8 bytes */
     STORE_OFF_VERSION = 8,   /* u32 */
-    STORE_OFF_SETTINGS = 12, /* u32, number of settings */
+    STORE_OFF_SETTINGS = 12, /* u16, number of settings that are numbers */
+    STORE_OFF_TEXTS = 14,    /* u16, number of those that are texts */
     STORE_OFF_ID = 16,       /* 16 bytes */
     STORE_OFF_CREATED = 32,  /* i64, microseconds */
     STORE_OFF_ENTRIES = 40,  /* per setting: 32 bytes of name, zero-padded; u64 value */
     ENTRY_NAME_BYTES = 32,
     ENTRY_BYTES = 40,
-    ENTRIES_MAX = 100,
+    ENTRIES_MAX = 50,
+    STORE_OFF_TEXT_ENTRIES = 2048, /* per text: 32 bytes of name; u16 bytes; the text */
+    TEXT_OFF_BYTES = 32,
+    TEXT_OFF_TEXT = 34,
     STORE_OFF_CRC = 4092, /* u32, CRC-32C of bytes 0..4091 */
 };
-static_assert(STORE_OFF_ENTRIES + ENTRIES_MAX * ENTRY_BYTES <= STORE_OFF_CRC, "STORE layout");
+static_assert(STORE_OFF_ENTRIES + ENTRIES_MAX * ENTRY_BYTES <= STORE_OFF_TEXT_ENTRIES,
+              "STORE layout");
+static_assert(STORE_OFF_TEXT_ENTRIES + N_TEXTS * (TEXT_OFF_TEXT + TEXT_BYTES_MAX) <= STORE_OFF_CRC,
+              "texts fit");
 static_assert(STORE_OFF_CRC + 4 == (int)STORE_FILE_BYTES, "STORE layout");
 static_assert((int)N_SETTINGS <= (int)ENTRIES_MAX, "settings fit");
 
 static const char store_name[] = "STORE";
 static const char store_new_name[] = "STORE.new";
 
-static mn_status decode_settings(const unsigned char *bytes, struct store_file *store,
-                                 struct mn_error *err)
+/* The name that an entry begins with. */
+static struct mn_slice entry_name(const unsigned char *entry)
 {
-    uint32_t n = mni_get_u32(bytes + STORE_OFF_SETTINGS);
+    return (struct mn_slice){entry, strnlen((const char *)entry, ENTRY_NAME_BYTES)};
+}
 
-    for (int i = 0; i < N_SETTINGS; i++)
-        store->settings[i] = setting_default((enum setting)i);
+static mn_status check_entry(struct mn_slice name, bool is_known, struct mn_error *err)
+{
+    const unsigned char *entry = name.data;
+
+    if (!is_known)
+        return mni_fail(err, MN_ERR_UNSUPPORTED, "STORE: a setting of a newer version, \"%.*s\"",
+                        (int)name.n_bytes, (const char *)entry);
+    if (!mni_is_zero(entry + name.n_bytes, ENTRY_NAME_BYTES - name.n_bytes))
+        return mni_fail(err, MN_ERR_CORRUPT, "STORE: something stands behind the name of %.*s",
+                        (int)name.n_bytes, (const char *)entry);
+    return MN_OK;
+}
+
+static mn_status decode_numbers(const unsigned char *bytes, struct store_file *store,
+                                struct mn_error *err)
+{
+    uint32_t n = mni_get_u16(bytes + STORE_OFF_SETTINGS);
+
     if (n > ENTRIES_MAX)
         return mni_fail(err, MN_ERR_CORRUPT, "STORE: %" PRIu32 " settings", n);
     size_t end = STORE_OFF_ENTRIES + (size_t)n * ENTRY_BYTES;
-    if (!mni_is_zero(bytes + end, STORE_OFF_CRC - end))
+    if (!mni_is_zero(bytes + end, STORE_OFF_TEXT_ENTRIES - end))
         return mni_fail(err, MN_ERR_CORRUPT, "STORE: something stands behind its settings");
     for (uint32_t i = 0; i < n; i++) {
         const unsigned char *entry = bytes + STORE_OFF_ENTRIES + (size_t)i * ENTRY_BYTES;
-        size_t name_bytes = strnlen((const char *)entry, ENTRY_NAME_BYTES);
-        enum setting setting = setting_by_name((const char *)entry, name_bytes);
+        struct mn_slice name = entry_name(entry);
+        enum setting setting = setting_by_name(name.data, name.n_bytes);
         uint64_t value = mni_get_u64(entry + ENTRY_NAME_BYTES);
-        if (setting == N_SETTINGS)
-            return mni_fail(err, MN_ERR_UNSUPPORTED,
-                            "STORE: a setting of a newer version, \"%.*s\"", (int)name_bytes,
-                            (const char *)entry);
-        if (!mni_is_zero(entry + name_bytes, ENTRY_NAME_BYTES - name_bytes))
-            return mni_fail(err, MN_ERR_CORRUPT, "STORE: something stands behind the name of %s",
-                            mni_setting_key(setting));
-        if (!setting_in_range(setting, value))
-            return mni_fail(err, MN_ERR_CORRUPT, "STORE: %s is %" PRIu64, mni_setting_key(setting),
-                            value);
+        mn_status st = check_entry(name, setting != N_SETTINGS, err);
+        if (st == MN_OK && !setting_in_range(setting, value))
+            st = mni_fail(err, MN_ERR_CORRUPT, "STORE: %s is %" PRIu64,
+                          mni_setting_key((size_t)setting), value);
+        if (st != MN_OK)
+            return st;
         store->settings[setting] = value;
     }
     return MN_OK;
 }
 
-mn_status store_file_read(struct mni_dir *dir, struct store_file *store_out, struct mn_error *err)
+static mn_status decode_texts(const unsigned char *bytes, struct store_file *store,
+                              struct mn_error *err)
 {
-    unsigned char bytes[STORE_FILE_BYTES + 1];
-    struct mni_file *file = NULL;
-    size_t n_read = 0;
-    mn_status st = mni_dir_open_file(dir, store_name, MNI_OPEN_READ, &file, err);
+    uint32_t n = mni_get_u16(bytes + STORE_OFF_TEXTS);
+    size_t at = STORE_OFF_TEXT_ENTRIES;
 
-    if (st != MN_OK)
-        return st;
-    st = mni_file_read(file, 0, bytes, sizeof bytes, &n_read, err);
-    mni_file_close(file);
-    if (st != MN_OK)
-        return st;
-    if (n_read != STORE_FILE_BYTES || memcmp(bytes, "MNEMEDIR", 8) != 0 ||
+    for (uint32_t i = 0; i < n; i++) {
+        const unsigned char *entry = bytes + at;
+        if (STORE_OFF_CRC - at < TEXT_OFF_TEXT)
+            return mni_fail(err, MN_ERR_CORRUPT, "STORE: a text is cut off");
+        struct mn_slice name = entry_name(entry);
+        struct mn_slice text = {entry + TEXT_OFF_TEXT, mni_get_u16(entry + TEXT_OFF_BYTES)};
+        enum text_setting setting = text_setting_by_name(name.data, name.n_bytes);
+        if (text.n_bytes > TEXT_BYTES_MAX || text.n_bytes > STORE_OFF_CRC - at - TEXT_OFF_TEXT)
+            return mni_fail(err, MN_ERR_CORRUPT, "STORE: a text is cut off");
+        mn_status st = check_entry(name, setting != N_TEXTS, err);
+        if (st == MN_OK &&
+            (text.n_bytes == 0 || text_setting_check(setting, text, NULL) != MN_OK))
+            st = mni_fail(err, MN_ERR_CORRUPT, "STORE: %s is out of its range",
+                          text_setting_name(setting));
+        if (st != MN_OK)
+            return st;
+        memset(store->texts[setting], 0, sizeof store->texts[setting]);
+        memcpy(store->texts[setting], text.data, text.n_bytes);
+        at += TEXT_OFF_TEXT + text.n_bytes;
+    }
+    if (!mni_is_zero(bytes + at, STORE_OFF_CRC - at))
+        return mni_fail(err, MN_ERR_CORRUPT, "STORE: something stands behind its texts");
+    return MN_OK;
+}
+
+mn_status store_file_decode(const unsigned char bytes[STORE_FILE_BYTES],
+                            struct store_file *store_out, struct mn_error *err)
+{
+    if (memcmp(bytes, "MNEMEDIR", 8) != 0 ||
         mni_get_u32(bytes + STORE_OFF_CRC) != mni_crc32c(0, bytes, STORE_OFF_CRC))
         return mni_fail(err, MN_ERR_CORRUPT, "STORE is damaged");
     if (mni_get_u32(bytes + STORE_OFF_VERSION) != STORE_VERSION)
@@ -89,10 +130,36 @@ mn_status store_file_read(struct mni_dir *dir, struct store_file *store_out, str
                         mni_get_u32(bytes + STORE_OFF_VERSION), STORE_VERSION);
     memcpy(store_out->store_id, bytes + STORE_OFF_ID, MNI_STORE_ID_BYTES);
     store_out->created_us = mni_get_i64(bytes + STORE_OFF_CREATED);
-    return decode_settings(bytes, store_out, err);
+    settings_init(store_out);
+    mn_status st = decode_numbers(bytes, store_out, err);
+    return st == MN_OK ? decode_texts(bytes, store_out, err) : st;
 }
 
-static void encode(const struct store_file *store, unsigned char bytes[STORE_FILE_BYTES])
+static mn_status read_named(struct mni_dir *dir, const char *name, struct store_file *store_out,
+                            struct mn_error *err)
+{
+    unsigned char bytes[STORE_FILE_BYTES + 1];
+    struct mni_file *file = NULL;
+    size_t n_read = 0;
+    mn_status st = mni_dir_open_file(dir, name, MNI_OPEN_READ, &file, err);
+
+    if (st != MN_OK)
+        return st;
+    st = mni_file_read(file, 0, bytes, sizeof bytes, &n_read, err);
+    mni_file_close(file);
+    if (st != MN_OK)
+        return st;
+    if (n_read != STORE_FILE_BYTES)
+        return mni_fail(err, MN_ERR_CORRUPT, "STORE is damaged");
+    return store_file_decode(bytes, store_out, err);
+}
+
+mn_status store_file_read(struct mni_dir *dir, struct store_file *store_out, struct mn_error *err)
+{
+    return read_named(dir, store_name, store_out, err);
+}
+
+void store_file_encode(const struct store_file *store, unsigned char bytes[STORE_FILE_BYTES])
 {
     uint32_t n = 0;
 
@@ -111,17 +178,31 @@ static void encode(const struct store_file *store, unsigned char bytes[STORE_FIL
         mni_put_u64(entry + ENTRY_NAME_BYTES, store->settings[i]);
         n++;
     }
-    mni_put_u32(bytes + STORE_OFF_SETTINGS, n);
+    mni_put_u16(bytes + STORE_OFF_SETTINGS, (uint16_t)n);
+    unsigned char *entry = bytes + STORE_OFF_TEXT_ENTRIES;
+    uint16_t n_texts = 0;
+    for (int i = 0; i < N_TEXTS; i++) {
+        const char *name = text_setting_name((enum text_setting)i);
+        size_t text_bytes = strlen(store->texts[i]);
+        if (text_bytes == 0)
+            continue;
+        memcpy(entry, name, strlen(name));
+        mni_put_u16(entry + TEXT_OFF_BYTES, (uint16_t)text_bytes);
+        memcpy(entry + TEXT_OFF_TEXT, store->texts[i], text_bytes);
+        entry += TEXT_OFF_TEXT + text_bytes;
+        n_texts++;
+    }
+    mni_put_u16(bytes + STORE_OFF_TEXTS, n_texts);
     mni_put_u32(bytes + STORE_OFF_CRC, mni_crc32c(0, bytes, STORE_OFF_CRC));
 }
 
-mn_status store_file_write(struct mni_dir *dir, const struct store_file *store,
-                           struct mn_error *err)
+static mn_status write_named(struct mni_dir *dir, const char *name, const struct store_file *store,
+                             struct mn_error *err)
 {
     unsigned char bytes[STORE_FILE_BYTES];
     struct mni_file *file = NULL;
 
-    encode(store, bytes);
+    store_file_encode(store, bytes);
     mn_status st = mni_dir_unlink(dir, store_new_name, err);
     if (st == MN_OK || st == MN_NOT_FOUND)
         st = mni_dir_open_file(dir, store_new_name, MNI_OPEN_WRITE | MNI_OPEN_CREATE, &file, err);
@@ -132,7 +213,7 @@ mn_status store_file_write(struct mni_dir *dir, const struct store_file *store,
         st = mni_file_sync(file, err);
     mni_file_close(file);
     if (st == MN_OK)
-        st = mni_dir_rename(dir, store_new_name, store_name, err);
+        st = mni_dir_rename(dir, store_new_name, name, err);
     else
         mni_ignore(mni_dir_unlink(dir, store_new_name, NULL));
     if (st == MN_OK)
@@ -144,4 +225,10 @@ out:
     if (err != NULL)
         err->status = MN_ERR_IO;
     return MN_ERR_IO;
+}
+
+mn_status store_file_write(struct mni_dir *dir, const struct store_file *store,
+                           struct mn_error *err)
+{
+    return write_named(dir, store_name, store, err);
 }

@@ -63,6 +63,7 @@ static void the_file_reads_as_written(void)
             expected = 250;
         CHECK_EQ(store.settings[i], expected);
     }
+    CHECK_STR_EQ(store.texts[TEXT_SNAPSHOT_DIR], "/backup");
 }
 
 static void the_file_is_written_the_same(void)
@@ -120,7 +121,7 @@ static void sums_that_hold_over_nonsense_do_not_help(void)
     CHECK_OK_ERR(read_with(32, 1, &err), &err); /* another time of making is fine */
     CHECK_STATUS(read_with(8, 2, &err), MN_ERR_UNSUPPORTED);
     CHECK_STR_HAS(err.message, "version 2");
-    CHECK_STATUS(read_with(12, 101, &err), MN_ERR_CORRUPT);
+    CHECK_STATUS(read_with(12, 51, &err), MN_ERR_CORRUPT);
     CHECK_STATUS(read_with(40, 'S', &err), MN_ERR_UNSUPPORTED);
     CHECK_STR_HAS(err.message, "\"Sync\"");
     CHECK_STATUS(read_with(72, 9, &err), MN_ERR_CORRUPT);
@@ -129,6 +130,19 @@ static void sums_that_hold_over_nonsense_do_not_help(void)
     CHECK_STR_HAS(err.message, "behind the name of sync");
     CHECK_STATUS(read_with(120, 1, &err), MN_ERR_CORRUPT);
     CHECK_STR_HAS(err.message, "behind its settings");
+    CHECK_STATUS(read_with(14, 0, &err), MN_ERR_CORRUPT);
+    CHECK_STR_HAS(err.message, "behind its texts");
+    CHECK_STATUS(read_with(14, 2, &err), MN_ERR_UNSUPPORTED);
+    CHECK_STATUS(read_with(15, 255, &err), MN_ERR_UNSUPPORTED);
+    CHECK_STATUS(read_with(2048, 'S', &err), MN_ERR_UNSUPPORTED);
+    CHECK_STATUS(read_with(2079, 1, &err), MN_ERR_CORRUPT);
+    CHECK_STR_HAS(err.message, "behind the name of snapshot_dir");
+    CHECK_STATUS(read_with(2080, 6, &err), MN_ERR_CORRUPT);
+    CHECK_STATUS(read_with(2081, 8, &err), MN_ERR_CORRUPT); /* 2,055 bytes */
+    CHECK_STR_HAS(err.message, "cut off");
+    CHECK_STATUS(read_with(2082, 'b', &err), MN_ERR_CORRUPT);
+    CHECK_STR_HAS(err.message, "snapshot_dir");
+    CHECK_STATUS(read_with(2083, 0xff, &err), MN_ERR_CORRUPT);
 }
 
 int main(int argc, char **argv)

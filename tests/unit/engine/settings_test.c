@@ -101,6 +101,27 @@ static void check_number(mn_store *store, const struct row *row)
     }
 }
 
+static void check_path(mn_store *store, const char *key)
+{
+    char text[1002];
+    char value[1024];
+
+    memset(text, 'x', sizeof text);
+    text[0] = '/';
+    text[1001] = '\0';
+    CHECK_STATUS(mn_config_set(store, key, text, &err), MN_ERR_INVALID);
+    text[1000] = '\0';
+    CHECK_OK_ERR(mn_config_set(store, key, text, &err), &err);
+    CHECK_OK(mn_config_get(store, key, value, sizeof value, NULL));
+    CHECK_STR_EQ(value, text);
+    CHECK_STATUS(mn_config_get(store, key, value, 1000, NULL), MN_ERR_LIMIT);
+    set(store, key, "/a path/\xc3\xa4");
+    refuses(store, key, "relative/path");
+    refuses(store, key, "/\xff");
+    set(store, key, "");
+    set(store, key, "/backup");
+}
+
 static void the_guide_shows_the_table_of_the_code(void)
 {
     struct row rows[32];
@@ -112,13 +133,16 @@ static void the_guide_shows_the_table_of_the_code(void)
         CHECK(mn_config_key(i) != NULL);
         CHECK_STR_EQ(mn_config_key(i), rows[i].name);
         value_is(store, rows[i].name, rows[i].initial);
-        if (strcmp(rows[i].name, "sync") != 0)
+        if (strcmp(rows[i].name, "snapshot_dir") == 0)
+            check_path(store, rows[i].name);
+        else if (strcmp(rows[i].name, "sync") != 0)
             check_number(store, &rows[i]);
         else
             for (char *word = strtok(rows[i].range, ", "); word != NULL; word = strtok(NULL, ", "))
                 set(store, "sync", word);
     }
     CHECK(mn_config_key(n) == NULL);
+    value_is(store, "snapshot_dir", "/backup");
     CHECK(mn_config_key(SIZE_MAX) == NULL);
     refuses(store, "sync", "sometimes");
     refuses(store, "sync", "1");
