@@ -467,6 +467,11 @@ static mn_status freeze(struct checkpoint *c, struct mn_error *err)
 static mn_status trim_log(struct mni_engine *engine, uint64_t lsn, struct mn_error *err)
 {
     struct mni_wal_stats stats;
+    uint64_t newest = mni_wal_visible_lsn(engine->wal);
+
+    /* After a restore the manifest is ahead of the log, until something is written. */
+    if (lsn > newest)
+        lsn = newest;
     mn_status st = mni_wal_checkpoint(engine->wal, lsn, err);
 
     mni_wal_get_stats(engine->wal, &stats);
@@ -661,6 +666,13 @@ mn_status engine_checkpoint_now(struct mni_engine *engine, struct mn_error *err)
         reserve_restore(engine);
     atomic_store(&engine->last_checkpoint_us, mni_env_mono_us(engine->env));
     return st;
+}
+
+mn_status engine_make_root(struct mni_engine *engine, struct mn_error *err)
+{
+    mn_status st = engine_checkpoint_now(engine, err);
+
+    return st == MN_OK && engine->manifest.number == 0 ? checkpoint(engine, err) : st;
 }
 
 mn_status mni_engine_checkpoint(struct mni_engine *engine, struct mn_error *err)

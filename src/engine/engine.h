@@ -27,6 +27,7 @@
 #include "memtable/memtable.h"
 #include "mneme/store.h"
 #include "record/record.h"
+#include "snapshot/snapshot.h"
 #include "wal/wal.h"
 
 struct mni_engine;
@@ -294,6 +295,38 @@ MN_MUST_USE mn_status mni_engine_purge(struct mni_engine *engine, enum mni_kind 
                                        struct mn_slice name, const struct mn_slice *keys,
                                        size_t n_keys, struct mni_purge_receipt *receipt_out,
                                        struct mn_error *err);
+
+/* Snapshots ----------*/
+
+struct mni_snapshot_request {
+    const char *pool; /* a directory; NULL: the store's own */
+    struct mn_slice description;
+    bool is_incremental;
+    bool is_compressed;
+    const struct mni_snapshot_id *parent; /* NULL: the newest one that fits */
+    struct mni_progress progress;
+};
+
+/*
+ * Makes a snapshot of everything up to the newest commit; commits and reads go on. MN_OK sets
+ * `snapshot_out` to it as it was loaded again, for mni_snapshot_done. MN_NOT_FOUND: there is no such
+ * parent. In the store's own pool the oldest snapshots of it beyond `max_snapshots` go, unless
+ * somebody reads there.
+ */
+MN_MUST_USE mn_status mni_engine_snapshot(struct mni_engine *engine,
+                                          const struct mni_snapshot_request *request,
+                                          struct mni_snapshot *snapshot_out, struct mn_error *err);
+/* Where the store keeps its snapshots. */
+MN_MUST_USE mn_status mni_engine_pool_path(struct mni_engine *engine,
+                                           char path_out[MNI_PATH_BYTES_MAX], struct mn_error *err);
+/* The same of a store that is not open here. MN_ERR_NO_STORE. */
+MN_MUST_USE mn_status mni_store_pool_path(struct mni_env *env, const char *store_path,
+                                          char path_out[MNI_PATH_BYTES_MAX], struct mn_error *err);
+/* Removes the oldest ones beyond `n_kept`; MNI_POOL_REMOVE is held. `store_id` NULL: of all stores.
+ * One that cannot be read stays. */
+MN_MUST_USE mn_status mni_snapshots_prune(struct mni_pool_dir *pool, const unsigned char *store_id,
+                                          uint64_t n_kept, uint64_t *n_removed_out,
+                                          uint64_t *freed_out, struct mn_error *err);
 
 /* Counting and sweeping ----------*/
 

@@ -54,7 +54,7 @@ enum { TEXT_BYTES_MAX = 1000 };
 struct store_file {
     unsigned char store_id[MNI_STORE_ID_BYTES];
     int64_t created_us;
-    uint64_t settings[N_SETTINGS]; /* each within its range */
+    uint64_t settings[N_SETTINGS];           /* each within its range */
     char texts[N_TEXTS][TEXT_BYTES_MAX + 1]; /* likewise; with a NUL */
 };
 
@@ -80,6 +80,7 @@ struct group_keys {
 
 struct mni_engine {
     struct mni_env *env;               /* borrowed */
+    char *path;                        /* owned: of the directory, from the root on */
     struct mni_dir *dir;               /* owned; holds the lock */
     struct mni_wal *wal;               /* owned */
     struct mni_pool *pool;             /* owned */

@@ -59,7 +59,8 @@ void mni_engine_get_stats(struct mni_engine *engine, struct mn_stats *stats)
     if (stats->n_namespaces > 0)
         stats->n_namespaces--; /* the counter */
     add_records(engine, stats);
-    stats->durable_lsn = wal.durable_lsn;
+    stats->durable_lsn = wal.durable_lsn > stats->checkpoint_lsn ? wal.durable_lsn
+                                                                 : stats->checkpoint_lsn;
     budget_measure(engine, &parts);
     stats->memory_bytes = parts.all_bytes;
     stats->pinned_bytes = mni_pool_pinned_bytes(engine->pool);

@@ -38,6 +38,9 @@ MN_MUST_USE mn_status engine_rewrite(struct mni_engine *engine, want_part_fn *wa
 /* mni_engine_checkpoint without merges; `checkpoint_lock` is held. */
 MN_MUST_USE mn_status engine_checkpoint_now(struct mni_engine *engine, struct mn_error *err);
 
+/* The same, and there is a root afterwards even if nothing was ever committed. */
+MN_MUST_USE mn_status engine_make_root(struct mni_engine *engine, struct mn_error *err);
+
 /* Publishes a manifest at `lsn`, whose commit was at `time_us`, that names these parts, with their
  * files and what is pending. On MN_OK it is the engine's root. */
 MN_MUST_USE mn_status root_publish(struct mni_engine *engine, const struct part_set *set,

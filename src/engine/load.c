@@ -54,6 +54,11 @@ static mn_status read_lives(struct mni_engine *engine, struct part *part,
         part->live_file_bytes += live->file_bytes;
         part->last_generation = live->generation;
     }
+    /* Above all that a timeline used which was left. */
+    const struct mni_manifest *m = &engine->manifest;
+    uint64_t began_lsn = m->n_timelines > 0 ? m->timelines[m->n_timelines - 1].began_lsn : 0;
+    if (part->last_generation < began_lsn)
+        part->last_generation = began_lsn;
     if (st == MN_OK)
         st = part_note_patches(part, err);
     part_note_memory(part);

@@ -132,6 +132,7 @@ static void free_engine(struct mni_engine *engine)
     mni_manifest_done(&engine->manifest);
     mni_dir_close(engine->seg_dir);
     mni_fork_guard_free(engine->fork_guard);
+    mni_free(engine->path);
     mni_dir_close(engine->dir);
     mni_rwlock_done(&engine->lock);
     mni_mutex_done(&engine->views_lock);
@@ -373,6 +374,21 @@ static mn_status start(struct mni_engine *engine, const struct mn_options *optio
     return st == MN_OK ? jobs_start(engine, err) : st;
 }
 
+/* Once the directory is there. */
+static mn_status note_path(struct mni_engine *engine, const char *path, struct mn_error *err)
+{
+    char real[MNI_PATH_BYTES_MAX];
+    mn_status st = mni_env_real_path(engine->env, path, real, err);
+
+    if (st != MN_OK)
+        return st;
+    engine->path = mni_alloc(strlen(real) + 1);
+    if (engine->path == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "store handle");
+    memcpy(engine->path, real, strlen(real) + 1);
+    return MN_OK;
+}
+
 mn_status mni_engine_open(struct mni_env *env, const char *path, const struct mn_options *options,
                           struct mni_engine **engine_out, struct mn_error *err)
 {
@@ -390,6 +406,8 @@ mn_status mni_engine_open(struct mni_env *env, const char *path, const struct mn
     engine->memory_option = o.memory_bytes_max;
     engine->pinned_option = o.pinned_bytes_max;
     engine_use_settings(engine);
+    if (st == MN_OK)
+        st = note_path(engine, path, err);
     if (st == MN_OK)
         st = start(engine, &o, is_new, err);
     if (st == MN_ERR_READ_ONLY) /* the file system's */

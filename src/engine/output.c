@@ -134,6 +134,17 @@ static mn_status add_segment(struct mni_manifest *manifest, const struct part *p
     return st;
 }
 
+/* Every manifest carries the history along; the first one begins it. */
+static mn_status add_history(const struct mni_engine *engine, struct mni_manifest *m)
+{
+    const struct mni_timeline first = {.incarnation = engine->incarnation};
+    const struct mni_manifest *before = &engine->manifest;
+
+    return before->n_timelines > 0
+               ? mni_manifest_set_timelines(m, before->timelines, before->n_timelines)
+               : mni_manifest_set_timelines(m, &first, 1);
+}
+
 static mn_status build(struct mni_engine *engine, const struct part_set *set, uint64_t lsn,
                        int64_t time_us, struct mni_manifest *m, struct mn_error *err)
 {
@@ -151,6 +162,7 @@ static mn_status build(struct mni_engine *engine, const struct part_set *set, ui
         m->last_time_us = engine->manifest.last_time_us;
     m->incarnation = engine->incarnation;
     m->next_segment = engine->next_segment;
+    st = add_history(engine, m);
     for (size_t r = 0; r < set->n_runs && st == MN_OK; r++) {
         st = mni_manifest_add_run(m);
         for (size_t i = 0; i < set->runs[r].n_parts && st == MN_OK; i++)

@@ -103,8 +103,7 @@ static mn_status decode_texts(const unsigned char *bytes, struct store_file *sto
         if (text.n_bytes > TEXT_BYTES_MAX || text.n_bytes > STORE_OFF_CRC - at - TEXT_OFF_TEXT)
             return mni_fail(err, MN_ERR_CORRUPT, "STORE: a text is cut off");
         mn_status st = check_entry(name, setting != N_TEXTS, err);
-        if (st == MN_OK &&
-            (text.n_bytes == 0 || text_setting_check(setting, text, NULL) != MN_OK))
+        if (st == MN_OK && (text.n_bytes == 0 || text_setting_check(setting, text, NULL) != MN_OK))
             st = mni_fail(err, MN_ERR_CORRUPT, "STORE: %s is out of its range",
                           text_setting_name(setting));
         if (st != MN_OK)

@@ -638,6 +638,19 @@ static mn_status env_open_dir(struct mni_env *base, const char *path, bool creat
     return MN_OK;
 }
 
+/* There are no links, and no other directory to begin at. */
+static mn_status env_real_path(struct mni_env *base, const char *path,
+                               char path_out[MNI_PATH_BYTES_MAX], struct mn_error *err)
+{
+    size_t n = strlen(path) + 1;
+
+    (void)base;
+    if (n > MNI_PATH_BYTES_MAX)
+        return mni_fail(err, MN_ERR_LIMIT, "a path of %zu bytes", n - 1);
+    memcpy(path_out, path, n);
+    return MN_OK;
+}
+
 static int64_t env_wall_us(struct mni_env *base)
 {
     mni_crash_env_advance_us(env_of(base), 1);
@@ -674,6 +687,7 @@ static bool env_has_threads(struct mni_env *base)
 
 static const struct mni_env_ops env_ops = {
     .open_dir = env_open_dir,
+    .real_path = env_real_path,
     .wall_us = env_wall_us,
     .mono_us = env_mono_us,
     .random = env_random,

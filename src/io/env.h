@@ -53,8 +53,9 @@ enum mni_open_flags {
 
 enum {
     MNI_DIRECT_ALIGN = 4096,
-    MNI_SECTOR_BYTES = 512,  /* written whole or not at all, also when power fails */
-    MNI_NAME_BYTES_MAX = 64, /* of a file name, its NUL included */
+    MNI_SECTOR_BYTES = 512,    /* written whole or not at all, also when power fails */
+    MNI_NAME_BYTES_MAX = 64,   /* of a file name, its NUL included */
+    MNI_PATH_BYTES_MAX = 4096, /* of a path of the user, likewise */
 };
 
 enum mni_lock_mode { MNI_LOCK_SHARED, MNI_LOCK_EXCLUSIVE };
@@ -150,11 +151,15 @@ struct mni_dir {
 };
 
 struct mni_env_ops {
-    /* The only call that takes a path of the user. With `create`, makes the last component of the
+    /* Takes a path of the user, as the next one does. With `create`, makes the last component of the
      * path if it is missing, and syncs its parent directory in any case: whoever made it may have
      * died before. */
     mn_status (*open_dir)(struct mni_env *env, const char *path, bool create,
                           struct mni_dir **dir_out, struct mn_error *err);
+    /* The path of a directory from the root on, without links: it means the same after the process
+     * has gone to another directory. MN_ERR_LIMIT: it is too long. */
+    mn_status (*real_path)(struct mni_env *env, const char *path, char path_out[MNI_PATH_BYTES_MAX],
+                           struct mn_error *err);
     int64_t (*wall_us)(struct mni_env *env); /* Unix time in microseconds; may jump */
     int64_t (*mono_us)(struct mni_env *env); /* never goes back; origin unknown */
     mn_status (*random)(struct mni_env *env, void *data, size_t n, struct mn_error *err);
@@ -296,6 +301,12 @@ MNI_IO_CALL mni_env_open_dir(struct mni_env *env, const char *path, bool create,
                              struct mni_dir **dir_out, struct mn_error *err)
 {
     return env->ops->open_dir(env, path, create, dir_out, err);
+}
+
+MNI_IO_CALL mni_env_real_path(struct mni_env *env, const char *path,
+                              char path_out[MNI_PATH_BYTES_MAX], struct mn_error *err)
+{
+    return env->ops->real_path(env, path, path_out, err);
 }
 
 static inline int64_t mni_env_wall_us(struct mni_env *env)

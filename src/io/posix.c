@@ -8,12 +8,15 @@
 #define _GNU_SOURCE
 #include "io/posix.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -715,6 +718,16 @@ static mn_status env_open_dir(struct mni_env *env, const char *path, bool create
     return st;
 }
 
+static mn_status env_real_path(struct mni_env *env, const char *path,
+                               char path_out[MNI_PATH_BYTES_MAX], struct mn_error *err)
+{
+    (void)env;
+    static_assert((int)MNI_PATH_BYTES_MAX >= PATH_MAX, "every path fits");
+    return realpath(path, path_out) != NULL
+               ? MN_OK
+               : mni_fail_os(err, errno, "find directory %.300s", path);
+}
+
 static int64_t read_clock_us(clockid_t clock)
 {
     struct timespec now;
@@ -762,6 +775,7 @@ struct mni_env *mni_posix_env(void)
 {
     static const struct mni_env_ops ops = {
         .open_dir = env_open_dir,
+        .real_path = env_real_path,
         .wall_us = env_wall_us,
         .mono_us = env_mono_us,
         .random = env_random,

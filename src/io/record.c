@@ -396,6 +396,12 @@ static mn_status env_open_dir(struct mni_env *env, const char *path, bool create
     return open_dir(as_env(env), NULL, path, create, dir_out, err);
 }
 
+static mn_status env_real_path(struct mni_env *env, const char *path,
+                               char path_out[MNI_PATH_BYTES_MAX], struct mn_error *err)
+{
+    return mni_env_real_path(as_env(env)->below, path, path_out, err);
+}
+
 static int64_t env_wall_us(struct mni_env *env)
 {
     return mni_env_wall_us(as_env(env)->below);
@@ -420,6 +426,7 @@ mn_status mni_record_env_new(struct mni_env *below, struct mni_record_env **env_
 {
     static const struct mni_env_ops ops = {
         .open_dir = env_open_dir,
+        .real_path = env_real_path,
         .wall_us = env_wall_us,
         .mono_us = env_mono_us,
         .random = env_random,

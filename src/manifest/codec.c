@@ -29,9 +29,17 @@ static uint64_t content_bytes(const struct mni_manifest *m, unsigned type)
         return (uint64_t)m->n_segments * SEGMENT_BYTES;
     case SECTION_LIVES:
         return (uint64_t)m->n_lives * LIVE_BYTES;
+    case SECTION_HISTORY:
+        return (uint64_t)m->n_timelines * TIMELINE_BYTES;
     default:
         return m->keys.n_bytes;
     }
+}
+
+/* A store without a history is one from before it had a checkpoint. */
+static bool is_written(const struct mni_manifest *m, unsigned type)
+{
+    return type != SECTION_HISTORY || m->n_timelines > 0;
 }
 
 static uint64_t all_section_bytes(const struct mni_manifest *m)
@@ -39,7 +47,8 @@ static uint64_t all_section_bytes(const struct mni_manifest *m)
     uint64_t n = 0;
 
     for (unsigned type = SECTION_FACTS; type < SECTION_KNOWN_END; type++)
-        n += SECTION_HEADER_BYTES + mni_align_up(content_bytes(m, type), SECTION_ALIGN);
+        if (is_written(m, type))
+            n += SECTION_HEADER_BYTES + mni_align_up(content_bytes(m, type), SECTION_ALIGN);
     return n;
 }
 
@@ -96,6 +105,14 @@ static void encode_content(const struct mni_manifest *m, unsigned type, unsigned
             mni_put_u32(p + i * LIVE_BYTES + LIVE_OFF_CRC, m->lives[i].crc);
         }
         break;
+    case SECTION_HISTORY:
+        for (size_t i = 0; i < m->n_timelines; i++) {
+            unsigned char *at = p + i * TIMELINE_BYTES;
+            mni_put_u64(at + TIMELINE_OFF_INCARNATION, m->timelines[i].incarnation);
+            mni_put_u64(at + TIMELINE_OFF_BEGAN, m->timelines[i].began_lsn);
+            mni_put_u64(at + TIMELINE_OFF_FROM, m->timelines[i].from_lsn);
+        }
+        break;
     default:
         if (m->keys.n_bytes > 0)
             memcpy(p, m->keys.data, m->keys.n_bytes);
@@ -112,9 +129,13 @@ void manifest_set_copy(unsigned char *bytes, unsigned copy)
 void manifest_encode(const struct mni_manifest *m, unsigned char *bytes, uint64_t copy_bytes)
 {
     unsigned char *p = bytes + HEADER_BYTES;
+    uint32_t n_sections = 0;
 
     memset(bytes, 0, copy_bytes);
     for (unsigned type = SECTION_FACTS; type < SECTION_KNOWN_END; type++) {
+        if (!is_written(m, type))
+            continue;
+        n_sections++;
         uint64_t n = content_bytes(m, type);
         mni_put_u16(p + SECTION_OFF_TYPE, (uint16_t)type);
         mni_put_u16(p + SECTION_OFF_FLAGS, SECTION_REQUIRED);
@@ -130,7 +151,7 @@ void manifest_encode(const struct mni_manifest *m, unsigned char *bytes, uint64_
     mni_put_i64(bytes + HEADER_OFF_TIME, m->time_us);
     mni_put_u64(bytes + HEADER_OFF_COPY_BYTES, copy_bytes);
     mni_put_u64(bytes + HEADER_OFF_SECTION_BYTES, (uint64_t)(p - bytes) - HEADER_BYTES);
-    mni_put_u32(bytes + HEADER_OFF_SECTIONS, SECTION_KNOWN_END - SECTION_FACTS);
+    mni_put_u32(bytes + HEADER_OFF_SECTIONS, n_sections);
     mni_put_u32(bytes + HEADER_OFF_BODY_CRC,
                 mni_crc32c(0, bytes + HEADER_BYTES, copy_bytes - HEADER_BYTES));
     manifest_set_copy(bytes, 0);
@@ -243,12 +264,14 @@ static mn_status find_sections(const struct manifest_header *header, const unsig
     if (offset != header->section_bytes || !mni_is_zero(bytes + offset, end - offset))
         return mni_fail(err, MN_ERR_CORRUPT, "something stands behind the sections");
     for (unsigned type = SECTION_FACTS; type < SECTION_KNOWN_END; type++)
-        if (sections->content[type] == NULL)
+        if (sections->content[type] == NULL && type != SECTION_HISTORY)
             return mni_fail(err, MN_ERR_CORRUPT, "section %u is missing", type);
     if (sections->n_bytes[SECTION_FACTS] != FACTS_BYTES ||
         sections->n_bytes[SECTION_RUNS] % RUN_BYTES != 0 ||
         sections->n_bytes[SECTION_SEGMENTS] % SEGMENT_BYTES != 0 ||
-        sections->n_bytes[SECTION_LIVES] % LIVE_BYTES != 0)
+        sections->n_bytes[SECTION_LIVES] % LIVE_BYTES != 0 ||
+        sections->n_bytes[SECTION_HISTORY] % TIMELINE_BYTES != 0 ||
+        (sections->content[SECTION_HISTORY] != NULL && sections->n_bytes[SECTION_HISTORY] == 0))
         return mni_fail(err, MN_ERR_CORRUPT, "a section has a wrong length");
     return MN_OK;
 }
@@ -337,6 +360,29 @@ static mn_status decode_runs(const struct sections *sections, struct mni_manifes
     return MN_OK;
 }
 
+static mn_status decode_history(const struct sections *sections, struct mni_manifest *m,
+                                struct mn_error *err)
+{
+    uint64_t n = sections->n_bytes[SECTION_HISTORY] / TIMELINE_BYTES;
+
+    if (n > MNI_MANIFEST_TIMELINES_MAX)
+        return mni_fail(err, MN_ERR_CORRUPT, "%" PRIu64 " timelines", n);
+    if (n == 0)
+        return MN_OK;
+    m->timelines = mni_alloc_array((size_t)n, sizeof *m->timelines);
+    if (m->timelines == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "%" PRIu64 " timelines", n);
+    for (m->n_timelines = 0; m->n_timelines < n; m->n_timelines++) {
+        const unsigned char *p =
+            sections->content[SECTION_HISTORY] + m->n_timelines * TIMELINE_BYTES;
+        m->timelines[m->n_timelines] =
+            (struct mni_timeline){.incarnation = mni_get_u64(p + TIMELINE_OFF_INCARNATION),
+                                  .began_lsn = mni_get_u64(p + TIMELINE_OFF_BEGAN),
+                                  .from_lsn = mni_get_u64(p + TIMELINE_OFF_FROM)};
+    }
+    return MN_OK;
+}
+
 mn_status manifest_decode(const struct manifest_header *header, const unsigned char *bytes,
                           struct mni_manifest *m, struct mn_error *err)
 {
@@ -355,7 +401,9 @@ mn_status manifest_decode(const struct manifest_header *header, const unsigned c
     m->last_time_us = mni_get_i64(facts + FACTS_OFF_LAST_TIME);
     m->incarnation = mni_get_u64(facts + FACTS_OFF_INCARNATION);
     m->next_segment = mni_get_u64(facts + FACTS_OFF_NEXT_SEGMENT);
-    st = decode_runs(&sections, m, err);
+    st = decode_history(&sections, m, err);
+    if (st == MN_OK)
+        st = decode_runs(&sections, m, err);
     return st == MN_OK ? mni_manifest_validate(m, err) : st;
 }
 

@@ -65,6 +65,11 @@ enum {
     LIVE_OFF_CRC = 16,       /* u32 */
     LIVE_OFF_RESERVED = 20,  /* u32 */
     LIVE_BYTES = 24,
+
+    TIMELINE_OFF_INCARNATION = 0, /* u64 */
+    TIMELINE_OFF_BEGAN = 8,       /* u64, LSN */
+    TIMELINE_OFF_FROM = 16,       /* u64, LSN */
+    TIMELINE_BYTES = 24,
 };
 static_assert(HEADER_OFF_CRC + 4 == HEADER_BYTES, "manifest header layout");
 static_assert(SECTION_OFF_BYTES + 8 == SECTION_HEADER_BYTES, "section layout");
@@ -81,7 +86,8 @@ enum section_type {
     SECTION_SEGMENTS = 3,
     SECTION_LIVES = 4,
     SECTION_KEYS = 5,
-    SECTION_KNOWN_END = 6,
+    SECTION_HISTORY = 6, /* may be missing */
+    SECTION_KNOWN_END = 7,
 };
 
 enum { SECTION_REQUIRED = 1 }; /* flags */

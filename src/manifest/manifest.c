@@ -20,6 +20,7 @@ void mni_manifest_done(struct mni_manifest *manifest)
     mni_free(manifest->runs);
     mni_free(manifest->segments);
     mni_free(manifest->lives);
+    mni_free(manifest->timelines);
     mni_free(manifest->index);
     mni_buf_done(&manifest->keys);
     *manifest = (struct mni_manifest){0};
@@ -30,6 +31,7 @@ size_t mni_manifest_memory_bytes(const struct mni_manifest *manifest)
     return manifest->runs_capacity * sizeof *manifest->runs +
            manifest->segments_capacity * sizeof *manifest->segments +
            manifest->lives_capacity * sizeof *manifest->lives +
+           manifest->n_timelines * sizeof *manifest->timelines +
            manifest->index_capacity * sizeof *manifest->index + manifest->keys.capacity_bytes;
 }
 
@@ -132,6 +134,61 @@ mn_status mni_manifest_add_live(struct mni_manifest *manifest, const struct mni_
     manifest->lives = lives;
     manifest->lives[manifest->n_lives++] = *live;
     manifest->segments[manifest->n_segments - 1].n_lives++;
+    return MN_OK;
+}
+
+mn_status mni_manifest_set_timelines(struct mni_manifest *manifest,
+                                     const struct mni_timeline *timelines, size_t n)
+{
+    struct mni_timeline *copies = NULL;
+
+    MNI_CHECK(n <= MNI_MANIFEST_TIMELINES_MAX);
+    if (n > 0) {
+        copies = mni_alloc_array(n, sizeof *copies);
+        if (copies == NULL)
+            return MN_ERR_NOMEM;
+        memcpy(copies, timelines, n * sizeof *copies);
+    }
+    mni_free(manifest->timelines);
+    manifest->timelines = copies;
+    manifest->n_timelines = n;
+    return MN_OK;
+}
+
+static mn_status copy_segment(const struct mni_manifest *m, const struct mni_manifest_segment *s,
+                              struct mni_manifest *copy)
+{
+    mn_status st = mni_manifest_add_segment(copy, s);
+
+    for (size_t i = 0; i < s->n_lives && st == MN_OK; i++)
+        st = mni_manifest_add_live(copy, &m->lives[s->first_live + i]);
+    return st;
+}
+
+mn_status mni_manifest_copy(const struct mni_manifest *m, struct mni_manifest *copy_out)
+{
+    struct mni_manifest copy = {
+        .number = m->number,
+        .lsn = m->lsn,
+        .time_us = m->time_us,
+        .lsn_handed_out = m->lsn_handed_out,
+        .last_time_us = m->last_time_us,
+        .incarnation = m->incarnation,
+        .next_segment = m->next_segment,
+    };
+
+    memcpy(copy.store_id, m->store_id, sizeof copy.store_id);
+    mn_status st = mni_manifest_set_timelines(&copy, m->timelines, m->n_timelines);
+    for (size_t r = 0; r < m->n_runs && st == MN_OK; r++) {
+        st = mni_manifest_add_run(&copy);
+        for (size_t i = 0; i < m->runs[r].n_segments && st == MN_OK; i++)
+            st = copy_segment(m, &m->segments[m->runs[r].first_segment + i], &copy);
+    }
+    if (st != MN_OK) {
+        mni_manifest_done(&copy);
+        return st;
+    }
+    *copy_out = copy;
     return MN_OK;
 }
 
@@ -278,6 +335,25 @@ static mn_status validate_run(const struct mni_manifest *m, const struct mni_man
     return MN_OK;
 }
 
+/* What is wrong with the history; NULL: nothing. */
+static const char *history_fault(const struct mni_manifest *m)
+{
+    if (m->n_timelines > MNI_MANIFEST_TIMELINES_MAX)
+        return "too many timelines";
+    for (size_t i = 0; i < m->n_timelines; i++) {
+        const struct mni_timeline *t = &m->timelines[i];
+        if (t->incarnation == 0)
+            return "a timeline without a number";
+        if (i == 0 && (t->began_lsn != 0 || t->from_lsn != 0))
+            return "the first timeline began from another one";
+        if (t->from_lsn > t->began_lsn || t->began_lsn > m->lsn)
+            return "a timeline's LSNs are out of order";
+        if (i > 0 && (t->began_lsn < t[-1].began_lsn || t->from_lsn < t[-1].began_lsn))
+            return "timelines are out of order";
+    }
+    return NULL;
+}
+
 mn_status mni_manifest_validate(struct mni_manifest *m, struct mn_error *err)
 {
     size_t n_segments = 0;
@@ -291,6 +367,8 @@ mn_status mni_manifest_validate(struct mni_manifest *m, struct mn_error *err)
                         "LSN %" PRIu64 " at %" PRId64 " us, but the last one is %" PRIu64
                         " at %" PRId64 " us",
                         m->lsn, m->time_us, m->lsn_handed_out, m->last_time_us);
+    if (history_fault(m) != NULL)
+        return mni_fail(err, MN_ERR_CORRUPT, "%s", history_fault(m));
     for (size_t i = 0; i < m->n_runs; i++) {
         MNI_CHECK(m->runs[i].first_segment == n_segments);
         mn_status st = validate_run(m, &m->runs[i], err);

@@ -27,6 +27,7 @@
 
 enum {
     MNI_MANIFEST_ID_BYTES = 16, /* of a store and of a segment */
+    MNI_MANIFEST_TIMELINES_MAX = 1 << 20,
     MNI_MANIFEST_KEY_BYTES_MAX = 1025,
 };
 #define MNI_MANIFEST_ROWS_MAX (UINT32_C(1) << 31) /* of a segment */
@@ -66,6 +67,14 @@ struct mni_manifest_run {
     size_t n_segments;    /* 1 or more */
 };
 
+/* A stretch of a store's history. A restore begins another one: what came after the state that it
+ * began from is no part of it. */
+struct mni_timeline {
+    uint64_t incarnation; /* random; tells it from all others */
+    uint64_t began_lsn;   /* the first LSN of it is above; 0 for the first timeline */
+    uint64_t from_lsn;    /* what it began from: the state at this LSN of the one before */
+};
+
 /* Zero-initialised is empty and valid as memory. Set the first group, then add runs. */
 struct mni_manifest {
     uint64_t number; /* 1 or more; each manifest has a higher one than all before */
@@ -83,6 +92,8 @@ struct mni_manifest {
     size_t n_segments;
     struct mni_manifest_live *lives;
     size_t n_lives;
+    struct mni_timeline *timelines; /* oldest first; the last one is that of the store */
+    size_t n_timelines;
     /* For this room. */
     struct mni_buf keys; /* first and last key of each segment, in order */
     size_t runs_capacity;
@@ -107,6 +118,14 @@ MN_MUST_USE mn_status mni_manifest_add_segment(struct mni_manifest *manifest,
 /* Adds a generation to the newest segment. */
 MN_MUST_USE mn_status mni_manifest_add_live(struct mni_manifest *manifest,
                                             const struct mni_manifest_live *live);
+
+/* Makes `copy_out`, which is empty, say the same; it is not validated. */
+MN_MUST_USE mn_status mni_manifest_copy(const struct mni_manifest *manifest,
+                                        struct mni_manifest *copy_out);
+
+/* Says which timelines there are; copies them. */
+MN_MUST_USE mn_status mni_manifest_set_timelines(struct mni_manifest *manifest,
+                                                 const struct mni_timeline *timelines, size_t n);
 
 /*
  * Checks everything that a manifest must be: the order of runs, that segments of a run do not

@@ -421,6 +421,7 @@ static uint64_t lsn_to_go_on_with(const struct recovery *r)
 
     if (MNI_PLANTED("reused_lsn") && !r->is_closed)
         return r->last_lsn + 1;
+    /* Of a store that was restored the log may end below. */
     return next_lsn > r->wal->config.checkpoint_lsn ? next_lsn : r->wal->config.checkpoint_lsn + 1;
 }
 
@@ -561,6 +562,7 @@ static mn_status remove_leftovers(struct mni_wal *wal, const struct listing *l,
 /* The first file of a new log. */
 static mn_status make_first(struct mni_wal *wal, struct mn_error *err)
 {
+    uint64_t first_lsn = wal->config.checkpoint_lsn + 1;
     struct wal_file *file;
     char temporary[WAL_NAME_BYTES];
     char name[WAL_NAME_BYTES];
@@ -574,9 +576,10 @@ static mn_status make_first(struct mni_wal *wal, struct mn_error *err)
     file->header = (struct wal_header){
         .flags = wal->config.is_alone ? HEADER_FLAG_ALONE : 0,
         .sequence = 1,
-        .first_lsn = 1,
-        .lsn_ceiling = 1 + MNI_WAL_LSN_RESERVE,
+        .first_lsn = first_lsn,
+        .lsn_ceiling = first_lsn + MNI_WAL_LSN_RESERVE,
         .file_bytes = wal->config.file_bytes,
+        .time_us = wal->last_time_us,
     };
     mn_status st = wal_random_salt(wal, &file->header.salt, err);
     if (st == MN_OK && wal->config.any_store_id)
@@ -584,8 +587,8 @@ static mn_status make_first(struct mni_wal *wal, struct mn_error *err)
     if (st != MN_OK)
         return st;
     memcpy(file->header.store_id, wal->config.store_id, MNI_STORE_ID_BYTES);
-    (void)snprintf(temporary, sizeof temporary, "%020d.new", 1);
-    wal_file_name(1, name);
+    (void)snprintf(temporary, sizeof temporary, "%020" PRIu64 ".new", first_lsn);
+    wal_file_name(first_lsn, name);
     st = wal_file_make_fitting(wal, temporary, &file->header, HEADER_BYTES, &handle, &zeroed_to,
                                err);
     if (st != MN_OK)
@@ -597,8 +600,29 @@ static mn_status make_first(struct mni_wal *wal, struct mn_error *err)
         st = mni_dir_sync(wal->config.dir, err);
     if (st != MN_OK)
         mni_ignore(mni_dir_unlink(wal->config.dir, temporary, NULL));
-    wal->next_lsn = 1;
+    wal->next_lsn = first_lsn;
     return st;
+}
+
+/* All that was there becomes leftovers of the first file of a new log. */
+static mn_status begin_anew(struct mni_wal *wal, struct listing *l, struct mn_error *err)
+{
+    mn_status st = wal_writer_init(wal, err);
+
+    for (size_t i = 0; i < l->n_files && st == MN_OK; i++) {
+        char entry[WAL_NAME_BYTES] = {0};
+        wal_file_name(l->first_lsns[i], entry);
+        if (l->first_lsns[i] != wal->config.checkpoint_lsn + 1 &&
+            mni_buf_append(&l->leftovers, entry, sizeof entry) != MN_OK)
+            st = mni_fail(err, MN_ERR_NOMEM, "list of log files");
+    }
+    if (st == MN_OK)
+        st = make_first(wal, err);
+    if (st == MN_OK)
+        st = remove_leftovers(wal, l, err);
+    if (st == MN_OK)
+        st = wal_closed_remove(wal, err);
+    return st == MN_OK ? mni_dir_sync(wal->config.dir, err) : st;
 }
 
 static mn_status read_all(struct recovery *r, struct listing *l, struct mn_error *err)
@@ -642,6 +666,10 @@ mn_status wal_recover(struct mni_wal *wal, struct mn_error *err)
 
     if (st != MN_OK)
         goto out;
+    if (wal->config.is_anew) {
+        st = begin_anew(wal, &l, err);
+        goto out;
+    }
     if (l.n_files > 1)
         qsort(l.first_lsns, l.n_files, sizeof *l.first_lsns, mni_compare_u64);
     if (l.n_files > 0)

@@ -37,7 +37,7 @@ static void set_defaults(struct mni_wal_config *config)
         config->sync_interval_ms = 100;
     if (config->file_bytes == 0)
         config->file_bytes = MNI_WAL_FILE_BYTES_DEFAULT;
-    if (config->recovery == MN_RECOVERY_POINT_IN_TIME)
+    if (config->recovery == MN_RECOVERY_POINT_IN_TIME || config->has_no_files)
         config->read_only = true;
 }
 
@@ -56,7 +56,8 @@ mn_status mni_wal_open(const struct mni_wal_config *config, struct mni_wal **wal
     mni_mutex_init(&wal->queue_lock);
     mni_mutex_init(&wal->keeper_lock);
     mni_cond_init(&wal->keeper_wakes);
-    mn_status st = wal_recover(wal, err);
+    wal->last_time_us = config->time_us;
+    mn_status st = config->has_no_files ? MN_OK : wal_recover(wal, err);
     if (st == MN_OK)
         st = wal_count_records_after(wal, wal->checkpoint_lsn, &wal->records_since_checkpoint, err);
     if (st != MN_OK) {
@@ -153,15 +154,16 @@ void mni_wal_get_stats(struct mni_wal *wal, struct mni_wal_stats *stats_out)
 
     if (!wal->config.read_only)
         mni_wal_enter(wal, &role);
-    const struct wal_file *file = wal_current_file(wal);
+    if (wal->n_files > 0) {
+        s.current_file_bytes = wal_current_file(wal)->end;
+        s.current_file_records = wal_current_file(wal)->n_records;
+    }
     for (size_t i = 0; i < wal->n_files; i++)
         s.n_records += wal->files[i].n_records;
     s.current_lsn = mni_wal_visible_lsn(wal);
     s.durable_lsn = wal->synced_lsn;
     s.checkpoint_lsn = wal->checkpoint_lsn;
     s.n_files = wal->n_files;
-    s.current_file_bytes = file->end;
-    s.current_file_records = file->n_records;
     s.records_since_checkpoint = wal->records_since_checkpoint;
     s.n_syncs = wal->n_syncs;
     s.n_groups = wal->n_groups;

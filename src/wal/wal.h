@@ -103,6 +103,10 @@ struct mni_wal_config {
     int64_t stop_time_us;
     uint64_t checkpoint_lsn; /* the caller has everything up to here, also when the mark that lets
                                 files be missing lies behind the stop; 0: nothing */
+    bool is_anew;            /* whatever is in the directory: makes a new log that goes on above
+                          checkpoint_lsn, then removes what was there */
+    bool has_no_files;       /* a read-only log of nothing; `dir` is NULL */
+    int64_t time_us; /* of a log that is new, or of nothing: no commit to come is before it */
     uint64_t file_bytes;
     mn_sync_policy sync;
     uint32_t sync_every_commits;
@@ -137,6 +141,11 @@ MN_MUST_USE mn_status mni_wal_close(struct mni_wal *wal, struct mn_error *err);
 
 /* Frees the log as it is, as if the process had ended. For tests of recovery. */
 void mni_wal_abandon(struct mni_wal *wal);
+
+/* No LSN above it was ever handed out by the log in this directory, as far as its files tell; 0 when
+ * there are none. For a log that may be damaged. Reads the newest file's header only. */
+MN_MUST_USE mn_status mni_wal_lsn_bound(struct mni_dir *dir, uint64_t *lsn_out,
+                                        struct mn_error *err);
 
 /* Commits ----------*/
 

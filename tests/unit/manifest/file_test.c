@@ -66,6 +66,38 @@ static void what_is_published_is_loaded(void)
     world_free(&w);
 }
 
+static void the_history_comes_back(void)
+{
+    static const struct mni_timeline history[] = {{11, 0, 0}, {12, 500, 300}, {13, 900, 500}};
+    static const struct mni_timeline wrong[][3] = {
+        {{11, 1, 0}, {12, 500, 300}, {13, 900, 500}}, {{11, 0, 0}, {0, 500, 300}, {13, 900, 500}},
+        {{11, 0, 0}, {12, 500, 501}, {13, 900, 500}}, {{11, 0, 0}, {12, 500, 300}, {13, 499, 499}},
+        {{11, 0, 0}, {12, 500, 300}, {13, 900, 499}}, {{11, 0, 0}, {12, 500, 300}, {13, 1001, 900}},
+    };
+    struct world w = world_new(1);
+    struct mni_manifest m = sample(3);
+    struct mni_manifest copy = {0};
+    bool is_damaged = true;
+
+    CHECK_OK(mni_manifest_set_timelines(&m, history, 3));
+    CHECK_OK(mni_manifest_copy(&m, &copy));
+    CHECK(same_manifest(&m, &copy));
+    publish(&w, &copy);
+    mni_manifest_done(&copy);
+    CHECK_OK_ERR(load(&w, &copy, &is_damaged), &w.err);
+    CHECK(!is_damaged && same_manifest(&m, &copy));
+    CHECK_EQ(copy.n_timelines, 3);
+    CHECK_MEM_EQ(copy.timelines, history, sizeof history);
+    for (size_t i = 0; i < CHECK_COUNT(wrong); i++) {
+        CHECK_OK(mni_manifest_set_timelines(&copy, wrong[i], 3));
+        CHECK_STATUS(mni_manifest_validate(&copy, &w.err), MN_ERR_CORRUPT);
+        CHECK_STR_HAS(w.err.message, "timeline");
+    }
+    mni_manifest_done(&copy);
+    mni_manifest_done(&m);
+    world_free(&w);
+}
+
 static void the_newest_number_wins(void)
 {
     struct world w = world_new(1);
@@ -259,8 +291,8 @@ static void nonsense_under_right_checksums_is_refused(void)
     refuses_u64(&w, RUNS, 2, MN_ERR_CORRUPT, "header of section 2");
     refuses_u64(&w, RUNS, 2 | 3 << 16, MN_ERR_CORRUPT, "header of section 2");
     refuses_u64(&w, RUNS, 2 | 1 << 16 | UINT64_C(1) << 32, MN_ERR_CORRUPT, "header of section 2");
-    refuses_u64(&w, KEYS, 6, MN_ERR_CORRUPT, "section 5 is missing");
-    refuses_u64(&w, KEYS, 6 | 1 << 16, MN_ERR_UNSUPPORTED, "section 6");
+    refuses_u64(&w, KEYS, 7, MN_ERR_CORRUPT, "section 5 is missing");
+    refuses_u64(&w, KEYS, 7 | 1 << 16, MN_ERR_UNSUPPORTED, "section 7");
     refuses_u64(&w, KEYS + 8, 33, MN_ERR_CORRUPT, "padding");
     refuses_u64(&w, RUNS + 16, first_run + 1, MN_ERR_CORRUPT, "segments of a run");
     refuses_u64(&w, RUNS + 16, 1 | UINT64_C(1) << 32, MN_ERR_CORRUPT, "no run has");
@@ -524,6 +556,7 @@ int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(what_is_published_is_loaded),
+        CHECK_TEST(the_history_comes_back),
         CHECK_TEST(the_newest_number_wins),
         CHECK_TEST(what_contradicts_itself_is_not_published),
         CHECK_TEST(a_manifest_of_another_store_is_refused),

@@ -106,8 +106,15 @@ static bool full_has_threads(struct mni_env *env)
     return false;
 }
 
+static mn_status full_real_path(struct mni_env *env, const char *path,
+                                char path_out[MNI_PATH_BYTES_MAX], struct mn_error *err)
+{
+    return mni_env_real_path(((struct full_env *)env)->below, path, path_out, err);
+}
+
 static const struct mni_env_ops full_env_ops = {
     .open_dir = full_open_dir,
+    .real_path = full_real_path,
     .wall_us = full_wall_us,
     .mono_us = full_mono_us,
     .random = full_random,

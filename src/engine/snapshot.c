@@ -1,0 +1,280 @@
+/*
+ * snapshot.c - makes snapshots of an open store.
+ *
+ *     checkpoint   everything up to the newest commit goes to segments
+ *     census       what the root holds is counted
+ *     add          its files get names in the pool, then the snapshot is written
+ *     prune        the oldest snapshots go
+ *
+ * `checkpoint_lock` is held from the checkpoint on until the files are in the pool: no merge takes
+ * them away meanwhile. Commits go on.
+ *
+ * Owns:    one snapshot while it is made.
+ * Format:  docs/format/snapshot.md
+ * Threads: any, one at a time.
+ * Fails:   as checkpoints and writing files do; the store goes on, and no snapshot is there.
+ */
+#include "base/check.h"
+#include "base/mem.h"
+#include "engine/census_private.h"
+#include "engine/job_private.h"
+
+/* Places ---------- */
+
+static mn_status choose_path(const char *setting, const char *store_path,
+                             char path_out[MNI_PATH_BYTES_MAX], struct mn_error *err)
+{
+    static const char suffix[] = ".snapshots";
+    size_t n = strlen(store_path);
+
+    while (n > 1 && store_path[n - 1] == '/')
+        n--;
+    if (setting[0] == '\0' && n + sizeof suffix > MNI_PATH_BYTES_MAX)
+        return mni_fail(err, MN_ERR_LIMIT, "a path of %zu bytes", n + sizeof suffix - 1);
+    if (setting[0] != '\0') {
+        memcpy(path_out, setting, strlen(setting) + 1);
+    } else {
+        memcpy(path_out, store_path, n);
+        memcpy(path_out + n, suffix, sizeof suffix);
+    }
+    return MN_OK;
+}
+
+mn_status mni_engine_pool_path(struct mni_engine *engine, char path_out[MNI_PATH_BYTES_MAX],
+                               struct mn_error *err)
+{
+    mni_mutex_lock(&engine->settings_lock);
+    mn_status st =
+        choose_path(engine->store.texts[TEXT_SNAPSHOT_DIR], engine->path, path_out, err);
+    mni_mutex_unlock(&engine->settings_lock);
+    return st;
+}
+
+/* STORE is replaced as a whole, so it may be read beside a writer. */
+mn_status mni_store_pool_path(struct mni_env *env, const char *store_path,
+                              char path_out[MNI_PATH_BYTES_MAX], struct mn_error *err)
+{
+    char real[MNI_PATH_BYTES_MAX];
+    struct store_file store;
+    struct mni_dir *dir = NULL;
+    mn_status st = mni_env_open_dir(env, store_path, false, &dir, err);
+
+    if (st == MN_OK)
+        st = store_file_read(dir, &store, err);
+    mni_dir_close(dir);
+    if (st == MN_OK)
+        st = mni_env_real_path(env, store_path, real, err);
+    if (st == MN_NOT_FOUND)
+        return mni_fail(err, MN_ERR_NO_STORE, "there is no store in %.300s", store_path);
+    return st == MN_OK ? choose_path(store.texts[TEXT_SNAPSHOT_DIR], real, path_out, err) : st;
+}
+
+/* Pruning ---------- */
+
+static bool is_of_store(const struct mni_snapshot *snapshot, const unsigned char *store_id)
+{
+    return store_id == NULL ||
+           memcmp(snapshot->manifest.store_id, store_id, MNI_STORE_ID_BYTES) == 0;
+}
+
+mn_status mni_snapshots_prune(struct mni_pool_dir *pool, const unsigned char *store_id,
+                              uint64_t n_kept, uint64_t *n_removed_out, uint64_t *freed_out,
+                              struct mn_error *err)
+{
+    struct mni_snapshot_id *ids = NULL;
+    size_t n = 0;
+    uint64_t n_seen = 0;
+    mn_status st = mni_pool_list(pool, &ids, &n, err);
+
+    *n_removed_out = 0;
+    *freed_out = 0;
+    for (size_t i = 0; i < n && st == MN_OK; i++) {
+        struct mni_snapshot snapshot;
+        struct mn_error why;
+        uint64_t freed = 0;
+        mn_status loaded = mni_pool_load(pool, &ids[i], &snapshot, &why);
+        if (loaded != MN_OK && loaded != MN_ERR_CORRUPT && loaded != MN_ERR_UNSUPPORTED)
+            st = mni_fail(err, loaded, "%s", why.message);
+        bool counts = loaded == MN_OK && is_of_store(&snapshot, store_id);
+        mni_snapshot_done(&snapshot);
+        if (!counts || st != MN_OK || ++n_seen <= n_kept)
+            continue;
+        st = mni_pool_remove(pool, &ids[i], &freed, err);
+        *n_removed_out += st == MN_OK;
+        *freed_out += freed;
+    }
+    mni_free(ids);
+    return st;
+}
+
+/* After a snapshot is there. Whoever reads in the pool is not disturbed: the next one prunes. */
+static void prune_own(struct mni_engine *engine, struct mni_pool_dir *pool)
+{
+    uint64_t n_removed;
+    uint64_t freed;
+
+    mni_mutex_lock(&engine->settings_lock);
+    uint64_t n_kept = engine->store.settings[SETTING_MAX_SNAPSHOTS];
+    mni_mutex_unlock(&engine->settings_lock);
+    if (n_kept == 0 || mni_pool_lock(pool, MNI_POOL_REMOVE, NULL) != MN_OK)
+        return;
+    mni_ignore(mni_snapshots_prune(pool, engine->store.store_id, n_kept, &n_removed, &freed, NULL));
+}
+
+/* Creating ---------- */
+
+struct creation {
+    struct mni_engine *engine;
+    const struct mni_snapshot_request *request;
+    struct mni_pool_dir *pool; /* owned */
+    struct census census;
+    struct mni_snapshot snapshot;
+    struct mni_snapshot parent;
+    struct mni_timeline origin; /* of a history that is empty */
+};
+
+static mn_status find_parent(struct creation *c, struct mn_error *err)
+{
+    struct mni_snapshot_id *ids = NULL;
+    size_t n = 0;
+    bool is_found = false;
+    mn_status st = mni_pool_list(c->pool, &ids, &n, err);
+
+    for (size_t i = 0; i < n && st == MN_OK && !is_found; i++) {
+        /* A damaged one is not built upon, nor is one that has just gone. */
+        if (mni_pool_load(c->pool, &ids[i], &c->parent, NULL) != MN_OK)
+            continue;
+        is_found = mni_snapshot_follows(&c->snapshot, &c->parent);
+        if (!is_found)
+            mni_snapshot_done(&c->parent);
+    }
+    mni_free(ids);
+    if (st == MN_OK && !is_found)
+        st = mni_fail(err, MN_NOT_FOUND,
+                      "there is no snapshot that an incremental one could follow");
+    return st;
+}
+
+static mn_status take_parent(struct creation *c, struct mn_error *err)
+{
+    const struct mni_snapshot_id *id = c->request->parent;
+    mn_status st = MN_OK;
+
+    if (!c->request->is_incremental && id == NULL)
+        return MN_OK;
+    if (id == NULL) {
+        st = find_parent(c, err);
+    } else {
+        st = mni_pool_load(c->pool, id, &c->parent, err);
+        if (st == MN_OK && !mni_snapshot_follows(&c->snapshot, &c->parent))
+            st = mni_fail(err, MN_ERR_INVALID,
+                          "this parent is of another store, or of a past that was left");
+    }
+    if (st != MN_OK)
+        return st;
+    c->snapshot.flags |= MNI_SNAPSHOT_INCREMENTAL;
+    c->snapshot.parent = c->parent.id;
+    c->snapshot.parent_lsn = c->parent.manifest.lsn;
+    memcpy(c->snapshot.parent_digest, c->parent.digest, sizeof c->parent.digest);
+    return MN_OK;
+}
+
+/* Says what the root is. `checkpoint_lock` is held. */
+static mn_status fill_in(struct creation *c, struct mn_error *err)
+{
+    struct mni_engine *engine = c->engine;
+    struct mni_snapshot *s = &c->snapshot;
+
+    s->created_us = mni_engine_now_us(engine);
+    mn_status st = census_take(engine, s->created_us, &c->census, err);
+    if (st == MN_OK)
+        st = mni_snapshot_id_new(engine->env, engine->manifest.lsn, &s->id, err);
+    if (st == MN_OK && mni_manifest_copy(&engine->manifest, &s->manifest) != MN_OK)
+        st = mni_fail(err, MN_ERR_NOMEM, "a snapshot");
+    if (st != MN_OK)
+        return st;
+    mni_mutex_lock(&engine->settings_lock);
+    store_file_encode(&engine->store, s->store);
+    mni_mutex_unlock(&engine->settings_lock);
+    s->flags = c->request->is_compressed ? MNI_SNAPSHOT_COMPRESSED : 0;
+    s->description = c->request->description;
+    s->collections = c->census.collections;
+    s->n_collections = c->census.n_collections;
+    s->n_records = c->census.n_records;
+    s->timelines = s->manifest.n_timelines > 0 ? s->manifest.timelines : &c->origin;
+    s->n_timelines = s->manifest.n_timelines > 0 ? s->manifest.n_timelines : 1;
+    return take_parent(c, err);
+}
+
+static mn_status add_to_pool(struct creation *c, struct mn_error *err)
+{
+    const struct mni_snapshot *parent =
+        mni_snapshot_id_is_zero(&c->snapshot.parent) ? NULL : &c->parent;
+
+    return mni_pool_add(c->pool, &c->snapshot, parent, c->engine->seg_dir, &c->request->progress,
+                        err);
+}
+
+static mn_status create(struct creation *c, struct mn_error *err)
+{
+    struct mni_engine *engine = c->engine;
+
+    mni_mutex_lock(&engine->checkpoint_lock);
+    mn_status st = engine_make_root(engine, err);
+    if (st == MN_OK)
+        st = fill_in(c, err);
+    if (st == MN_OK)
+        st = add_to_pool(c, err);
+    mni_mutex_unlock(&engine->checkpoint_lock);
+    return st;
+}
+
+static mn_status open_pool(struct creation *c, struct mn_error *err)
+{
+    char own[MNI_PATH_BYTES_MAX];
+    const char *path = c->request->pool;
+    mn_status st = MN_OK;
+
+    if (path == NULL) {
+        st = mni_engine_pool_path(c->engine, own, err);
+        path = own;
+    }
+    if (st == MN_OK)
+        st = mni_pool_open(c->engine->env, path, true, &c->pool, err);
+    if (st == MN_OK)
+        st = mni_pool_lock(c->pool, MNI_POOL_ADD, err);
+    return st;
+}
+
+static void done(struct creation *c)
+{
+    mni_snapshot_done(&c->snapshot);
+    mni_snapshot_done(&c->parent);
+    census_done(&c->census);
+    mni_pool_close(c->pool);
+    mni_free(c);
+}
+
+mn_status mni_engine_snapshot(struct mni_engine *engine, const struct mni_snapshot_request *request,
+                              struct mni_snapshot *snapshot_out, struct mn_error *err)
+{
+    struct creation *c;
+
+    *snapshot_out = (struct mni_snapshot){0};
+    if (engine->read_only)
+        return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
+    c = mni_alloc_zero(sizeof *c);
+    if (c == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "a snapshot");
+    c->engine = engine;
+    c->request = request;
+    mn_status st = open_pool(c, err);
+    if (st == MN_OK)
+        st = create(c, err);
+    if (st == MN_OK)
+        st = mni_pool_load(c->pool, &c->snapshot.id, snapshot_out, err);
+    if (st == MN_OK && request->pool == NULL)
+        prune_own(engine, c->pool);
+    done(c);
+    return st;
+}
