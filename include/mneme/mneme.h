@@ -8,6 +8,7 @@
  *     records.h   putting, getting, deleting, walking
  *     scan.h      all vectors of a namespace, where they lie
  *     txn.h       transactions
+ *     snapshot.h  snapshots, and restoring them
  *     wal.h       the write-ahead log on its own
  */
 #ifndef MNEME_H
@@ -16,6 +17,7 @@
 #include "mneme/limits.h"
 #include "mneme/records.h"
 #include "mneme/scan.h"
+#include "mneme/snapshot.h"
 #include "mneme/status.h"
 #include "mneme/store.h"
 #include "mneme/txn.h"

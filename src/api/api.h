@@ -7,6 +7,7 @@
 #define MNI_API_API_H
 
 #include "io/env.h"
+#include "mneme/snapshot.h"
 #include "mneme/store.h"
 #include "mneme/wal.h"
 
@@ -19,6 +20,12 @@ MN_MUST_USE mn_status mni_api_store_open(struct mni_env *env, const char *path,
 MN_MUST_USE mn_status mni_api_salvage(struct mni_env *env, const char *from, const char *to,
                                       const struct mn_salvage_options *options,
                                       struct mn_salvage_report *report_out, struct mn_error *err);
+
+/* mn_snapshots_open and mn_snapshots_open_of in this world, which outlives the handle. */
+MN_MUST_USE mn_status mni_api_snapshots_open(struct mni_env *env, const char *path,
+                                             mn_snapshots **snapshots_out, struct mn_error *err);
+MN_MUST_USE mn_status mni_api_snapshots_open_of(struct mni_env *env, const char *store_path,
+                                                mn_snapshots **snapshots_out, struct mn_error *err);
 
 /* Makes a handle of an engine that was opened with options that mn_open refuses, such as smaller
  * log files. MN_OK takes the engine over. */

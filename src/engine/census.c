@@ -241,8 +241,8 @@ static mn_status add_part(struct mni_engine *engine, struct part *part, int64_t 
     struct tally t = {.census = census, .segment = part->segment, .now_us = now_us};
 
     engine_read_lock(engine);
-    mn_status st = mni_liveness_export(&part->live, MNI_LIVE_EXPORT_FULL, engine->manifest.lsn,
-                                       &t.state, err);
+    mn_status st =
+        mni_liveness_export(&part->live, MNI_LIVE_EXPORT_FULL, engine->manifest.lsn, &t.state, err);
     engine_unlock(engine);
     if (st != MN_OK)
         return st;

@@ -328,6 +328,36 @@ MN_MUST_USE mn_status mni_snapshots_prune(struct mni_pool_dir *pool, const unsig
                                           uint64_t n_kept, uint64_t *n_removed_out,
                                           uint64_t *freed_out, struct mn_error *err);
 
+/* Opens a snapshot as a store that can only be read. MN_OK takes the pool over, which is under
+ * MNI_POOL_READ. MN_ERR_UNSUPPORTED: it is compressed. */
+MN_MUST_USE mn_status mni_engine_open_snapshot(struct mni_env *env, struct mni_pool_dir *pool,
+                                               const struct mni_snapshot_id *id,
+                                               struct mni_engine **engine_out,
+                                               struct mn_error *err);
+
+struct mni_restore_request {
+    struct mni_pool_dir *pool; /* under MNI_POOL_READ */
+    struct mni_snapshot_id id;
+    const char *path;       /* of the target */
+    bool replaces;          /* it is a store; otherwise missing or empty */
+    struct mn_slice name;   /* of one namespace; empty: all */
+    struct mn_slice rename; /* what it is called in the target */
+    bool is_dry_run;
+    struct mni_progress progress;
+};
+
+struct mni_restore_report {
+    uint64_t n_namespaces;
+    uint64_t n_records;
+    uint64_t lsn;
+};
+
+/* As mn_snapshot_restore. */
+MN_MUST_USE mn_status mni_engine_restore(struct mni_env *env,
+                                         const struct mni_restore_request *request,
+                                         struct mni_restore_report *report_out,
+                                         struct mn_error *err);
+
 /* Counting and sweeping ----------*/
 
 /* Takes what has expired by now out of the counts: before mni_memtable_count. */

@@ -87,6 +87,8 @@ struct mni_engine {
     struct mni_memtable *table;        /* the active one of `state` */
     struct mni_fork_guard *fork_guard; /* owned */
     bool read_only;
+    struct mni_pool_dir *shown_pool; /* owned; NULL: it is no snapshot that is read */
+    struct mni_snapshot *shown;      /* owned, likewise */
 
     struct mni_rwlock lock; /* guards what follows, the tables, and the liveness of parts */
     struct state *state;    /* one reference */
@@ -202,6 +204,8 @@ void engine_order_table(struct mni_engine *engine, struct mni_memtable *table, u
 
 /* Opens what the manifest names, if there is one. */
 MN_MUST_USE mn_status engine_load(struct mni_engine *engine, struct mn_error *err);
+/* The same of the manifest that the engine has already, and its directory. */
+MN_MUST_USE mn_status engine_load_parts(struct mni_engine *engine, struct mn_error *err);
 /* Notes which rows of parts belong to no collection any more; once the log is replayed. */
 MN_MUST_USE mn_status engine_note_dropped(struct mni_engine *engine, struct mn_error *err);
 /* The numbers of all collections that exist at an LSN, ascending; the caller frees them. */
@@ -400,6 +404,15 @@ MN_MUST_USE mn_status store_file_read(struct mni_dir *dir, struct store_file *st
 /* Writes it anew, durable when it returns. */
 MN_MUST_USE mn_status store_file_write(struct mni_dir *dir, const struct store_file *store,
                                        struct mn_error *err);
+/* Writes the one that goes with a manifest that is to come: STORE.<number>. It becomes STORE when
+ * that manifest, or a later one, is there. */
+MN_MUST_USE mn_status store_file_prepare(struct mni_dir *dir, const struct store_file *store,
+                                         uint64_t manifest_number, struct mn_error *err);
+/* Takes such a file that is found for STORE, if the newest manifest says so; otherwise it means
+ * nothing and is removed. A reader changes no file. The directory is not synced. */
+MN_MUST_USE mn_status store_file_settle(struct mni_dir *dir, uint64_t manifest_number,
+                                        bool read_only, struct store_file *store,
+                                        struct mn_error *err);
 
 /* sweep.c ----------*/
 
@@ -412,6 +425,32 @@ void sweeper_stop(struct mni_engine *engine);
  * if it is not so. */
 MN_MUST_USE mn_status engine_check_log(const struct mni_manifest *manifest, uint64_t checkpoint_lsn,
                                        uint64_t last_lsn, struct mn_error *err);
+
+/* In a directory in which a restore makes a store: until it is gone, there is none. */
+#define RESTORE_MARK "RESTORE"
+
+/* Opens a store that a restore makes, with its mark. */
+MN_MUST_USE mn_status engine_open_marked(struct mni_env *env, const char *path,
+                                         const struct mn_options *options,
+                                         struct mni_engine **engine_out, struct mn_error *err);
+
+/* A new one that has nothing yet. */
+MN_MUST_USE mn_status engine_new(struct mni_env *env, bool read_only,
+                                 struct mni_engine **engine_out, struct mn_error *err);
+
+/* still.c ----------*/
+
+/* What segments and a manifest show, without a log: to be read. Takes over the manifest and, if it
+ * succeeds, the directory. */
+MN_MUST_USE mn_status engine_open_still(struct mni_env *env, const struct store_file *store,
+                                        struct mni_manifest *manifest, struct mni_dir *seg_dir,
+                                        struct mni_engine **engine_out, struct mn_error *err);
+/* The same of a loaded snapshot; it and the pool are borrowed. */
+MN_MUST_USE mn_status engine_open_shown(struct mni_env *env, struct mni_pool_dir *pool,
+                                        const struct mni_snapshot *shown,
+                                        struct mni_engine **engine_out, struct mn_error *err);
+
+/* open.c ----------*/
 
 /* Opens and locks the directory, and reads STORE. MN_ERR_NO_STORE, MN_ERR_IN_USE. */
 MN_MUST_USE mn_status engine_open_dir(struct mni_env *env, const char *path, bool create,

@@ -144,20 +144,14 @@ mn_status engine_remove_orphans(struct mni_engine *engine, struct mn_error *err)
     return mni_dir_list(engine->seg_dir, keep_known, &orphans, err);
 }
 
-mn_status engine_load(struct mni_engine *engine, struct mn_error *err)
+mn_status engine_load_parts(struct mni_engine *engine, struct mn_error *err)
 {
-    struct mni_manifest *m = &engine->manifest;
+    const struct mni_manifest *m = &engine->manifest;
     struct part_set *set = NULL;
     struct state *state = NULL;
-    bool is_damaged = false;
-    mn_status st = mni_manifest_load(engine->dir, engine->store.store_id, m, &is_damaged, err);
+    mn_status st = MN_OK;
 
-    if (st != MN_OK && st != MN_NOT_FOUND)
-        return st;
-    st = engine_open_seg_dir(engine, false, err);
-    if (st == MN_NOT_FOUND)
-        st = m->number != 0 ? mni_fail(err, MN_ERR_CORRUPT, "the directory seg is missing") : MN_OK;
-    if (st == MN_OK && m->number != 0)
+    if (m->number != 0)
         st = mni_manifest_check_files(engine->seg_dir, m, err);
     if (st == MN_OK && set_new(m->n_runs, m->n_segments, &set) != MN_OK)
         st = mni_fail(err, MN_ERR_NOMEM, "%zu segments", m->n_segments);
@@ -173,8 +167,27 @@ mn_status engine_load(struct mni_engine *engine, struct mn_error *err)
     engine->root_number = m->number;
     engine->root_lsn = m->lsn;
     atomic_store(&engine->visible_lsn, m->lsn);
-    if (engine->read_only || m->number == 0)
-        return MN_OK;
+    return MN_OK;
+}
+
+mn_status engine_load(struct mni_engine *engine, struct mn_error *err)
+{
+    struct mni_manifest *m = &engine->manifest;
+    bool is_damaged = false;
+    mn_status st = mni_manifest_load(engine->dir, engine->store.store_id, m, &is_damaged, err);
+
+    if (st != MN_OK && st != MN_NOT_FOUND)
+        return st;
+    st = store_file_settle(engine->dir, m->number, engine->read_only, &engine->store, err);
+    if (st != MN_OK)
+        return st;
+    st = engine_open_seg_dir(engine, false, err);
+    if (st == MN_NOT_FOUND)
+        st = m->number != 0 ? mni_fail(err, MN_ERR_CORRUPT, "the directory seg is missing") : MN_OK;
+    if (st == MN_OK)
+        st = engine_load_parts(engine, err);
+    if (st != MN_OK || engine->read_only || m->number == 0)
+        return st;
     st = mni_manifest_has_older(engine->dir, m->number, &engine->is_root_unsure, err);
     /* Before the first one is nothing but the log. */
     engine->is_root_unsure = engine->is_root_unsure || m->number == 1;

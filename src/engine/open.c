@@ -21,6 +21,7 @@
 struct dir_listing {
     bool has_store;
     bool has_log_dir;
+    bool has_restore_mark;
     char other[MNI_NAME_BYTES_MAX]; /* something that is not ours */
 };
 
@@ -33,6 +34,8 @@ static mn_status note_entry(void *context, const char *name, bool is_dir, struct
         l->has_store = true;
     else if (is_dir && strcmp(name, "wal") == 0)
         l->has_log_dir = true;
+    else if (strcmp(name, RESTORE_MARK) == 0)
+        l->has_restore_mark = true;
     else if (is_dir && strcmp(name, "seg") == 0)
         return MN_OK;
     else if ((is_dir || strcmp(name, "STORE.new") != 0) && strcmp(name, "lost+found") != 0 &&
@@ -72,9 +75,10 @@ static mn_status check_unfinished(struct mni_env *env, struct mni_dir *dir, stru
     return st;
 }
 
-mn_status engine_open_dir(struct mni_env *env, const char *path, bool create, bool read_only,
-                          struct mni_dir **dir_out, struct store_file *store_out, bool *is_new_out,
-                          struct mn_error *err)
+/* `is_marked`: whether a restore has left its mark. */
+static mn_status open_dir(struct mni_env *env, const char *path, bool create, bool read_only,
+                          bool is_marked, struct mni_dir **dir_out, struct store_file *store_out,
+                          bool *is_new_out, struct mn_error *err)
 {
     struct dir_listing l = {0};
     struct mni_dir *dir = NULL;
@@ -89,6 +93,9 @@ mn_status engine_open_dir(struct mni_env *env, const char *path, bool create, bo
         st = mni_fail(err, MN_ERR_IN_USE, "the store in %.300s is in use", path);
     if (st == MN_OK)
         st = mni_dir_list(dir, note_entry, &l, err);
+    if (st == MN_OK && l.has_restore_mark != is_marked)
+        st = mni_fail(err, MN_ERR_NO_STORE,
+                      "there is no store in %.300s: a restore was cut off; restore again", path);
     if (st != MN_OK)
         goto out;
     *is_new_out = !l.has_store;
@@ -112,6 +119,13 @@ out:
     return MN_OK;
 }
 
+mn_status engine_open_dir(struct mni_env *env, const char *path, bool create, bool read_only,
+                          struct mni_dir **dir_out, struct store_file *store_out, bool *is_new_out,
+                          struct mn_error *err)
+{
+    return open_dir(env, path, create, read_only, false, dir_out, store_out, is_new_out, err);
+}
+
 static void free_engine(struct mni_engine *engine)
 {
     if (engine == NULL)
@@ -131,6 +145,9 @@ static void free_engine(struct mni_engine *engine)
     mni_pool_free(engine->pool);
     mni_manifest_done(&engine->manifest);
     mni_dir_close(engine->seg_dir);
+    mni_snapshot_done(engine->shown);
+    mni_free(engine->shown);
+    mni_pool_close(engine->shown_pool);
     mni_fork_guard_free(engine->fork_guard);
     mni_free(engine->path);
     mni_dir_close(engine->dir);
@@ -168,8 +185,8 @@ static mn_status new_state(struct mni_engine *engine)
     return st;
 }
 
-static mn_status new_engine(struct mni_env *env, bool read_only, struct mni_engine **engine_out,
-                            struct mn_error *err)
+mn_status engine_new(struct mni_env *env, bool read_only, struct mni_engine **engine_out,
+                     struct mn_error *err)
 {
     struct mni_engine *engine = mni_alloc_zero(sizeof *engine);
 
@@ -389,20 +406,20 @@ static mn_status note_path(struct mni_engine *engine, const char *path, struct m
     return MN_OK;
 }
 
-mn_status mni_engine_open(struct mni_env *env, const char *path, const struct mn_options *options,
-                          struct mni_engine **engine_out, struct mn_error *err)
+static mn_status open_store(struct mni_env *env, const char *path, const struct mn_options *options,
+                            bool is_marked, struct mni_engine **engine_out, struct mn_error *err)
 {
     struct mn_options o = *options;
     struct mni_engine *engine = NULL;
     bool is_new = false;
 
     o.read_only = o.read_only || o.recovery == MN_RECOVERY_POINT_IN_TIME;
-    mn_status st = new_engine(env, o.read_only, &engine, err);
+    mn_status st = engine_new(env, o.read_only, &engine, err);
     if (st != MN_OK)
         return st;
     settings_init(&engine->store);
-    st = engine_open_dir(env, path, o.create, o.read_only, &engine->dir, &engine->store, &is_new,
-                         err);
+    st = open_dir(env, path, o.create, o.read_only, is_marked, &engine->dir, &engine->store,
+                  &is_new, err);
     engine->memory_option = o.memory_bytes_max;
     engine->pinned_option = o.pinned_bytes_max;
     engine_use_settings(engine);
@@ -418,6 +435,19 @@ mn_status mni_engine_open(struct mni_env *env, const char *path, const struct mn
     }
     *engine_out = engine;
     return MN_OK;
+}
+
+mn_status mni_engine_open(struct mni_env *env, const char *path, const struct mn_options *options,
+                          struct mni_engine **engine_out, struct mn_error *err)
+{
+    return open_store(env, path, options, false, engine_out, err);
+}
+
+mn_status engine_open_marked(struct mni_env *env, const char *path,
+                             const struct mn_options *options, struct mni_engine **engine_out,
+                             struct mn_error *err)
+{
+    return open_store(env, path, options, true, engine_out, err);
 }
 
 /* Nobody else refers to parts when no view is open. */

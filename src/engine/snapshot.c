@@ -44,8 +44,7 @@ mn_status mni_engine_pool_path(struct mni_engine *engine, char path_out[MNI_PATH
                                struct mn_error *err)
 {
     mni_mutex_lock(&engine->settings_lock);
-    mn_status st =
-        choose_path(engine->store.texts[TEXT_SNAPSHOT_DIR], engine->path, path_out, err);
+    mn_status st = choose_path(engine->store.texts[TEXT_SNAPSHOT_DIR], engine->path, path_out, err);
     mni_mutex_unlock(&engine->settings_lock);
     return st;
 }
@@ -201,6 +200,7 @@ static mn_status fill_in(struct creation *c, struct mn_error *err)
     s->collections = c->census.collections;
     s->n_collections = c->census.n_collections;
     s->n_records = c->census.n_records;
+    c->origin.incarnation = s->manifest.incarnation;
     s->timelines = s->manifest.n_timelines > 0 ? s->manifest.timelines : &c->origin;
     s->n_timelines = s->manifest.n_timelines > 0 ? s->manifest.n_timelines : 1;
     return take_parent(c, err);
@@ -208,8 +208,8 @@ static mn_status fill_in(struct creation *c, struct mn_error *err)
 
 static mn_status add_to_pool(struct creation *c, struct mn_error *err)
 {
-    const struct mni_snapshot *parent =
-        mni_snapshot_id_is_zero(&c->snapshot.parent) ? NULL : &c->parent;
+    const struct mni_snapshot *parent = mni_snapshot_id_is_zero(&c->snapshot.parent) ? NULL
+                                                                                     : &c->parent;
 
     return mni_pool_add(c->pool, &c->snapshot, parent, c->engine->seg_dir, &c->request->progress,
                         err);

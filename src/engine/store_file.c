@@ -8,6 +8,7 @@
  */
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -230,4 +231,66 @@ mn_status store_file_write(struct mni_dir *dir, const struct store_file *store,
                            struct mn_error *err)
 {
     return write_named(dir, store_name, store, err);
+}
+
+/* A restore replaces STORE and the manifest together ---------- */
+
+enum { NUMBER_OFFSET = 6, NUMBER_DIGITS = 20 };
+
+mn_status store_file_prepare(struct mni_dir *dir, const struct store_file *store,
+                             uint64_t manifest_number, struct mn_error *err)
+{
+    char name[MNI_NAME_BYTES_MAX];
+
+    (void)snprintf(name, sizeof name, "STORE.%020" PRIu64, manifest_number);
+    return write_named(dir, name, store, err);
+}
+
+/* The number in such a name; 0: it is none. */
+static uint64_t parse_prepared(const char *name)
+{
+    uint64_t number = 0;
+
+    if (strncmp(name, "STORE.", NUMBER_OFFSET) != 0 ||
+        strlen(name) != NUMBER_OFFSET + NUMBER_DIGITS)
+        return 0;
+    for (const char *p = name + NUMBER_OFFSET; *p != '\0'; p++) {
+        unsigned digit = (unsigned)(unsigned char)*p - '0';
+        if (digit > 9 || number > (UINT64_MAX - digit) / 10)
+            return 0;
+        number = number * 10 + digit;
+    }
+    return number;
+}
+
+static mn_status note_prepared(void *context, const char *name, bool is_dir, struct mn_error *err)
+{
+    uint64_t *number = context;
+
+    (void)err;
+    if (!is_dir && parse_prepared(name) != 0)
+        *number = parse_prepared(name);
+    return MN_OK;
+}
+
+mn_status store_file_settle(struct mni_dir *dir, uint64_t manifest_number, bool read_only,
+                            struct store_file *store, struct mn_error *err)
+{
+    char name[MNI_NAME_BYTES_MAX];
+    struct store_file prepared;
+    uint64_t number = 0;
+    mn_status st = mni_dir_list(dir, note_prepared, &number, err);
+
+    if (st != MN_OK || number == 0)
+        return st;
+    (void)snprintf(name, sizeof name, "STORE.%020" PRIu64, number);
+    if (number > manifest_number)
+        return read_only ? MN_OK : mni_dir_unlink(dir, name, err);
+    st = read_named(dir, name, &prepared, err);
+    if (st == MN_OK && memcmp(prepared.store_id, store->store_id, MNI_STORE_ID_BYTES) != 0)
+        st = mni_fail(err, MN_ERR_CORRUPT, "%s belongs to another store", name);
+    if (st != MN_OK)
+        return st;
+    *store = prepared;
+    return read_only ? MN_OK : mni_dir_rename(dir, name, store_name, err);
 }

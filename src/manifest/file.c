@@ -272,6 +272,12 @@ static mn_status find_newest(void *context, const char *name, bool is_dir, struc
     return MN_OK;
 }
 
+mn_status mni_manifest_newest(struct mni_dir *dir, uint64_t *number_out, struct mn_error *err)
+{
+    *number_out = 0;
+    return as_error(mni_dir_list(dir, find_newest, number_out, err), err);
+}
+
 mn_status mni_manifest_load(struct mni_dir *dir, const unsigned char *store_id,
                             struct mni_manifest *manifest_out, bool *is_damaged_out,
                             struct mn_error *err)

@@ -198,6 +198,10 @@ MN_MUST_USE mn_status mni_manifest_load(struct mni_dir *dir, const unsigned char
                                         struct mni_manifest *manifest_out, bool *is_damaged_out,
                                         struct mn_error *err);
 
+/* The highest number of a manifest that is there, whatever is in it; 0: there is none. */
+MN_MUST_USE mn_status mni_manifest_newest(struct mni_dir *dir, uint64_t *number_out,
+                                          struct mn_error *err);
+
 /* Whether there is a manifest with a number below `number`. */
 MN_MUST_USE mn_status mni_manifest_has_older(struct mni_dir *dir, uint64_t number, bool *has_out,
                                              struct mn_error *err);

@@ -264,9 +264,14 @@ static mn_status keep_lists(const struct sections *sections, size_t n_collection
 static mn_status check_timelines(const struct mni_snapshot *s, struct mn_error *err)
 {
     const struct mni_timeline *t = s->timelines;
+    const struct mni_manifest *m = &s->manifest;
+    bool is_that_of_manifest = m->n_timelines == 0
+                                   ? s->n_timelines > 0 &&
+                                         t[s->n_timelines - 1].incarnation == m->incarnation
+                                   : s->n_timelines == m->n_timelines &&
+                                         memcmp(t, m->timelines, s->n_timelines * sizeof *t) == 0;
 
-    if (s->n_timelines == 0 || t[0].began_lsn != 0 || t[0].from_lsn != 0 ||
-        t[s->n_timelines - 1].incarnation != s->manifest.incarnation)
+    if (!is_that_of_manifest || t[0].began_lsn != 0 || t[0].from_lsn != 0)
         return bad(err, "its history begins or ends with something else than the store");
     for (size_t i = 1; i < s->n_timelines; i++)
         if (t[i].from_lsn > t[i].began_lsn || t[i].began_lsn < t[i - 1].began_lsn ||

@@ -65,13 +65,6 @@ struct mni_snapshot_collection {
     struct mn_slice name; /* the snapshot's */
 };
 
-/* A stretch of a store's history; a restore begins another one. */
-struct mni_timeline {
-    uint64_t incarnation;
-    uint64_t began_lsn; /* the first LSN of it is above; 0 for the first timeline */
-    uint64_t from_lsn;  /* what it began from: the state at this LSN of the one before */
-};
-
 /* Zero-initialised is empty and valid. */
 struct mni_snapshot {
     struct mni_snapshot_id id;
@@ -173,6 +166,12 @@ MN_MUST_USE mn_status mni_pool_verify(struct mni_pool_dir *pool,
 MN_MUST_USE mn_status mni_pool_give(struct mni_pool_dir *pool, const struct mni_snapshot *snapshot,
                                     struct mni_dir *seg_dir, const struct mni_progress *progress,
                                     struct mn_error *err);
+
+/* The files of a snapshot under the names that they have in a store, as a directory that can only be
+ * read. Pool and snapshot are borrowed until it is closed; MNI_POOL_READ is held until then.
+ * MN_ERR_UNSUPPORTED: they are compressed. */
+MN_MUST_USE mn_status mni_pool_show(struct mni_pool_dir *pool, const struct mni_snapshot *snapshot,
+                                    struct mni_dir **seg_dir_out, struct mn_error *err);
 
 /* Removes a snapshot and the files that no other one names; MN_NOT_FOUND. MNI_POOL_REMOVE is held.
  * Goes by the name alone: a damaged one can be removed, too.

@@ -1,0 +1,384 @@
+/* Snapshots of a store: made, listed, pruned, restored. */
+#include "../api/short.h"
+
+#include <time.h>
+
+static struct mn_error err;
+
+struct place {
+    const char *dir;
+    char store[512];
+    char other[512];
+};
+
+static struct place new_place(void)
+{
+    struct place p = {.dir = check_temp_dir()};
+
+    (void)snprintf(p.store, sizeof p.store, "%s/store", p.dir);
+    (void)snprintf(p.other, sizeof p.other, "%s/other", p.dir);
+    return p;
+}
+
+/* Makes one and says its id. */
+static void create(mn_store *store, const struct mn_snapshot_options *options,
+                   struct mn_snapshot_info *info)
+{
+    mn_snapshot *snapshot = NULL;
+
+    *info = (struct mn_snapshot_info){.size = sizeof *info};
+    CHECK_OK_ERR(mn_snapshot_create(store, options, &snapshot, &err), &err);
+    CHECK_OK(mn_snapshot_get_info(snapshot, info, &err));
+    info->description = (struct mn_slice){0};
+    mn_snapshot_free(snapshot);
+}
+
+static mn_snapshots *pool_of(const char *store)
+{
+    mn_snapshots *pool = NULL;
+
+    CHECK_OK_ERR(mn_snapshots_open_of(store, &pool, &err), &err);
+    return pool;
+}
+
+static size_t n_snapshots(const char *store)
+{
+    mn_snapshots *pool = pool_of(store);
+    mn_snapshot_iter *iter = NULL;
+    char id[MN_SNAPSHOT_ID_BYTES];
+    size_t n = 0;
+
+    CHECK_OK(mn_snapshot_iter_open(pool, &iter, &err));
+    while (mn_snapshot_iter_next(iter, id, &err) == MN_OK)
+        n++;
+    mn_snapshot_iter_close(iter);
+    mn_snapshots_close(pool);
+    return n;
+}
+
+static mn_status try_restore(const char *store, const char *id, struct mn_restore_options o,
+                             struct mn_restore_report *report)
+{
+    mn_snapshots *pool = pool_of(store);
+
+    o.size = sizeof o;
+    *report = (struct mn_restore_report){.size = sizeof *report};
+    mn_status st = mn_snapshot_restore(pool, id, &o, report, &err);
+    mn_snapshots_close(pool);
+    return st;
+}
+
+static struct mn_restore_report restored(const char *store, const char *id,
+                                         struct mn_restore_options o)
+{
+    struct mn_restore_report report;
+
+    CHECK_OK_ERR(try_restore(store, id, o, &report), &err);
+    return report;
+}
+
+static uint64_t count(mn_store *store, const char *name)
+{
+    uint64_t n = 0;
+
+    CHECK_OK_ERR(mn_count(store, mn_str(name), &n, &err), &err);
+    return n;
+}
+
+static void put_expiring(mn_store *store, const char *name, const char *id, int64_t ttl_us)
+{
+    struct mn_record r = {.id = mn_str(id), .fields = MN_HAS_TTL, .ttl_us = ttl_us};
+
+    CHECK_OK_ERR(mn_put(store, mn_str(name), &r, NULL, NULL, &err), &err);
+}
+
+static void a_snapshot_says_what_it_holds(void)
+{
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    struct mn_snapshot_namespace ns;
+    struct mn_snapshot_info info = {.size = sizeof info};
+    mn_snapshot *snapshot = NULL;
+    float vector[3] = {1, 2, 3};
+    struct mn_record r = {.id = mn_str("v"), .vector = vector, .n_dims = 3};
+    const struct mn_snapshot_options o = {.size = sizeof o, .description = mn_str("before lunch")};
+
+    (void)put(store, mn_str("a"), mn_str("1"), "x");
+    (void)put(store, mn_str("a"), mn_str("2"), "x");
+    (void)put(store, mn_str("a"), mn_str("2"), "y");
+    CHECK_OK(mn_put(store, mn_str("b"), &r, NULL, NULL, &err));
+    put_expiring(store, "b", "gone", 0);
+    put_expiring(store, "b", "later", 1000000000);
+    (void)put(store, mn_str("dropped"), mn_str("1"), "x");
+    CHECK_OK(mn_namespace_drop(store, mn_str("dropped"), NULL, &err));
+    CHECK_OK(mn_namespace_create(store, mn_str("empty"), NULL, &err));
+    CHECK_OK_ERR(mn_snapshot_create(store, &o, &snapshot, &err), &err);
+    (void)put(store, mn_str("a"), mn_str("3"), "x"); /* later ones are not in it */
+    CHECK_OK(mn_snapshot_get_info(snapshot, &info, &err));
+    CHECK_EQ(info.lsn, stats_of(store).current_lsn - 1);
+    CHECK_EQ(info.n_records, 4);
+    CHECK_EQ(info.n_namespaces, 3);
+    CHECK(!info.is_incremental && info.parent_id[0] == '\0' && info.own_bytes == info.n_bytes);
+    CHECK_EQ(info.description.n_bytes, 12);
+    CHECK_OK(mn_snapshot_get_namespace(snapshot, 0, &ns, &err));
+    CHECK(ns.name.n_bytes == 1 && memcmp(ns.name.data, "a", 1) == 0);
+    CHECK_EQ(ns.n_records, 2);
+    CHECK_OK(mn_snapshot_get_namespace(snapshot, 1, &ns, &err));
+    CHECK_EQ(ns.n_records, 2);
+    CHECK_EQ(ns.dimension, 3);
+    CHECK_OK(mn_snapshot_get_namespace(snapshot, 2, &ns, &err));
+    CHECK_EQ(ns.n_records, 0);
+    CHECK_STATUS(mn_snapshot_get_namespace(snapshot, 3, &ns, &err), MN_END);
+    mn_snapshot_free(snapshot);
+    closed(store);
+}
+
+static void a_new_store_is_what_it_was(void)
+{
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    struct mn_snapshot_info info;
+
+    CHECK_OK(mn_config_set(store, "sweep_interval_ms", "77", &err));
+    (void)put(store, mn_str("a"), mn_str("1"), "old");
+    (void)put(store, mn_str("a"), mn_str("2"), "x");
+    put_expiring(store, "a", "soon", 50000);
+    create(store, NULL, &info);
+    CHECK_EQ(info.n_records, 3);
+    (void)put(store, mn_str("a"), mn_str("1"), "new");
+    (void)put(store, mn_str("a"), mn_str("4"), "new");
+    CHECK_OK(mn_delete(store, mn_str("a"), mn_str("2"), NULL, NULL, NULL, &err));
+    closed(store);
+    (void)nanosleep(&(struct timespec){.tv_nsec = 60000000}, NULL);
+    struct mn_restore_report report =
+        restored(p.store, info.id, (struct mn_restore_options){.into = p.other});
+    CHECK_EQ(report.n_namespaces, 1);
+    CHECK_EQ(report.n_records, 2); /* what has expired does not come back */
+    CHECK_EQ(report.lsn, info.lsn);
+    store = opened(p.other);
+    CHECK_EQ(count(store, "a"), 2);
+    CHECK(holds(store, mn_str("a"), mn_str("1"), "old"));
+    CHECK(holds(store, mn_str("a"), mn_str("2"), "x"));
+    char value[32];
+    CHECK_OK(mn_config_get(store, "sweep_interval_ms", value, sizeof value, &err));
+    CHECK_STR_EQ(value, "77");
+    CHECK_EQ(put(store, mn_str("a"), mn_str("5"), "x"), info.lsn + 1);
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    closed(store);
+    store = opened(p.other);
+    CHECK_EQ(count(store, "a"), 3);
+    closed(store);
+    CHECK_STATUS(
+        try_restore(p.store, info.id, (struct mn_restore_options){.into = p.other}, &report),
+        MN_ERR_INVALID);
+    CHECK_STR_HAS(err.message, "holds a store");
+}
+
+static void replacing_leaves_nothing_newer(void)
+{
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    struct mn_snapshot_info first;
+    struct mn_snapshot_info second;
+    struct mn_snapshot_info third;
+
+    (void)put(store, mn_str("a"), mn_str("1"), "old");
+    (void)put(store, mn_str("a"), mn_str("2"), "old");
+    create(store, NULL, &first);
+    (void)put(store, mn_str("a"), mn_str("1"), "new");
+    (void)put(store, mn_str("b"), mn_str("3"), "new");
+    CHECK_OK(mn_config_set(store, "sweep_interval_ms", "99", &err));
+    create(store,
+           &(struct mn_snapshot_options){.size = sizeof(struct mn_snapshot_options),
+                                         .incremental = true},
+           &second);
+    CHECK_STR_EQ(second.parent_id, first.id);
+    CHECK(second.own_bytes < second.n_bytes);
+    uint64_t newest = put(store, mn_str("a"), mn_str("9"), "newest");
+    closed(store);
+    struct mn_restore_report report =
+        restored(p.store, first.id, (struct mn_restore_options){.replace = p.store});
+    CHECK_EQ(report.n_records, 2);
+    CHECK(report.lsn > newest);
+    store = opened(p.store);
+    CHECK(holds(store, mn_str("a"), mn_str("1"), "old"));
+    CHECK_EQ(count(store, "a"), 2);
+    CHECK_STATUS(mn_count(store, mn_str("b"), &newest, &err), MN_NOT_FOUND);
+    char value[32];
+    CHECK_OK(mn_config_get(store, "sweep_interval_ms", value, sizeof value, &err));
+    CHECK_STR_EQ(value, "1000");
+    /* Nothing of the past that was left is built upon. */
+    create(store,
+           &(struct mn_snapshot_options){.size = sizeof(struct mn_snapshot_options),
+                                         .incremental = true},
+           &third);
+    CHECK_STR_EQ(third.parent_id, first.id);
+    CHECK(put(store, mn_str("a"), mn_str("1"), "again") > report.lsn);
+    CHECK_OK(mn_delete(store, mn_str("a"), mn_str("2"), NULL, NULL, NULL, &err));
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    closed(store);
+    store = opened(p.store);
+    CHECK(holds(store, mn_str("a"), mn_str("1"), "again"));
+    CHECK_EQ(count(store, "a"), 1);
+    closed(store);
+    report = restored(p.store, second.id, (struct mn_restore_options){.replace = p.store});
+    store = opened(p.store);
+    CHECK(holds(store, mn_str("a"), mn_str("1"), "new"));
+    CHECK_EQ(count(store, "b"), 1);
+    closed(store);
+    report = restored(p.store, third.id, (struct mn_restore_options){.replace = p.store});
+    CHECK_EQ(report.n_records, 2);
+    struct mn_verify_report verified = {.size = sizeof verified};
+    CHECK_OK_ERR(mn_verify(p.store, &verified, &err), &err);
+    CHECK_EQ(n_snapshots(p.store), 3);
+}
+
+static void one_namespace_comes_back_beside_others(void)
+{
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    struct mn_restore_report report;
+    struct mn_snapshot_info info;
+    char id[16];
+
+    CHECK_OK(mn_namespace_create(store, mn_str("empty"), NULL, &err));
+    for (int i = 0; i < 2500; i++) {
+        (void)snprintf(id, sizeof id, "%d", i);
+        (void)put(store, mn_str("a"), mn_str(id), i == 7 ? "seven" : "x");
+    }
+    (void)put(store, mn_str("b"), mn_str("1"), "b");
+    create(store, NULL, &info);
+    CHECK_OK(mn_namespace_drop(store, mn_str("a"), NULL, &err));
+    (void)put(store, mn_str("b"), mn_str("2"), "b");
+    closed(store);
+    struct mn_restore_options o = {.replace = p.store, .name = mn_str("a"), .dry_run = true};
+    CHECK_EQ(restored(p.store, info.id, o).n_records, 2500);
+    o.dry_run = false;
+    CHECK_EQ(restored(p.store, info.id, o).n_records, 2500);
+    CHECK_STATUS(try_restore(p.store, info.id, o, &report), MN_EXISTS);
+    o.rename = mn_str("a2");
+    CHECK_EQ(restored(p.store, info.id, o).n_records, 2500);
+    o.name = o.rename = mn_str("nothing");
+    CHECK_STATUS(try_restore(p.store, info.id, o, &report), MN_NOT_FOUND);
+    store = opened(p.store);
+    CHECK_EQ(count(store, "a"), 2500);
+    CHECK_EQ(count(store, "a2"), 2500);
+    CHECK_EQ(count(store, "b"), 2);
+    CHECK(holds(store, mn_str("a2"), mn_str("7"), "seven"));
+    closed(store);
+    o = (struct mn_restore_options){.into = p.other, .name = mn_str("a"), .rename = mn_str("z")};
+    CHECK_EQ(restored(p.store, info.id, o).n_records, 2500);
+    store = opened(p.other);
+    CHECK_EQ(count(store, "z"), 2500);
+    CHECK_EQ(stats_of(store).n_namespaces, 1);
+    closed(store);
+}
+
+static void the_newest_ones_are_kept(void)
+{
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    struct mn_snapshot_info info;
+    char first[MN_SNAPSHOT_ID_BYTES] = "";
+    bool exists = true;
+
+    CHECK_OK(mn_config_set(store, "max_snapshots", "3", &err));
+    for (int i = 0; i < 5; i++) {
+        (void)put(store, mn_str("a"), mn_str("1"), "x");
+        create(store, NULL, &info);
+        if (i == 0)
+            memcpy(first, info.id, sizeof first);
+        CHECK_EQ(n_snapshots(p.store), i < 3 ? i + 1 : 3);
+    }
+    mn_snapshots *pool = pool_of(p.store);
+    CHECK_OK(mn_snapshot_exists(pool, first, &exists, &err));
+    CHECK(!exists);
+    CHECK_OK(mn_snapshot_exists(pool, info.id, &exists, &err));
+    CHECK(exists);
+    CHECK_STATUS(mn_snapshots_prune(pool, 0, NULL, NULL, &err), MN_ERR_INVALID);
+    uint64_t n = 0;
+    CHECK_OK_ERR(mn_snapshots_prune(pool, 1, &n, NULL, &err), &err);
+    CHECK_EQ(n, 2);
+    CHECK_OK_ERR(mn_snapshot_verify(pool, info.id, NULL, &err), &err);
+    CHECK_OK_ERR(mn_snapshot_delete(pool, info.id, &n, &err), &err);
+    CHECK(n > 0);
+    CHECK_STATUS(mn_snapshot_delete(pool, info.id, &n, &err), MN_NOT_FOUND);
+    CHECK_STATUS(mn_snapshot_delete(pool, "../store", &n, &err), MN_ERR_INVALID);
+    CHECK_STATUS(mn_snapshot_delete(pool, "", &n, &err), MN_ERR_INVALID);
+    mn_snapshots_close(pool);
+    CHECK_EQ(n_snapshots(p.store), 0);
+    CHECK_OK(mn_config_set(store, "max_snapshots", "0", &err));
+    for (int i = 0; i < 12; i++)
+        create(store, NULL, &info);
+    CHECK_EQ(n_snapshots(p.store), 12);
+    closed(store);
+}
+
+static void an_export_stands_alone(void)
+{
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    struct mn_restore_report report = {.size = sizeof report};
+    struct mn_snapshot_info info;
+    mn_snapshots *pool = NULL;
+    char target[600];
+
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(target, sizeof target, "%s%d", p.other, i);
+        struct mn_snapshot_options o = {
+            .size = sizeof o, .to = target, .compress = i == 1, .incremental = true};
+        (void)put(store, mn_str("a"), mn_str(i == 0 ? "1" : "2"), "x");
+        CHECK_STATUS(mn_snapshot_create(store, &o, NULL, &err), MN_NOT_FOUND);
+        o.incremental = false;
+        create(store, &o, &info);
+        CHECK_EQ(info.is_compressed, i == 1);
+        CHECK_OK_ERR(mn_snapshots_open(target, &pool, &err), &err);
+        (void)snprintf(target, sizeof target, "%s-restored%d", p.other, i);
+        struct mn_restore_options r = {.size = sizeof r, .into = target};
+        CHECK_OK_ERR(mn_snapshot_restore(pool, info.id, &r, &report, &err), &err);
+        CHECK_EQ(report.n_records, (uint64_t)i + 1);
+        mn_snapshots_close(pool);
+        mn_store *other = opened(target);
+        CHECK_EQ(count(other, "a"), (uint64_t)i + 1);
+        closed(other);
+    }
+    CHECK_STATUS(mn_snapshots_open_of(p.store, &pool, &err), MN_NOT_FOUND);
+    closed(store);
+}
+
+static void an_empty_store_has_a_snapshot_too(void)
+{
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    struct mn_snapshot_info info;
+
+    create(store, NULL, &info);
+    CHECK_EQ(info.lsn, 0);
+    CHECK_EQ(info.n_files, 0);
+    (void)put(store, mn_str("a"), mn_str("1"), "x");
+    closed(store);
+    (void)restored(p.store, info.id, (struct mn_restore_options){.into = p.other});
+    store = opened(p.other);
+    CHECK_EQ(stats_of(store).n_namespaces, 0);
+    CHECK_EQ(put(store, mn_str("a"), mn_str("1"), "x"), 1);
+    closed(store);
+    (void)restored(p.store, info.id, (struct mn_restore_options){.replace = p.store});
+    store = opened(p.store);
+    CHECK_EQ(stats_of(store).n_records, 0);
+    CHECK(put(store, mn_str("a"), mn_str("1"), "x") > 1);
+    closed(store);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct check_test tests[] = {
+        CHECK_TEST(a_snapshot_says_what_it_holds),
+        CHECK_TEST(a_new_store_is_what_it_was),
+        CHECK_TEST(replacing_leaves_nothing_newer),
+        CHECK_TEST(one_namespace_comes_back_beside_others),
+        CHECK_TEST(the_newest_ones_are_kept),
+        CHECK_TEST(an_export_stands_alone),
+        CHECK_TEST(an_empty_store_has_a_snapshot_too),
+    };
+    return check_run("engine.snapshot", tests, CHECK_COUNT(tests), argc, argv);
+}
