@@ -23,6 +23,7 @@ static const struct {
 } option_specs[N_OPTIONS] = {
     [OPTION_DIR] = {"-d", true},
     [OPTION_RECOVERY] = {"--recovery", true},
+    [OPTION_SNAPSHOT] = {"--snapshot", true},
     [OPTION_HELP] = {"--help", false},
     [OPTION_VERSION] = {"--version", false},
     [OPTION_DIMENSION] = {"--dimension", true},
@@ -42,10 +43,21 @@ static const struct {
     [OPTION_ALL] = {"--all", false},
     [OPTION_TABLE] = {"--table", false},
     [OPTION_HUMAN] = {"--human", false},
+    [OPTION_DESCRIPTION] = {"--description", true},
+    [OPTION_INCREMENTAL] = {"--incremental", false},
+    [OPTION_PARENT] = {"--parent", true},
+    [OPTION_TO] = {"--to", true},
+    [OPTION_COMPRESS] = {"--compress", false},
+    [OPTION_KEEP] = {"--keep", true},
+    [OPTION_INTO] = {"--into", true},
+    [OPTION_REPLACE] = {"--replace", false},
+    [OPTION_NAMESPACE] = {"--namespace", true},
+    [OPTION_DRY_RUN] = {"--dry-run", false},
 };
 
-static const uint32_t global_options = TAKES(OPTION_DIR) | TAKES(OPTION_RECOVERY) |
-                                       TAKES(OPTION_HELP) | TAKES(OPTION_VERSION);
+static const uint64_t global_options = TAKES(OPTION_DIR) | TAKES(OPTION_RECOVERY) |
+                                       TAKES(OPTION_SNAPSHOT) | TAKES(OPTION_HELP) |
+                                       TAKES(OPTION_VERSION);
 
 const char *option_name(enum option option)
 {
@@ -88,7 +100,7 @@ static enum option find_option(const char *text, const char **value_out)
 }
 
 /* Takes the option at argv[*at], and its value, and moves `at` behind them. */
-static bool take_option(int argc, char **argv, int *at, uint32_t allowed, struct args *args)
+static bool take_option(int argc, char **argv, int *at, uint64_t allowed, struct args *args)
 {
     const char *text = argv[*at];
     const char *value = NULL;
@@ -204,7 +216,7 @@ bool args_parse(int argc, char **argv, struct args *args_out)
     if (at < argc && !take_command(argc, argv, &at, args_out))
         return false;
 
-    uint32_t allowed = args_out->command == NULL ? 0 : args_out->command->options;
+    uint64_t allowed = args_out->command == NULL ? 0 : args_out->command->options;
     bool options_are_over = false;
     args_out->words = argv + at;
     while (at < argc) {

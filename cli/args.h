@@ -12,8 +12,9 @@
 
 /* Every option there is. A command says which of them it takes. */
 enum option {
-    OPTION_DIR, /* the first four are global: before or after the command */
+    OPTION_DIR, /* the first five are global: before or after the command */
     OPTION_RECOVERY,
+    OPTION_SNAPSHOT,
     OPTION_HELP,
     OPTION_VERSION,
     OPTION_DIMENSION,
@@ -33,10 +34,20 @@ enum option {
     OPTION_ALL,
     OPTION_TABLE,
     OPTION_HUMAN,
+    OPTION_DESCRIPTION,
+    OPTION_INCREMENTAL,
+    OPTION_PARENT,
+    OPTION_TO,
+    OPTION_COMPRESS,
+    OPTION_KEEP,
+    OPTION_INTO,
+    OPTION_REPLACE,
+    OPTION_NAMESPACE,
+    OPTION_DRY_RUN,
     N_OPTIONS,
 };
 
-#define TAKES(option) (UINT32_C(1) << (option))
+#define TAKES(option) (UINT64_C(1) << (option))
 
 enum { WORDS_ANY = -1 };
 
@@ -49,11 +60,13 @@ struct command {
     const char *about; /* one line */
     const char *help;  /* options and remarks; ends with a newline */
     const char *example;
-    uint32_t options; /* TAKES(...) of those beyond the global ones */
+    uint64_t options; /* TAKES(...) of those beyond the global ones */
     int n_words_min;
     int n_words_max;  /* or WORDS_ANY */
     bool takes_names; /* the first word names a namespace; all others are ids */
     bool opens_store; /* takes -d, MNEME_DIR and --recovery */
+    bool only_reads;  /* takes --snapshot */
+    bool takes_pool;  /* with --from it needs no store */
     int (*run)(struct cli *cli);
 };
 

@@ -131,10 +131,12 @@ int cli_open(struct cli *cli, enum open_mode mode, mn_store **store_out)
         .read_only = mode == OPEN_READ,
         .no_background = mode == OPEN_READ,
         .recovery = cli->recovery,
+        .snapshot_id = cli->snapshot,
     };
     struct mn_error err = {0};
 
     MNI_CHECK(cli->dir != NULL);
+    MNI_CHECK(cli->snapshot == NULL || mode == OPEN_READ);
     if (mode != OPEN_READ)
         stop_gently();
     mn_status st = mn_open(cli->dir, &options, store_out, &err);
@@ -144,6 +146,8 @@ int cli_open(struct cli *cli, enum open_mode mode, mn_store **store_out)
     }
     if (st == MN_OK)
         return EXIT_CODE_OK;
+    if (st == MN_ERR_INVALID && cli->snapshot != NULL)
+        return args_refuse(cli->args.command, "%s", err.message);
     if (st == MN_ERR_NO_STORE && mode == OPEN_CREATE && parent_is_missing(cli->dir))
         return EXIT_CODE_NOT_FOUND;
     return cli_say_status(cli, st, &err);

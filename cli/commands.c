@@ -14,6 +14,7 @@
 #define PEOPLE_HELP                                                                                \
     "  --table           aligned columns for people\n"                                             \
     "  --human           the same, with numbers as people write them\n"
+#define POOL_HELP "  --from DIR        of the pool or export in DIR; needs no store\n"
 #define VECTORS_HELP                                                                               \
     "  --vectors FORM    json (default), base64 or none; a vector with NaN or\n"                   \
     "                    infinity always prints as vector_base64\n"
@@ -66,6 +67,7 @@ static const struct command commands[] = {
         .example = "mneme -d memory namespaces --table",
         .options = PEOPLE_OPTIONS,
         .opens_store = true,
+        .only_reads = true,
         .run = run_namespaces,
     },
     {
@@ -78,6 +80,7 @@ static const struct command commands[] = {
         .n_words_max = 2,
         .takes_names = true,
         .opens_store = true,
+        .only_reads = true,
         .run = run_exists,
     },
     {
@@ -90,6 +93,7 @@ static const struct command commands[] = {
         .n_words_max = 1,
         .takes_names = true,
         .opens_store = true,
+        .only_reads = true,
         .run = run_dimension,
     },
     {
@@ -103,6 +107,7 @@ static const struct command commands[] = {
         .n_words_max = 1,
         .takes_names = true,
         .opens_store = true,
+        .only_reads = true,
         .run = run_count,
     },
     {
@@ -187,6 +192,7 @@ static const struct command commands[] = {
         .n_words_max = 1,
         .takes_names = true,
         .opens_store = true,
+        .only_reads = true,
         .run = run_export,
     },
     {
@@ -202,6 +208,7 @@ static const struct command commands[] = {
         .n_words_max = WORDS_ANY,
         .takes_names = true,
         .opens_store = true,
+        .only_reads = true,
         .run = run_get,
     },
     {
@@ -249,6 +256,7 @@ static const struct command commands[] = {
         .n_words_max = 1,
         .takes_names = true,
         .opens_store = true,
+        .only_reads = true,
         .run = run_list,
     },
     {
@@ -282,6 +290,7 @@ static const struct command commands[] = {
         .example = "mneme -d memory stats --human",
         .options = PEOPLE_OPTIONS,
         .opens_store = true,
+        .only_reads = true,
         .run = run_stats,
     },
     {
@@ -316,6 +325,133 @@ static const struct command commands[] = {
         .run = run_salvage,
     },
     {
+        .name = "snapshot create",
+        .usage = "[--description T] [--incremental | --parent ID]\n"
+                 "                    [--to DIR [--compress]]",
+        .about = "make a snapshot of everything in the store",
+        .help =
+            "Prints what snapshot show prints. The snapshot lies in the store's pool, the setting\n"
+            "snapshot_dir, by default DIR.snapshots beside the store; its files are second names\n"
+            "of the store's own where the file system has such. The oldest ones beyond\n"
+            "max_snapshots go.\n\n"
+            "  --description T   a text that is kept with it\n"
+            "  --incremental     against the newest one there that fits; exits 3 without one\n"
+            "  --parent ID       against this one\n"
+            "  --to DIR          an export: a pool in another directory, which stands alone\n"
+            "  --compress        of an export: its files are compressed\n",
+        .example = "mneme -d memory snapshot create --description 'before the import'",
+        .options = TAKES(OPTION_DESCRIPTION) | TAKES(OPTION_INCREMENTAL) | TAKES(OPTION_PARENT) |
+                   TAKES(OPTION_TO) | TAKES(OPTION_COMPRESS),
+        .opens_store = true,
+        .run = run_snapshot_create,
+    },
+    {
+        .name = "snapshot list",
+        .usage = "[--from DIR] [--table] [--human]",
+        .about = "list the snapshots, the newest first",
+        .help = "One line each, as snapshot show prints them, by LSN.\n\n" POOL_HELP PEOPLE_HELP,
+        .example = "mneme -d memory snapshot list --table",
+        .options = TAKES(OPTION_FROM) | PEOPLE_OPTIONS,
+        .opens_store = true,
+        .takes_pool = true,
+        .run = run_snapshot_list,
+    },
+    {
+        .name = "snapshot show",
+        .usage = "ID [--from DIR]",
+        .about = "print what is known of a snapshot",
+        .help = "One JSON object: id, type (full or incremental), parent_id, created_at,\n"
+                "description, lsn and lsn_time of the newest commit in it, records, namespaces with\n"
+                "their counts and dimensions, bytes of its files, own_bytes of those that its parent\n"
+                "does not have, shared_bytes of the others, stored_bytes as they are stored, files,\n"
+                "format_version, digest, store_id.\n\n" POOL_HELP,
+        .example = "mneme -d memory snapshot show 000000000000002a91b2c3d4e5f60718",
+        .options = TAKES(OPTION_FROM),
+        .n_words_min = 1,
+        .n_words_max = 1,
+        .opens_store = true,
+        .takes_pool = true,
+        .run = run_snapshot_show,
+    },
+    {
+        .name = "snapshot exists",
+        .usage = "ID [--from DIR]",
+        .about = "tell whether a snapshot is there",
+        .help = "Prints {\"exists\":true} and exits 0, or false and exits 3.\n\n" POOL_HELP,
+        .example = "mneme -d memory snapshot exists 000000000000002a91b2c3d4e5f60718",
+        .options = TAKES(OPTION_FROM),
+        .n_words_min = 1,
+        .n_words_max = 1,
+        .opens_store = true,
+        .takes_pool = true,
+        .run = run_snapshot_exists,
+    },
+    {
+        .name = "snapshot verify",
+        .usage = "ID [--from DIR]",
+        .about = "read every byte of a snapshot and check it",
+        .help = "Prints {\"id\",\"damaged\",\"files\",\"bytes\"} and exits 4 when something is damaged;\n"
+                "each damage is named on standard error. The snapshots that it was made against\n"
+                "are checked, too, as far as they are there.\n\n" POOL_HELP,
+        .example = "mneme -d memory snapshot verify 000000000000002a91b2c3d4e5f60718",
+        .options = TAKES(OPTION_FROM),
+        .n_words_min = 1,
+        .n_words_max = 1,
+        .opens_store = true,
+        .takes_pool = true,
+        .run = run_snapshot_verify,
+    },
+    {
+        .name = "snapshot delete",
+        .usage = "ID [--from DIR]",
+        .about = "remove a snapshot",
+        .help = "Prints {\"deleted\":true,\"freed_bytes\":N}; where there is none, false, and exits 3.\n"
+                "Those that were made against it stay whole.\n\n" POOL_HELP,
+        .example = "mneme -d memory snapshot delete 000000000000002a91b2c3d4e5f60718",
+        .options = TAKES(OPTION_FROM),
+        .n_words_min = 1,
+        .n_words_max = 1,
+        .opens_store = true,
+        .takes_pool = true,
+        .run = run_snapshot_delete,
+    },
+    {
+        .name = "snapshot prune",
+        .usage = "--keep N [--from DIR]",
+        .about = "remove all snapshots but the newest",
+        .help = "Prints {\"deleted\":N,\"freed_bytes\":N}. Damaged ones are passed over.\n\n"
+                "  --keep N          how many of them to keep, 1 or more\n" POOL_HELP,
+        .example = "mneme -d memory snapshot prune --keep 3",
+        .options = TAKES(OPTION_KEEP) | TAKES(OPTION_FROM),
+        .opens_store = true,
+        .takes_pool = true,
+        .run = run_snapshot_prune,
+    },
+    {
+        .name = "snapshot restore",
+        .usage = "ID --into DIR | --replace [--namespace A[:B]] [--dry-run]\n"
+                 "                    [--from DIR]",
+        .about = "bring back what a snapshot holds",
+        .help =
+            "Verifies all of the snapshot first, and changes nothing if it is damaged. Prints\n"
+            "{\"snapshot_id\",\"namespaces_restored\",\"records_restored\"}; what has expired since\n"
+            "does not come back. The store must not be in use.\n\n"
+            "  --into DIR        a new store, in a directory that is missing or empty\n"
+            "  --replace         the store of -d; nothing in it that is newer survives\n"
+            "  --namespace A[:B] only namespace A, called B there; with --replace into the store\n"
+            "                    of -d beside the others, where B must not exist. A colon in a\n"
+            "                    name is written \\:, a backslash \\\\\n"
+            "  --dry-run         says what would be restored; changes nothing\n" POOL_HELP,
+        .example = "mneme -d memory snapshot restore 000000000000002a91b2c3d4e5f60718 --into old",
+        .options = TAKES(OPTION_INTO) | TAKES(OPTION_REPLACE) | TAKES(OPTION_NAMESPACE) |
+                   TAKES(OPTION_DRY_RUN) | TAKES(OPTION_FROM),
+        .n_words_min = 1,
+        .n_words_max = 1,
+        .opens_store = true,
+        .takes_pool = true,
+        .run = run_snapshot_restore,
+    },
+    {
         .name = "config get",
         .usage = "KEY",
         .about = "print a setting of the store",
@@ -324,6 +460,7 @@ static const struct command commands[] = {
         .n_words_min = 1,
         .n_words_max = 1,
         .opens_store = true,
+        .only_reads = true,
         .run = run_config_get,
     },
     {
@@ -345,6 +482,7 @@ static const struct command commands[] = {
         .help = "One line each: {\"key\",\"value\"}.\n",
         .example = "mneme -d memory config list",
         .opens_store = true,
+        .only_reads = true,
         .run = run_config_list,
     },
     {

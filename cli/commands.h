@@ -42,6 +42,15 @@ int run_config_list(struct cli *cli);
 int run_wal_stats(struct cli *cli);
 int run_wal_dump(struct cli *cli);
 
+int run_snapshot_create(struct cli *cli);
+int run_snapshot_list(struct cli *cli);
+int run_snapshot_show(struct cli *cli);
+int run_snapshot_exists(struct cli *cli);
+int run_snapshot_verify(struct cli *cli);
+int run_snapshot_delete(struct cli *cli);
+int run_snapshot_prune(struct cli *cli);
+int run_snapshot_restore(struct cli *cli);
+
 int run_completion(struct cli *cli);
 
 #endif

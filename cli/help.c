@@ -23,7 +23,7 @@ static void print_commands(struct cli *cli, const char *group)
 
     for (int i = 0; (command = command_at(i)) != NULL; i++) {
         if (group == NULL || (strncmp(command->name, group, n) == 0 && command->name[n] == ' '))
-            (void)out_text(&cli->out, "  %-12s  %s", command->name, command->about);
+            (void)out_text(&cli->out, "  %-16s  %s", command->name, command->about);
     }
 }
 
@@ -37,6 +37,17 @@ static void print_command(struct cli *cli, const struct command *command)
     print_example(cli, command->example);
 }
 
+/* That of the group's first command which says most. */
+static void print_group_example(struct cli *cli, const char *group)
+{
+    const struct command *command = command_find(group, strcmp(group, "config") == 0 ? "list"
+                                                        : strcmp(group, "wal") == 0  ? "stats"
+                                                                                     : "list");
+
+    if (command != NULL)
+        print_example(cli, command->example);
+}
+
 static void print_all(struct cli *cli)
 {
     (void)out_text(&cli->out,
@@ -48,6 +59,7 @@ static void print_all(struct cli *cli)
         &cli->out,
         "\nOptions:\n"
         "  -d DIR            directory of the store; else the environment's MNEME_DIR\n"
+        "  --snapshot ID     commands that only read, read this snapshot of the store\n"
         "  --recovery MODE   tail (default): a torn tail of the log is cut, other damage\n"
         "                    refuses; strict: any damage refuses\n"
         "  --help            this; after a command, help for the command\n"
@@ -70,8 +82,7 @@ void help_print(struct cli *cli)
         (void)out_text(&cli->out, "usage: mneme [-d DIR] %s COMMAND ...\n\nCommands:", args->group);
         print_commands(cli, args->group);
         (void)out_text(&cli->out, "\nSee mneme %s COMMAND --help.", args->group);
-        print_example(cli, strcmp(args->group, "wal") == 0 ? "mneme -d memory wal stats"
-                                                           : "mneme -d memory config list");
+        print_group_example(cli, args->group);
     } else {
         print_all(cli);
     }

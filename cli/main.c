@@ -39,12 +39,17 @@ static int find_store(struct cli *cli)
     const struct args *args = &cli->args;
     int choice;
 
+    cli->snapshot = args->values[OPTION_SNAPSHOT];
+    if (cli->snapshot != NULL && !args->command->only_reads)
+        return args_refuse(args->command, "this command does not read a snapshot");
     if (!args->command->opens_store)
         return EXIT_CODE_OK;
     cli->dir = args->values[OPTION_DIR];
     if (cli->dir == NULL)
         cli->dir = getenv("MNEME_DIR");
-    if (cli->dir == NULL || cli->dir[0] == '\0')
+    if (cli->dir != NULL && cli->dir[0] == '\0')
+        cli->dir = NULL;
+    if (cli->dir == NULL && !(args->command->takes_pool && args->values[OPTION_FROM] != NULL))
         return args_refuse(args->command, "which store? Give -d DIR or set MNEME_DIR");
     if (!args_choice(args, OPTION_RECOVERY, choices, 0, &choice))
         return EXIT_CODE_USAGE;

@@ -95,14 +95,14 @@ struct mn_snapshot_options {
 /*
  * Makes a snapshot of everything up to the newest commit: a checkpoint, then a second name in the
  * pool for each file, or a copy where the file system has no second names. Commits and reads go on.
- * It is there as a whole or not at all. MN_OK sets `snapshot_out` (may be NULL), to be freed. In the
- * store's own pool the oldest of its snapshots beyond `max_snapshots` go, unless somebody reads
+ * It is there as a whole or not at all. MN_OK sets `snapshot_out` (may be NULL), to be freed. In
+ * the store's own pool the oldest of its snapshots beyond `max_snapshots` go, unless somebody reads
  * there.
  *
  * MN_NOT_FOUND: there is no such parent, or none that an incremental one could be made against.
  * MN_ERR_INVALID: the parent is of another store or of a past that a restore left; `to` holds other
- * things than snapshots. MN_ERR_IN_USE: another snapshot is being made or removed. MN_ERR_CANCELLED:
- * `progress` said so.
+ * things than snapshots. MN_ERR_IN_USE: another snapshot is being made or removed.
+ * MN_ERR_CANCELLED: `progress` said so.
  */
 MN_API MN_MUST_USE mn_status mn_snapshot_create(mn_store *store,
                                                 const struct mn_snapshot_options *options,
@@ -117,14 +117,15 @@ typedef struct mn_snapshots mn_snapshots;
  * MN_ERR_INVALID: the directory holds other things. */
 MN_API MN_MUST_USE mn_status mn_snapshots_open(const char *path, mn_snapshots **snapshots_out,
                                                struct mn_error *err);
-/* The pool of the store in `store_path`, also beside a writer. MN_NOT_FOUND: it has made no snapshot
- * yet. MN_ERR_NO_STORE. */
+/* The pool of the store in `store_path`, also beside a writer. MN_NOT_FOUND: it has made no
+ * snapshot yet. MN_ERR_NO_STORE. */
 MN_API MN_MUST_USE mn_status mn_snapshots_open_of(const char *store_path,
                                                   mn_snapshots **snapshots_out,
                                                   struct mn_error *err);
 MN_API void mn_snapshots_close(mn_snapshots *snapshots); /* NULL is fine */
 
-/* Walks the ids of all snapshots, the newest first: by LSN. Shows which there were when it began. */
+/* Walks the ids of all snapshots, the newest first: by LSN. Shows those that there were when it
+ * began. */
 typedef struct mn_snapshot_iter mn_snapshot_iter;
 MN_API MN_MUST_USE mn_status mn_snapshot_iter_open(mn_snapshots *snapshots,
                                                    mn_snapshot_iter **iter_out,
@@ -159,9 +160,9 @@ MN_API MN_MUST_USE mn_status mn_snapshot_verify(mn_snapshots *snapshots, const c
                                                 struct mn_error *err);
 
 /* Removes a snapshot, a damaged one too, and the files that no other one needs; those made against
- * it stay whole. Sets `freed_out` (may be NULL) to the bytes of them. MN_NOT_FOUND. MN_ERR_IN_USE:
- * somebody reads there. MN_ERR_CORRUPT: it has gone, but its files stay, because another snapshot is
- * damaged and may need them. */
+ * it stay whole. Sets `freed_out` (may be NULL) to the bytes of them. MN_NOT_FOUND.
+ * MN_ERR_IN_USE: somebody reads there. MN_ERR_CORRUPT: it has gone, but its files stay, because
+ * another snapshot is damaged and may need them. */
 MN_API MN_MUST_USE mn_status mn_snapshot_delete(mn_snapshots *snapshots, const char *id,
                                                 uint64_t *freed_out, struct mn_error *err);
 
@@ -199,9 +200,9 @@ struct mn_restore_report {
 
 /*
  * Restores a snapshot. All its files are verified before anything is changed. Nothing that is newer
- * survives, but the LSNs go on above all that the target ever handed out. Cut off at any moment,
- * `replace` leaves the old state or the new one, and `into` leaves no store: it refuses to open, and
- * restoring again clears it away. The target must not be open.
+ * survives, but the LSNs go on above all that the target ever handed out. Cut off at any
+ * moment, `replace` leaves the old state or the new one, and `into` leaves no store: it refuses to
+ * open, and restoring again clears it away. The target must not be open.
  *
  * MN_ERR_CORRUPT: the snapshot is damaged, the target is as it was; of `replace` also: its file
  * STORE is, restore into a new directory then. MN_ERR_INVALID: `into` is not empty. MN_EXISTS: the

@@ -52,6 +52,9 @@ struct mn_options {
                                     64 MiB */
     uint64_t memory_bytes_max;   /* of the engine: 64 MiB to 1 TiB; default 1 GiB */
     uint64_t pinned_bytes_max;   /* of views: 1 MiB to 1 TiB; default 256 MiB */
+    const char *snapshot_id;     /* opens this snapshot of the store instead (snapshot.h), to be
+                                    read; `path` may be a pool or an export, too. Not a compressed
+                                    one: MN_ERR_UNSUPPORTED. MN_NOT_FOUND: there is none */
 };
 
 /*

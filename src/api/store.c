@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "io/posix.h"
+#include "snapshot/snapshot.h"
 
 static mn_status check_options(const struct mn_options *o, struct mn_error *err)
 {
@@ -45,6 +46,35 @@ static mn_status check_options(const struct mn_options *o, struct mn_error *err)
     return st;
 }
 
+/* The snapshot stays where it is, and under a lock, as long as it is read. */
+static mn_status open_snapshot(struct mni_env *env, const char *path, const struct mn_options *o,
+                               struct mni_engine **engine_out, struct mn_error *err)
+{
+    char pool_path[MNI_PATH_BYTES_MAX];
+    struct mni_snapshot_id id;
+    struct mni_pool_dir *pool = NULL;
+
+    if (!mni_snapshot_id_parse(mn_str(o->snapshot_id), &id))
+        return mni_fail(err, MN_ERR_INVALID, "\"%.60s\" is no id of a snapshot", o->snapshot_id);
+    if (o->create || o->recovery == MN_RECOVERY_POINT_IN_TIME)
+        return mni_fail(err, MN_ERR_INVALID, "a snapshot can only be read as it is");
+    mn_status st = mni_store_pool_path(env, path, pool_path, err);
+    if (st != MN_OK && st != MN_ERR_NO_STORE)
+        return st;
+    const char *place = st == MN_OK ? pool_path : path;
+    st = mni_pool_open(env, place, false, &pool, err);
+    if (st == MN_NOT_FOUND)
+        return mni_fail(err, st, "there are no snapshots in %.300s", place);
+    if (st != MN_OK)
+        return st;
+    st = mni_pool_lock(pool, MNI_POOL_READ, err);
+    if (st == MN_OK)
+        st = mni_engine_open_snapshot(env, pool, &id, engine_out, err);
+    if (st != MN_OK)
+        mni_pool_close(pool);
+    return st;
+}
+
 mn_status mni_api_store_open(struct mni_env *env, const char *path,
                              const struct mn_options *options, mn_store **store_out,
                              struct mn_error *err)
@@ -65,7 +95,8 @@ mn_status mni_api_store_open(struct mni_env *env, const char *path,
     mn_store *store = mni_alloc_zero(sizeof *store);
     if (store == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "store handle");
-    st = mni_engine_open(env, path, &o, &store->engine, &details);
+    st = o.snapshot_id != NULL ? open_snapshot(env, path, &o, &store->engine, &details)
+                               : mni_engine_open(env, path, &o, &store->engine, &details);
     if (st != MN_OK) {
         mni_free(store);
         return api_answer(st, &details, err);

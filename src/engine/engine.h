@@ -309,8 +309,8 @@ struct mni_snapshot_request {
 
 /*
  * Makes a snapshot of everything up to the newest commit; commits and reads go on. MN_OK sets
- * `snapshot_out` to it as it was loaded again, for mni_snapshot_done. MN_NOT_FOUND: there is no such
- * parent. In the store's own pool the oldest snapshots of it beyond `max_snapshots` go, unless
+ * `snapshot_out` to it as it was loaded again, for mni_snapshot_done. MN_NOT_FOUND: there is no
+ * such parent. In the store's own pool the oldest snapshots of it beyond `max_snapshots` go, unless
  * somebody reads there.
  */
 MN_MUST_USE mn_status mni_engine_snapshot(struct mni_engine *engine,

@@ -1,9 +1,9 @@
 /*
  * restore_namespace.c - brings back one namespace, into a new store or beside others.
  *
- * Its records are read out of the snapshot and written as any others are. Into a new store they come
- * in many commits, under the mark of a restore; into a store that is there in one commit, so that
- * all of it is visible, or nothing.
+ * Its records are read out of the snapshot and written as any others are. Into a new store they
+ * come in many commits, under the mark of a restore; into a store that is there in one commit, so
+ * that all of it is visible, or nothing.
  *
  * Owns:    the engines of both sides, while it works.
  * Threads: one per target, which nobody has open.

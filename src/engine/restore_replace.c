@@ -8,8 +8,8 @@
  *     settle     STORE.<number> becomes STORE, the log begins anew, what was there goes
  *
  * Cut off before publishing, the next opening finds the old store, and removes what was staged;
- * after it, the restored one, and does what was left to do. A store whose manifest or log is damaged
- * can be restored, too; STORE must be whole.
+ * after it, the restored one, and does what was left to do. A store whose manifest or log is
+ * damaged can be restored, too; STORE must be whole.
  *
  * Owns:    the target's directory, while it works.
  * Format:  docs/format/{store,manifest,wal}.md

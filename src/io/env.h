@@ -151,9 +151,9 @@ struct mni_dir {
 };
 
 struct mni_env_ops {
-    /* Takes a path of the user, as the next one does. With `create`, makes the last component of the
-     * path if it is missing, and syncs its parent directory in any case: whoever made it may have
-     * died before. */
+    /* Takes a path of the user, as the next one does. With `create`, makes the last component of
+     * the path if it is missing, and syncs its parent directory in any case: whoever made it may
+     * have died before. */
     mn_status (*open_dir)(struct mni_env *env, const char *path, bool create,
                           struct mni_dir **dir_out, struct mn_error *err);
     /* The path of a directory from the root on, without links: it means the same after the process

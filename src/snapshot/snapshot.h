@@ -167,8 +167,8 @@ MN_MUST_USE mn_status mni_pool_give(struct mni_pool_dir *pool, const struct mni_
                                     struct mni_dir *seg_dir, const struct mni_progress *progress,
                                     struct mn_error *err);
 
-/* The files of a snapshot under the names that they have in a store, as a directory that can only be
- * read. Pool and snapshot are borrowed until it is closed; MNI_POOL_READ is held until then.
+/* The files of a snapshot under the names that they have in a store, as a directory that can only
+ * be read. Pool and snapshot are borrowed until it is closed; MNI_POOL_READ is held until then.
  * MN_ERR_UNSUPPORTED: they are compressed. */
 MN_MUST_USE mn_status mni_pool_show(struct mni_pool_dir *pool, const struct mni_snapshot *snapshot,
                                     struct mni_dir **seg_dir_out, struct mn_error *err);

@@ -142,8 +142,8 @@ MN_MUST_USE mn_status mni_wal_close(struct mni_wal *wal, struct mn_error *err);
 /* Frees the log as it is, as if the process had ended. For tests of recovery. */
 void mni_wal_abandon(struct mni_wal *wal);
 
-/* No LSN above it was ever handed out by the log in this directory, as far as its files tell; 0 when
- * there are none. For a log that may be damaged. Reads the newest file's header only. */
+/* No LSN above it was ever handed out by the log in this directory, as far as its files tell; 0
+ * when there are none. For a log that may be damaged. Reads the newest file's header only. */
 MN_MUST_USE mn_status mni_wal_lsn_bound(struct mni_dir *dir, uint64_t *lsn_out,
                                         struct mn_error *err);
 
