@@ -12,7 +12,7 @@
 struct cli {
     struct args args;
     struct out out;
-    const char *dir; /* of the store; borrowed from argv or the environment */
+    const char *dir;      /* of the store; borrowed from argv or the environment */
     const char *snapshot; /* id of the one that is read instead, or NULL; likewise */
     mn_recovery recovery;
 };

@@ -255,8 +255,8 @@ int run_snapshot_prune(struct cli *cli)
     if (code != EXIT_CODE_OK)
         return code;
     stop_gently();
-    mn_status st =
-        pool == NULL ? MN_OK : mn_snapshots_prune(pool, n_kept, &n_deleted, &freed, &err);
+    mn_status st = pool == NULL ? MN_OK
+                                : mn_snapshots_prune(pool, n_kept, &n_deleted, &freed, &err);
     mn_snapshots_close(pool);
     if (st != MN_OK)
         return pool_say_status(cli, "", st, &err);

@@ -361,10 +361,11 @@ static const struct command commands[] = {
         .usage = "ID [--from DIR]",
         .about = "print what is known of a snapshot",
         .help = "One JSON object: id, type (full or incremental), parent_id, created_at,\n"
-                "description, lsn and lsn_time of the newest commit in it, records, namespaces with\n"
-                "their counts and dimensions, bytes of its files, own_bytes of those that its parent\n"
-                "does not have, shared_bytes of the others, stored_bytes as they are stored, files,\n"
-                "format_version, digest, store_id.\n\n" POOL_HELP,
+                "description, lsn and lsn_time of the newest commit in it, records,\n"
+                "namespaces with their counts and dimensions, bytes of its files,\n"
+                "own_bytes of those that its parent does not have, shared_bytes of the\n"
+                "others, stored_bytes as they are stored, files, format_version, digest,\n"
+                "store_id.\n\n" POOL_HELP,
         .example = "mneme -d memory snapshot show 000000000000002a91b2c3d4e5f60718",
         .options = TAKES(OPTION_FROM),
         .n_words_min = 1,
@@ -390,9 +391,9 @@ static const struct command commands[] = {
         .name = "snapshot verify",
         .usage = "ID [--from DIR]",
         .about = "read every byte of a snapshot and check it",
-        .help = "Prints {\"id\",\"damaged\",\"files\",\"bytes\"} and exits 4 when something is damaged;\n"
-                "each damage is named on standard error. The snapshots that it was made against\n"
-                "are checked, too, as far as they are there.\n\n" POOL_HELP,
+        .help = "Prints {\"id\",\"damaged\",\"files\",\"bytes\"} and exits 4 when something is\n"
+                "damaged; each damage is named on standard error. The snapshots that it was\n"
+                "made against are checked, too, as far as they are there.\n\n" POOL_HELP,
         .example = "mneme -d memory snapshot verify 000000000000002a91b2c3d4e5f60718",
         .options = TAKES(OPTION_FROM),
         .n_words_min = 1,
@@ -405,8 +406,8 @@ static const struct command commands[] = {
         .name = "snapshot delete",
         .usage = "ID [--from DIR]",
         .about = "remove a snapshot",
-        .help = "Prints {\"deleted\":true,\"freed_bytes\":N}; where there is none, false, and exits 3.\n"
-                "Those that were made against it stay whole.\n\n" POOL_HELP,
+        .help = "Prints {\"deleted\":true,\"freed_bytes\":N}; where there is none, false, and\n"
+                "exits 3. Those that were made against it stay whole.\n\n" POOL_HELP,
         .example = "mneme -d memory snapshot delete 000000000000002a91b2c3d4e5f60718",
         .options = TAKES(OPTION_FROM),
         .n_words_min = 1,
@@ -434,8 +435,8 @@ static const struct command commands[] = {
         .about = "bring back what a snapshot holds",
         .help =
             "Verifies all of the snapshot first, and changes nothing if it is damaged. Prints\n"
-            "{\"snapshot_id\",\"namespaces_restored\",\"records_restored\"}; what has expired since\n"
-            "does not come back. The store must not be in use.\n\n"
+            "{\"snapshot_id\",\"namespaces_restored\",\"records_restored\"}; what has\n"
+            "expired since does not come back. The store must not be in use.\n\n"
             "  --into DIR        a new store, in a directory that is missing or empty\n"
             "  --replace         the store of -d; nothing in it that is newer survives\n"
             "  --namespace A[:B] only namespace A, called B there; with --replace into the store\n"

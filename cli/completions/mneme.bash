@@ -10,7 +10,13 @@ _mneme_options() {
     list) echo --limit --after --until --prefix --reverse --table --human ;;
     namespaces | count | stats | verify | 'wal stats') echo --table --human ;;
     purge) echo --all ;;
-    'wal dump') echo --from ;;
+    'wal dump' | 'snapshot show' | 'snapshot exists' | 'snapshot verify' | 'snapshot delete')
+        echo --from
+        ;;
+    'snapshot create') echo --description --incremental --parent --to --compress ;;
+    'snapshot list') echo --from --table --human ;;
+    'snapshot prune') echo --keep --from ;;
+    'snapshot restore') echo --into --replace --namespace --dry-run --from ;;
     esac
 }
 
@@ -23,12 +29,12 @@ _mneme() {
         word=${COMP_WORDS[i]}
         if [[ -n $skip ]]; then
             skip=''
-        elif [[ $word == -d || $word == --recovery ]]; then
+        elif [[ $word == -d || $word == --recovery || $word == --snapshot ]]; then
             skip=yes
         elif [[ $word != -* ]]; then
             if [[ -z $command ]]; then
                 command=$word
-            elif [[ $command == wal || $command == config ]]; then
+            elif [[ $command == wal || $command == config || $command == snapshot ]]; then
                 command="$command $word"
             else
                 n_words=$((n_words + 1))
@@ -37,8 +43,12 @@ _mneme() {
     done
 
     case $prev in
-    -d) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;;
+    -d | --to | --into) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;;
     --rows | --vectors-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
+    --from)
+        [[ $command == snapshot* ]] && mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+        return
+        ;;
     --recovery) mapfile -t COMPREPLY < <(compgen -W 'tail strict' -- "$cur") && return ;;
     --ack) mapfile -t COMPREPLY < <(compgen -W 'none os disk' -- "$cur") && return ;;
     --format) mapfile -t COMPREPLY < <(compgen -W 'flat put' -- "$cur") && return ;;
@@ -54,14 +64,16 @@ _mneme() {
 
     local words='--help'
     if [[ $cur == -* ]]; then
-        words="-d --recovery --help --version $(_mneme_options "$command")"
+        words="-d --recovery --snapshot --help --version $(_mneme_options "$command")"
     else
         case $command in
         '')
             words='create drop namespaces exists dimension count put import export get delete purge
-                list checkpoint flush stats verify salvage config wal completion'
+                list checkpoint flush stats verify salvage snapshot config wal
+                completion'
             ;;
         wal) words='stats dump' ;;
+        snapshot) words='create list show exists verify delete prune restore' ;;
         salvage) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;;
         config) words='get set list' ;;
         'config get' | 'config set')
@@ -69,7 +81,8 @@ _mneme() {
             if [[ $n_words == 0 ]]; then
                 words='sync sync_every_commits sync_interval_ms wal_file_bytes
                     sweep_interval_ms sweep_batch_records sweep_time_cap_ms
-                    checkpoint_bytes checkpoint_interval_ms checkpoint_records memory_bytes_max pinned_bytes_max'
+                    checkpoint_bytes checkpoint_interval_ms checkpoint_records memory_bytes_max
+                    pinned_bytes_max max_snapshots snapshot_dir'
             elif [[ $n_words == 1 && $command == 'config set' && $prev == sync ]]; then
                 words='every_write every_n every_ms manual'
             fi

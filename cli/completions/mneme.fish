@@ -8,7 +8,7 @@ function __mneme_is
     for word in $words
         if test $skip = yes
             set skip no
-        else if contains -- $word -d --recovery
+        else if contains -- $word -d --recovery --snapshot
             set skip yes
         else if not string match -q -- '-*' $word
             set -a found $word
@@ -16,7 +16,7 @@ function __mneme_is
     end
     if test (count $argv) -eq 0
         test (count $found) -eq 0
-    else if contains -- "$argv[1]" wal config; and test (count $argv) -eq 1
+    else if contains -- "$argv[1]" wal config snapshot; and test (count $argv) -eq 1
         test (count $found) -eq 1; and test $found[1] = $argv[1]
     else
         contains -- "$found[1]" $argv; or contains -- "$found[1] $found[2]" $argv
@@ -26,6 +26,7 @@ end
 complete -c mneme -f
 complete -c mneme -s d -r -a '(__fish_complete_directories)' -d 'Directory of the store'
 complete -c mneme -l recovery -x -a 'tail strict' -d 'What to do with damage'
+complete -c mneme -l snapshot -x -d 'Read this snapshot'
 complete -c mneme -l help -d 'Explain'
 complete -c mneme -l version -d 'Print the version'
 
@@ -47,16 +48,19 @@ complete -c mneme -n __mneme_is -a flush -d 'Make everything acknowledged durabl
 complete -c mneme -n __mneme_is -a stats -d 'Print the numbers of the store'
 complete -c mneme -n __mneme_is -a verify -d 'Read every byte of the store and check it'
 complete -c mneme -n __mneme_is -a salvage -d 'Recover what is left of a damaged store'
+complete -c mneme -n __mneme_is -a snapshot -d 'Make, list, check, remove and restore snapshots'
 complete -c mneme -n __mneme_is -a config -d 'Print or change settings'
 complete -c mneme -n __mneme_is -a wal -d 'Look into the write-ahead log'
 complete -c mneme -n __mneme_is -a completion -d 'Print the completion script for a shell'
 
 complete -c mneme -n '__mneme_is wal' -a 'stats dump'
+complete -c mneme -n '__mneme_is snapshot' -a 'create list show exists verify delete prune restore'
 complete -c mneme -n '__mneme_is config' -a 'get set list'
 complete -c mneme -n '__mneme_is "config get" "config set"' \
     -a 'sync sync_every_commits sync_interval_ms wal_file_bytes \
     sweep_interval_ms sweep_batch_records sweep_time_cap_ms \
-    checkpoint_bytes checkpoint_interval_ms checkpoint_records memory_bytes_max pinned_bytes_max'
+    checkpoint_bytes checkpoint_interval_ms checkpoint_records memory_bytes_max \
+    pinned_bytes_max max_snapshots snapshot_dir'
 complete -c mneme -n '__mneme_is completion' -a 'bash zsh fish'
 
 complete -c mneme -n '__mneme_is salvage' -F
@@ -78,3 +82,17 @@ complete -c mneme -n '__mneme_is list namespaces count stats verify "wal stats"'
 complete -c mneme -n '__mneme_is list namespaces count stats verify "wal stats"' -l human -d 'Numbers for people'
 complete -c mneme -n '__mneme_is purge' -l all -d 'The whole namespace'
 complete -c mneme -n '__mneme_is "wal dump"' -l from -x -d 'First LSN'
+complete -c mneme -n '__mneme_is "snapshot create"' -l description -x -d 'Text kept with it'
+complete -c mneme -n '__mneme_is "snapshot create"' -l incremental -d 'Against the newest one'
+complete -c mneme -n '__mneme_is "snapshot create"' -l parent -x -d 'Against this one'
+complete -c mneme -n '__mneme_is "snapshot create"' -l to -r -a '(__fish_complete_directories)' -d 'Export to'
+complete -c mneme -n '__mneme_is "snapshot create"' -l compress -d 'An export'
+complete -c mneme -n '__mneme_is "snapshot list" "snapshot show" "snapshot exists" "snapshot verify" "snapshot delete" "snapshot prune" "snapshot restore"' \
+    -l from -r -a '(__fish_complete_directories)' -d 'Pool or export'
+complete -c mneme -n '__mneme_is "snapshot list"' -l table -d 'Aligned columns'
+complete -c mneme -n '__mneme_is "snapshot list"' -l human -d 'Columns, numbers for people'
+complete -c mneme -n '__mneme_is "snapshot prune"' -l keep -x -d 'How many'
+complete -c mneme -n '__mneme_is "snapshot restore"' -l into -r -a '(__fish_complete_directories)' -d 'New store'
+complete -c mneme -n '__mneme_is "snapshot restore"' -l replace -d 'The store'
+complete -c mneme -n '__mneme_is "snapshot restore"' -l namespace -x -d 'Only A, called B there'
+complete -c mneme -n '__mneme_is "snapshot restore"' -l dry-run -d 'Change nothing'

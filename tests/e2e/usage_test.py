@@ -10,9 +10,11 @@ from harness import MNEME, environment, has, main, run, same
 COMMANDS = ["create", "drop", "namespaces", "exists", "dimension", "count", "put", "import",
             "export", "get", "delete", "purge", "list", "checkpoint", "flush", "stats", "verify",
             "salvage", "config get", "config set", "config list", "wal stats", "wal dump",
+            "snapshot create", "snapshot list", "snapshot show", "snapshot exists",
+            "snapshot verify", "snapshot delete", "snapshot prune", "snapshot restore",
             "completion"]
 NEEDS_NO_STORE = ["salvage", "completion"]
-LATER = ["snapshot", "search", "temporal", "cache", "tier"]
+LATER = ["search", "temporal", "cache", "tier"]
 
 
 def _ok(*args):
@@ -33,7 +35,7 @@ def help_is_everywhere_and_has_an_example(place):
         has(text, "\nExample:\n  ")
         has(text.partition("Example:")[2], f"mneme{' -d memory' * (command not in NEEDS_NO_STORE)}")
         same(_ok("--help", *command.split()), text)
-    for group in ("wal", "config"):
+    for group in ("wal", "config", "snapshot"):
         has(_ok(group, "--help"), "Example")
 
 
@@ -75,6 +77,13 @@ def usage_errors_exit_2_and_say_what(place):
         (("count", "n", "--recovery", "hope"), "tail, strict"),
         (("exists", "a", "b", "c"), '"c"'), (("namespaces", "x"), '"x"'),
         (("completion",), "bash|zsh|fish is missing"),
+        (("snapshot",), "not complete"), (("snapshot", "show"), "ID is missing"),
+        (("snapshot", "prune"), "--keep"), (("snapshot", "prune", "--keep", "0"), "--keep"),
+        (("snapshot", "restore", "x"), "--into"), (("snapshot", "restore", "x", "--into", "y",
+                                                    "--replace"), "--into"),
+        (("snapshot", "create", "--compress"), "--to"),
+        (("snapshot", "create", "--incremental", "--parent", "x"), "exclude"),
+        (("--snapshot", "x", "put", "n"), "snapshot"), (("--snapshot", "x", "verify"), "snapshot"),
         (("config", "set", "a"), "VALUE is missing"), (("completion", "csh"), "csh"),
     ]:
         result = place.run(*args, code=2)
@@ -147,8 +156,10 @@ def bash_completes_commands_options_and_values(place):
     same(_complete("mneme", "export", "n", "--vectors-"), ["--vectors-file"])
     same(_complete("mneme", "--recovery", ""), ["tail", "strict"])
     same(_complete("mneme", "completion", ""), ["bash", "zsh", "fish"])
-    same(_complete("mneme", "create", "n", "--"), ["--recovery", "--help", "--version",
-                                                  "--dimension"])
+    same(_complete("mneme", "create", "n", "--"), ["--recovery", "--snapshot", "--help",
+                                                  "--version", "--dimension"])
+    same(_complete("mneme", "snapshot", "e"), ["exists"])
+    same(_complete("mneme", "snapshot", "restore", "x", "--in"), ["--into"])
 
 
 def completion_knows_every_setting(place):
