@@ -12,6 +12,8 @@
 #include "stop.h"
 #include "talk.h"
 
+enum { SNAPSHOTS_MAX = 4096 }; /* that are named */
+
 static void print_receipt(struct cli *cli, const struct mn_purge_receipt *receipt)
 {
     const struct {
@@ -30,15 +32,24 @@ static void print_receipt(struct cli *cli, const struct mn_purge_receipt *receip
         mni_json_write_key(w, figures[i].key);
         mni_json_write_u64(w, figures[i].value);
     }
+    mni_json_write_key(w, "snapshots");
+    mni_json_write_array_begin(w);
+    for (uint64_t i = 0; i < receipt->n_snapshots && i < receipt->snapshot_ids_max; i++)
+        mni_json_write_string(w, mn_str(receipt->snapshot_ids[i]));
+    mni_json_write_array_end(w);
     (void)out_end(&cli->out);
 }
 
 static int purge(struct cli *cli, mn_store *store)
 {
     size_t n_ids = (size_t)cli->args.n_words - 1;
-    struct mn_purge_receipt receipt = {.size = sizeof receipt};
+    struct mn_purge_receipt receipt = {.size = sizeof receipt, .snapshot_ids_max = SNAPSHOTS_MAX};
     struct mn_error err = {0};
     mn_status st;
+
+    receipt.snapshot_ids = mni_alloc_array(SNAPSHOTS_MAX, sizeof *receipt.snapshot_ids);
+    if (receipt.snapshot_ids == NULL)
+        return cli_say_status(cli, MN_ERR_NOMEM, &err);
 
     progress_say("purge: writing anew what holds the records");
     stop_at_once(); /* purging again goes on where it was */
@@ -54,10 +65,10 @@ static int purge(struct cli *cli, mn_store *store)
     }
     stop_gently();
     progress_clear();
-    if (st != MN_OK)
-        return cli_say_status(cli, st, &err);
-    print_receipt(cli, &receipt);
-    return EXIT_CODE_OK;
+    if (st == MN_OK)
+        print_receipt(cli, &receipt);
+    mni_free(receipt.snapshot_ids);
+    return st == MN_OK ? EXIT_CODE_OK : cli_say_status(cli, st, &err);
 }
 
 int run_purge(struct cli *cli)

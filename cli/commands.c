@@ -232,8 +232,10 @@ static const struct command commands[] = {
         .help = "Deletes the records and writes anew what holds copies of them, older versions\n"
                 "included: no byte of them is left in a file of the store. Prints a receipt,\n"
                 "{\"purged\":N,\"lsn\":L,\"log_files_removed\":N,\"runs_rewritten\":N,\n"
-                "\"files_pending\":N}; pending files are gone and are kept open by readers. Ids\n"
-                "that are not there are no error: older versions of them are erased.\n\n"
+                "\"files_pending\":N,\"snapshots\":[ID...]}; pending files are gone and are kept\n"
+                "open by readers; the snapshots of the store's pool that are named still hold\n"
+                "copies. Ids that are not there are no error: older versions of them are\n"
+                "erased.\n\n"
                 "  --all             the whole namespace, its name included\n",
         .example = "mneme -d memory purge notes n1 n2",
         .options = TAKES(OPTION_ALL),

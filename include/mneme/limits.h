@@ -13,6 +13,8 @@ enum {
     MN_DIMENSIONS_MAX = 65536,       /* elements of a vector */
     MN_BATCH_BYTES_MAX = 256 << 20,  /* encoded records of one batch or transaction: 256 MiB */
     MN_BATCH_RECORDS_MAX = 1 << 22,  /* records of one batch or transaction */
+    MN_SNAPSHOT_ID_BYTES = 33,       /* text of a snapshot's id, with its NUL */
+    MN_SNAPSHOT_DESCRIPTION_BYTES_MAX = 1024, /* UTF-8 */
 };
 
 #endif

@@ -22,11 +22,6 @@
 extern "C" {
 #endif
 
-enum {
-    MN_SNAPSHOT_ID_BYTES = 33, /* of the text, with its NUL */
-    MN_SNAPSHOT_DESCRIPTION_BYTES_MAX = 1024,
-};
-
 /* Called after each piece of work; `n_bytes_total` does not change. A status other than MN_OK ends
  * the work, which is returned then: MN_ERR_CANCELLED is meant for that. */
 typedef mn_status mn_snapshot_progress_fn(void *context, uint64_t n_bytes_done,

@@ -192,6 +192,11 @@ struct mn_purge_receipt {
     uint64_t n_runs;      /* runs of segments that held copies and were written anew */
     uint64_t n_pinned;    /* removed files whose bytes stay on the disk until views of this process
                              that show records of them are released */
+    uint64_t n_snapshots; /* snapshots in the store's pool that still hold copies; those that cannot
+                             be read count, too. Exports are not known */
+    /* Set by the caller, or NULL and 0: takes as many of their ids, the newest first. */
+    char (*snapshot_ids)[MN_SNAPSHOT_ID_BYTES];
+    size_t snapshot_ids_max;
 };
 
 /*

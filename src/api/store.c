@@ -335,15 +335,18 @@ mn_status mn_checkpoint(mn_store *store, struct mn_error *err)
 
 static void write_receipt(const struct mni_purge_receipt *done, struct mn_purge_receipt *out)
 {
-    const struct mn_purge_receipt receipt = {
-        .size = out->size,
-        .lsn = done->lsn,
-        .n_records = done->n_records,
-        .n_log_files = done->n_log_files,
-        .n_runs = done->n_runs,
-        .n_pinned = done->n_pinned,
-    };
+    struct mn_purge_receipt receipt = {0};
 
+    /* Two of its fields are the caller's. */
+    memcpy(&receipt, out, out->size < sizeof receipt ? out->size : sizeof receipt);
+    receipt.lsn = done->lsn;
+    receipt.n_records = done->n_records;
+    receipt.n_log_files = done->n_log_files;
+    receipt.n_runs = done->n_runs;
+    receipt.n_pinned = done->n_pinned;
+    receipt.n_snapshots = done->n_snapshots;
+    for (size_t i = 0; i < done->n_snapshots && i < receipt.snapshot_ids_max; i++)
+        mni_snapshot_id_format(&done->snapshots[i], receipt.snapshot_ids[i]);
     memcpy(out, &receipt, out->size < sizeof receipt ? out->size : sizeof receipt);
 }
 
@@ -367,10 +370,11 @@ static mn_status purge(mn_store *store, struct mn_slice name, const struct mn_sl
     if (st != MN_OK)
         return st;
     st = mni_engine_purge(store->engine, MNI_KIND_NAMESPACE, name, ids, n_ids, &done, &details);
+    if (st != MN_NOT_FOUND && receipt_out != NULL)
+        write_receipt(&done, receipt_out);
+    mni_free(done.snapshots);
     if (st == MN_NOT_FOUND)
         return api_no_namespace(name, err);
-    if (receipt_out != NULL)
-        write_receipt(&done, receipt_out);
     return api_answer(st, &details, err);
 }
 

@@ -283,11 +283,13 @@ MN_MUST_USE mn_status mni_engine_checkpoint(struct mni_engine *engine, struct mn
 void mni_engine_limit_segments(struct mni_engine *engine, uint64_t file_bytes_max);
 
 struct mni_purge_receipt {
-    uint64_t lsn;         /* of the delete */
-    uint64_t n_records;   /* that existed */
-    uint64_t n_log_files; /* removed */
-    uint64_t n_runs;      /* of segments that were written anew */
-    uint64_t n_pinned;    /* segments without a name that readers keep open */
+    uint64_t lsn;                      /* of the delete */
+    uint64_t n_records;                /* that existed */
+    uint64_t n_log_files;              /* removed */
+    uint64_t n_runs;                   /* of segments that were written anew */
+    uint64_t n_pinned;                 /* segments without a name that readers keep open */
+    struct mni_snapshot_id *snapshots; /* owned by the caller: those of the pool that hold copies */
+    size_t n_snapshots;
 };
 
 /* As mn_purge; `keys` NULL is the whole collection. The receipt tells how far it came. */

@@ -41,6 +41,20 @@ MN_MUST_USE mn_status engine_checkpoint_now(struct mni_engine *engine, struct mn
 /* The same, and there is a root afterwards even if nothing was ever committed. */
 MN_MUST_USE mn_status engine_make_root(struct mni_engine *engine, struct mn_error *err);
 
+/* What a purge erases. */
+struct erased {
+    struct mni_engine *engine;
+    enum mni_kind kind;
+    struct mn_slice name;
+    uint64_t collection;         /* 0: there is none of this name */
+    const struct mn_slice *keys; /* NULL: the whole collection */
+    size_t n_keys;
+    struct mn_slice row_key; /* of the collection in the catalogue, which goes with it */
+};
+/* Which snapshots of the store's pool have a version of it, dead ones included. */
+MN_MUST_USE mn_status purge_find_snapshots(const struct erased *erased,
+                                           struct mni_purge_receipt *receipt, struct mn_error *err);
+
 /* Publishes a manifest at `lsn`, whose commit was at `time_us`, that names these parts, with their
  * files and what is pending. On MN_OK it is the engine's root. */
 MN_MUST_USE mn_status root_publish(struct mni_engine *engine, const struct part_set *set,

@@ -5,6 +5,7 @@
  *     new log      what was logged so far lies in older files, which will be removed
  *     checkpoint   what is alive goes to segments, what is dead is marked
  *     rewrite      the segments that hold dead versions of the records, without what is dead
+ *     snapshots    which of them still hold copies is said, no more
  *
  * The files that held them are removed; a reader that has one of them open keeps its blocks on the
  * disk until it lets go, without a name.
@@ -17,15 +18,6 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "engine/job_private.h"
-
-/* What is to be erased. */
-struct erased {
-    struct mni_engine *engine;
-    uint64_t collection;
-    const struct mn_slice *keys; /* NULL: the whole collection */
-    size_t n_keys;
-    struct mn_slice row_key; /* of the collection in the catalogue, which goes with it */
-};
 
 /* Whether the part has a version of the key that is dead as the root has it. */
 static mn_status holds_dead(struct mni_engine *engine, struct part *part, uint64_t root_lsn,
@@ -162,7 +154,8 @@ mn_status mni_engine_purge(struct mni_engine *engine, enum mni_kind kind, struct
     unsigned char room[1 + MN_NAMESPACE_BYTES_MAX];
     struct mni_purge_receipt receipt = {0};
     struct mni_collection c = {0};
-    struct erased e = {.engine = engine, .keys = keys, .n_keys = n_keys};
+    struct erased e = {
+        .engine = engine, .kind = kind, .name = name, .keys = keys, .n_keys = n_keys};
 
     if (engine->read_only)
         return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
@@ -181,6 +174,8 @@ mn_status mni_engine_purge(struct mni_engine *engine, enum mni_kind kind, struct
     st = erase(engine, &e, &receipt, err);
     reserve_restore(engine);
     mni_mutex_unlock(&engine->checkpoint_lock);
+    if (st == MN_OK)
+        st = purge_find_snapshots(&e, &receipt, err);
     *receipt_out = receipt;
     return st == MN_OK ? found : st;
 }

@@ -346,6 +346,116 @@ static void an_export_stands_alone(void)
     closed(store);
 }
 
+static void a_purge_names_the_snapshots_that_hold_copies(void)
+{
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    const struct mn_slice id = mn_str("secret");
+    char ids[8][MN_SNAPSHOT_ID_BYTES];
+    struct mn_purge_receipt receipt = {
+        .size = sizeof receipt, .snapshot_ids = ids, .snapshot_ids_max = 8};
+    struct mn_snapshot_info info[4];
+
+    (void)put(store, mn_str("a"), mn_str("1"), "x");
+    create(store, NULL, &info[0]);
+    (void)put(store, mn_str("a"), id, "x");
+    create(store, NULL, &info[1]);
+    CHECK_OK(mn_delete(store, mn_str("a"), id, NULL, NULL, NULL, &err));
+    create(store, NULL, &info[2]); /* dead there, and in the file still */
+    CHECK_OK_ERR(mn_purge(store, mn_str("a"), &id, 1, &receipt, &err), &err);
+    CHECK_EQ(receipt.n_snapshots, 2);
+    CHECK_STR_EQ(ids[0], info[2].id);
+    CHECK_STR_EQ(ids[1], info[1].id);
+    create(store, NULL, &info[3]);
+    CHECK_OK_ERR(mn_purge(store, mn_str("a"), &id, 1, &receipt, &err), &err);
+    CHECK_EQ(receipt.n_snapshots, 2);
+    /* A namespace of the same name that was made anew has another number. */
+    CHECK_OK(mn_namespace_drop(store, mn_str("a"), NULL, &err));
+    (void)put(store, mn_str("a"), id, "x");
+    CHECK_OK_ERR(mn_purge(store, mn_str("a"), &id, 1, &receipt, &err), &err);
+    CHECK_EQ(receipt.n_snapshots, 2);
+    CHECK_OK_ERR(mn_purge_namespace(store, mn_str("a"), &receipt, &err), &err);
+    CHECK_EQ(receipt.n_snapshots, 4);
+    closed(store);
+}
+
+static void a_snapshot_is_read_where_it_lies(void)
+{
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    struct mn_snapshot_info info;
+
+    (void)put(store, mn_str("a"), mn_str("1"), "old");
+    (void)put(store, mn_str("a"), mn_str("2"), "x");
+    CHECK_OK(mn_delete(store, mn_str("a"), mn_str("2"), NULL, NULL, NULL, &err));
+    create(store, NULL, &info);
+    (void)put(store, mn_str("a"), mn_str("1"), "new");
+    struct mn_options o = {.size = sizeof o, .snapshot_id = info.id};
+    mn_store *old = NULL;
+    CHECK_OK_ERR(mn_open(p.store, &o, &old, &err), &err); /* beside a writer */
+    CHECK(holds(old, mn_str("a"), mn_str("1"), "old"));
+    CHECK_EQ(count(old, "a"), 1);
+    CHECK_EQ(stats_of(old).current_lsn, info.lsn);
+    struct mn_record r = {.id = mn_str("3")};
+    CHECK_STATUS(mn_put(old, mn_str("a"), &r, NULL, NULL, &err), MN_ERR_READ_ONLY);
+    CHECK_STATUS(mn_checkpoint(old, &err), MN_ERR_READ_ONLY);
+    CHECK_STATUS(mn_snapshot_create(old, NULL, NULL, &err), MN_ERR_READ_ONLY);
+    CHECK_STATUS(mn_config_set(old, "sync", "manual", &err), MN_ERR_READ_ONLY);
+    /* It does not go away meanwhile. */
+    mn_snapshots *pool = pool_of(p.store);
+    CHECK_STATUS(mn_snapshot_delete(pool, info.id, NULL, &err), MN_ERR_IN_USE);
+    closed(old);
+    CHECK_OK_ERR(mn_snapshot_delete(pool, info.id, NULL, &err), &err);
+    mn_snapshots_close(pool);
+    CHECK_STATUS(mn_open(p.store, &o, &old, &err), MN_NOT_FOUND);
+    o.snapshot_id = "../x";
+    CHECK_STATUS(mn_open(p.store, &o, &old, &err), MN_ERR_INVALID);
+    closed(store);
+}
+
+static void overwrite(const char *path)
+{
+    FILE *file = fopen(path, "r+b");
+
+    CHECK(file != NULL);
+    CHECK_EQ(fseek(file, 0, SEEK_END), 0);
+    long n = ftell(file);
+    for (long i = 0; i < n; i += 512) {
+        CHECK_EQ(fseek(file, i, SEEK_SET), 0);
+        CHECK_EQ(fputc(0x5a, file), 0x5a);
+    }
+    CHECK_EQ(fclose(file), 0);
+}
+
+/* The log, or the manifest. */
+static void a_damaged_store_is_replaced(void)
+{
+    static const char *const files[] = {"wal/00000000000000000001.wal",
+                                        "MANIFEST-00000000000000000002"};
+
+    for (size_t i = 0; i < CHECK_COUNT(files); i++) {
+        struct place p = new_place();
+        mn_store *store = opened(p.store);
+        struct mn_snapshot_info info;
+        char path[700];
+        (void)put(store, mn_str("a"), mn_str("1"), "old");
+        CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+        (void)put(store, mn_str("a"), mn_str("2"), "old");
+        create(store, NULL, &info);
+        uint64_t newest = put(store, mn_str("a"), mn_str("1"), "new");
+        closed(store);
+        (void)snprintf(path, sizeof path, "%s/%s", p.store, files[i]);
+        overwrite(path);
+        CHECK_STATUS(try_open(p.store, false, false, &err), MN_ERR_CORRUPT);
+        (void)restored(p.store, info.id, (struct mn_restore_options){.replace = p.store});
+        store = opened(p.store);
+        CHECK(holds(store, mn_str("a"), mn_str("1"), "old"));
+        CHECK_EQ(count(store, "a"), 2);
+        CHECK(put(store, mn_str("a"), mn_str("3"), "x") > newest);
+        closed(store);
+    }
+}
+
 static void an_empty_store_has_a_snapshot_too(void)
 {
     struct place p = new_place();
@@ -378,6 +488,9 @@ int main(int argc, char **argv)
         CHECK_TEST(one_namespace_comes_back_beside_others),
         CHECK_TEST(the_newest_ones_are_kept),
         CHECK_TEST(an_export_stands_alone),
+        CHECK_TEST(a_purge_names_the_snapshots_that_hold_copies),
+        CHECK_TEST(a_snapshot_is_read_where_it_lies),
+        CHECK_TEST(a_damaged_store_is_replaced),
         CHECK_TEST(an_empty_store_has_a_snapshot_too),
     };
     return check_run("engine.snapshot", tests, CHECK_COUNT(tests), argc, argv);

@@ -1,0 +1,110 @@
+/*
+ * purge_snapshots.c - which snapshots still hold what was erased from the store.
+ *
+ * Owns:    the list that the receipt takes over.
+ * Threads: any. The pool is locked as by a reader.
+ * Fails:   MN_ERR_NOMEM. A snapshot that cannot be read, or a pool that is in use, is no failure:
+ *          what may hold copies counts.
+ */
+#include "base/check.h"
+#include "base/mem.h"
+#include "engine/job_private.h"
+
+/* The numbers that the collection has: now, and when the snapshot was made. */
+static size_t find_numbers(const struct erased *e, const struct mni_snapshot *s,
+                           uint64_t numbers[2])
+{
+    size_t n = 0;
+
+    if (e->collection != 0)
+        numbers[n++] = e->collection;
+    for (size_t i = 0; i < s->n_collections; i++) {
+        const struct mni_snapshot_collection *c = &s->collections[i];
+        if (c->kind == (uint32_t)e->kind && c->name.n_bytes == e->name.n_bytes &&
+            memcmp(c->name.data, e->name.data, c->name.n_bytes) == 0 && c->number != e->collection)
+            numbers[n++] = c->number;
+    }
+    return n;
+}
+
+/* MN_OK: the segment has a row of it. MN_NOT_FOUND. */
+static mn_status find_in_segment(const struct erased *e, struct mni_segment *segment,
+                                 uint64_t number)
+{
+    struct mni_segment_group group;
+    uint32_t row;
+    mn_status st = MN_NOT_FOUND;
+
+    if (e->keys == NULL)
+        return mni_segment_find_group(segment, number, &group, NULL);
+    for (size_t i = 0; i < e->n_keys && st == MN_NOT_FOUND; i++)
+        st = mni_segment_find(segment, mni_key_hash(number, e->keys[i]), number, e->keys[i], &row,
+                              NULL);
+    return st;
+}
+
+static mn_status find_in_file(const struct erased *e, struct mni_dir *seg_dir,
+                              const struct mni_manifest_segment *s, const uint64_t *numbers,
+                              size_t n_numbers)
+{
+    struct mni_segment_info expected = {
+        .file_bytes = s->file_bytes, .footer_bytes = s->footer_bytes, .footer_crc = s->footer_crc};
+    struct mni_segment *segment = NULL;
+    uint32_t row;
+
+    memcpy(expected.id.bytes, s->id, sizeof expected.id.bytes);
+    mn_status st = mni_segment_open(seg_dir, &expected.id, &expected, &segment, NULL);
+    if (st != MN_OK)
+        return st == MN_NOT_FOUND ? MN_ERR_CORRUPT : st;
+    st = MN_NOT_FOUND;
+    for (size_t i = 0; i < n_numbers && st == MN_NOT_FOUND; i++)
+        st = find_in_segment(e, segment, numbers[i]);
+    if (st == MN_NOT_FOUND && e->keys == NULL)
+        st = mni_segment_find(segment, mni_key_hash(0, e->row_key), 0, e->row_key, &row, NULL);
+    mni_segment_unref(segment);
+    return st;
+}
+
+/* MN_NOT_FOUND: it certainly holds nothing. */
+static mn_status find_in_snapshot(const struct erased *e, struct mni_pool_dir *pool,
+                                  const struct mni_snapshot_id *id)
+{
+    struct mni_snapshot snapshot;
+    struct mni_dir *seg_dir = NULL;
+    uint64_t numbers[2];
+    mn_status st = mni_pool_load(pool, id, &snapshot, NULL);
+
+    if (st != MN_OK)
+        return st;
+    const struct mni_manifest *m = &snapshot.manifest;
+    size_t n = find_numbers(e, &snapshot, numbers);
+    st = mni_pool_show(pool, &snapshot, &seg_dir, NULL);
+    if (st == MN_OK)
+        st = MN_NOT_FOUND;
+    for (size_t i = 0; i < m->n_segments && st == MN_NOT_FOUND; i++)
+        st = find_in_file(e, seg_dir, &m->segments[i], numbers, n);
+    mni_dir_close(seg_dir);
+    mni_snapshot_done(&snapshot);
+    return st;
+}
+
+mn_status purge_find_snapshots(const struct erased *e, struct mni_purge_receipt *receipt,
+                               struct mn_error *err)
+{
+    char path[MNI_PATH_BYTES_MAX];
+    struct mni_pool_dir *pool = NULL;
+    size_t n = 0;
+    mn_status st = mni_engine_pool_path(e->engine, path, err);
+
+    if (st == MN_OK && mni_pool_open(e->engine->env, path, false, &pool, NULL) != MN_OK)
+        return MN_OK; /* there are none, or none that could be restored from here */
+    if (st == MN_OK)
+        st = mni_pool_list(pool, &receipt->snapshots, &n, err);
+    /* Where somebody removes some, those that are left may still hold it. */
+    bool is_locked = st == MN_OK && mni_pool_lock(pool, MNI_POOL_READ, NULL) == MN_OK;
+    for (size_t i = 0; i < n; i++)
+        if (!is_locked || find_in_snapshot(e, pool, &receipt->snapshots[i]) != MN_NOT_FOUND)
+            receipt->snapshots[receipt->n_snapshots++] = receipt->snapshots[i];
+    mni_pool_close(pool);
+    return st;
+}
