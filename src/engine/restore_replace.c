@@ -194,7 +194,11 @@ static mn_status publish(struct target *t, struct mni_manifest *m, bool *is_in_d
     memcpy(store.store_id, t->store.store_id, sizeof store.store_id);
     store.created_us = t->store.created_us;
     *is_in_doubt_out = false;
-    mn_status st = store_file_prepare(t->dir, &store, m->number, err);
+    mn_status st = MNI_PLANTED("restore_settings_first")
+                       ? store_file_write(t->dir, &store, err)
+                       : store_file_prepare(t->dir, &store, m->number, err);
+    if (st == MN_OK && MNI_PLANTED("restore_log_first"))
+        st = restore_log(t->restore, t->dir, store.store_id, m->lsn, m->last_time_us, err);
     return st == MN_OK ? mni_manifest_publish(t->dir, m, is_in_doubt_out, err) : st;
 }
 

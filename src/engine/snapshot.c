@@ -141,8 +141,13 @@ static mn_status find_parent(struct creation *c, struct mn_error *err)
 
     for (size_t i = 0; i < n && st == MN_OK && !is_found; i++) {
         /* A damaged one is not built upon, nor is one that has just gone. */
-        if (mni_pool_load(c->pool, &ids[i], &c->parent, NULL) != MN_OK)
+        st = mni_pool_load(c->pool, &ids[i], &c->parent, err);
+        if (st == MN_NOT_FOUND || st == MN_ERR_CORRUPT || st == MN_ERR_UNSUPPORTED) {
+            st = MN_OK;
             continue;
+        }
+        if (st != MN_OK)
+            break;
         is_found = mni_snapshot_follows(&c->snapshot, &c->parent);
         if (!is_found)
             mni_snapshot_done(&c->parent);

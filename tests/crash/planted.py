@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Every planted fault is found by the ordinary random histories, and nothing without one. Those of
-pools of snapshots are found by the stories of pools.
+pools of snapshots, and of restoring, are found by the stories of these.
 
-usage: planted.py CRASH_SIM_PLANTED CRASH_POOL_PLANTED ROOT
+usage: planted.py CRASH_SIM_PLANTED CRASH_POOL_PLANTED CRASH_RESTORE_PLANTED ROOT
 """
 import os
 import pathlib
@@ -57,6 +57,12 @@ POOL_FAULTS = {
     "pool_snapshot_not_synced",
     "pool_undo_takes_all",
 }
+RESTORE_FAULTS = {
+    "restore_log_first",
+    "restore_reuses_lsns",
+    "restore_settings_first",
+    "restore_unmarked_early",
+}
 
 
 def planted_in(root):
@@ -100,16 +106,18 @@ def count_false(command):
 
 
 def main():
-    if len(sys.argv) != 4:
+    if len(sys.argv) != 5:
         sys.exit(__doc__)
-    sim, pool, root = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
+    sim, pool, restore, root = *sys.argv[1:4], pathlib.Path(sys.argv[4])
+    known = FAULTS | POOL_FAULTS | RESTORE_FAULTS
     n_wrong = 0
-    if planted_in(root) != FAULTS | POOL_FAULTS:
+    if planted_in(root) != known:
         n_wrong += 1
         print("the code plants other faults: "
-              f"{sorted(planted_in(root) ^ (FAULTS | POOL_FAULTS))}")
+              f"{sorted(planted_in(root) ^ known)}")
     n_wrong += count_wrong(POOL_FAULTS, [pool], "again: crash_pool --story ")
     n_wrong += count_false([pool])
+    n_wrong += count_wrong(RESTORE_FAULTS, [restore], "again: crash_restore --story ")
     n_wrong += count_wrong(FAULTS, [sim, "--seconds", str(SECONDS)], "again: crash_sim --seed ")
     n_wrong += count_false([sim, "--seconds", "5"])
     sys.exit(1 if n_wrong > 0 else 0)
