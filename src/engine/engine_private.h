@@ -130,6 +130,8 @@ struct mni_engine {
     struct mni_mutex reserve_lock; /* guards the file RESERVE and its size */
     uint64_t reserve_bytes;        /* as far as it is known */
 
+    struct mni_mutex snapshot_lock; /* one snapshot or purge at a time; guards the directory tmp */
+
     struct mni_mutex settings_lock; /* guards `store` */
     struct store_file store;
 
@@ -437,6 +439,11 @@ MN_MUST_USE mn_status engine_open_marked(struct mni_env *env, const char *path,
 /* A new one that has nothing yet. */
 MN_MUST_USE mn_status engine_new(struct mni_env *env, bool read_only,
                                  struct mni_engine **engine_out, struct mn_error *err);
+
+/* snapshot.c ----------*/
+
+/* Removes what a snapshot that was cut off left in the directory tmp. */
+MN_MUST_USE mn_status snapshot_clear_staged(struct mni_engine *engine, struct mn_error *err);
 
 /* still.c ----------*/
 

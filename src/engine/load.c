@@ -181,6 +181,7 @@ mn_status engine_load(struct mni_engine *engine, struct mn_error *err)
     st = store_file_settle(engine->dir, m->number, engine->read_only, &engine->store, err);
     if (st != MN_OK)
         return st;
+    engine_use_settings(engine);
     st = engine_open_seg_dir(engine, false, err);
     if (st == MN_NOT_FOUND)
         st = m->number != 0 ? mni_fail(err, MN_ERR_CORRUPT, "the directory seg is missing") : MN_OK;

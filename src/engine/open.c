@@ -154,6 +154,7 @@ static void free_engine(struct mni_engine *engine)
     mni_rwlock_done(&engine->lock);
     mni_mutex_done(&engine->views_lock);
     mni_mutex_done(&engine->settings_lock);
+    mni_mutex_done(&engine->snapshot_lock);
     mni_mutex_done(&engine->checkpoint_lock);
     mni_mutex_done(&engine->reserve_lock);
     mni_mutex_done(&engine->sweep_lock);
@@ -199,6 +200,7 @@ mn_status engine_new(struct mni_env *env, bool read_only, struct mni_engine **en
     mni_rwlock_init(&engine->lock);
     mni_mutex_init(&engine->views_lock);
     mni_mutex_init(&engine->settings_lock);
+    mni_mutex_init(&engine->snapshot_lock);
     mni_mutex_init(&engine->checkpoint_lock);
     mni_mutex_init(&engine->reserve_lock);
     mni_mutex_init(&engine->sweep_lock);
@@ -381,6 +383,8 @@ static mn_status start(struct mni_engine *engine, const struct mn_options *optio
      * first one is nothing but the log. */
     if (st == MN_OK && !options->read_only && (!engine->is_root_unsure || m->number == 1))
         st = engine_remove_orphans(engine, err);
+    if (st == MN_OK && !options->read_only && !is_new)
+        st = snapshot_clear_staged(engine, err);
     if (st != MN_OK)
         return st;
     budget_note_fixed(engine);

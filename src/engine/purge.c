@@ -170,10 +170,12 @@ mn_status mni_engine_purge(struct mni_engine *engine, enum mni_kind kind, struct
         st = commit_delete(engine, kind, name, &e, &receipt, err);
     if (st != MN_OK)
         return st;
+    mni_mutex_lock(&engine->snapshot_lock); /* what an export has staged goes first */
     mni_mutex_lock(&engine->checkpoint_lock);
     st = erase(engine, &e, &receipt, err);
     reserve_restore(engine);
     mni_mutex_unlock(&engine->checkpoint_lock);
+    mni_mutex_unlock(&engine->snapshot_lock);
     if (st == MN_OK)
         st = purge_find_snapshots(&e, &receipt, err);
     *receipt_out = receipt;

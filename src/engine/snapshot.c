@@ -6,8 +6,9 @@
  *     add          its files get names in the pool, then the snapshot is written
  *     prune        the oldest snapshots go
  *
- * `checkpoint_lock` is held from the checkpoint on until the files are in the pool: no merge takes
- * them away meanwhile. Commits go on.
+ * `checkpoint_lock` is held from the checkpoint on until no merge can take the files away any more:
+ * they have names in the pool then; or, where it is likely that they have to be copied, in the
+ * directory tmp, from where they are copied without the lock. Commits go on.
  *
  * Owns:    one snapshot while it is made.
  * Format:  docs/format/snapshot.md
@@ -106,30 +107,18 @@ mn_status mni_snapshots_prune(struct mni_pool_dir *pool, const unsigned char *st
     return st;
 }
 
-/* After a snapshot is there. Whoever reads in the pool is not disturbed: the next one prunes. */
-static void prune_own(struct mni_engine *engine, struct mni_pool_dir *pool)
-{
-    uint64_t n_removed;
-    uint64_t freed;
-
-    mni_mutex_lock(&engine->settings_lock);
-    uint64_t n_kept = engine->store.settings[SETTING_MAX_SNAPSHOTS];
-    mni_mutex_unlock(&engine->settings_lock);
-    if (n_kept == 0 || mni_pool_lock(pool, MNI_POOL_REMOVE, NULL) != MN_OK)
-        return;
-    mni_ignore(mni_snapshots_prune(pool, engine->store.store_id, n_kept, &n_removed, &freed, NULL));
-}
-
 /* Creating ---------- */
 
 struct creation {
     struct mni_engine *engine;
     const struct mni_snapshot_request *request;
+    struct store_file store;   /* settings as they were before any lock was taken */
     struct mni_pool_dir *pool; /* owned */
     struct census census;
     struct mni_snapshot snapshot;
     struct mni_snapshot parent;
     struct mni_timeline origin; /* of a history that is empty */
+    struct mni_dir *staging;    /* owned; NULL: nothing is staged */
 };
 
 static mn_status find_parent(struct creation *c, struct mn_error *err)
@@ -197,9 +186,7 @@ static mn_status fill_in(struct creation *c, struct mn_error *err)
         st = mni_fail(err, MN_ERR_NOMEM, "a snapshot");
     if (st != MN_OK)
         return st;
-    mni_mutex_lock(&engine->settings_lock);
-    store_file_encode(&engine->store, s->store);
-    mni_mutex_unlock(&engine->settings_lock);
+    store_file_encode(&c->store, s->store);
     s->flags = c->request->is_compressed ? MNI_SNAPSHOT_COMPRESSED : 0;
     s->description = c->request->description;
     s->collections = c->census.collections;
@@ -211,13 +198,74 @@ static mn_status fill_in(struct creation *c, struct mn_error *err)
     return take_parent(c, err);
 }
 
-static mn_status add_to_pool(struct creation *c, struct mn_error *err)
+static mn_status add_to_pool(struct creation *c, struct mni_dir *from, struct mn_error *err)
 {
-    const struct mni_snapshot *parent = mni_snapshot_id_is_zero(&c->snapshot.parent) ? NULL
-                                                                                     : &c->parent;
+    const struct mni_snapshot *parent =
+        mni_snapshot_id_is_zero(&c->snapshot.parent) ? NULL : &c->parent;
 
-    return mni_pool_add(c->pool, &c->snapshot, parent, c->engine->seg_dir, &c->request->progress,
-                        err);
+    return mni_pool_add(c->pool, &c->snapshot, parent, from, &c->request->progress, err);
+}
+
+/* Staging ---------- */
+
+static const char staging_name[] = "tmp";
+
+static mn_status remove_staged(void *context, const char *name, bool is_dir, struct mn_error *err)
+{
+    return is_dir ? MN_OK : mni_dir_unlink(context, name, err);
+}
+
+mn_status snapshot_clear_staged(struct mni_engine *engine, struct mn_error *err)
+{
+    struct mni_dir *dir = NULL;
+    mn_status st = mni_dir_open_dir(engine->dir, staging_name, false, &dir, err);
+
+    if (st == MN_NOT_FOUND)
+        return MN_OK;
+    if (st == MN_OK)
+        st = mni_dir_list(dir, remove_staged, dir, err);
+    mni_dir_close(dir);
+    return st;
+}
+
+static mn_status stage_file(struct creation *c, const char *name)
+{
+    return mni_dir_link(c->staging, name, c->engine->seg_dir, name, NULL);
+}
+
+static mn_status stage_segment(struct creation *c, const struct mni_manifest_segment *s)
+{
+    char name[MNI_NAME_BYTES_MAX];
+
+    mni_manifest_segment_name(s->id, name);
+    mn_status st = stage_file(c, name);
+    for (size_t i = 0; i < s->n_lives && st == MN_OK; i++) {
+        const struct mni_manifest_live *live = &c->snapshot.manifest.lives[s->first_live + i];
+        mni_manifest_live_name(s->id, live->generation, name);
+        st = stage_file(c, name);
+    }
+    return st;
+}
+
+/* Whether the files have second names, under which they stay without the lock. Nothing of it has to
+ * be durable. */
+static bool stage(struct creation *c)
+{
+    struct mni_engine *engine = c->engine;
+    const struct mni_manifest *m = &c->snapshot.manifest;
+    mn_status st = snapshot_clear_staged(engine, NULL);
+
+    if (st == MN_OK)
+        st = mni_dir_open_dir(engine->dir, staging_name, true, &c->staging, NULL);
+    for (size_t i = 0; i < m->n_segments && st == MN_OK; i++)
+        st = stage_segment(c, &m->segments[i]);
+    return st == MN_OK;
+}
+
+/* A pool beside the store gets second names at once. */
+static bool may_take_long(const struct creation *c)
+{
+    return c->request->pool != NULL || c->store.texts[TEXT_SNAPSHOT_DIR][0] != '\0';
 }
 
 static mn_status create(struct creation *c, struct mn_error *err)
@@ -228,10 +276,29 @@ static mn_status create(struct creation *c, struct mn_error *err)
     mn_status st = engine_make_root(engine, err);
     if (st == MN_OK)
         st = fill_in(c, err);
-    if (st == MN_OK)
-        st = add_to_pool(c, err);
+    bool is_staged = st == MN_OK && may_take_long(c) && stage(c);
+    if (st == MN_OK && !is_staged)
+        st = add_to_pool(c, engine->seg_dir, err);
     mni_mutex_unlock(&engine->checkpoint_lock);
+    if (st == MN_OK && is_staged)
+        st = add_to_pool(c, c->staging, err);
+    mni_dir_close(c->staging);
+    if (c->staging != NULL)
+        mni_ignore(snapshot_clear_staged(engine, NULL));
     return st;
+}
+
+/* After a snapshot is there. Whoever reads in the pool is not disturbed: the next one prunes. */
+static void prune_own(struct creation *c)
+{
+    uint64_t n_kept = c->store.settings[SETTING_MAX_SNAPSHOTS];
+    uint64_t n_removed;
+    uint64_t freed;
+
+    if (n_kept == 0 || mni_pool_lock(c->pool, MNI_POOL_REMOVE, NULL) != MN_OK)
+        return;
+    mni_ignore(
+        mni_snapshots_prune(c->pool, c->store.store_id, n_kept, &n_removed, &freed, NULL));
 }
 
 static mn_status open_pool(struct creation *c, struct mn_error *err)
@@ -241,7 +308,7 @@ static mn_status open_pool(struct creation *c, struct mn_error *err)
     mn_status st = MN_OK;
 
     if (path == NULL) {
-        st = mni_engine_pool_path(c->engine, own, err);
+        st = choose_path(c->store.texts[TEXT_SNAPSHOT_DIR], c->engine->path, own, err);
         path = own;
     }
     if (st == MN_OK)
@@ -273,13 +340,18 @@ mn_status mni_engine_snapshot(struct mni_engine *engine, const struct mni_snapsh
         return mni_fail(err, MN_ERR_NOMEM, "a snapshot");
     c->engine = engine;
     c->request = request;
+    mni_mutex_lock(&engine->settings_lock);
+    c->store = engine->store;
+    mni_mutex_unlock(&engine->settings_lock);
+    mni_mutex_lock(&engine->snapshot_lock);
     mn_status st = open_pool(c, err);
     if (st == MN_OK)
         st = create(c, err);
     if (st == MN_OK)
         st = mni_pool_load(c->pool, &c->snapshot.id, snapshot_out, err);
     if (st == MN_OK && request->pool == NULL)
-        prune_own(engine, c->pool);
+        prune_own(c);
+    mni_mutex_unlock(&engine->snapshot_lock);
     done(c);
     return st;
 }

@@ -55,6 +55,7 @@ mn_status engine_open_still(struct mni_env *env, const struct store_file *store,
         return st;
     }
     engine->store = *store;
+    engine_use_settings(engine);
     engine->manifest = *manifest;
     *manifest = (struct mni_manifest){0};
     engine->seg_dir = seg_dir;

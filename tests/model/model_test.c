@@ -4,6 +4,7 @@
  * MNEME_SEED sets the seed, MNEME_MODEL_STEPS the number of steps; 0 goes on for ever.
  */
 #include "scan_ops.h"
+#include "snapshot_ops.h"
 #include "txn_ops.h"
 
 enum { STEPS_DEFAULT = 100000, STEPS_PER_STORE = 4000 };
@@ -309,7 +310,7 @@ static void pass_time(struct world *w)
 
 /* Opening and closing ---------- */
 
-static void open_store(struct world *w)
+static inline void open_store(struct world *w)
 {
     struct mn_options o = {
         .size = sizeof o,
@@ -358,7 +359,7 @@ static bool holds_anything(const struct world *w)
     return holds;
 }
 
-static void close_store(struct world *w)
+static inline void close_store(struct world *w)
 {
     struct mn_stats stats = {.size = sizeof stats};
 
@@ -411,7 +412,8 @@ static void step(struct world *w)
         {put_one, 200},  {put_many, 30},  {delete_many, 60}, {touch_one, 60},       {get_one, 100},
         {get_many, 30},  {walk_step, 80}, {txn_step, 250},   {walk_namespaces, 20}, {make_one, 15},
         {drop_one, 10},  {sweep, 15},     {pass_time, 60},   {reopen, 3},           {crash, 3},
-        {checkpoint, 6}, {scan_step, 60},
+        {checkpoint, 6}, {scan_step, 60}, {keep, 4},       {forget, 1},         {look_at_kept, 4},
+        {restore_here, 1},   {restore_elsewhere, 1},
     };
     unsigned all = 0;
 
@@ -437,6 +439,7 @@ static void one_history(uint64_t seed, uint64_t n_steps)
     w->random = seed;
     CHECK_OK(mni_crash_env_new(seed, &w->crash));
     open_store(w);
+    CHECK_OK(mn_config_set(w->store, "wal_file_bytes", "65536", NULL));
     for (uint64_t i = 0; i < n_steps; i++)
         step(w);
     settle(w);

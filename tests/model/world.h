@@ -12,6 +12,7 @@ enum {
     N_WALKS = 3,
     N_SCANS = 2,
     N_TXNS = 3,
+    N_KEPT = 6, /* fewer than max_snapshots */
     SECOND_US = 1000000,
     CALL_US_MAX = 2000, /* no call reads the clock more often: each reading moves it by 1 us */
 };
@@ -62,6 +63,13 @@ struct txn {
     struct own_space spaces[N_NAMES];
 };
 
+/* A snapshot, and what it must show. */
+struct kept {
+    char id[MN_SNAPSHOT_ID_BYTES]; /* "": free */
+    struct state state;
+    unsigned past; /* the slots of those that are its past, and its own: a bit each */
+};
+
 struct world {
     struct mni_crash_env *crash;
     mn_store *store;
@@ -81,6 +89,9 @@ struct world {
     struct walk walks[N_WALKS];
     struct scanning scans[N_SCANS];
     struct txn txns[N_TXNS];
+    struct kept kept[N_KEPT];
+    unsigned past; /* the slots of snapshots that are the store's past */
+    unsigned n_others;
 };
 
 static inline unsigned below(struct world *w, unsigned bound)
@@ -210,6 +221,6 @@ static inline void store_in(struct space *s, unsigned id, const struct content *
         s->dimension = c->n_dims;
 }
 
-/* txn_ops.h, walk_ops.h, scan_ops.h and model_test.c have the operations. */
+/* txn_ops.h, walk_ops.h, scan_ops.h, snapshot_ops.h and model_test.c have the operations. */
 
 #endif
