@@ -200,8 +200,8 @@ static mn_status fill_in(struct creation *c, struct mn_error *err)
 
 static mn_status add_to_pool(struct creation *c, struct mni_dir *from, struct mn_error *err)
 {
-    const struct mni_snapshot *parent =
-        mni_snapshot_id_is_zero(&c->snapshot.parent) ? NULL : &c->parent;
+    const struct mni_snapshot *parent = mni_snapshot_id_is_zero(&c->snapshot.parent) ? NULL
+                                                                                     : &c->parent;
 
     return mni_pool_add(c->pool, &c->snapshot, parent, from, &c->request->progress, err);
 }
@@ -297,8 +297,7 @@ static void prune_own(struct creation *c)
 
     if (n_kept == 0 || mni_pool_lock(c->pool, MNI_POOL_REMOVE, NULL) != MN_OK)
         return;
-    mni_ignore(
-        mni_snapshots_prune(c->pool, c->store.store_id, n_kept, &n_removed, &freed, NULL));
+    mni_ignore(mni_snapshots_prune(c->pool, c->store.store_id, n_kept, &n_removed, &freed, NULL));
 }
 
 static mn_status open_pool(struct creation *c, struct mn_error *err)

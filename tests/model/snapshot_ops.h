@@ -18,8 +18,8 @@ static inline mn_snapshots *open_pool(struct world *w)
 {
     mn_snapshots *pool = NULL;
 
-    CHECK_OK_ERR(
-        mni_api_snapshots_open_of(mni_crash_env_base(w->crash), "/store", &pool, &w->err), &w->err);
+    CHECK_OK_ERR(mni_api_snapshots_open_of(mni_crash_env_base(w->crash), "/store", &pool, &w->err),
+                 &w->err);
     return pool;
 }
 

@@ -73,8 +73,8 @@ static void make_and_drop(struct worker *w)
 
     for (int i = 0; i < N_BATCH; i++)
         records[i] = (struct mn_record){.id = mn_str(ids[i]), .payload = mn_str("batch")};
-    note(w, mn_put_batch(w->shared->store, mn_str("batch"), records, N_BATCH, NULL, NULL, NULL,
-                         NULL));
+    note(w,
+         mn_put_batch(w->shared->store, mn_str("batch"), records, N_BATCH, NULL, NULL, NULL, NULL));
     note(w, mn_namespace_drop(w->shared->store, mn_str("batch"), NULL, NULL));
 }
 
@@ -157,8 +157,8 @@ static void check_snapshot(const char *path, const struct mn_snapshot_info *info
 
 static void snapshots_show_one_moment_each(void)
 {
-    static void (*const steps[])(struct worker *) = {move,   move,       move, make_and_drop,
-                                                     purge, checkpoint};
+    static void (*const steps[])(struct worker *) = {move,          move,  move,
+                                                     make_and_drop, purge, checkpoint};
     static struct shared shared;
     static struct worker workers[CHECK_COUNT(steps)];
     struct mn_options o = {.size = sizeof o, .create = true, .wal_file_bytes = 64 << 10};
@@ -173,8 +173,8 @@ static void snapshots_show_one_moment_each(void)
     CHECK_OK(mn_config_set(shared.store, "wal_file_bytes", "65536", NULL));
     mni_engine_limit_segments(mni_api_store_engine(shared.store), 32 << 10);
     for (unsigned i = 0; i < CHECK_COUNT(steps); i++) {
-        workers[i] = (struct worker){
-            .shared = &shared, .index = i, .random = seed + i, .step = steps[i]};
+        workers[i] =
+            (struct worker){.shared = &shared, .index = i, .random = seed + i, .step = steps[i]};
         workers[i].step(&workers[i]); /* everything is there once */
         CHECK_OK(workers[i].status);
     }

@@ -1,0 +1,271 @@
+#!/usr/bin/env python3
+"""Snapshots: created, listed, verified, removed, read in place, exported, restored."""
+import os
+import pathlib
+import re
+import shutil
+import signal
+import time
+
+from harness import has, main, record, run, same
+
+ID = re.compile(r"^[0-9a-f]{32}$")
+KEYS = ["id", "type", "parent_id", "created_at", "description", "lsn", "lsn_time", "records",
+        "namespaces", "files", "bytes", "own_bytes", "shared_bytes", "stored_bytes", "compressed",
+        "format_version", "digest", "store_id"]
+
+
+def _create(place, *options):
+    return place.run("snapshot", "create", *options).lines()[0]
+
+
+def _some(place, *ids, name="n"):
+    place.put([record(i, vector=[1, 2], metadata={"of": i}) for i in ids], name=name)
+
+
+def _pool(place):
+    return pathlib.Path(place.store + ".snapshots")
+
+
+def a_snapshot_says_what_it_holds(place):
+    _some(place, "a", "b")
+    place.run("create", "empty", "--dimension", "7")
+    place.put([record("gone", ttl_seconds=0), record("later", ttl_seconds=1000)], name="m")
+    first = _create(place, "--description", "before lunch")
+    same(list(first), KEYS)
+    same(ID.match(first["id"]) is not None, True)
+    same((first["type"], first["parent_id"], first["description"]), ("full", None, "before lunch"))
+    same(first["records"], 3)
+    same(first["namespaces"], [{"namespace": "empty", "dimension": 7, "count": 0},
+                               {"namespace": "m", "dimension": None, "count": 1},
+                               {"namespace": "n", "dimension": 2, "count": 2}])
+    same(first["lsn"], place.run("stats").lines()[0]["current_lsn"])
+    for key in ("created_at", "lsn_time"):
+        same(re.match(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$", first[key]) is not None, True)
+    same(place.run("snapshot", "show", first["id"]).lines(), [first])
+    _some(place, "c")
+    second = _create(place, "--incremental")
+    same((second["type"], second["parent_id"]), ("incremental", first["id"]))
+    same(second["own_bytes"] + second["shared_bytes"], second["bytes"])
+    same(second["own_bytes"] < second["bytes"], True)
+    same(place.run("snapshot", "list").lines(), [second, first])
+    table = place.run("snapshot", "list", "--table").out.decode().splitlines()
+    same([line.split()[0] for line in table[1:]], [second["id"], first["id"]])
+    third = _create(place, "--parent", first["id"])
+    same(third["parent_id"], first["id"])
+
+
+def what_is_not_there_is_not_found(place):
+    missing = "00000000000000010000000000000000"
+    place.run("snapshot", "list", code=3)
+    _some(place, "a")
+    same(place.run("snapshot", "list").lines(), [])
+    place.run("snapshot", "create", "--incremental", code=3)
+    for command in ("show", "verify", "delete"):
+        has(place.run("snapshot", command, missing, code=3).err, missing)
+    same(place.run("snapshot", "exists", missing, code=3).lines(), [{"exists": False}])
+    place.run("snapshot", "restore", missing, "--into", str(place.folder / "x"), code=3)
+    same((place.folder / "x").exists(), False)
+    place.run("snapshot", "create", "--parent", missing, code=3)
+    same(place.run("snapshot", "prune", "--keep", "1").lines(), [{"deleted": 0, "freed_bytes": 0}])
+    place.run("snapshot", "list", "--from", str(place.folder / "none"), code=3)
+    place.run("--snapshot", missing, "count", "n", code=3)
+
+
+def ids_never_become_paths(place):
+    _some(place, "a")
+    _create(place)
+    for bad in ("../x", "x" * 33, "0" * 31, "G" * 32, "/", ".", "0" * 32 + "/"):
+        for command in ("show", "exists", "verify", "delete"):
+            place.run("snapshot", command, bad, code=2)
+        place.run("snapshot", "restore", bad, "--into", str(place.folder / "x"), code=2)
+        place.run("snapshot", "create", "--parent", bad, code=2)
+        place.run("--snapshot", bad, "count", "n", code=2)
+    same(sorted(os.listdir(place.folder)), ["store", "store.snapshots"])
+
+
+def a_snapshot_is_read_in_place(place):
+    _some(place, "a", "b")
+    first = _create(place)["id"]
+    place.run("delete", "n", "a")
+    _some(place, "c")
+    same([line["id"] for line in place.run("--snapshot", first, "list", "n").lines()], ["a", "b"])
+    same(place.run("--snapshot", first, "get", "n", "a").lines()[0]["metadata"], {"of": "a"})
+    same(place.run("--snapshot", first, "count", "n").lines(), [{"count": 2}])
+    same(place.run("--snapshot", first, "namespaces").lines()[0]["count"], 2)
+    place.run("--snapshot", first, "exists", "n", "c", code=3)
+    place.run("--snapshot", first, "put", "n", given="{}", code=2)
+    pool = str(_pool(place))
+    same(run("-d", pool, "--snapshot", first, "count", "n").lines(), [{"count": 2}])
+
+
+def pools_and_exports_are_enough(place):
+    _some(place, "a")
+    first = _create(place)["id"]
+    export = str(place.folder / "export")
+    place.run("snapshot", "create", "--to", export, "--incremental", code=3)
+    exported = _create(place, "--to", export)
+    _some(place, "b")
+    second = _create(place, "--to", export, "--incremental")
+    same(second["parent_id"], exported["id"])
+    small = str(place.folder / "small")
+    compressed = _create(place, "--to", small, "--compress")
+    same(compressed["compressed"], True)
+    same(compressed["stored_bytes"] < compressed["bytes"], True)
+    same("compression_ratio" in compressed, True)
+    shutil.rmtree(place.store)
+    for number, (pool, snapshot, count) in enumerate([
+            (str(_pool(place)), first, 1), (export, exported["id"], 1),
+            (export, second["id"], 2), (small, compressed["id"], 2)]):
+        target = str(place.folder / f"target{number}")
+        same(run("snapshot", "verify", snapshot, "--from", pool).code, 0)
+        report = run("snapshot", "restore", snapshot, "--from", pool, "--into", target)
+        same(report.lines(), [{"snapshot_id": snapshot, "namespaces_restored": 1,
+                               "records_restored": count}])
+        same(run("-d", target, "count", "n").lines(), [{"count": count}])
+        same(run("-d", target, "verify").code, 0)
+    same(run("snapshot", "delete", exported["id"], "--from", export).lines()[0]["deleted"], True)
+    same(run("snapshot", "verify", second["id"], "--from", export).code, 0)
+
+
+def a_restore_brings_back_what_was(place):
+    _some(place, "a", "b")
+    place.run("config", "set", "sync_every_commits", "7")
+    snapshot = _create(place)["id"]
+    place.run("delete", "n", "a")
+    _some(place, "c")
+    place.run("create", "m")
+    place.run("config", "set", "sync_every_commits", "9")
+    lsn = place.run("stats").lines()[0]["current_lsn"]
+    dry = place.run("snapshot", "restore", snapshot, "--replace", "--dry-run").lines()[0]
+    same((dry["records_restored"], dry["dry_run"]), (2, True))
+    same(place.ids(), ["b", "c"])
+    report = place.run("snapshot", "restore", snapshot, "--replace").lines()
+    same(report, [{"snapshot_id": snapshot, "namespaces_restored": 1, "records_restored": 2}])
+    same(place.ids(), ["a", "b"])
+    place.run("exists", "m", code=3)
+    same(place.run("config", "get", "sync_every_commits").lines()[0]["value"], 7)
+    same(place.put([record("d")]).lines()[0]["lsn"] > lsn, True)
+    place.run("verify")
+    target = str(place.folder / "target")
+    place.run("snapshot", "restore", snapshot, "--into", target)
+    has(place.run("snapshot", "restore", snapshot, "--into", target, code=1).err, "holds a store")
+    place.run("snapshot", "restore", snapshot, "--replace", "--namespace", "n", code=1)
+    place.run("snapshot", "restore", snapshot, "--replace", "--namespace", r"n:a\:b")
+    same(place.run("count", "a:b").lines(), [{"count": 2}])
+    place.run("snapshot", "restore", snapshot, "--replace", "--namespace", "nothing", code=3)
+    place.run("snapshot", "restore", snapshot, "--replace", "--namespace", "a:b:c", code=2)
+
+
+def a_store_in_use_is_not_touched(place):
+    _some(place, "a")
+    snapshot = _create(place)["id"]
+    writer = place.start("put", "n")
+    try:
+        # It has the store open as soon as it waits for input.
+        while place.run("stats", code=None).code != 5:
+            time.sleep(0.01)
+        place.run("snapshot", "restore", snapshot, "--replace", code=5)
+        place.run("snapshot", "create", code=5)
+        # These need no store that is at rest.
+        same(len(place.run("snapshot", "list").lines()), 1)
+        place.run("snapshot", "verify", snapshot)
+        same(place.run("--snapshot", snapshot, "count", "n").lines(), [{"count": 1}])
+    finally:
+        writer.stdin.close()
+        same(writer.wait(), 0)
+        writer.stdout.close()
+        writer.stderr.close()
+
+
+def damage_is_named_and_nothing_is_restored(place):
+    _some(place, *[f"id{i}" for i in range(50)])
+    place.run("checkpoint")
+    place.run("delete", "n", "id7")
+    snapshot = _create(place)["id"]
+    pool = _pool(place)
+    files = sorted((pool / "files").iterdir()) + [pool / f"{snapshot}.snapshot"]
+    same(sorted({f.suffix for f in files}), [".live", ".seg", ".snapshot"])
+    for path in files:
+        whole = path.read_bytes()
+        for damaged in (whole[:-1], whole[:len(whole) // 2] + b"\x5a" + whole[len(whole) // 2 + 1:],
+                        None):
+            path.unlink()
+            if damaged is not None:
+                path.write_bytes(damaged)
+            expected = 3 if damaged is None and path.suffix == ".snapshot" else 4
+            if damaged is None or damaged != whole:
+                result = place.run("snapshot", "verify", snapshot, code=expected)
+                has(result.err, path.name if expected == 4 else snapshot)
+                target = place.folder / "target"
+                place.run("snapshot", "restore", snapshot, "--into", str(target), code=expected)
+                same(target.exists(), False)
+                place.run("snapshot", "restore", snapshot, "--replace", code=expected)
+                same(place.run("count", "n").lines(), [{"count": 49}])
+            path.unlink(missing_ok=True)
+            path.write_bytes(whole)
+    place.run("snapshot", "verify", snapshot)
+
+
+def old_ones_go_and_the_newest_stay(place):
+    _some(place, "a")
+    place.run("config", "set", "max_snapshots", "3")
+    ids = [_create(place)["id"] for _ in range(5)]
+    same([line["id"] for line in place.run("snapshot", "list").lines()], ids[:1:-1])
+    place.run("config", "set", "max_snapshots", "0")
+    ids += [_create(place)["id"] for _ in range(3)]
+    same(len(place.run("snapshot", "list").lines()), 6)
+    same(place.run("snapshot", "prune", "--keep", "2").lines()[0]["deleted"], 4)
+    same([line["id"] for line in place.run("snapshot", "list").lines()], ids[:-3:-1])
+    same(place.run("snapshot", "delete", ids[-1]).lines()[0]["deleted"], True)
+    same(place.run("snapshot", "delete", ids[-1], code=3).lines()[0]["deleted"], False)
+    elsewhere = place.folder / "elsewhere"
+    place.run("config", "set", "snapshot_dir", str(elsewhere))
+    moved = _create(place)["id"]
+    same((elsewhere / f"{moved}.snapshot").exists(), True)
+
+
+def a_purge_names_the_snapshots(place):
+    _some(place, "a", "b")
+    snapshot = _create(place)["id"]
+    same(place.run("purge", "n", "a").lines()[0]["snapshots"], [snapshot])
+    place.run("snapshot", "delete", snapshot)
+    same(place.run("purge", "n", "a").lines()[0]["snapshots"], [])
+
+
+def _stop(place, *args):
+    """Stops a command at some moment; says how it ended."""
+    codes = set()
+    for delay in (0, 0.002, 0.005, 0.01, 0.02, 0.05):
+        process = place.start(*args)
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+        codes.add(process.returncode)
+        yield process.returncode
+    same(codes <= {0, 130, -signal.SIGINT}, True, codes)
+
+
+def stopping_leaves_nothing_half_done(place):
+    place.put([record(f"id{i}", vector=[i] * 300) for i in range(3000)])
+    whole = _create(place)["id"]
+    for _ in _stop(place, "snapshot", "create"):
+        for line in place.run("snapshot", "list").lines():
+            place.run("snapshot", "verify", line["id"])
+    target = place.folder / "target"
+    for _ in _stop(place, "snapshot", "restore", whole, "--into", str(target)):
+        if target.exists():
+            result = run("-d", str(target), "count", "n")
+            same(result.code in (0, 3), True, result)
+            same(result.code == 3 or result.lines() == [{"count": 3000}], True, result)
+            shutil.rmtree(target)
+    place.run("delete", "n", "id5")
+    for _ in _stop(place, "snapshot", "restore", whole, "--replace"):
+        same(place.run("count", "n").lines()[0]["count"] in (2999, 3000), True)
+        place.run("verify")
+    place.run("snapshot", "restore", whole, "--into", str(target))
+    same(run("-d", str(target), "count", "n").lines(), [{"count": 3000}])
+
+
+if __name__ == "__main__":
+    main()
