@@ -1,8 +1,8 @@
 /*
- * snapshot_test.c - snapshots while others write, checkpoint, drop and purge: each shows one moment.
+ * snapshot_test.c - snapshots while others write, checkpoint, drop and purge: each shows one state.
  *
- * Writers move amounts between two namespaces, so their sum is always zero; another makes and drops a
- * namespace whose number of records is always the same; another purges. Every snapshot is read in
+ * Writers move amounts between two namespaces, so their sum is always zero; another makes and drops
+ * a namespace whose number of records is always the same; another purges. Every snapshot is read in
  * place and restored, and shows whole batches and balanced sums.
  */
 #include <stdio.h>
