@@ -1,7 +1,7 @@
 /*
  * restore.c - power cuts, and failed syncs, at every call of a story in which a store is written
- * to, kept in snapshots, and restored: each acknowledged commit is there, each snapshot is complete or
- * not there and restores to what was, a restore has happened or has not.
+ * to, kept in snapshots, and restored: each acknowledged commit is there, each snapshot is complete
+ * or not there and restores to what was, a restore has happened or has not.
  *
  * usage: crash_restore [--story NAME] [--cut N | --fail N]      all of them without
  */
