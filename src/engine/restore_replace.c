@@ -72,14 +72,13 @@ static mn_status choose_lsn(struct target *t, struct mn_error *err)
 
     if (st == MN_OK)
         st = mni_wal_lsn_bound(wal_dir, &bound, err);
-    if (st == MN_NOT_FOUND)
-        st = MN_OK;
     mni_dir_close(wal_dir);
-    if (st != MN_OK)
+    bool is_log_gone = st == MN_NOT_FOUND;
+    if (st != MN_OK && !is_log_gone)
         return st;
     bound = greater(bound, greater(t->manifest.lsn, t->manifest.lsn_handed_out));
     bound = greater(bound, greater(restored->lsn, restored->lsn_handed_out));
-    if (t->is_root_damaged || (t->manifest.number == 0 && bound == restored->lsn))
+    if (t->is_root_damaged || is_log_gone)
         bound += UNKNOWN_LSNS;
     t->lsn = MNI_PLANTED("restore_reuses_lsns") ? restored->lsn : bound + 1;
     t->last_time_us = mni_env_wall_us(t->restore->env);

@@ -50,7 +50,7 @@ mn_status mni_wal_lsn_bound(struct mni_dir *dir, uint64_t *lsn_out, struct mn_er
         return st;
     *lsn_out = newest;
     if (newest == 0)
-        return MN_OK;
+        return mni_fail(err, MN_NOT_FOUND, "there is no log file");
     if (newest > WAL_LSN_MAX / 2)
         return mni_fail(err, MN_ERR_LIMIT, "the log has used up its LSNs");
     *lsn_out = newest + UNKNOWN_LSNS;
