@@ -160,11 +160,11 @@ def a_restore_brings_back_what_was(place):
 def a_store_in_use_is_not_touched(place):
     _some(place, "a")
     snapshot = _create(place)["id"]
-    writer = place.start("put", "n")
+    writer = place.start("put", "n", "--batch", "1")
     try:
-        # It has the store open as soon as it waits for input.
-        while place.run("stats", code=None).code != 5:
-            time.sleep(0.01)
+        writer.stdin.write(record("b").encode() + b"\n")
+        writer.stdin.flush()
+        has(writer.stdout.readline().decode(), '"count":1')
         place.run("snapshot", "restore", snapshot, "--replace", code=5)
         place.run("snapshot", "create", code=5)
         # These need no store that is at rest.
