@@ -69,7 +69,7 @@ static mn_status open_snapshot(struct mni_env *env, const char *path, const stru
         return st;
     st = mni_pool_lock(pool, MNI_POOL_READ, err);
     if (st == MN_OK)
-        st = mni_engine_open_snapshot(env, pool, &id, engine_out, err);
+        st = mni_engine_open_snapshot(env, pool, &id, o, engine_out, err);
     if (st != MN_OK)
         mni_pool_close(pool);
     return st;

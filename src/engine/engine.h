@@ -330,10 +330,12 @@ MN_MUST_USE mn_status mni_snapshots_prune(struct mni_pool_dir *pool, const unsig
                                           uint64_t n_kept, uint64_t *n_removed_out,
                                           uint64_t *freed_out, struct mn_error *err);
 
-/* Opens a snapshot as a store that can only be read. MN_OK takes the pool over, which is under
- * MNI_POOL_READ. MN_ERR_UNSUPPORTED: it is compressed. */
+/* Opens a snapshot as a store that can only be read; of the options only the limits of memory and
+ * pins count. MN_OK takes the pool over, which is under MNI_POOL_READ. MN_ERR_UNSUPPORTED: it is
+ * compressed. */
 MN_MUST_USE mn_status mni_engine_open_snapshot(struct mni_env *env, struct mni_pool_dir *pool,
                                                const struct mni_snapshot_id *id,
+                                               const struct mn_options *options,
                                                struct mni_engine **engine_out,
                                                struct mn_error *err);
 

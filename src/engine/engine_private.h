@@ -271,6 +271,8 @@ bool engine_wait_for_unmapped(struct mni_engine *engine);
 void reserve_keep(struct mni_engine *engine);
 /* The same, where it is known to be too small. */
 void reserve_keep_up(struct mni_engine *engine);
+/* Gives the space of the reserve in a store's directory back. False: there is none. */
+bool reserve_remove(struct mni_dir *dir);
 /* Gives its space to an opening of this engine that met a full disk. False: there is none. */
 bool reserve_give_up(void *engine);
 /* Frees space for a job that met a full disk: the reserve, which is lent; then log files that wait
@@ -423,8 +425,8 @@ void sweeper_stop(struct mni_engine *engine);
 
 /* open.c ----------*/
 
-/* What the log gave back must be in the segments, and the log is never behind them: MN_ERR_CORRUPT,
- * if it is not so. */
+/* What the log gave back must be in the segments, and the log is never behind them, but right after
+ * a restore: MN_ERR_CORRUPT, if it is not so. */
 MN_MUST_USE mn_status engine_check_log(const struct mni_manifest *manifest, uint64_t checkpoint_lsn,
                                        uint64_t last_lsn, struct mn_error *err);
 

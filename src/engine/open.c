@@ -230,8 +230,12 @@ static int64_t engine_clock(void *engine)
 mn_status engine_check_log(const struct mni_manifest *manifest, uint64_t checkpoint_lsn,
                            uint64_t last_lsn, struct mn_error *err)
 {
-    /* The log is synced up to the LSN of a manifest before that one is there. */
-    if (last_lsn < manifest->lsn)
+    size_t n = manifest->n_timelines;
+    uint64_t began_lsn = n > 0 ? manifest->timelines[n - 1].began_lsn : 0;
+
+    /* The log is synced up to the LSN of a manifest before that one is there; but a restore that
+     * was cut off leaves the log of before, which ends below the manifest that it published. */
+    if (last_lsn < manifest->lsn && manifest->lsn > began_lsn)
         return mni_fail(err, MN_ERR_CORRUPT,
                         "the log ends at LSN %" PRIu64 ", but the newest manifest at LSN %" PRIu64
                         ": the log is older than the rest of the store",

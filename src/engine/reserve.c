@@ -137,15 +137,22 @@ void reserve_keep_up(struct mni_engine *engine)
         reserve_keep(engine);
 }
 
+bool reserve_remove(struct mni_dir *dir)
+{
+    if (mni_dir_unlink(dir, reserve_name, NULL) != MN_OK)
+        return false;
+    /* The file system may have to write that down before the space is free. */
+    mni_ignore(mni_dir_sync(dir, NULL));
+    return true;
+}
+
 bool reserve_give_up(void *engine)
 {
     struct mni_engine *e = engine;
 
-    if (mni_dir_unlink(e->dir, reserve_name, NULL) != MN_OK)
+    if (!reserve_remove(e->dir))
         return false;
     e->reserve_bytes = 0;
-    /* The file system may have to write that down before the space is free. */
-    mni_ignore(mni_dir_sync(e->dir, NULL));
     return true;
 }
 

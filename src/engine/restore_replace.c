@@ -35,6 +35,7 @@ struct target {
     uint64_t lsn;                 /* that it is restored at */
     int64_t last_time_us;
     bool is_root_damaged;
+    bool is_over; /* the new manifest was published, or may have been */
 };
 
 /* Looking ---------- */
@@ -160,7 +161,7 @@ static mn_status stage(struct target *t, struct mn_error *err)
     const struct mni_restore_request *r = t->restore->request;
     mn_status st = confirm_root(t, err);
 
-    if (st == MN_OK)
+    if (st == MN_OK && t->seg_dir == NULL)
         st = mni_dir_open_dir(t->dir, "seg", true, &t->seg_dir, err);
     if (st == MN_OK)
         st = mni_dir_sync(t->dir, err);
@@ -230,6 +231,8 @@ static mn_status settle(struct target *t, struct mni_manifest *m, struct mn_erro
 
     if (st == MN_OK)
         st = mni_dir_sync(t->dir, err);
+    /* Nothing is there any more that a checkpoint would have to write. */
+    (void)reserve_remove(t->dir);
     if (st == MN_OK)
         st = restore_log(t->restore, t->dir, t->store.store_id, m->lsn, m->last_time_us, err);
     if (st == MN_OK)
@@ -258,12 +261,21 @@ static mn_status go_over(struct target *t, struct mn_error *err)
         st = restore_count(t->restore, &m, t->dir, err);
     if (st == MN_OK)
         st = publish(t, &m, &is_in_doubt, err);
+    t->is_over = st == MN_OK || is_in_doubt;
     if (st == MN_OK)
         st = settle(t, &m, err);
     else if (!is_in_doubt)
         unstage(t);
     mni_manifest_done(&m);
     return st;
+}
+
+/* The reserve is space for the store that goes. */
+static mn_status go_over_on_any_disk(struct target *t, struct mn_error *err)
+{
+    mn_status st = go_over(t, err);
+
+    return st == MN_ERR_NO_SPACE && !t->is_over && reserve_remove(t->dir) ? go_over(t, err) : st;
 }
 
 mn_status restore_replace(struct restore *restore, struct mn_error *err)
@@ -274,7 +286,7 @@ mn_status restore_replace(struct restore *restore, struct mn_error *err)
     if (st == MN_OK && restore->request->is_dry_run)
         st = restore_count_snapshot(restore, err);
     else if (st == MN_OK)
-        st = go_over(&t, err);
+        st = go_over_on_any_disk(&t, err);
     restore->report->lsn = t.lsn;
     mni_manifest_done(&t.manifest);
     mni_dir_close(t.seg_dir);

@@ -130,6 +130,8 @@ static mn_status read_manifest(struct salvage *s, struct mn_error *err)
                        why.message);
     if (is_damaged)
         salvage_damage(s, "MANIFEST", "one of its two copies is damaged; nothing is lost");
+    size_t n = s->manifest.n_timelines;
+    s->began_lsn = n > 0 ? s->manifest.timelines[n - 1].began_lsn : 0;
     return MN_OK;
 }
 
@@ -435,8 +437,10 @@ static mn_status take_commit(void *context, const struct mni_wal_entry *entry, s
     struct salvage *s = context;
     const unsigned char *p = entry->payload.data;
     size_t left = entry->payload.n_bytes;
-    mn_status st = s->is_second_pass ? pass_lsn(s, entry->lsn, err) : MN_OK;
 
+    if (entry->lsn <= s->began_lsn)
+        return MN_OK;
+    mn_status st = s->is_second_pass ? pass_lsn(s, entry->lsn, err) : MN_OK;
     note_lsn(s, entry->lsn);
     if (!s->takes_whole_log && entry->lsn <= s->manifest.lsn)
         return st;

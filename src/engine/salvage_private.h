@@ -44,6 +44,7 @@ struct salvage {
     struct store_file store;
     bool has_store_file;
     struct mni_manifest manifest;   /* number 0: none could be read */
+    uint64_t began_lsn;             /* commits up to here are of a past that a restore left */
     struct salvage_source *sources; /* owned */
     size_t n_sources;
 

@@ -40,6 +40,7 @@ static mn_status start(struct mni_engine *engine, struct mn_error *err)
     if (st != MN_OK)
         return st;
     atomic_store(&engine->last_now_us, engine->manifest.last_time_us);
+    budget_note_fixed(engine);
     return engine_note_dropped(engine, err);
 }
 
@@ -90,7 +91,8 @@ mn_status engine_open_shown(struct mni_env *env, struct mni_pool_dir *pool,
 }
 
 mn_status mni_engine_open_snapshot(struct mni_env *env, struct mni_pool_dir *pool,
-                                   const struct mni_snapshot_id *id, struct mni_engine **engine_out,
+                                   const struct mni_snapshot_id *id,
+                                   const struct mn_options *options, struct mni_engine **engine_out,
                                    struct mn_error *err)
 {
     struct mni_snapshot *shown = mni_alloc_zero(sizeof *shown);
@@ -107,5 +109,8 @@ mn_status mni_engine_open_snapshot(struct mni_env *env, struct mni_pool_dir *poo
     }
     (*engine_out)->shown_pool = pool;
     (*engine_out)->shown = shown;
+    (*engine_out)->memory_option = options->memory_bytes_max;
+    (*engine_out)->pinned_option = options->pinned_bytes_max;
+    engine_use_settings(*engine_out);
     return MN_OK;
 }

@@ -96,7 +96,7 @@ static mn_status remove_file(struct mni_dir *dir, const char *name, uint64_t *fr
         st = mni_file_size(file, &n, err);
     mni_file_close(file);
     if (st == MN_OK)
-        st = mni_dir_unlink(dir, name, err);
+        st = mni_dir_unlink(dir, name, err); /* not in steps: a store may have it mapped */
     if (st == MN_OK)
         *freed += n;
     return st == MN_NOT_FOUND ? MN_OK : pool_as_error(st, err);

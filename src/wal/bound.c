@@ -53,12 +53,15 @@ mn_status mni_wal_lsn_bound(struct mni_dir *dir, uint64_t *lsn_out, struct mn_er
         return mni_fail(err, MN_NOT_FOUND, "there is no log file");
     if (newest > WAL_LSN_MAX / 2)
         return mni_fail(err, MN_ERR_LIMIT, "the log has used up its LSNs");
-    *lsn_out = newest + UNKNOWN_LSNS;
-    if (!read_header(dir, newest, &header))
-        return MN_OK;
-    *lsn_out = header.lsn_ceiling;
-    if (wal_closed_read(dir, &closed, NULL) == MN_OK && closed.is_there &&
-        closed.salt == header.salt && closed.next_lsn <= header.lsn_ceiling)
+    bool has_header = read_header(dir, newest, &header);
+    bool was_closed = wal_closed_read(dir, &closed, NULL) == MN_OK && closed.is_there &&
+                      closed.next_lsn <= WAL_LSN_MAX / 2;
+    *lsn_out = has_header ? header.lsn_ceiling : newest + UNKNOWN_LSNS;
+    if (has_header && was_closed && closed.salt == header.salt &&
+        closed.next_lsn <= header.lsn_ceiling)
+        *lsn_out = closed.next_lsn - 1;
+    /* The files may be older than that: copied back, say. */
+    if (was_closed && closed.next_lsn > *lsn_out)
         *lsn_out = closed.next_lsn - 1;
     return MN_OK;
 }

@@ -309,17 +309,20 @@ static mn_status read_older(struct recovery *r, struct wal_file *file,
  * another file it still tells an LSN, below which the log never is again. */
 static mn_status heed_closed(struct recovery *r, const struct wal_scan *scan, struct mn_error *err)
 {
+    /* A log that was begun anew goes on above all that the one before handed out. */
+    uint64_t before = scan->header->first_lsn - 1;
+    uint64_t came_to = scan->last_lsn > before ? scan->last_lsn : before;
     struct wal_closed closed;
 
     mn_status st = wal_closed_read(r->wal->config.dir, &closed, err);
     if (st != MN_OK || !closed.is_there)
         return st;
-    if (closed.salt != scan->header->salt && scan->last_lsn < closed.last_lsn)
+    if (closed.salt != scan->header->salt && came_to < closed.last_lsn)
         return mni_fail(err, MN_ERR_CORRUPT,
                         "wal/%s: the log ends at LSN %" PRIu64
                         ", but the file CLOSED says that it was closed at LSN %" PRIu64
                         ": the log is older than the rest of the store",
-                        scan->name, scan->last_lsn, closed.last_lsn);
+                        scan->name, came_to, closed.last_lsn);
     if (closed.salt != scan->header->salt)
         return MN_OK;
     if (scan->offset < closed.end)

@@ -1,7 +1,12 @@
 /* Snapshots of a store: made, listed, pruned, restored. */
 #include "../api/short.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 static struct mn_error err;
 
@@ -479,6 +484,236 @@ static void an_empty_store_has_a_snapshot_too(void)
     closed(store);
 }
 
+enum { N_LARGE = 512, LARGE_BYTES = 4096, PINNED_BYTES_MAX = 1 << 20 };
+
+/* Records with a vector of their number and a payload, of which only a part may be pinned. */
+static void put_large(mn_store *store, uint32_t from, uint32_t to)
+{
+    static const char payload[LARGE_BYTES];
+
+    for (uint32_t i = from; i < to; i++) {
+        char id[16];
+        const float vector[2] = {(float)i, 1};
+        (void)snprintf(id, sizeof id, "%05u", i);
+        struct mn_record r = {.id = mn_str(id),
+                              .payload = bytes(payload, sizeof payload),
+                              .vector = vector,
+                              .n_dims = 2};
+        CHECK_OK_ERR(mn_put(store, mn_str("a"), &r, NULL, NULL, &err), &err);
+    }
+}
+
+static uint64_t scanned(mn_store *store)
+{
+    struct mn_scan_chunk chunk;
+    struct mn_view view;
+    mn_scan *scan = NULL;
+    uint64_t n = 0;
+    mn_status st;
+
+    CHECK_OK_ERR(mn_scan_open(store, mn_str("a"), NULL, &scan, &err), &err);
+    CHECK_STATUS(mn_close(store, &err), MN_ERR_BUSY);
+    while ((st = mn_scan_next(scan, &chunk, &err)) == MN_OK) {
+        CHECK_OK_ERR(mn_scan_view(scan, 0, &view, &err), &err);
+        CHECK_EQ(view.payload.n_bytes, LARGE_BYTES);
+        mn_view_release(&view);
+        n += chunk.n_vectors;
+    }
+    CHECK_STATUS(st, MN_END);
+    mn_scan_close(scan);
+    return n;
+}
+
+/* Keeps the view of every record until one is refused. */
+static uint64_t walked(mn_store *store, bool *was_refused_out)
+{
+    static struct mn_view views[N_LARGE];
+    mn_iter *iter = NULL;
+    uint64_t n = 0;
+    size_t n_kept = 0;
+    mn_status st = mn_iter_open(store, mn_str("a"), NULL, &iter, &err);
+
+    CHECK_OK_ERR(st, &err);
+    *was_refused_out = false;
+    while (st == MN_OK) {
+        st = mn_iter_next(iter, &views[n_kept], &err);
+        if (st == MN_ERR_BUDGET) {
+            *was_refused_out = true;
+            CHECK(stats_of(store).pinned_bytes > PINNED_BYTES_MAX - 2 * LARGE_BYTES);
+            while (n_kept > 0)
+                mn_view_release(&views[--n_kept]);
+            st = MN_OK;
+            continue;
+        }
+        n_kept += st == MN_OK;
+        n += st == MN_OK;
+    }
+    CHECK_STATUS(st, MN_END);
+    while (n_kept > 0)
+        mn_view_release(&views[--n_kept]);
+    mn_iter_close(iter);
+    CHECK_EQ(stats_of(store).pinned_bytes, 0);
+    return n;
+}
+
+static void what_is_read_of_a_snapshot_counts(void)
+{
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    struct mn_snapshot_info info;
+    mn_store *old = NULL;
+    bool was_refused = false;
+
+    CHECK_OK_ERR(mn_config_set(store, "sync", "manual", &err), &err);
+    put_large(store, 0, N_LARGE);
+    create(store, NULL, &info);
+    put_large(store, N_LARGE, N_LARGE + 10);
+    CHECK_OK(mn_delete(store, mn_str("a"), mn_str("00000"), NULL, NULL, NULL, &err));
+    struct mn_options o = {.size = sizeof o,
+                           .snapshot_id = info.id,
+                           .memory_bytes_max = 65 << 20,
+                           .pinned_bytes_max = PINNED_BYTES_MAX};
+    CHECK_OK_ERR(mn_open(p.store, &o, &old, &err), &err);
+    CHECK_EQ(stats_of(old).memory_bytes_max, 65 << 20);
+    CHECK_EQ(stats_of(old).pinned_bytes_max, PINNED_BYTES_MAX);
+    uint64_t memory_bytes = stats_of(old).memory_bytes;
+    CHECK_EQ(scanned(old), N_LARGE);
+    CHECK_EQ(walked(old, &was_refused), N_LARGE);
+    CHECK(was_refused);
+    CHECK_EQ(stats_of(old).memory_bytes, memory_bytes);
+    /* Meanwhile the store gives its own names of the files up. */
+    struct mn_slice ids[] = {mn_str("00001")};
+    CHECK_OK_ERR(mn_purge(store, mn_str("a"), ids, 1, NULL, &err), &err);
+    CHECK_EQ(scanned(old), N_LARGE);
+    CHECK_EQ(count(store, "a"), N_LARGE + 8);
+    closed(old);
+    CHECK_OK_ERR(mn_open(p.store, &(struct mn_options){.size = sizeof o, .snapshot_id = info.id},
+                         &old, &err),
+                 &err);
+    CHECK_EQ(stats_of(old).pinned_bytes_max, 256 << 20);
+    CHECK_EQ(walked(old, &was_refused), N_LARGE);
+    CHECK(!was_refused);
+    closed(old);
+    closed(store);
+}
+
+/* Gives the files of one directory names in another one, which is made, or emptied, for it. */
+static void link_all(const char *from, const char *to)
+{
+    const char *dirs[] = {to, from};
+
+    CHECK(mkdir(to, 0700) == 0 || errno == EEXIST);
+    for (int i = 0; i < 2; i++) {
+        DIR *dir = opendir(dirs[i]);
+        CHECK(dir != NULL);
+        for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
+            char name[800];
+            char other[800];
+            if (e->d_name[0] == '.')
+                continue;
+            (void)snprintf(name, sizeof name, "%s/%.255s", to, e->d_name);
+            (void)snprintf(other, sizeof other, "%s/%.255s", from, e->d_name);
+            CHECK_EQ(i == 0 ? unlink(name) : link(other, name), 0);
+        }
+        CHECK_EQ(closedir(dir), 0);
+    }
+}
+
+/* A restore that was cut off before the log began anew leaves the one of before. */
+static void the_log_of_a_past_that_was_left_does_not_count(void)
+{
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    struct mn_snapshot_info info;
+    char log[600];
+    char before[600];
+
+    (void)snprintf(log, sizeof log, "%s/wal", p.store);
+    (void)snprintf(before, sizeof before, "%s/before", p.dir);
+    (void)put(store, mn_str("a"), mn_str("1"), "old");
+    create(store, NULL, &info);
+    (void)put(store, mn_str("a"), mn_str("1"), "new");
+    uint64_t newest = put(store, mn_str("a"), mn_str("2"), "new");
+    closed(store);
+    link_all(log, before);
+    (void)restored(p.store, info.id, (struct mn_restore_options){.replace = p.store});
+    link_all(before, log);
+    struct mn_verify_report verified = {.size = sizeof verified};
+    CHECK_OK_ERR(mn_verify(p.store, &verified, &err), &err);
+    CHECK_OK_ERR(try_open(p.store, false, true, &err), &err);
+    /* Also what salvage takes of all that the log has. */
+    struct mn_salvage_report salvaged = {.size = sizeof salvaged};
+    DIR *dir = NULL;
+    char segments[600];
+    (void)snprintf(segments, sizeof segments, "%s/seg", p.store);
+    CHECK((dir = opendir(segments)) != NULL);
+    for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
+        char name[900];
+        (void)snprintf(name, sizeof name, "%s/%.255s", segments, e->d_name);
+        if (strstr(e->d_name, ".seg") != NULL)
+            CHECK_EQ(unlink(name), 0);
+    }
+    CHECK_EQ(closedir(dir), 0);
+    CHECK_OK_ERR(mn_salvage(p.store, p.other, NULL, &salvaged, &err), &err);
+    CHECK(salvaged.n_damages > 0);
+    CHECK_EQ(salvaged.n_records, 0);
+    /* And it goes on, above. */
+    (void)restored(p.store, info.id, (struct mn_restore_options){.replace = p.store});
+    store = opened(p.store);
+    CHECK(holds(store, mn_str("a"), mn_str("1"), "old"));
+    CHECK_EQ(count(store, "a"), 1);
+    CHECK(put(store, mn_str("a"), mn_str("2"), "x") > newest);
+    closed(store);
+}
+
+static void fill_up(const char *path)
+{
+    static const char zeroes[4096];
+    FILE *file = fopen(path, "wb");
+
+    CHECK(file != NULL);
+    CHECK_EQ(setvbuf(file, NULL, _IONBF, 0), 0);
+    while (fwrite(zeroes, sizeof zeroes, 1, file) == 1)
+        continue;
+    CHECK_EQ(errno, ENOSPC);
+    CHECK_EQ(fclose(file), 0);
+}
+
+/* The reserve is for what is written of the store that goes. */
+static void a_store_on_a_full_disk_is_replaced(void)
+{
+    char disk[512];
+    char path[600];
+    char ballast[600];
+    struct mn_snapshot_info info;
+    struct stat reserve;
+    char reserve_path[700];
+
+    (void)snprintf(disk, sizeof disk, "%s/disk", check_temp_dir());
+    (void)snprintf(path, sizeof path, "%s/store", disk);
+    (void)snprintf(ballast, sizeof ballast, "%s/ballast", disk);
+    (void)snprintf(reserve_path, sizeof reserve_path, "%s/RESERVE", path);
+    CHECK_EQ(mkdir(disk, 0700), 0);
+    if (mount("tmpfs", disk, "tmpfs", 0, "size=32m") != 0)
+        check_skip("this process may not mount a disk");
+    mn_store *store = opened(path);
+    (void)put(store, mn_str("a"), mn_str("1"), "old");
+    create(store, NULL, &info);
+    (void)put(store, mn_str("a"), mn_str("1"), "new");
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    (void)put(store, mn_str("a"), mn_str("2"), "new");
+    closed(store);
+    CHECK_EQ(stat(reserve_path, &reserve), 0);
+    fill_up(ballast);
+    (void)restored(path, info.id, (struct mn_restore_options){.replace = path});
+    CHECK(stat(reserve_path, &reserve) != 0);
+    store = opened(path);
+    CHECK(holds(store, mn_str("a"), mn_str("1"), "old"));
+    CHECK_EQ(count(store, "a"), 1);
+    closed(store);
+    CHECK_EQ(umount(disk), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -492,6 +727,9 @@ int main(int argc, char **argv)
         CHECK_TEST(a_snapshot_is_read_where_it_lies),
         CHECK_TEST(a_damaged_store_is_replaced),
         CHECK_TEST(an_empty_store_has_a_snapshot_too),
+        CHECK_TEST(what_is_read_of_a_snapshot_counts),
+        CHECK_TEST(the_log_of_a_past_that_was_left_does_not_count),
+        CHECK_TEST(a_store_on_a_full_disk_is_replaced),
     };
     return check_run("engine.snapshot", tests, CHECK_COUNT(tests), argc, argv);
 }

@@ -65,6 +65,40 @@ static void the_bound_is_never_too_low(void)
     world_done(&w);
 }
 
+/* The log was copied back from an earlier day, and CLOSED was not. */
+static void the_bound_is_what_any_close_said(void)
+{
+    static const char old[] = "00000000000000000001.wal";
+    static const char new[] = "00000000000005000001.wal";
+    unsigned char header[4096];
+    struct world w;
+    struct mni_dir *dir = NULL;
+    struct mni_file *file = NULL;
+    size_t n = 0;
+
+    world_init(&w, 1);
+    CHECK_OK_ERR(try_open(&w), &w.err);
+    (void)commit_one(&w);
+    end_log(&w);
+    CHECK_OK(mni_env_open_dir(w.env, "log", false, &dir, &w.err));
+    CHECK_OK(mni_dir_open_file(dir, old, MNI_OPEN_READ, &file, &w.err));
+    CHECK_OK(mni_file_read(file, 0, header, sizeof header, &n, &w.err));
+    CHECK_EQ(n, sizeof header);
+    mni_file_close(file);
+    w.config.is_anew = true;
+    w.config.checkpoint_lsn = 5000000;
+    CHECK_OK_ERR(try_open(&w), &w.err);
+    CHECK_EQ(commit_one(&w), 5000001);
+    end_log(&w);
+    CHECK_OK_ERR(mni_dir_rename(dir, new, old, &w.err), &w.err);
+    CHECK_OK(mni_dir_open_file(dir, old, MNI_OPEN_WRITE, &file, &w.err));
+    CHECK_OK(mni_file_write(file, 0, header, n, &w.err));
+    mni_file_close(file);
+    mni_dir_close(dir);
+    CHECK_EQ(bound_of(&w), 5000001);
+    world_done(&w);
+}
+
 static void a_log_begins_anew_above_an_lsn(void)
 {
     struct world w;
@@ -136,6 +170,7 @@ int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(the_bound_is_never_too_low),
+        CHECK_TEST(the_bound_is_what_any_close_said),
         CHECK_TEST(a_log_begins_anew_above_an_lsn),
         CHECK_TEST(lsns_go_on_above_what_the_caller_has),
         CHECK_TEST(a_log_without_files_can_be_read),
