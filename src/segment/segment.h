@@ -116,6 +116,7 @@ typedef mn_status mni_pace_fn(void *context, uint64_t n_bytes, struct mn_error *
 
 struct mni_segment_writer_config {
     struct mni_dir *dir;                 /* borrowed until the writer is finished or abandoned */
+    const char *name;                    /* of the file; NULL: that of the id. Borrowed likewise */
     struct mni_segment_id id;            /* never used before */
     const struct mni_segment_plan *plan; /* borrowed likewise, with at least one row */
     bool is_buffered;  /* through the page cache, also where direct I/O is there */

@@ -14,6 +14,7 @@
  *     find.c      finding rows
  *     group.c     groups, vectors, expiry order
  *     verify.c    reading everything
+ *     bare.c      copies without metadata and payloads
  */
 #ifndef MNI_SEGMENT_SEGMENT_PRIVATE_H
 #define MNI_SEGMENT_SEGMENT_PRIVATE_H

@@ -34,7 +34,7 @@ struct mni_segment_writer {
     unsigned char first_key[KEY_BYTES_MAX];
     struct mni_segment_group group; /* that of the row before */
     uint64_t vectors_start;         /* of the group */
-    char name[MNI_SEGMENT_NAME_BYTES];
+    char name[MNI_NAME_BYTES_MAX];
 };
 
 static bool is_streamed(size_t type)
@@ -130,7 +130,12 @@ mn_status mni_segment_writer_new(const struct mni_segment_writer_config *config,
     w->dir = config->dir;
     w->plan = config->plan;
     mni_segment_layout(&w->plan->sizes, &w->layout);
-    mni_segment_name(&config->id, w->name);
+    if (config->name != NULL) {
+        MNI_CHECK(strlen(config->name) < sizeof w->name);
+        memcpy(w->name, config->name, strlen(config->name) + 1);
+    } else {
+        mni_segment_name(&config->id, w->name);
+    }
     w->output.label = w->name;
     w->output.pace = config->pace;
     w->output.pace_context = config->pace_context;
