@@ -16,6 +16,11 @@
 
 /* Parents ----------*/
 
+bool mni_snapshot_is_like(const struct mni_snapshot *snapshot, const struct mni_snapshot *other)
+{
+    return ((snapshot->flags ^ other->flags) & MNI_SNAPSHOT_WITHOUT_METADATA) == 0;
+}
+
 bool mni_snapshot_follows(const struct mni_snapshot *snapshot, const struct mni_snapshot *parent)
 {
     const struct mni_timeline *ours = snapshot->timelines;
@@ -23,6 +28,8 @@ bool mni_snapshot_follows(const struct mni_snapshot *snapshot, const struct mni_
     size_t n = parent->n_timelines;
 
     if (memcmp(snapshot->manifest.store_id, parent->manifest.store_id, MNI_MANIFEST_ID_BYTES) != 0)
+        return false;
+    if (!mni_snapshot_is_like(snapshot, parent))
         return false;
     if (parent->manifest.lsn > snapshot->manifest.lsn || n > snapshot->n_timelines)
         return false;
@@ -63,7 +70,8 @@ static mn_status check_parent(const struct mni_snapshot *s, const struct mni_sna
         return MN_OK;
     if (memcmp(&s->parent, &parent->id, sizeof s->parent) != 0 || !mni_snapshot_follows(s, parent))
         return mni_fail(err, MN_ERR_INVALID,
-                        "the parent is of another store, or of another timeline or later LSN");
+                        "the parent is of another store, or of another timeline or later LSN, or "
+                        "one of the two is without metadata");
     return MN_OK;
 }
 
@@ -176,6 +184,43 @@ static void sum_stored(struct mni_snapshot *s)
         s->stored_bytes += file.stored_bytes;
 }
 
+/* The files come into the pool; what they are is summed up. */
+static mn_status bring_files(struct carry *carry, struct mni_snapshot *s,
+                             const struct mni_snapshot *parent, const struct mni_manifest *source,
+                             struct mn_error *err)
+{
+    mn_status st;
+
+    if ((s->flags & MNI_SNAPSHOT_WITHOUT_METADATA) == 0) {
+        st = sum_up(s, parent, err);
+        return st == MN_OK ? carry_all(carry, err) : st;
+    }
+    st = bare_all(carry, s, source, parent, err);
+    if (st != MN_OK)
+        return st;
+    if (s->timelines == source->timelines)
+        s->timelines = s->manifest.timelines;
+    st = sum_up(s, parent, err);
+    if (st != MN_OK)
+        carry_undo(carry);
+    return st;
+}
+
+/* Which of the two manifests stays: that of what was added, or the one that came. */
+static void choose_manifest(struct mni_snapshot *s, struct mni_manifest *source, bool is_added)
+{
+    if ((s->flags & MNI_SNAPSHOT_WITHOUT_METADATA) == 0)
+        return;
+    if (is_added) {
+        mni_manifest_done(source);
+        return;
+    }
+    if (s->timelines == s->manifest.timelines)
+        s->timelines = source->timelines;
+    mni_manifest_done(&s->manifest);
+    s->manifest = *source;
+}
+
 mn_status mni_pool_add(struct mni_pool_dir *pool, struct mni_snapshot *snapshot,
                        const struct mni_snapshot *parent, struct mni_dir *seg_dir,
                        const struct mni_progress *progress, struct mn_error *err)
@@ -185,13 +230,12 @@ mn_status mni_pool_add(struct mni_pool_dir *pool, struct mni_snapshot *snapshot,
                           .to = pool->files,
                           .is_to_pool = true,
                           .progress = progress};
+    struct mni_manifest source = snapshot->manifest;
     char name[MNI_NAME_BYTES_MAX];
     bool is_in_doubt = false;
 
     MNI_CHECK(pool->is_locked && pool->lock != MNI_POOL_READ);
     mn_status st = check_parent(snapshot, parent, err);
-    if (st == MN_OK)
-        st = sum_up(snapshot, parent, err);
     if (st == MN_OK)
         st = new_stored(snapshot, err);
     pool_snapshot_name(&snapshot->id, "", name);
@@ -201,13 +245,15 @@ mn_status mni_pool_add(struct mni_pool_dir *pool, struct mni_snapshot *snapshot,
         return st;
     carry.stored = snapshot->stored;
     if (MNI_PLANTED("pool_published_first")) {
-        st = publish(pool, snapshot, &is_in_doubt, err);
+        st = sum_up(snapshot, parent, err);
+        if (st == MN_OK)
+            st = publish(pool, snapshot, &is_in_doubt, err);
         if (st == MN_OK)
             st = carry_all(&carry, err);
         carry_done(&carry);
         return st;
     }
-    st = carry_all(&carry, err);
+    st = bring_files(&carry, snapshot, parent, &source, err);
     if (st == MN_OK) {
         sum_stored(snapshot);
         st = publish(pool, snapshot, &is_in_doubt, err);
@@ -215,6 +261,7 @@ mn_status mni_pool_add(struct mni_pool_dir *pool, struct mni_snapshot *snapshot,
             carry_undo(&carry);
     }
     carry_done(&carry);
+    choose_manifest(snapshot, &source, st == MN_OK);
     return st;
 }
 

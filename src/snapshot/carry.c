@@ -59,16 +59,16 @@ static void item_init(const struct carry *carry, struct item *item)
     item->may_be_direct = is_segment;
 }
 
-/* MN_NOT_FOUND: it is not there. Otherwise it has the right length, or `to_bytes` is set. */
-static mn_status find_target(const struct carry *carry, struct item *item, struct mn_error *err)
+mn_status pool_find_file(struct mni_dir *files, const char *name, const char *label,
+                         uint64_t *n_bytes, struct mn_error *err)
 {
     struct mni_file *file = NULL;
-    mn_status st = mni_dir_open_file(carry->to, item->to_name, MNI_OPEN_READ, &file, err);
+    mn_status st = mni_dir_open_file(files, name, MNI_OPEN_READ, &file, err);
 
     mni_file_close(file);
     if (st != MN_OK)
         return st;
-    st = passage_open(carry->to, item->to_name, item->to_label, false, &item->to_bytes, &file, err);
+    st = passage_open(files, name, label, false, n_bytes, &file, err);
     mni_file_close(file);
     return st;
 }
@@ -149,6 +149,22 @@ static mn_status copy(struct carry *carry, struct item *item, bool *was_made, st
     return st;
 }
 
+mn_status carry_compress(struct carry *carry, struct pool_file *file, const char *from_name,
+                         bool *was_made, struct mn_error *err)
+{
+    struct carry here = *carry;
+    struct item item = {.file = *file};
+
+    MNI_CHECK(file->is_compressed && carry->is_to_pool);
+    here.from = carry->to;
+    item_init(&here, &item);
+    (void)snprintf(item.from_name, sizeof item.from_name, "%s", from_name);
+    (void)snprintf(item.from_label, LABEL_BYTES, "files/%s", from_name);
+    mn_status st = copy(&here, &item, was_made, err);
+    file->stored_bytes = item.to_bytes;
+    return st;
+}
+
 /* Linking ----------*/
 
 /* What is there now has the right length. */
@@ -204,7 +220,7 @@ static mn_status carry_item(struct carry *carry, struct item *item, bool *was_ma
         if (st != MN_ERR_UNSUPPORTED)
             return pool_as_error(st, err);
     }
-    st = find_target(carry, item, err);
+    st = pool_find_file(carry->to, item->to_name, item->to_label, &item->to_bytes, err);
     return st == MN_NOT_FOUND ? copy(carry, item, was_made, err) : st;
 }
 

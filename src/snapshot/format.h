@@ -63,6 +63,10 @@ enum {
     STORED_BYTES = 8, /* u64 */
 
     STORE_OFF_ID = 16, /* in the file STORE: 16 bytes */
+
+    /* Of the hash that ids of copies without metadata are made of. Another one, should other copies
+     * ever be made of the same segments. */
+    BARE_ID_SEED = 1,
 };
 static_assert(HEADER_OFF_CRC + 4 == HEADER_BYTES, "snapshot header layout");
 static_assert(FACTS_OFF_RESERVED + 8 == FACTS_BYTES, "facts layout");

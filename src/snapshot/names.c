@@ -22,6 +22,7 @@ static_assert((int)ID_DIGITS == 2 * (int)MNI_SNAPSHOT_ID_BYTES, "ids of both hav
 
 const char pool_new_suffix[] = ".new";
 const char pool_copying_name[] = "copying.new";
+const char pool_rewriting_name[] = "rewriting.new";
 static const char snapshot_suffix[] = ".snapshot";
 
 /* Hexadecimal digits ----------*/

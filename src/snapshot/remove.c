@@ -29,7 +29,7 @@ static mn_status keep_name(struct mni_buf *names, const char *name, struct mn_er
 /* What is in `files/`. */
 struct inventory {
     struct mni_buf files; /* struct pool_file, in order; n_rows tells that it is named */
-    struct mni_buf names; /* of what was being copied */
+    struct mni_buf names; /* of what was being copied or written */
 };
 
 static mn_status take_stock(void *context, const char *name, bool is_dir, struct mn_error *err)
@@ -39,7 +39,7 @@ static mn_status take_stock(void *context, const char *name, bool is_dir, struct
 
     if (is_dir)
         return MN_OK;
-    if (strcmp(name, pool_copying_name) == 0)
+    if (strcmp(name, pool_copying_name) == 0 || strcmp(name, pool_rewriting_name) == 0)
         return keep_name(&inventory->names, name, err);
     if (!pool_file_parse(name, &file))
         return MN_OK;

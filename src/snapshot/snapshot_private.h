@@ -49,8 +49,12 @@ void pool_snapshot_name(const struct mni_snapshot_id *id, const char *suffix,
                         char name_out[MNI_NAME_BYTES_MAX]);
 /* False: the name is none of a snapshot, nor of one that is being written. */
 bool pool_parse_snapshot_name(const char *name, struct mni_snapshot_id *id_out, bool *is_new_out);
-extern const char pool_new_suffix[];   /* of a snapshot that is being written */
-extern const char pool_copying_name[]; /* of a file that is being copied */
+extern const char pool_new_suffix[];     /* of a snapshot that is being written */
+extern const char pool_copying_name[];   /* of a file that is being copied */
+extern const char pool_rewriting_name[]; /* of one that is being written anew */
+
+/* The id of the copy of a segment without metadata. */
+void pool_bare_id(const struct mni_manifest_segment *source, unsigned char *id_out);
 
 /* codec.c ----------*/
 
@@ -148,5 +152,23 @@ MN_MUST_USE mn_status carry_all(struct carry *carry, struct mn_error *err);
 /* Takes away again what was made. */
 void carry_undo(struct carry *carry);
 void carry_done(struct carry *carry);
+
+/* Looks for a file of `files/`, and checks its length; with `n_bytes` 0 sets it instead.
+ * MN_NOT_FOUND: it is not there. */
+MN_MUST_USE mn_status pool_find_file(struct mni_dir *files, const char *name, const char *label,
+                                     uint64_t *n_bytes, struct mn_error *err);
+/* Makes the compressed `file` of what lies beside it in `to` under another name; sets its
+ * stored_bytes. */
+MN_MUST_USE mn_status carry_compress(struct carry *carry, struct pool_file *file,
+                                     const char *from_name, bool *was_made, struct mn_error *err);
+
+/* bare.c: the same without metadata, from a store to a pool ----------*/
+
+/* Writes all files of `source`, the store's manifest, anew, and makes the manifest of
+ * `carry->snapshot`, which is `snapshot`, one of them. `parent` may be NULL. After a failure it
+ * says nothing that can be used. Ends with carry_done in any case. */
+MN_MUST_USE mn_status bare_all(struct carry *carry, struct mni_snapshot *snapshot,
+                               const struct mni_manifest *source, const struct mni_snapshot *parent,
+                               struct mn_error *err);
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/plant.h"
+#include "segment/bare.h"
 #include "snapshot/snapshot_private.h"
 
 struct verification {
@@ -21,6 +22,7 @@ struct verification {
     const struct mni_progress *progress; /* may be NULL */
     mni_damage_fn *damage;               /* may be NULL */
     void *context;
+    struct mni_dir *shown; /* owned: the files by their names in a store; NULL: not needed */
     uint64_t n_bytes_done;
     mn_status status; /* of the first damage */
     struct mn_error first;
@@ -77,17 +79,44 @@ static mn_status verify_file(struct verification *v, const struct pool_file *fil
     return st;
 }
 
+/* What a snapshot says that it has not, it must not have. */
+static mn_status verify_bare(struct verification *v, const struct pool_file *file,
+                             struct mn_error *err)
+{
+    struct mni_segment_info expected = {.file_bytes = file->file_bytes,
+                                        .footer_bytes = file->footer_bytes,
+                                        .footer_crc = file->crc};
+    struct mni_segment *segment = NULL;
+
+    if (v->shown == NULL || file->generation != 0)
+        return MN_OK;
+    memcpy(expected.id.bytes, file->segment_id, sizeof expected.id.bytes);
+    mn_status st = mni_segment_open(v->shown, &expected.id, &expected, &segment, err);
+    if (st == MN_OK)
+        st = mni_bare_check(segment, err);
+    mni_segment_unref(segment);
+    return pool_as_error(st, err);
+}
+
 static mn_status verify_files(struct verification *v, struct mn_error *err)
 {
+    const unsigned kind = v->snapshot->flags &
+                          (MNI_SNAPSHOT_WITHOUT_METADATA | MNI_SNAPSHOT_COMPRESSED);
     struct file_cursor cursor = {0};
     struct pool_file file;
     mn_status st = MN_OK;
 
+    if (kind == MNI_SNAPSHOT_WITHOUT_METADATA)
+        st = mni_pool_show(v->pool, v->snapshot, &v->shown, err);
     while (st == MN_OK && snapshot_next_file(v->snapshot, &cursor, &file)) {
         struct mn_error what = {0};
-        st = note(v, verify_file(v, &file, &what), &what, err);
+        mn_status found = verify_file(v, &file, &what);
+        if (found == MN_OK)
+            found = verify_bare(v, &file, &what);
+        st = note(v, found, &what, err);
         v->n_bytes_done += file.file_bytes;
     }
+    mni_dir_close(v->shown);
     return st;
 }
 
@@ -123,8 +152,8 @@ static mn_status check_link(const struct mni_snapshot *child, const struct mni_s
                         parent_name, name);
     if (!mni_snapshot_follows(child, parent))
         return mni_fail(err, MN_ERR_CORRUPT,
-                        "%s is of another store, timeline or later LSN than %s, which names it as "
-                        "its parent",
+                        "%s is of another store, timeline, kind or later LSN than %s, which names "
+                        "it as its parent",
                         parent_name, name);
     return MN_OK;
 }

@@ -46,6 +46,8 @@ FAULTS = {
     "visible_rollback",
 }
 POOL_FAULTS = {
+    "bare_keeps_all",
+    "bare_live_not_synced",
     "pool_copy_not_checked",
     "pool_copy_not_synced",
     "pool_files_not_synced",

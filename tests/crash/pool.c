@@ -19,6 +19,7 @@ enum presence { ABSENT, PRESENT, IN_DOUBT };
 struct tale {
     struct stage stage;
     struct mni_snapshot snapshots[N_SNAPSHOTS];
+    struct mni_manifest sources[N_SNAPSHOTS]; /* their manifests as the store has them */
     enum presence presence[N_SNAPSHOTS];
     bool has_given; /* snapshot 1 is in the directory "given" */
 };
@@ -166,11 +167,16 @@ static const struct story stories[] = {
     {"links", all_of_it, false, 0, 0},
     {"copies", all_of_it, true, 0, 0},
     {"compressed", all_of_it, false, MNI_SNAPSHOT_COMPRESSED, 0},
+    {"bare", all_of_it, false, MNI_SNAPSHOT_WITHOUT_METADATA, 0},
+    {"bare_compressed", all_of_it, true, MNI_SNAPSHOT_WITHOUT_METADATA | MNI_SNAPSHOT_COMPRESSED,
+     0},
     {"failed_sync_1", again_and_again, false, 0, 1},
     {"failed_sync_2", again_and_again, false, 0, 2},
     {"failed_sync_4", again_and_again, false, 0, 4},
     {"failed_sync_5", again_and_again, true, 0, 5},
     {"failed_sync_12", again_and_again, true, 0, 12},
+    {"bare_failed_sync_3", again_and_again, false, MNI_SNAPSHOT_WITHOUT_METADATA, 3},
+    {"bare_failed_sync_12", again_and_again, false, MNI_SNAPSHOT_WITHOUT_METADATA, 12},
 };
 
 /* Comparing ---------- */
@@ -213,7 +219,7 @@ static void check_source(struct tale *t)
 {
     HOLDS(n_entries(t->stage.seg) == (size_t)N_SEGMENTS * (1 + N_LIVES));
     for (size_t i = 0; i < N_SNAPSHOTS; i++)
-        HOLDS(mni_manifest_check_files(t->stage.seg, &t->snapshots[i].manifest, NULL) == MN_OK);
+        HOLDS(mni_manifest_check_files(t->stage.seg, &t->sources[i], NULL) == MN_OK);
 }
 
 static void check_pool(struct tale *t)
@@ -258,14 +264,18 @@ static void tale_init(struct tale *t, uint64_t seed)
     describe(&t->stage, &t->snapshots[1], 12, 1, 2, 2);
     describe(&t->stage, &t->snapshots[2], 12, 2, 2, 2);
     describe(&t->stage, &t->snapshots[3], 14, 1, 3, 1);
-    for (size_t i = 0; i < N_SNAPSHOTS; i++)
+    for (size_t i = 0; i < N_SNAPSHOTS; i++) {
         t->snapshots[i].flags = story_now->flags;
+        CHECK_OK(mni_manifest_copy(&t->snapshots[i].manifest, &t->sources[i]));
+    }
 }
 
 static void tale_done(struct tale *t)
 {
-    for (size_t i = 0; i < N_SNAPSHOTS; i++)
+    for (size_t i = 0; i < N_SNAPSHOTS; i++) {
         mni_snapshot_done(&t->snapshots[i]);
+        mni_manifest_done(&t->sources[i]);
+    }
     stage_done(&t->stage);
 }
 

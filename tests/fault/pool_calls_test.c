@@ -13,7 +13,13 @@ struct mode {
     unsigned flags;
 };
 
-static const struct mode modes[] = {{false, 0}, {true, 0}, {true, MNI_SNAPSHOT_COMPRESSED}};
+static const struct mode modes[] = {
+    {false, 0},
+    {true, 0},
+    {true, MNI_SNAPSHOT_COMPRESSED},
+    {false, MNI_SNAPSHOT_WITHOUT_METADATA},
+    {true, MNI_SNAPSHOT_WITHOUT_METADATA | MNI_SNAPSHOT_COMPRESSED},
+};
 
 /* The older snapshot is in the pool; the other one is described. */
 struct scene {

@@ -117,8 +117,11 @@ static void add_any(struct model *m)
     describe(&m->stage, snapshot, m->lsn, first, last, check_below(&m->random, N_LIVES + 1));
     snapshot->created_us = ++m->time_us;
     snapshot->flags = check_below(&m->random, 3) == 0 ? MNI_SNAPSHOT_COMPRESSED : 0;
+    snapshot->flags |= check_below(&m->random, 4) == 0 ? MNI_SNAPSHOT_WITHOUT_METADATA : 0;
     if (m->n > 0 && check_below(&m->random, 3) > 0)
         parent = &m->snapshots[check_below(&m->random, m->n)];
+    if (parent != NULL && !mni_snapshot_is_like(snapshot, parent))
+        parent = NULL;
     add(&m->stage, snapshot, parent);
     m->n++;
 }

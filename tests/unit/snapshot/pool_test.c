@@ -189,7 +189,134 @@ static void snapshots_are_copied_where_links_are_not_possible(void)
 
     stage_init(&s, 1);
     s.no_links = true;
-    full_and_incremental(&s, MNI_SNAPSHOT_WITHOUT_METADATA);
+    full_and_incremental(&s, 0);
+    stage_done(&s);
+}
+
+static void snapshots_are_made_without_metadata(void)
+{
+    static const unsigned flags[] = {0, MNI_SNAPSHOT_COMPRESSED};
+
+    for (size_t i = 0; i < 2 * CHECK_COUNT(flags); i++) {
+        struct stage s;
+        stage_init(&s, 1);
+        s.no_links = i >= CHECK_COUNT(flags);
+        full_and_incremental(&s, MNI_SNAPSHOT_WITHOUT_METADATA | flags[i % CHECK_COUNT(flags)]);
+        stage_done(&s);
+    }
+}
+
+/* The ids of copies are made of those of the originals, and are even where those are odd. */
+static void copies_have_ids_of_their_own(void)
+{
+    struct mni_manifest_segment one = {.footer_crc = 1};
+    struct mni_manifest_segment other;
+    unsigned char id[MNI_MANIFEST_ID_BYTES];
+    unsigned char id2[MNI_MANIFEST_ID_BYTES];
+
+    for (uint64_t i = 1; i < 200; i++) {
+        mni_manifest_segment_id(2 * i + 1, i, one.id);
+        pool_bare_id(&one, id);
+        CHECK_EQ(id[7] & 1, 0);
+        CHECK_MEM_EQ(id + 8, one.id + 8, 8);
+        other = one;
+        pool_bare_id(&other, id2);
+        CHECK_MEM_EQ(id, id2, sizeof id);
+        other.footer_crc++;
+        pool_bare_id(&other, id2);
+        CHECK(memcmp(id, id2, sizeof id) != 0);
+        other = one;
+        memcpy(other.id, id, sizeof id); /* the copy of the copy */
+        pool_bare_id(&other, id2);
+        CHECK(memcmp(id, id2, sizeof id) != 0);
+        mni_manifest_segment_id(2 * i + 3, i, other.id);
+        pool_bare_id(&other, id2);
+        CHECK(memcmp(id, id2, 8) != 0);
+    }
+}
+
+/* Full ones, too, share their copies; those with metadata have other files; neither is the parent
+ * of the other. */
+static void with_and_without_metadata_stay_apart(void)
+{
+    const unsigned without = MNI_SNAPSHOT_WITHOUT_METADATA;
+    static const unsigned flags[] = {without, without, 0, without | MNI_SNAPSHOT_COMPRESSED};
+    static const size_t n_files[] = {4, 4, 8, 10};
+    struct mni_snapshot snapshots[4];
+    struct mni_snapshot child;
+    struct stage s;
+
+    stage_init(&s, 1);
+    open_pool(&s, true);
+    for (size_t i = 0; i < 4; i++) {
+        describe(&s, &snapshots[i], 10 + i, 1, 2, 1);
+        snapshots[i].flags = flags[i];
+        add(&s, &snapshots[i], NULL);
+        CHECK_EQ(snapshots[i].n_own_files, 4);
+        CHECK_EQ(n_entries(s.pool->files), n_files[i]);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        struct mni_snapshot *parent = &snapshots[1 + i];
+        describe(&s, &child, 20, 1, 2, 1);
+        child.flags = without ^ parent->flags;
+        CHECK(!mni_snapshot_follows(&child, parent));
+        set_parent(&child, parent);
+        lock_pool(&s, MNI_POOL_ADD);
+        CHECK_STATUS(mni_pool_add(s.pool, &child, parent, s.seg, NULL, &s.err), MN_ERR_INVALID);
+        CHECK_STR_HAS(s.err.message, "without metadata");
+        mni_snapshot_done(&child);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        char name[2] = {(char)('a' + i), '\0'};
+        check_usable(&s, &snapshots[i], name);
+        mni_snapshot_done(&snapshots[i]);
+    }
+    stage_done(&s);
+}
+
+/* What the parent names and the pool has lost is written again. */
+static void a_copy_that_has_gone_is_made_again(void)
+{
+    struct mni_snapshot a;
+    struct mni_snapshot b;
+    struct file_cursor cursor = {0};
+    struct pool_file file;
+    char name[MNI_NAME_BYTES_MAX];
+    struct stage s;
+
+    stage_init(&s, 1);
+    open_pool(&s, true);
+    describe(&s, &a, 10, 1, 2, 1);
+    describe(&s, &b, 11, 1, 2, 1);
+    a.flags = b.flags = MNI_SNAPSHOT_WITHOUT_METADATA;
+    add(&s, &a, NULL);
+    CHECK(snapshot_next_file(&a, &cursor, &file));
+    pool_file_name(&file, name);
+    CHECK_OK(mni_dir_unlink(s.pool->files, name, NULL));
+    add(&s, &b, &a);
+    CHECK_EQ(b.n_own_files, 0);
+    check_usable(&s, &b, "b");
+    check_usable(&s, &a, "a");
+    mni_snapshot_done(&a);
+    mni_snapshot_done(&b);
+    stage_done(&s);
+}
+
+/* A snapshot that says that it has no metadata, and has: here its file says so of any. */
+static void a_snapshot_that_has_metadata_after_all_is_damaged(void)
+{
+    struct mni_snapshot a;
+    struct stage s;
+
+    stage_init(&s, 1);
+    open_pool(&s, true);
+    describe(&s, &a, 10, 1, 2, 1);
+    add(&s, &a, NULL);
+    CHECK_OK_ERR(mni_pool_verify(s.pool, &a, NULL, NULL, NULL, &s.err), &s.err);
+    a.flags |= MNI_SNAPSHOT_WITHOUT_METADATA;
+    CHECK_STATUS(mni_pool_verify(s.pool, &a, NULL, NULL, NULL, &s.err), MN_ERR_CORRUPT);
+    CHECK_STR_HAS(s.err.message, "row 0 has metadata or a payload");
+    mni_snapshot_done(&a);
     stage_done(&s);
 }
 
@@ -258,9 +385,10 @@ static void snapshots_are_compressed(void)
     stage_done(&s);
 }
 
-static void a_real_disk_does_all_three(void)
+static void a_real_disk_does_all_of_it(void)
 {
-    static const unsigned flags[] = {0, 0, MNI_SNAPSHOT_COMPRESSED};
+    static const unsigned flags[] = {0, 0, MNI_SNAPSHOT_COMPRESSED, MNI_SNAPSHOT_WITHOUT_METADATA,
+                                     MNI_SNAPSHOT_WITHOUT_METADATA | MNI_SNAPSHOT_COMPRESSED};
 
     for (size_t i = 0; i < CHECK_COUNT(flags); i++) {
         struct stage s;
@@ -517,7 +645,7 @@ static mn_status look(void *context, uint64_t n_done, uint64_t n_total, struct m
     return MN_OK;
 }
 
-static void progress_is_told_and_can_end_it_anywhere(void)
+static void progress_ends_anywhere(unsigned flags)
 {
     struct mni_snapshot a;
     struct mni_snapshot b;
@@ -529,8 +657,10 @@ static void progress_is_told_and_can_end_it_anywhere(void)
     s.no_links = true;
     open_pool(&s, true);
     describe(&s, &a, 10, 1, 1, 1);
+    a.flags = flags;
     add(&s, &a, NULL);
     describe(&s, &b, 11, 1, 3, 1);
+    b.flags = flags;
     set_parent(&b, &a);
     for (uint64_t n = 1; is_stopped; n++) {
         struct watch w = {.stop_at = n};
@@ -540,7 +670,8 @@ static void progress_is_told_and_can_end_it_anywhere(void)
         CHECK_STATUS(st, is_stopped ? MN_ERR_CANCELLED : MN_OK);
         CHECK_EQ(n_entries(s.pool->files), is_stopped ? 2 : 6);
         CHECK_EQ(n_entries(s.pool->dir), is_stopped ? 2 : 3);
-        CHECK_EQ(w.n_total, b.n_bytes);
+        if (flags == 0)
+            CHECK_EQ(w.n_total, b.n_bytes);
         CHECK(is_stopped || w.n_done == w.n_total);
     }
     is_stopped = true;
@@ -568,6 +699,13 @@ static void progress_is_told_and_can_end_it_anywhere(void)
     stage_done(&s);
 }
 
+static void progress_is_told_and_can_end_it_anywhere(void)
+{
+    progress_ends_anywhere(0);
+    progress_ends_anywhere(MNI_SNAPSHOT_WITHOUT_METADATA);
+    progress_ends_anywhere(MNI_SNAPSHOT_WITHOUT_METADATA | MNI_SNAPSHOT_COMPRESSED);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -577,9 +715,14 @@ int main(int argc, char **argv)
         CHECK_TEST(a_directory_of_other_things_is_no_pool),
         CHECK_TEST(snapshots_are_linked),
         CHECK_TEST(snapshots_are_copied_where_links_are_not_possible),
+        CHECK_TEST(snapshots_are_made_without_metadata),
+        CHECK_TEST(copies_have_ids_of_their_own),
+        CHECK_TEST(with_and_without_metadata_stay_apart),
+        CHECK_TEST(a_copy_that_has_gone_is_made_again),
+        CHECK_TEST(a_snapshot_that_has_metadata_after_all_is_damaged),
         CHECK_TEST(snapshots_are_cloned),
         CHECK_TEST(snapshots_are_compressed),
-        CHECK_TEST(a_real_disk_does_all_three),
+        CHECK_TEST(a_real_disk_does_all_of_it),
         CHECK_TEST(both_kinds_share_a_pool),
         CHECK_TEST(a_shared_file_of_another_length_is_refused),
         CHECK_TEST(an_empty_store_has_snapshots),
