@@ -48,6 +48,7 @@ static const struct {
     [OPTION_PARENT] = {"--parent", true},
     [OPTION_TO] = {"--to", true},
     [OPTION_COMPRESS] = {"--compress", false},
+    [OPTION_WITHOUT_METADATA] = {"--without-metadata", false},
     [OPTION_KEEP] = {"--keep", true},
     [OPTION_INTO] = {"--into", true},
     [OPTION_REPLACE] = {"--replace", false},

@@ -52,6 +52,10 @@ static void print_report(struct cli *cli, const char *id, const struct mn_restor
     mni_json_write_u64(w, report->n_namespaces);
     mni_json_write_key(w, "records_restored");
     mni_json_write_u64(w, report->n_records);
+    if (report->has_no_metadata) {
+        mni_json_write_key(w, "without_metadata");
+        mni_json_write_bool(w, true);
+    }
     if (is_dry_run) {
         mni_json_write_key(w, "dry_run");
         mni_json_write_bool(w, true);
@@ -75,6 +79,8 @@ static int restore(struct cli *cli, const struct mn_restore_options *options)
     progress_clear();
     if (st != MN_OK)
         return pool_say_status(cli, id, st, &err);
+    if (report.has_no_metadata)
+        say("the snapshot was made without metadata: no record of it has metadata or a payload");
     print_report(cli, id, &report, options->dry_run);
     return EXIT_CODE_OK;
 }

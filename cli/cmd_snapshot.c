@@ -5,6 +5,8 @@
  * Threads: the main one.
  * Fails:   says why on stderr and returns an exit code.
  */
+#include <string.h>
+
 #include "cli.h"
 #include "commands.h"
 #include "exit_codes.h"
@@ -35,6 +37,10 @@ static int say_creating(struct cli *cli, mn_status st, const struct mn_error *er
         say("%s", status_text(st, err));
         return EXIT_CODE_NOT_FOUND;
     }
+    if (st == MN_ERR_INVALID && strstr(err->message, "is the store's own pool") != NULL) {
+        progress_clear();
+        return args_refuse(cli->args.command, "%s", err->message);
+    }
     return pool_say_status(cli, parent != NULL ? parent : "", st, err);
 }
 
@@ -47,6 +53,7 @@ int run_snapshot_create(struct cli *cli)
         .description = cli_value(cli, OPTION_DESCRIPTION),
         .incremental = cli_has(cli, OPTION_INCREMENTAL),
         .compress = cli_has(cli, OPTION_COMPRESS),
+        .without_metadata = cli_has(cli, OPTION_WITHOUT_METADATA),
         .parent_id = cli->args.values[OPTION_PARENT],
         .progress = snapshot_progress,
         .context = what,
@@ -59,6 +66,9 @@ int run_snapshot_create(struct cli *cli)
         return args_refuse(cli->args.command, "--incremental and --parent exclude each other");
     if (options.compress && options.to == NULL)
         return args_refuse(cli->args.command, "--compress is for an export: name it with --to");
+    if (options.without_metadata && options.to == NULL)
+        return args_refuse(cli->args.command,
+                           "--without-metadata is for an export: name it with --to");
     int code = cli_open(cli, OPEN_WRITE, &store);
     if (code != EXIT_CODE_OK)
         return code;

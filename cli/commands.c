@@ -329,7 +329,7 @@ static const struct command commands[] = {
     {
         .name = "snapshot create",
         .usage = "[--description T] [--incremental | --parent ID]\n"
-                 "                    [--to DIR [--compress]]",
+                 "                    [--to DIR [--compress] [--without-metadata]]",
         .about = "make a snapshot of everything in the store",
         .help =
             "Prints what snapshot show prints. The snapshot lies in the store's pool, the setting\n"
@@ -340,10 +340,12 @@ static const struct command commands[] = {
             "  --incremental     against the newest one there that fits; exits 3 without one\n"
             "  --parent ID       against this one\n"
             "  --to DIR          an export: a pool in another directory, which stands alone\n"
-            "  --compress        of an export: its files are compressed\n",
+            "  --compress        of an export: its files are compressed\n"
+            "  --without-metadata\n"
+            "                    of an export: no byte of metadata and payloads is in it\n",
         .example = "mneme -d memory snapshot create --description 'before the import'",
         .options = TAKES(OPTION_DESCRIPTION) | TAKES(OPTION_INCREMENTAL) | TAKES(OPTION_PARENT) |
-                   TAKES(OPTION_TO) | TAKES(OPTION_COMPRESS),
+                   TAKES(OPTION_TO) | TAKES(OPTION_COMPRESS) | TAKES(OPTION_WITHOUT_METADATA),
         .opens_store = true,
         .run = run_snapshot_create,
     },
@@ -366,8 +368,8 @@ static const struct command commands[] = {
                 "description, lsn and lsn_time of the newest commit in it, records,\n"
                 "namespaces with their counts and dimensions, bytes of its files,\n"
                 "own_bytes of those that its parent does not have, shared_bytes of the\n"
-                "others, stored_bytes as they are stored, files, format_version, digest,\n"
-                "store_id.\n\n" POOL_HELP,
+                "others, stored_bytes as they are stored, files, compressed,\n"
+                "without_metadata, format_version, digest, store_id.\n\n" POOL_HELP,
         .example = "mneme -d memory snapshot show 000000000000002a91b2c3d4e5f60718",
         .options = TAKES(OPTION_FROM),
         .n_words_min = 1,

@@ -162,6 +162,8 @@ static mn_status print_line(struct cli *cli, const mn_snapshot *snapshot,
         mni_json_write_key(w, "compression_ratio");
         mni_json_write_double(w, (double)(info->n_bytes * 100 / info->stored_bytes) / 100);
     }
+    mni_json_write_key(w, "without_metadata");
+    mni_json_write_bool(w, info->has_no_metadata);
     write_number(w, "format_version", info->format_version);
     write_text(w, "digest", info->digest);
     write_text(w, "store_id", info->store_id);
@@ -190,13 +192,15 @@ mn_status snapshot_print(struct cli *cli, const mn_snapshot *snapshot, struct mn
     (void)time_text(info.created_at_us, time);
     if (strlen(time) > 20)
         (void)snprintf(time + 19, 2, "Z");
-    (void)out_text(&cli->out, "%-32s  %-20s  %-11s  %14s  %16s  %16s  %s", info.id, time,
+    (void)out_text(&cli->out, "%-32s  %-20s  %-11s  %14s  %16s  %16s  %s%s%s", info.id, time,
                    info.is_incremental ? "incremental" : "full",
                    number_text(info.n_records, is_human, numbers[0]),
                    is_human ? bytes_text(info.n_bytes, numbers[1])
                             : number_text(info.n_bytes, false, numbers[1]),
                    is_human ? bytes_text(info.own_bytes, numbers[2])
                             : number_text(info.own_bytes, false, numbers[2]),
+                   info.has_no_metadata ? "(without metadata)" : "",
+                   info.has_no_metadata && info.description.n_bytes > 0 ? " " : "",
                    info.description.n_bytes > 0 ? quoted(info.description, description) : "");
     return MN_OK;
 }

@@ -13,7 +13,7 @@ _mneme_options() {
     'wal dump' | 'snapshot show' | 'snapshot exists' | 'snapshot verify' | 'snapshot delete')
         echo --from
         ;;
-    'snapshot create') echo --description --incremental --parent --to --compress ;;
+    'snapshot create') echo --description --incremental --parent --to --compress --without-metadata ;;
     'snapshot list') echo --from --table --human ;;
     'snapshot prune') echo --keep --from ;;
     'snapshot restore') echo --into --replace --namespace --dry-run --from ;;

@@ -87,6 +87,7 @@ complete -c mneme -n '__mneme_is "snapshot create"' -l incremental -d 'Against t
 complete -c mneme -n '__mneme_is "snapshot create"' -l parent -x -d 'Against this one'
 complete -c mneme -n '__mneme_is "snapshot create"' -l to -r -a '(__fish_complete_directories)' -d 'Export to'
 complete -c mneme -n '__mneme_is "snapshot create"' -l compress -d 'An export'
+complete -c mneme -n '__mneme_is "snapshot create"' -l without-metadata -d 'An export'
 complete -c mneme -n '__mneme_is "snapshot list" "snapshot show" "snapshot exists" "snapshot verify" "snapshot delete" "snapshot prune" "snapshot restore"' \
     -l from -r -a '(__fish_complete_directories)' -d 'Pool or export'
 complete -c mneme -n '__mneme_is "snapshot list"' -l table -d 'Aligned columns'

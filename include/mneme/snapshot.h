@@ -85,6 +85,10 @@ struct mn_snapshot_options {
     const char *parent_id;       /* makes it incremental */
     mn_snapshot_progress_fn *progress; /* may be NULL */
     void *context;                     /* for it */
+    /* Only of an export: its files are written without metadata and payloads, of which no byte is
+     * in any of them, dead and dropped records included. Ids, vectors, times and the names of
+     * namespaces stay. Its parent is one without metadata, too. */
+    bool without_metadata;
 };
 
 /*
@@ -95,8 +99,9 @@ struct mn_snapshot_options {
  * there.
  *
  * MN_NOT_FOUND: there is no such parent, or none that an incremental one could be made against.
- * MN_ERR_INVALID: the parent is of another store or of a past that a restore left; `to` holds other
- * things than snapshots. MN_ERR_IN_USE: another snapshot is being made or removed.
+ * MN_ERR_INVALID: the parent is of another store or of a past that a restore left, or only one of
+ * the two has metadata; `to` holds other things than snapshots, or is the store's own pool, where
+ * all have metadata. MN_ERR_IN_USE: another snapshot is being made or removed.
  * MN_ERR_CANCELLED: `progress` said so.
  */
 MN_API MN_MUST_USE mn_status mn_snapshot_create(mn_store *store,
@@ -189,8 +194,9 @@ struct mn_restore_options {
 struct mn_restore_report {
     size_t size;
     uint64_t n_namespaces;
-    uint64_t n_records; /* that are there now: those that have expired did not come back */
-    uint64_t lsn;       /* the store goes on above it */
+    uint64_t n_records;   /* that are there now: those that have expired did not come back */
+    uint64_t lsn;         /* the store goes on above it */
+    bool has_no_metadata; /* the snapshot was made without: no record has metadata or a payload */
 };
 
 /*

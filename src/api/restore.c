@@ -66,6 +66,7 @@ mn_status mn_snapshot_restore(mn_snapshots *snapshots, const char *id,
             .n_namespaces = done.n_namespaces,
             .n_records = done.n_records,
             .lsn = done.lsn,
+            .has_no_metadata = done.has_no_metadata,
         };
         memcpy(report_out, &report, report.size < sizeof report ? report.size : sizeof report);
     }

@@ -139,6 +139,8 @@ static mn_status check_options(const struct mn_snapshot_options *o, struct mn_er
         return mni_fail(err, MN_ERR_INVALID, "the directory to export to has no name");
     if (o->compress && o->to == NULL)
         return mni_fail(err, MN_ERR_INVALID, "only an export can be compressed");
+    if (o->without_metadata && o->to == NULL)
+        return mni_fail(err, MN_ERR_INVALID, "only an export can be without metadata");
     if (d.n_bytes > MN_SNAPSHOT_DESCRIPTION_BYTES_MAX)
         return mni_fail(err, MN_ERR_LIMIT, "the description has %zu bytes, the limit is %d",
                         d.n_bytes, MN_SNAPSHOT_DESCRIPTION_BYTES_MAX);
@@ -170,6 +172,7 @@ mn_status mn_snapshot_create(mn_store *store, const struct mn_snapshot_options *
         .description = o.description,
         .is_incremental = o.incremental,
         .is_compressed = o.compress,
+        .is_without_metadata = o.without_metadata,
         .parent = o.parent_id != NULL ? &parent : NULL,
         .progress = api_progress(&progress),
     };

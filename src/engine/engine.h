@@ -305,6 +305,7 @@ struct mni_snapshot_request {
     struct mn_slice description;
     bool is_incremental;
     bool is_compressed;
+    bool is_without_metadata;             /* only of an export */
     const struct mni_snapshot_id *parent; /* NULL: the newest one that fits */
     struct mni_progress progress;
 };
@@ -354,6 +355,7 @@ struct mni_restore_report {
     uint64_t n_namespaces;
     uint64_t n_records;
     uint64_t lsn;
+    bool has_no_metadata; /* the snapshot was made without */
 };
 
 /* As mn_snapshot_restore. */

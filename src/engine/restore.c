@@ -176,6 +176,7 @@ mn_status mni_engine_restore(struct mni_env *env, const struct mni_restore_reque
     restore->request = request;
     restore->report = &report;
     mn_status st = load(restore, err);
+    report.has_no_metadata = (restore->snapshot.flags & MNI_SNAPSHOT_WITHOUT_METADATA) != 0;
     if (st == MN_OK && request->name.n_bytes > 0)
         st = restore_namespace(restore, err);
     else if (st == MN_OK && request->replaces)

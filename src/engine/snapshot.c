@@ -121,11 +121,19 @@ struct creation {
     struct mni_dir *staging;    /* owned; NULL: nothing is staged */
 };
 
+static const char *other_kind(const struct creation *c)
+{
+    return c->request->is_without_metadata
+               ? ": one with metadata is no parent of one without"
+               : ": one without metadata is no parent of one with metadata";
+}
+
 static mn_status find_parent(struct creation *c, struct mn_error *err)
 {
     struct mni_snapshot_id *ids = NULL;
     size_t n = 0;
     bool is_found = false;
+    bool is_other_kind = false; /* of one that was passed over */
     mn_status st = mni_pool_list(c->pool, &ids, &n, err);
 
     for (size_t i = 0; i < n && st == MN_OK && !is_found; i++) {
@@ -138,13 +146,15 @@ static mn_status find_parent(struct creation *c, struct mn_error *err)
         if (st != MN_OK)
             break;
         is_found = mni_snapshot_follows(&c->snapshot, &c->parent);
+        is_other_kind |= !mni_snapshot_is_like(&c->snapshot, &c->parent);
         if (!is_found)
             mni_snapshot_done(&c->parent);
     }
     mni_free(ids);
     if (st == MN_OK && !is_found)
         st = mni_fail(err, MN_NOT_FOUND,
-                      "there is no snapshot that an incremental one could follow");
+                      "there is no snapshot that an incremental one could follow%s",
+                      is_other_kind ? other_kind(c) : "");
     return st;
 }
 
@@ -159,6 +169,9 @@ static mn_status take_parent(struct creation *c, struct mn_error *err)
         st = find_parent(c, err);
     } else {
         st = mni_pool_load(c->pool, id, &c->parent, err);
+        if (st == MN_OK && !mni_snapshot_is_like(&c->snapshot, &c->parent))
+            st = mni_fail(err, MN_ERR_INVALID, "it cannot be made against this parent%s",
+                          other_kind(c));
         if (st == MN_OK && !mni_snapshot_follows(&c->snapshot, &c->parent))
             st = mni_fail(err, MN_ERR_INVALID,
                           "this parent is of another store, or of a past that was left");
@@ -187,7 +200,8 @@ static mn_status fill_in(struct creation *c, struct mn_error *err)
     if (st != MN_OK)
         return st;
     store_file_encode(&c->store, s->store);
-    s->flags = c->request->is_compressed ? MNI_SNAPSHOT_COMPRESSED : 0;
+    s->flags = (c->request->is_compressed ? MNI_SNAPSHOT_COMPRESSED : 0) |
+               (c->request->is_without_metadata ? MNI_SNAPSHOT_WITHOUT_METADATA : 0);
     s->description = c->request->description;
     s->collections = c->census.collections;
     s->n_collections = c->census.n_collections;
@@ -300,6 +314,29 @@ static void prune_own(struct creation *c)
     mni_ignore(mni_snapshots_prune(c->pool, c->store.store_id, n_kept, &n_removed, &freed, NULL));
 }
 
+/* What is left out of snapshots must not be missing where everybody looks for a backup. */
+static mn_status check_place(const struct creation *c, const char *path, struct mn_error *err)
+{
+    struct mni_env *env = c->engine->env;
+    char own[MNI_PATH_BYTES_MAX];
+    char real_own[MNI_PATH_BYTES_MAX];
+    char real[MNI_PATH_BYTES_MAX];
+
+    if (!c->request->is_without_metadata)
+        return MN_OK;
+    mn_status st = choose_path(c->store.texts[TEXT_SNAPSHOT_DIR], c->engine->path, own, err);
+    if (st == MN_OK)
+        st = mni_env_real_path(env, path, real, err);
+    if (st != MN_OK)
+        return st == MN_NOT_FOUND ? mni_fail(err, MN_ERR_IO, "%.300s has gone", path) : st;
+    st = mni_env_real_path(env, own, real_own, err);
+    if (st == MN_OK && strcmp(real, real_own) == 0)
+        return mni_fail(err, MN_ERR_INVALID,
+                        "%.300s is the store's own pool: only an export can be without metadata",
+                        path);
+    return st == MN_NOT_FOUND ? MN_OK : st;
+}
+
 static mn_status open_pool(struct creation *c, struct mn_error *err)
 {
     char own[MNI_PATH_BYTES_MAX];
@@ -312,6 +349,8 @@ static mn_status open_pool(struct creation *c, struct mn_error *err)
     }
     if (st == MN_OK)
         st = mni_pool_open(c->engine->env, path, true, &c->pool, err);
+    if (st == MN_OK)
+        st = check_place(c, path, err);
     if (st == MN_OK)
         st = mni_pool_lock(c->pool, MNI_POOL_ADD, err);
     return st;

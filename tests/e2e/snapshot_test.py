@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Snapshots: created, listed, verified, removed, read in place, exported, restored."""
+import base64
 import os
 import pathlib
 import re
@@ -12,7 +13,8 @@ from harness import has, main, record, run, same
 ID = re.compile(r"^[0-9a-f]{32}$")
 KEYS = ["id", "type", "parent_id", "created_at", "description", "lsn", "lsn_time", "records",
         "namespaces", "files", "bytes", "own_bytes", "shared_bytes", "stored_bytes", "compressed",
-        "format_version", "digest", "store_id"]
+        "without_metadata", "format_version", "digest", "store_id"]
+CANARY = b"CANARY-"
 
 
 def _create(place, *options):
@@ -126,6 +128,141 @@ def pools_and_exports_are_enough(place):
         same(run("-d", target, "verify").code, 0)
     same(run("snapshot", "delete", exported["id"], "--from", export).lines()[0]["deleted"], True)
     same(run("snapshot", "verify", second["id"], "--from", export).code, 0)
+
+
+def _count_canaries(folder):
+    return sum(path.read_bytes().count(CANARY)
+               for path in pathlib.Path(folder).rglob("*") if path.is_file())
+
+
+def _speaking(identity, n_payload=10, **more):
+    payload = base64.b64encode(CANARY * n_payload).decode()
+    return record(identity, vector=[1, 2], metadata={"of": CANARY.decode() + identity},
+                  payload_base64=payload, **more)
+
+
+def _store_of_canaries(place):
+    """Live rows, dead ones, expired ones, patched ones, and those of a dropped namespace."""
+    place.put([_speaking(f"id{i}") for i in range(20)])
+    place.put([_speaking("large", 2000), _speaking("later", ttl_seconds=1000),
+               _speaking("expired", ttl_seconds=0)])
+    place.put([_speaking("a"), _speaking("b")], name="dropped")
+    place.put([_speaking("x")], name="all deleted")
+    place.run("checkpoint")
+    place.put([_speaking("id3"), _speaking("new")])
+    place.run("delete", "n", "id4")
+    place.run("delete", "all deleted", "x")
+    place.run("drop", "dropped")
+    place.run("checkpoint")
+    place.put([_speaking("id5")])
+
+
+def nothing_is_left_of_what_is_left_out(place):
+    _store_of_canaries(place)
+    plain, bare, small = (str(place.folder / name) for name in ("plain", "bare", "small"))
+    _create(place, "--to", plain)
+    first = _create(place, "--to", bare, "--without-metadata", "--description", "to share")
+    packed = _create(place, "--to", small, "--without-metadata", "--compress")
+    # What is looked for is there to be found.
+    same(_count_canaries(plain) > 1000, True)
+    same({path.suffix for path in pathlib.Path(plain, "files").iterdir()}, {".seg", ".live"})
+    same(_count_canaries(bare), 0)
+    same(_count_canaries(small), 0)
+    same((first["without_metadata"], packed["without_metadata"]), (True, True))
+    same((first["records"], packed["compressed"]), (22, True))
+    same(set(os.listdir(pathlib.Path(plain, "files"))) &
+         set(os.listdir(pathlib.Path(bare, "files"))), set())
+    same(sorted(os.listdir(place.store)).count("tmp") == 0 or
+         os.listdir(pathlib.Path(place.store, "tmp")) == [], True)
+    has(run("snapshot", "list", "--table", "--from", bare).out.decode(), "without metadata")
+    wanted = [{key: line[key] for key in ("id", "vector", "lsn", "expires_at") if key in line}
+              for line in place.run("export", "n").lines()]
+    same(run("-d", bare, "--snapshot", first["id"], "export", "n").lines(), wanted)
+    for number, (pool, snapshot) in enumerate(((bare, first["id"]), (small, packed["id"]))):
+        target = str(place.folder / f"target{number}")
+        same(run("snapshot", "verify", snapshot, "--from", pool).code, 0)
+        dry = run("snapshot", "restore", snapshot, "--from", pool, "--into", target, "--dry-run")
+        has(dry.err, "without metadata")
+        result = run("snapshot", "restore", snapshot, "--from", pool, "--into", target)
+        has(result.err, "without metadata")
+        same(result.lines(), [{"snapshot_id": snapshot, "namespaces_restored": 2,
+                               "records_restored": 22, "without_metadata": True}])
+        same(run("-d", target, "export", "n").lines(), wanted)
+        same(_count_canaries(target), 0)
+        same(run("-d", target, "verify").code, 0)
+        same(run("-d", target, "dimension", "n").out, place.run("dimension", "n").out)
+        # It is a store like any other.
+        same(run("-d", target, "put", "n", given=_speaking("back")).code, 0)
+        same(run("-d", target, "checkpoint").code, 0)
+        same(_count_canaries(target) > 0, True)
+
+
+def kinds_of_exports_are_not_mixed(place):
+    _some(place, "a", "b")
+    bare, both = str(place.folder / "bare"), str(place.folder / "both")
+    first = _create(place, "--to", bare, "--without-metadata")
+    files = set(os.listdir(pathlib.Path(bare, "files")))
+    _some(place, "c")
+    second = _create(place, "--to", bare, "--without-metadata", "--incremental")
+    same(second["parent_id"], first["id"])
+    same(second["shared_bytes"] > 0 and second["own_bytes"] > 0, True)
+    same(files < set(os.listdir(pathlib.Path(bare, "files"))), True)
+    has(place.run("snapshot", "create", "--to", bare, "--incremental", code=3).err,
+        "without metadata is no parent")
+    has(place.run("snapshot", "create", "--to", bare, "--parent", first["id"], code=1).err,
+        "without metadata is no parent")
+    plain = _create(place, "--to", both)
+    has(place.run("snapshot", "create", "--to", both, "--without-metadata", "--incremental",
+                  code=3).err, "with metadata is no parent")
+    has(place.run("snapshot", "create", "--to", both, "--without-metadata", "--parent",
+                  plain["id"], code=1).err, "with metadata is no parent")
+    # The newest of the same kind is found behind one of the other.
+    other = _create(place, "--to", both, "--without-metadata")
+    same(_create(place, "--to", both, "--incremental")["parent_id"], plain["id"])
+    same(_create(place, "--to", both, "--without-metadata", "--incremental")["parent_id"],
+         other["id"])
+    # Another full one shares the files all the same.
+    before = sorted(os.listdir(pathlib.Path(both, "files")))
+    _create(place, "--to", both, "--without-metadata")
+    same(sorted(os.listdir(pathlib.Path(both, "files"))), before)
+    for line in run("snapshot", "list", "--from", both).lines():
+        same(run("snapshot", "verify", line["id"], "--from", both).code, 0)
+
+
+def the_own_pool_takes_none_without_metadata(place):
+    _some(place, "a")
+    place.run("snapshot", "create", "--without-metadata", code=2)
+    for pool in (str(_pool(place)), f"{place.store}.snapshots/../store.snapshots"):
+        _create(place)
+        has(place.run("snapshot", "create", "--to", pool, "--without-metadata", code=2).err,
+            "own pool")
+    same(len(place.run("snapshot", "list").lines()), 2)
+    elsewhere = str(place.folder / "elsewhere")
+    place.run("config", "set", "snapshot_dir", elsewhere)
+    place.run("snapshot", "create", "--to", elsewhere, "--without-metadata", code=2)
+
+
+def one_without_metadata_replaces_a_store(place):
+    _store_of_canaries(place)
+    bare = str(place.folder / "bare")
+    snapshot = _create(place, "--to", bare, "--without-metadata")["id"]
+    wanted = run("-d", bare, "--snapshot", snapshot, "export", "n").lines()
+    for _ in range(2):
+        result = place.run("snapshot", "restore", snapshot, "--from", bare, "--replace")
+        has(result.err, "without metadata")
+        same(place.run("export", "n").lines(), wanted)
+        place.run("verify")
+        place.run("delete", "n", "id7")
+        place.put([_speaking("id8")])
+        place.run("checkpoint")
+        same("metadata" in place.run("get", "n", "id8").lines()[0], True)
+    again = _create(place, "--to", bare, "--without-metadata")
+    same(run("snapshot", "verify", again["id"], "--from", bare).code, 0)
+    same(_count_canaries(bare), 0)
+    named = place.run("snapshot", "restore", snapshot, "--from", bare, "--replace",
+                      "--namespace", "n:m")
+    has(named.err, "without metadata")
+    same(place.run("export", "m").lines() != [], True)
 
 
 def a_restore_brings_back_what_was(place):
@@ -252,6 +389,13 @@ def stopping_leaves_nothing_half_done(place):
     for _ in _stop(place, "snapshot", "create"):
         for line in place.run("snapshot", "list").lines():
             place.run("snapshot", "verify", line["id"])
+    bare = place.folder / "bare"
+    for code in _stop(place, "snapshot", "create", "--to", str(bare), "--without-metadata"):
+        lines = run("snapshot", "list", "--from", str(bare)).lines() if bare.exists() else []
+        same(code != 0 or lines != [], True)
+        for line in lines:
+            same(run("snapshot", "verify", line["id"], "--from", str(bare)).code, 0)
+        shutil.rmtree(bare, ignore_errors=True)
     target = place.folder / "target"
     for _ in _stop(place, "snapshot", "restore", whole, "--into", str(target)):
         if target.exists():

@@ -82,6 +82,7 @@ def usage_errors_exit_2_and_say_what(place):
         (("snapshot", "restore", "x"), "--into"), (("snapshot", "restore", "x", "--into", "y",
                                                     "--replace"), "--into"),
         (("snapshot", "create", "--compress"), "--to"),
+        (("snapshot", "create", "--without-metadata"), "--to"),
         (("snapshot", "create", "--incremental", "--parent", "x"), "exclude"),
         (("--snapshot", "x", "put", "n"), "snapshot"), (("--snapshot", "x", "verify"), "snapshot"),
         (("config", "set", "a"), "VALUE is missing"), (("completion", "csh"), "csh"),
