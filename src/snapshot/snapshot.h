@@ -141,11 +141,11 @@ struct mni_progress {
  * keeps the files until it returns. Files that the pool has are not touched; others are linked,
  * else cloned, else copied and checked on the way. For a snapshot without metadata they are written
  * anew, and its manifest becomes that of the new ones when all has gone well. `parent` (may be
- * NULL) is the one that `snapshot` names. Sets digest and sums. After an error nothing is visible and
- * space is given back, as far as that can be; what stays goes with the next removal. When only the
- * last sync fails, the snapshot may be there. MN_EXISTS: one of this id is. MN_ERR_INVALID: it does
- * not follow its parent, or would not be read back. MN_ERR_CORRUPT: a file of `seg_dir` (or one of
- * the pool that it shares) is missing, has another length, or is damaged and had to be read.
+ * NULL) is the one that `snapshot` names. Sets digest and sums. After an error nothing is visible
+ * and space is given back, as far as that can be; what stays goes with the next removal. When only
+ * the last sync fails, the snapshot may be there. MN_EXISTS: one of this id is. MN_ERR_INVALID: it
+ * does not follow its parent, or would not be read back. MN_ERR_CORRUPT: a file of `seg_dir` (or
+ * one of the pool that it shares) is missing, has another length, or is damaged and had to be read.
  */
 MN_MUST_USE mn_status mni_pool_add(struct mni_pool_dir *pool, struct mni_snapshot *snapshot,
                                    const struct mni_snapshot *parent, struct mni_dir *seg_dir,
