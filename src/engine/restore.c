@@ -160,7 +160,7 @@ static mn_status load(struct restore *restore, struct mn_error *err)
         st = mni_fail(err, MN_NOT_FOUND, "the snapshot has no namespace \"%.*s\"",
                       (int)(r->name.n_bytes < 80 ? r->name.n_bytes : 80),
                       (const char *)r->name.data);
-    return st == MN_OK ? mni_pool_verify(r->pool, &restore->snapshot, &r->progress, NULL, NULL, err)
+    return st == MN_OK ? mni_pool_verify_cached(r->pool, &restore->snapshot, &r->progress, err)
                        : st;
 }
 

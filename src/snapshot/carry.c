@@ -125,11 +125,12 @@ static mn_status fill_target(struct carry *carry, struct item *item, struct mni_
 static mn_status copy(struct carry *carry, struct item *item, bool *was_made, struct mn_error *err)
 {
     bool is_compressed = item->file.is_compressed;
+    /* What comes out of a pool has just been verified, and lies in the page cache if it fits. */
+    bool is_from_direct = item->may_be_direct && carry->is_to_pool;
     struct mni_file *from = NULL;
     struct mni_file *to = NULL;
 
-    mn_status st = passage_open(carry->from, item->from_name, item->from_label,
-                                item->may_be_direct && !(is_compressed && !carry->is_to_pool),
+    mn_status st = passage_open(carry->from, item->from_name, item->from_label, is_from_direct,
                                 &item->from_bytes, &from, err);
     if (st != MN_OK)
         return st;

@@ -6,7 +6,7 @@
  * once. An export is a pool elsewhere.
  *
  *     creating    engine: checkpoint, fill in a struct mni_snapshot -> mni_pool_add
- *     restoring   mni_pool_load -> mni_pool_verify -> mni_pool_give -> engine: publish a manifest
+ *     restoring   mni_pool_load -> mni_pool_verify_cached -> mni_pool_give -> engine: a manifest
  *
  * This room knows files and manifests. What is in a store and how it opens is the engine's.
  *
@@ -155,12 +155,20 @@ MN_MUST_USE mn_status mni_pool_add(struct mni_pool_dir *pool, struct mni_snapsho
 typedef void mni_damage_fn(void *context, const struct mn_error *damage);
 
 /* Reads every byte of a snapshot's files and checks it, and its chain of parents as far as it is
- * there. MN_ERR_CORRUPT: the first damage; `damage` (may be NULL) gets all. Anything else ends it
- * at once. MNI_POOL_READ is held. */
+ * there; segments past the page cache, where that can be: the disk is asked what it holds.
+ * MN_ERR_CORRUPT: the first damage; `damage` (may be NULL) gets all. Anything else ends it at once.
+ * MNI_POOL_READ is held. */
 MN_MUST_USE mn_status mni_pool_verify(struct mni_pool_dir *pool,
                                       const struct mni_snapshot *snapshot,
                                       const struct mni_progress *progress, mni_damage_fn *damage,
                                       void *context, struct mn_error *err);
+
+/* The same of one that is given or shown right away: the files are read through the page cache,
+ * where they are wanted next. What lies in it already is not read from the disk again. */
+MN_MUST_USE mn_status mni_pool_verify_cached(struct mni_pool_dir *pool,
+                                             const struct mni_snapshot *snapshot,
+                                             const struct mni_progress *progress,
+                                             struct mn_error *err);
 
 /* Gives the files of a snapshot their names in `seg_dir` as a store has them, and syncs it: linked,
  * cloned, copied or decompressed; what is copied is checked on the way. Any of them may be there

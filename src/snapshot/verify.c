@@ -22,6 +22,7 @@ struct verification {
     const struct mni_progress *progress; /* may be NULL */
     mni_damage_fn *damage;               /* may be NULL */
     void *context;
+    bool is_cached;        /* reads through the page cache */
     struct mni_dir *shown; /* owned: the files by their names in a store; NULL: not needed */
     uint64_t n_bytes_done;
     mn_status status; /* of the first damage */
@@ -57,7 +58,7 @@ static mn_status verify_file(struct verification *v, const struct pool_file *fil
     char label[MNI_NAME_BYTES_MAX + 8];
     uint64_t n = file->stored_bytes;
     struct mni_file *from = NULL;
-    bool is_direct = file->generation == 0 && !file->is_compressed;
+    bool is_direct = file->generation == 0 && !file->is_compressed && !v->is_cached;
 
     pool_file_name(file, name);
     (void)snprintf(label, sizeof label, "files/%s", name);
@@ -207,6 +208,26 @@ static mn_status verify_chain(struct verification *v, struct mn_error *err)
     return st;
 }
 
+static mn_status verify(struct verification *v, struct mn_error *err)
+{
+    struct mn_error what = {0};
+
+    MNI_CHECK(v->pool->is_locked);
+    mn_status st = note(v, verify_self(v, &what), &what, err);
+    if (st == MN_OK) {
+        what = (struct mn_error){0};
+        st = note(v, verify_chain(v, &what), &what, err);
+    }
+    if (st == MN_OK)
+        st = verify_files(v, err);
+    if (st == MN_OK && v->status != MN_OK) {
+        st = v->status;
+        if (err != NULL)
+            *err = v->first;
+    }
+    return st;
+}
+
 mn_status mni_pool_verify(struct mni_pool_dir *pool, const struct mni_snapshot *snapshot,
                           const struct mni_progress *progress, mni_damage_fn *damage, void *context,
                           struct mn_error *err)
@@ -216,20 +237,15 @@ mn_status mni_pool_verify(struct mni_pool_dir *pool, const struct mni_snapshot *
                              .progress = progress,
                              .damage = damage,
                              .context = context};
-    struct mn_error what = {0};
 
-    MNI_CHECK(pool->is_locked);
-    mn_status st = note(&v, verify_self(&v, &what), &what, err);
-    if (st == MN_OK) {
-        what = (struct mn_error){0};
-        st = note(&v, verify_chain(&v, &what), &what, err);
-    }
-    if (st == MN_OK)
-        st = verify_files(&v, err);
-    if (st == MN_OK && v.status != MN_OK) {
-        st = v.status;
-        if (err != NULL)
-            *err = v.first;
-    }
-    return st;
+    return verify(&v, err);
+}
+
+mn_status mni_pool_verify_cached(struct mni_pool_dir *pool, const struct mni_snapshot *snapshot,
+                                 const struct mni_progress *progress, struct mn_error *err)
+{
+    struct verification v = {
+        .pool = pool, .snapshot = snapshot, .progress = progress, .is_cached = true};
+
+    return verify(&v, err);
 }

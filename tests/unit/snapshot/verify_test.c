@@ -56,6 +56,7 @@ static mn_status check_all(struct pair *p, size_t *n_damaged)
     CHECK_EQ(st != MN_OK, findings.n > 0);
     if (st != MN_OK)
         CHECK_STR_EQ(p->stage.err.message, findings.first);
+    CHECK_STATUS(mni_pool_verify_cached(p->stage.pool, &loaded, NULL, NULL), st);
     mni_snapshot_done(&loaded);
     return st;
 }
@@ -414,6 +415,41 @@ static void an_addition_whose_parent_does_not_fit_is_refused(void)
     pair_done(&p);
 }
 
+/* What is opened past the page cache. */
+static size_t n_direct;
+static mn_status (*open_before)(struct mni_dir *, const char *, unsigned, struct mni_file **,
+                                struct mn_error *);
+
+static mn_status open_and_count(struct mni_dir *dir, const char *name, unsigned flags,
+                                struct mni_file **file_out, struct mn_error *err)
+{
+    n_direct += (flags & MNI_OPEN_DIRECT) != 0;
+    return open_before(dir, name, flags, file_out, err);
+}
+
+static void what_is_restored_is_read_through_the_page_cache(void)
+{
+    struct mni_snapshot loaded;
+    struct mni_dir_ops ops;
+    struct pair p;
+
+    pair_init(&p, 0);
+    ops = *p.stage.pool->files->ops;
+    open_before = ops.open_file;
+    ops.open_file = open_and_count;
+    p.stage.pool->files->ops = &ops;
+    CHECK_OK(mni_pool_load(p.stage.pool, &p.b.id, &loaded, NULL));
+    n_direct = 0;
+    CHECK_OK(mni_pool_verify(p.stage.pool, &loaded, NULL, NULL, NULL, NULL));
+    CHECK_EQ(n_direct, loaded.manifest.n_segments);
+    n_direct = 0;
+    CHECK_OK(mni_pool_verify_cached(p.stage.pool, &loaded, NULL, NULL));
+    CHECK_OK(give_all(&p));
+    CHECK_EQ(n_direct, 0);
+    mni_snapshot_done(&loaded);
+    pair_done(&p);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -428,6 +464,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_snapshot_under_another_name_is_damage),
         CHECK_TEST(parents_in_a_ring_are_damage),
         CHECK_TEST(parents_of_other_stores_and_times_are_refused),
+        CHECK_TEST(what_is_restored_is_read_through_the_page_cache),
         CHECK_TEST(an_addition_whose_parent_does_not_fit_is_refused),
     };
 
