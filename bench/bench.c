@@ -163,9 +163,11 @@ static unsigned parse_number(const char *option, const char *text, unsigned max)
 
 static void print_help(const char *program)
 {
-    printf("usage: %s [--dir DIR] [--peer NAMES] [--case NAMES] [--rounds N] [--scale PERCENT]\n"
+    printf("usage: %s [--dir DIR] [--other DIR] [--peer NAMES] [--case NAMES] [--rounds N]\n"
+           "       [--scale PERCENT]\n"
            "\n"
            "  --dir DIR       where the data goes (default ./bench-data)\n"
+           "  --other DIR     on another file system, for copies (default /dev/shm)\n"
            "  --peer NAMES    measure only these, mneme included only when named\n"
            "  --case NAMES    only these cases, named as in the results\n"
            "                  (several names: with commas between them)\n"
@@ -179,7 +181,11 @@ static void print_help(const char *program)
 void bench_parse(int argc, char **argv, struct bench_options *options_out)
 {
     struct bench_options options = {
-        .dir = "bench-data", .n_rounds = ROUNDS_DEFAULT, .scale_percent = 100};
+        .dir = "bench-data",
+        .other = "/dev/shm",
+        .n_rounds = ROUNDS_DEFAULT,
+        .scale_percent = 100,
+    };
 
     for (int i = 1; i < argc; i++) {
         const char *option = argv[i];
@@ -192,6 +198,8 @@ void bench_parse(int argc, char **argv, struct bench_options *options_out)
         const char *value = argv[++i];
         if (strcmp(option, "--dir") == 0)
             options.dir = value;
+        else if (strcmp(option, "--other") == 0)
+            options.other = value;
         else if (strcmp(option, "--peer") == 0)
             options.peers = value;
         else if (strcmp(option, "--case") == 0)

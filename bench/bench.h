@@ -26,6 +26,7 @@ enum {
 
 struct bench_options {
     const char *dir;   /* where the data goes; on the disk that is to be measured */
+    const char *other; /* a directory on another file system, where copies go to */
     const char *peers; /* names between commas, or NULL for all */
     const char *cases; /* likewise */
     unsigned n_rounds;
@@ -63,7 +64,8 @@ struct bench_case {
     size_t n_targets;
 };
 
-/* Reads --dir, --peer, --case, --rounds, --scale; answers --help. Makes the directory. */
+/* Reads --dir, --other, --peer, --case, --rounds, --scale; answers --help. Makes the directory
+ * `dir`. */
 void bench_parse(int argc, char **argv, struct bench_options *options_out);
 
 /* Measures all contenders that --peer names and reports. Does nothing where --case names only other

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "peer.h"
+#include "peer_rocksdb.h"
 
 enum {
     ALL_BUFFER_BYTES = 256 << 20,
@@ -216,6 +217,64 @@ static float rocks_get(void *reader, const struct bench_query *query, size_t ele
     memcpy(&value, bytes + element * sizeof value, sizeof value); /* it may lie unaligned */
     rocksdb_pinnableslice_destroy(slice);
     return value;
+}
+
+/* Checkpoints and backups ----------------------------------------------------------------------
+ */
+
+void rocks_checkpoint(void *handle, const char *dir)
+{
+    struct database *db = handle;
+    char *message = NULL;
+
+    rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(db->rocks, &message);
+    must(message, "checkpoint");
+    rocksdb_checkpoint_create(checkpoint, dir, 0, &message);
+    must(message, "checkpoint");
+    rocksdb_checkpoint_object_destroy(checkpoint);
+}
+
+struct rocks_backups {
+    rocksdb_options_t *options;      /* owned */
+    rocksdb_backup_engine_t *engine; /* owned */
+};
+
+struct rocks_backups *rocks_backups_open(const char *dir)
+{
+    struct rocks_backups *backups = bench_alloc(sizeof *backups);
+    char *message = NULL;
+
+    backups->options = rocksdb_options_create();
+    backups->engine = rocksdb_backup_engine_open(backups->options, dir, &message);
+    must(message, "open backups");
+    return backups;
+}
+
+void rocks_backups_close(struct rocks_backups *backups)
+{
+    rocksdb_backup_engine_close(backups->engine);
+    rocksdb_options_destroy(backups->options);
+    free(backups);
+}
+
+void rocks_backup(struct rocks_backups *backups, void *handle)
+{
+    struct database *db = handle;
+    char *message = NULL;
+
+    rocksdb_backup_engine_create_new_backup(backups->engine, db->rocks, &message);
+    must(message, "back up");
+}
+
+void rocks_restore(struct rocks_backups *backups, const char *dir)
+{
+    rocksdb_restore_options_t *options = rocksdb_restore_options_create();
+    char *message = NULL;
+
+    rocksdb_backup_engine_restore_db_from_latest_backup(backups->engine, dir, dir, options,
+                                                        &message);
+    must(message, "restore");
+    rocksdb_restore_options_destroy(options);
 }
 
 #define READING                                                                                    \

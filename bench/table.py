@@ -35,6 +35,17 @@ CASES = {
     "open-128": "opening, 1,000,000 x 128",
     "commit-p99": "99th percentile of a commit",
     "drop-128": "drop of 1,000,000 records",
+    "snapshot-stall": "longest commit while a snapshot is made",
+    "export-stall": "longest commit while an export is made",
+    "snapshot": "snapshot in the pool",
+    "snapshot-bytes": "files of a snapshot",
+    "snapshot-own": "own bytes of an incremental snapshot, 1 % changed",
+    "export": "export by copy",
+    "export-bytes": "files of an export",
+    "export-again": "incremental export, 1 % changed",
+    "export-again-bytes": "what an incremental export adds",
+    "restore-link": "restore by link",
+    "restore-copy": "restore by copy",
 }
 
 
@@ -76,7 +87,8 @@ def contenders(results):
         if "contender" not in r:
             continue
         own = medians.get((r["case"], "mneme"))
-        ratio = "" if own is None or r["contender"] == "mneme" else f"{own / r['median']:.2f}"
+        has_ratio = own is not None and r["contender"] != "mneme" and r["median"] > 0
+        ratio = f"{own / r['median']:.2f}" if has_ratio else ""
         spread = f"{number(min(r['rounds']))} to {number(max(r['rounds']))}"
         text += row(CASES[r["case"]], r["contender"], f"{number(r['median'])} {r['unit']}", spread,
                     ratio)
