@@ -527,7 +527,7 @@ static uint64_t scanned(mn_store *store)
 /* Keeps the view of every record until one is refused. */
 static uint64_t walked(mn_store *store, bool *was_refused_out)
 {
-    static struct mn_view views[N_LARGE];
+    static struct mn_view views[N_LARGE + 1]; /* the end clears one too */
     mn_iter *iter = NULL;
     uint64_t n = 0;
     size_t n_kept = 0;
