@@ -229,13 +229,15 @@ mn_status mni_engine_get(struct mni_engine *engine, enum mni_kind kind, struct m
     return st;
 }
 
-/* Hashes of some keys, then their rows are fetched for all at once: a look-up is waiting for memory
- * that is not in the processor's caches, time after time. */
+/* Fingerprints for some keys, then their slots, then their rows are fetched for all at once: a
+ * look-up is waiting for memory that is not in the processor's caches, time after time. */
 static void begin_probes(const struct part_set *set, uint64_t collection,
                          const struct mn_slice *keys, size_t n_keys, struct probe *probes_out)
 {
     for (size_t i = 0; i < n_keys; i++)
         probe_begin(&probes_out[i], set, collection, keys[i]);
+    for (size_t i = 0; i < n_keys; i++)
+        probe_seek(&probes_out[i]);
     for (size_t i = 0; i < n_keys; i++)
         probe_prefetch_row(&probes_out[i]);
 }

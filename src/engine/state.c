@@ -146,22 +146,17 @@ static struct part *part_of_run(const struct part_set *set, const struct run *ru
 /* Waits for all of them at once. */
 void set_prefetch(const struct part_set *set, uint64_t hash)
 {
-    for (size_t r = 0; r < set->n_runs; r++)
+    for (size_t r = 0; r < set->n_runs; r++) {
+        const struct mni_segment *segment = set->parts[set->runs[r].first]->segment;
         if (set->runs[r].n_parts == 1)
-            mni_segment_prefetch(set->parts[set->runs[r].first]->segment, hash);
+            mni_segments_prefetch(&segment, 1, hash);
+    }
 }
 
-static struct part *find_part(const struct probe *p, size_t run_index)
+static struct part *find_part(const struct part_set *set, const struct run *run,
+                              uint64_t collection, struct mn_slice key)
 {
-    const struct run *run = &p->set->runs[run_index];
-
-    return run->n_parts == 1 ? p->set->parts[run->first]
-                             : part_of_run(p->set, run, p->collection, p->key);
-}
-
-static struct part *probed_part(const struct probe *p, size_t run_index)
-{
-    return run_index < PROBE_PARTS ? p->parts[run_index] : find_part(p, run_index);
+    return run->n_parts == 1 ? set->parts[run->first] : part_of_run(set, run, collection, key);
 }
 
 void probe_begin(struct probe *p, const struct part_set *set, uint64_t collection,
@@ -172,30 +167,46 @@ void probe_begin(struct probe *p, const struct part_set *set, uint64_t collectio
     p->hash = mni_key_hash(collection, key);
     p->collection = collection;
     p->key = key;
-    /* Waits for all of them at once. */
-    for (size_t r = 0; r < set->n_runs && r < PROBE_PARTS; r++) {
-        p->parts[r] = find_part(p, r);
-        if (p->parts[r] != NULL)
-            mni_segment_prefetch(p->parts[r]->segment, p->hash);
+    size_t n = set->n_runs < PROBE_PARTS ? set->n_runs : PROBE_PARTS;
+    for (size_t r = 0; r < n; r++) {
+        p->parts[r] = find_part(set, &set->runs[r], collection, key);
+        p->segments[r] = p->parts[r] == NULL ? NULL : p->parts[r]->segment;
     }
+    mni_segments_prefetch(p->segments, n, p->hash);
+}
+
+/* Goes on to a run that may hold the key. */
+void probe_seek(struct probe *p)
+{
+    if (p->n_runs_left <= PROBE_PARTS)
+        p->n_runs_left = mni_segments_seek(p->segments, p->n_runs_left, p->hash);
 }
 
 void probe_prefetch_row(const struct probe *p)
 {
-    for (size_t r = p->n_runs_left; r-- > 0;) {
-        struct part *part = probed_part(p, r);
-        if (part != NULL && mni_segment_prefetch_row(part->segment, p->hash, p->collection))
-            return;
+    if (p->n_runs_left > 0 && p->n_runs_left <= PROBE_PARTS)
+        (void)mni_segment_prefetch_row(p->segments[p->n_runs_left - 1], p->hash, p->collection);
+}
+
+/* The part that may hold the key, of the newest run not asked yet. NULL: no part can. */
+static struct part *next_part(struct probe *p)
+{
+    while (p->n_runs_left > PROBE_PARTS) {
+        const struct run *run = &p->set->runs[--p->n_runs_left];
+        struct part *part = find_part(p->set, run, p->collection, p->key);
+        if (part != NULL)
+            return part;
     }
+    probe_seek(p);
+    return p->n_runs_left == 0 ? NULL : p->parts[--p->n_runs_left];
 }
 
 mn_status probe_next(struct probe *p, struct part **part_out, uint32_t *row_out,
                      struct mni_segment_row *segment_row_out, struct mn_error *err)
 {
-    while (p->n_runs_left > 0) {
-        struct part *part = probed_part(p, --p->n_runs_left);
-        if (part == NULL)
-            continue;
+    struct part *part;
+
+    while ((part = next_part(p)) != NULL) {
         mn_status st =
             segment_row_out == NULL
                 ? mni_segment_find(part->segment, p->hash, p->collection, p->key, row_out, err)

@@ -157,18 +157,22 @@ void set_unref(struct part_set *set); /* NULL is fine */
 void set_prefetch(const struct part_set *set, uint64_t hash);
 
 /* Walks the rows of a key, the newest run first. */
-enum { PROBE_PARTS = 8 };
+enum { PROBE_PARTS = 16 };
 struct probe {
     const struct part_set *set;
     size_t n_runs_left;
     uint64_t hash;
     uint64_t collection;
     struct mn_slice key;
-    struct part *parts[PROBE_PARTS]; /* which part of a run it is, of the oldest runs */
+    /* Of the oldest runs: which part of the run it is, and its segment; NULL if none can be. */
+    struct part *parts[PROBE_PARTS];
+    const struct mni_segment *segments[PROBE_PARTS];
 };
 void probe_begin(struct probe *probe, const struct part_set *set, uint64_t collection,
                  struct mn_slice key);
-/* A hint, for who begins several probes before walking the first. */
+/* Hints for who begins several probes before walking the first: all are begun, then all sought,
+ * then all rows prefetched. */
+void probe_seek(struct probe *probe);
 void probe_prefetch_row(const struct probe *probe);
 /* No lock is held: files are read. `segment_row_out` may be NULL. MN_NOT_FOUND: no more. */
 MN_MUST_USE mn_status probe_next(struct probe *probe, struct part **part_out, uint32_t *row_out,

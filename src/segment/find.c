@@ -6,9 +6,13 @@
  * Threads: any.
  * Fails:   MN_ERR_CORRUPT where the answer may lie in a damaged part.
  */
+#include "segment/prints_private.h"
 #include "segment/segment_private.h"
 
-enum { GUESS_GROUPS_MAX = 64 }; /* so few are in the cache */
+enum {
+    GUESS_GROUPS_MAX = 64,  /* so few are in the cache */
+    GUESS_BYTES_MAX = 1024, /* of a vector: more would be in the way of what is needed first */
+};
 
 /* A search in a hash table. */
 struct probe {
@@ -39,24 +43,6 @@ static void begin_probe(struct probe *p, const struct mni_segment *s, bool is_se
         __builtin_prefetch(s->map + p->rows->offset + home * SEG_SLOTS_BYTES);
 }
 
-/* A bit for each of 16 numbers that equals `print`: four at a time, by arithmetic on whole words in
- * which no lane carries into the next. */
-static uint32_t matching_slots(const unsigned char *prints, uint16_t print)
-{
-    const uint64_t ones = UINT64_C(0x0001000100010001);
-    const uint64_t low = UINT64_C(0x7fff7fff7fff7fff);
-    /* Multiplying brings the lanes' top bits, 16 apart, side by side to the top. */
-    const uint64_t gather = UINT64_C(0x0000200040008001);
-    uint32_t slots = 0;
-
-    for (unsigned i = 0; i < 4; i++) {
-        uint64_t differs = mni_get_u64(prints + (size_t)8 * i) ^ (ones * print);
-        uint64_t equal = ~(((differs & low) + low) | differs | low);
-        slots |= (uint32_t)(((equal >> 15) * gather) >> 45 & 15) << (4 * i);
-    }
-    return slots;
-}
-
 static mn_status next_bucket(struct mni_segment *s, struct probe *p, struct mn_error *err)
 {
     struct span span;
@@ -68,7 +54,7 @@ static mn_status next_bucket(struct mni_segment *s, struct probe *p, struct mn_e
     mn_status st = fetch(s, offset, SEG_PRINTS_BYTES, &span, err);
     if (st != MN_OK)
         return st;
-    p->matches = matching_slots(span.bytes, p->print);
+    p->matches = prints_match(span.bytes, p->print);
     p->is_last = mni_get_u16(span.bytes + SEG_PRINTS_BYTES - 2) == 0;
     release(s, span.pin);
     return MN_OK;
@@ -102,37 +88,40 @@ static mn_status next_candidate(struct mni_segment *s, struct probe *p, uint32_t
     return MN_OK;
 }
 
-/* Where the vector of a row should be, by the table of groups; 0 when that does not tell, or was
- * not checked yet. The look at the mark has another use: gcc takes a function that reads plain
- * memory and prefetches for one without effect, and leaves out calls of it. */
-static uint64_t guess_vector(const struct mni_segment *s, uint64_t collection, uint32_t row)
+/* Fetches the vector of a row from where it should be by the table of groups, if that tells and was
+ * checked already. The processor fetches ahead only what it sees read in order: all of a short
+ * vector is fetched at once. The look at the mark has another use: gcc takes a function that reads
+ * plain memory and prefetches for one without effect, and leaves out calls of it. */
+static void prefetch_vector(const struct mni_segment *s, uint64_t collection, uint32_t row)
 {
+    const struct column *vectors = &s->layout.columns[SEG_VECTORS];
     uint64_t offset = s->layout.columns[SEG_GROUPS].offset;
     const unsigned char *group = s->map + offset;
     uint64_t n_left = s->info.n_groups;
 
     static_assert(GUESS_GROUPS_MAX * SEG_GROUP_BYTES <= SEG_BLOCK_BYTES, "they lie in one block");
     if (n_left > GUESS_GROUPS_MAX || !is_bit_set(s, offset / SEG_BLOCK_BYTES))
-        return 0;
+        return;
     while (n_left > 0 && mni_get_u64(group + SEG_GROUP_OFF_COLLECTION) != collection) {
         group += SEG_GROUP_BYTES;
         n_left--;
     }
     if (n_left == 0 || (group[SEG_GROUP_OFF_FLAGS] & SEG_GROUP_HAS_ROWS) != 0)
-        return 0;
+        return;
     uint64_t index = row - mni_get_u32(group + SEG_GROUP_OFF_FIRST_ROW);
-    uint64_t at = mni_get_u64(group + SEG_GROUP_OFF_VECTORS_OFFSET) +
-                  index * mni_get_u32(group + SEG_GROUP_OFF_DIMS) *
-                      element_bytes((enum mni_element_type)group[SEG_GROUP_OFF_ELEMENT_TYPE]);
-    const struct column *vectors = &s->layout.columns[SEG_VECTORS];
-    return at < vectors->bytes ? vectors->offset + at : 0;
+    uint64_t n_bytes = mni_get_u32(group + SEG_GROUP_OFF_DIMS) *
+                       element_bytes((enum mni_element_type)group[SEG_GROUP_OFF_ELEMENT_TYPE]);
+    uint64_t from = mni_get_u64(group + SEG_GROUP_OFF_VECTORS_OFFSET) + index * n_bytes;
+    uint64_t to = from + (n_bytes < GUESS_BYTES_MAX ? n_bytes : GUESS_BYTES_MAX);
+    for (uint64_t at = from; at < to && at < vectors->bytes; at += SEG_LINE_BYTES)
+        __builtin_prefetch(s->map + vectors->offset + at);
 }
 
-/* Who looks for a row will want its header, its key and its vector. The header says where the
- * others are, but waiting for it first would take as long again: all three are fetched at once from
- * where they should be. Nothing but speed depends on that. */
+/* Who looks for a row will want its header and its key, and mostly its vector. The header says
+ * where the others are, but waiting for it first would take as long again: all three are fetched at
+ * once from where they should be. Nothing but speed depends on that. */
 static void prefetch_row(const struct mni_segment *s, uint64_t collection, uint32_t row,
-                         uint32_t line)
+                         uint32_t line, bool wants_vector)
 {
     const struct column *columns = s->layout.columns;
     uint64_t blob = (uint64_t)line * SEG_LINE_BYTES;
@@ -145,50 +134,83 @@ static void prefetch_row(const struct mni_segment *s, uint64_t collection, uint3
         __builtin_prefetch(bytes);
         __builtin_prefetch(bytes + SEG_LINE_BYTES);
     }
-    uint64_t vector = guess_vector(s, collection, row);
-    if (vector != 0)
-        __builtin_prefetch(s->map + vector);
+    if (wants_vector)
+        prefetch_vector(s, collection, row);
 }
 
-void mni_segment_prefetch(const struct mni_segment *segment, uint64_t hash)
+static void prefetch_home(const struct mni_segment *s, uint64_t hash)
 {
-    const struct column *columns = segment->layout.columns;
-    uint64_t home = home_bucket(hash, segment->n_key_buckets);
-
-    MNI_CHECK(segment->magic == SEGMENT_MAGIC);
-    if (segment->map == NULL)
+    MNI_CHECK(s->magic == SEGMENT_MAGIC);
+    if (s->key_prints == NULL)
         return;
-    __builtin_prefetch(segment->map + columns[SEG_KEY_PRINTS].offset + home * SEG_PRINTS_BYTES);
-    __builtin_prefetch(segment->map + columns[SEG_KEY_ROWS].offset + home * SEG_SLOTS_BYTES);
+    uint64_t home = home_bucket(hash, s->n_key_buckets);
+    __builtin_prefetch(s->key_prints + home * SEG_PRINTS_BYTES);
+    __builtin_prefetch(s->key_rows + home * SEG_SLOTS_BYTES);
+}
+
+/* Asks the fingerprints alone, as a search would; what a block says that was not checked yet does
+ * not count. The slot that a search will read first is on its way then. */
+static bool may_hold(const struct mni_segment *s, uint64_t hash)
+{
+    if (s->key_prints == NULL)
+        return true;
+    uint64_t bucket = home_bucket(hash, s->n_key_buckets);
+    for (uint64_t n_left = s->n_key_buckets; n_left > 0; n_left--) {
+        const unsigned char *prints = s->key_prints + bucket * SEG_PRINTS_BYTES;
+        if (!is_bit_set(s, (uint64_t)(prints - s->map) / SEG_BLOCK_BYTES))
+            return true;
+        uint32_t matches = prints_match(prints, fingerprint(hash));
+        if (matches != 0) {
+            __builtin_prefetch(s->key_rows + bucket * SEG_SLOTS_BYTES +
+                               (size_t)__builtin_ctz(matches) * SEG_SLOT_BYTES);
+            return true;
+        }
+        if (mni_get_u16(prints + SEG_PRINTS_BYTES - 2) == 0)
+            return false;
+        bucket = bucket + 1 == s->n_key_buckets ? 0 : bucket + 1;
+    }
+    return true;
+}
+
+void mni_segments_prefetch(const struct mni_segment *const *segments, size_t n, uint64_t hash)
+{
+    for (size_t i = 0; i < n; i++)
+        if (segments[i] != NULL)
+            prefetch_home(segments[i], hash);
+}
+
+size_t mni_segments_seek(const struct mni_segment *const *segments, size_t n, uint64_t hash)
+{
+    while (n > 0 && (segments[n - 1] == NULL || !may_hold(segments[n - 1], hash)))
+        n--;
+    return n;
 }
 
 /* Unchecked bytes are good enough for a hint: what they say is fetched, and not believed. */
 bool mni_segment_prefetch_row(const struct mni_segment *segment, uint64_t hash, uint64_t collection)
 {
     const struct mni_segment *s = segment;
-    const struct column *columns = s->layout.columns;
 
     MNI_CHECK(s->magic == SEGMENT_MAGIC);
-    if (s->map == NULL || s->n_key_buckets == 0)
+    if (s->key_prints == NULL)
         return false;
     uint64_t home = home_bucket(hash, s->n_key_buckets);
-    const unsigned char *prints = s->map + columns[SEG_KEY_PRINTS].offset + home * SEG_PRINTS_BYTES;
-    uint32_t matches = matching_slots(prints, fingerprint(hash));
+    uint32_t matches = prints_match(s->key_prints + home * SEG_PRINTS_BYTES, fingerprint(hash));
     if (matches == 0)
         return false;
-    const unsigned char *slot = s->map + columns[SEG_KEY_ROWS].offset + home * SEG_SLOTS_BYTES +
-                                (size_t)__builtin_ctz(matches) * SEG_SLOT_BYTES;
+    const unsigned char *slot =
+        s->key_rows + home * SEG_SLOTS_BYTES + (size_t)__builtin_ctz(matches) * SEG_SLOT_BYTES;
     uint32_t row = mni_get_u32(slot + SEG_SLOT_OFF_ROW);
     if (row >= s->info.n_rows)
         return false;
-    prefetch_row(segment, collection, row, mni_get_u32(slot + SEG_SLOT_OFF_LINE));
+    prefetch_row(s, collection, row, mni_get_u32(slot + SEG_SLOT_OFF_LINE), true);
     return true;
 }
 
 /* The row of the newest version of a key, and its header. */
 static mn_status find(struct mni_segment *s, uint64_t hash, uint64_t collection,
-                      struct mn_slice key, uint32_t *row_out, struct row_head *head_out,
-                      struct mn_error *err)
+                      struct mn_slice key, bool wants_vector, uint32_t *row_out,
+                      struct row_head *head_out, struct mn_error *err)
 {
     struct probe probe;
     struct span span;
@@ -199,7 +221,7 @@ static mn_status find(struct mni_segment *s, uint64_t hash, uint64_t collection,
     MNI_CHECK(s->magic == SEGMENT_MAGIC);
     begin_probe(&probe, s, false, hash);
     while ((st = next_candidate(s, &probe, &row, &line, err)) == MN_OK) {
-        prefetch_row(s, collection, row, line);
+        prefetch_row(s, collection, row, line, wants_vector);
         st = mni_segment_head(s, row, head_out, err);
         if (st != MN_OK)
             return st;
@@ -223,7 +245,7 @@ mn_status mni_segment_find(struct mni_segment *segment, uint64_t hash, uint64_t 
 {
     struct row_head head;
 
-    return find(segment, hash, collection, key, row_out, &head, err);
+    return find(segment, hash, collection, key, false, row_out, &head, err);
 }
 
 mn_status mni_segment_find_row(struct mni_segment *segment, uint64_t hash, uint64_t collection,
@@ -231,7 +253,7 @@ mn_status mni_segment_find_row(struct mni_segment *segment, uint64_t hash, uint6
                                struct mni_segment_row *row_out, struct mn_error *err)
 {
     struct row_head head;
-    mn_status st = find(segment, hash, collection, key, row_index_out, &head, err);
+    mn_status st = find(segment, hash, collection, key, true, row_index_out, &head, err);
 
     return st == MN_OK ? mni_segment_row_of_head(segment, &head, row_out, err) : st;
 }
@@ -270,7 +292,7 @@ mn_status mni_segment_find_second(struct mni_segment *segment, uint64_t hash, ui
         bool is_equal = false;
         if (n_seen++ < *cursor)
             continue;
-        prefetch_row(s, collection, row, line);
+        prefetch_row(s, collection, row, line, true);
         st = mni_segment_head(s, row, &head, err);
         if (st == MN_OK && head.collection == collection &&
             (head.flags & MNI_FIELD_SECOND_KEY) != 0)

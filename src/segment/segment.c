@@ -53,6 +53,10 @@ mn_status mni_segment_open_source(struct mni_source *source, const struct mni_se
     atomic_init(&s->doomed_in, NULL);
     mn_status st = mni_segment_read_footer(s, id, expected, err);
     if (st == MN_OK) {
+        if (s->map != NULL && s->n_key_buckets > 0) {
+            s->key_prints = s->map + s->layout.columns[SEG_KEY_PRINTS].offset;
+            s->key_rows = s->map + s->layout.columns[SEG_KEY_ROWS].offset;
+        }
         size_t n = (size_t)n_words(&s->layout);
         s->verified = mni_alloc_array(n, sizeof s->verified[0]);
         for (size_t i = 0; s->verified != NULL && i < n; i++)

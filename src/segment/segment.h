@@ -218,9 +218,13 @@ void mni_segment_get_bounds(const struct mni_segment *segment,
  * fails with; MN_NOT_FOUND is given only when every byte that says so was good.
  */
 
-/* A hint that a key of this hash will be looked for: who asks several segments, or for several
- * keys, gives all hints first and waits once. */
-void mni_segment_prefetch(const struct mni_segment *segment, uint64_t hash);
+/* A hint that a key of this hash will be looked for in these segments, of which some may be NULL:
+ * who asks several segments, or for several keys, gives all hints first and waits once. */
+void mni_segments_prefetch(const struct mni_segment *const *segments, size_t n, uint64_t hash);
+
+/* Leaves out segments at the end that hold no key of this hash, or are NULL. Returns how many are
+ * left: the last of them may hold one. Reads what was checked before, and nothing else. */
+size_t mni_segments_seek(const struct mni_segment *const *segments, size_t n, uint64_t hash);
 
 /* The second hint, when the first has had its time: fetches the row that a key probably has. False:
  * it probably has none here. */

@@ -11,7 +11,7 @@
  *     segment.c   opening, references
  *     block.c     checking blocks
  *     row.c       decoding rows
- *     find.c      finding rows
+ *     find.c      finding rows, with the fingerprints of prints_private.h
  *     group.c     groups, vectors, expiry order
  *     verify.c    reading everything
  *     bare.c      copies without metadata and payloads
@@ -223,14 +223,18 @@ MN_MUST_USE mn_status mni_output_not_planned(const struct output *output, struct
  */
 
 struct mni_segment {
+    /* What a look-up in several segments needs of each of them: one cache line. */
     uint32_t magic;
     atomic_uint n_refs;
-    struct mni_source *source; /* owned */
-    const unsigned char *map;  /* of the source; may be NULL */
-    struct layout layout;
+    const unsigned char *map;        /* of the source; may be NULL */
+    const unsigned char *key_prints; /* where they lie in the map; NULL: there is none, or no key */
+    const unsigned char *key_rows;   /* likewise */
     uint64_t n_key_buckets;
-    uint64_t n_second_buckets;
     atomic_uint_fast64_t *verified; /* owned: a bit per block, then one per block of checksums */
+
+    struct mni_source *source; /* owned */
+    struct layout layout;
+    uint64_t n_second_buckets;
     uint32_t id_crc;
     uint32_t *checksum_crcs; /* owned: of the blocks of checksums */
     unsigned char *keys;     /* owned: first and last key */

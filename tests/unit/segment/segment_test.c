@@ -373,6 +373,70 @@ static void a_hint_knows_most_keys_and_few_others(void)
     disk_free(&d);
 }
 
+/* Looks for every key of one of some segments, and for as many that none holds, and counts how many
+ * times a segment was not left out that does not hold the key. */
+static size_t count_false_hopes(struct mni_segment *const *segments, size_t n,
+                                const struct rows *rows, size_t holder)
+{
+    const struct mni_segment *const *asked = (const struct mni_segment *const *)segments;
+    size_t n_false = 0;
+
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct mni_record *r = &rows->items[i].record;
+        uint64_t hash = mni_key_hash(r->collection, r->key);
+        struct mn_slice other = {&i, sizeof i};
+        mni_segments_prefetch(asked, n, hash);
+        size_t n_left = mni_segments_seek(asked, n, hash);
+        for (; n_left > holder + 1; n_left = mni_segments_seek(asked, n_left - 1, hash))
+            n_false++;
+        CHECK_EQ(n_left, holder + 1);
+        hash = mni_key_hash(77, other);
+        for (n_left = n; (n_left = mni_segments_seek(asked, n_left, hash)) > 0; n_left--)
+            n_false++;
+    }
+    return n_false;
+}
+
+/* A segment that holds the key is never left out. One that does not is, once the fingerprints that
+ * say so were checked, if it is mapped. */
+static void a_look_up_leaves_out_segments_that_do_not_hold_the_key(void)
+{
+    enum { N_SEGMENTS = 3, HOLDER = 1 };
+    uint64_t random = check_seed();
+    struct rows rows = random_rows(&random, (struct rows_options){.n = 9000, .n_collections = 5});
+    struct rows few = three_rows();
+    struct disk d = disk_new();
+    unsigned char *bytes[N_SEGMENTS] = {NULL};
+    size_t n_bytes[N_SEGMENTS];
+
+    (void)write_segment(&d, &rows, HOLDER);
+    (void)write_segment(&d, &few, 2);
+    bytes[1] = read_file(&d, 1, &n_bytes[1]);
+    bytes[2] = read_file(&d, 2, &n_bytes[2]);
+    for (int mapped = 0; mapped < 2; mapped++) {
+        struct memory_source sources[N_SEGMENTS];
+        struct mni_segment *segments[N_SEGMENTS] = {NULL};
+        for (unsigned char i = 1; i < N_SEGMENTS; i++) {
+            struct mni_segment_id id = id_of(i);
+            memory_source_init(&sources[i], bytes[i], n_bytes[i], mapped);
+            CHECK_OK(mni_segment_open_source(&sources[i].base, &id, NULL, &segments[i], NULL));
+        }
+        size_t n_false = count_false_hopes(segments, N_SEGMENTS, &rows, HOLDER);
+        CHECK_EQ(n_false, 3 * rows.n);
+        check_segment(segments[1], &rows);
+        check_segment(segments[2], &few);
+        n_false = count_false_hopes(segments, N_SEGMENTS, &rows, HOLDER);
+        CHECK(mapped ? n_false <= rows.n / 50 : n_false == 3 * rows.n);
+        mni_segment_unref(segments[1]);
+        mni_segment_unref(segments[2]);
+    }
+    free(bytes[1]);
+    free(bytes[2]);
+    rows_free(&few);
+    rows_free(&rows);
+    disk_free(&d);
+}
+
 static void the_last_reference_removes_what_is_doomed(void)
 {
     struct rows rows = three_rows();
@@ -539,6 +603,7 @@ int main(int argc, char **argv)
         CHECK_TEST(writing_takes_few_calls_and_one_sync),
         CHECK_TEST(another_file_than_expected_is_refused),
         CHECK_TEST(opening_and_missing_read_little),
+        CHECK_TEST(a_look_up_leaves_out_segments_that_do_not_hold_the_key),
         CHECK_TEST(a_hint_knows_most_keys_and_few_others),
         CHECK_TEST(the_last_reference_removes_what_is_doomed),
         CHECK_TEST(unknown_columns_are_passed_over_unless_they_are_required),

@@ -39,8 +39,10 @@ static void read_rows(void *context)
         uint64_t bound = 0;
         uint32_t found = 0;
         mni_segment_ref(r->segment);
-        mni_segment_prefetch(r->segment, hash);
-        if (mni_segment_find(r->segment, hash, record->collection, record->key, &found, NULL) !=
+        const struct mni_segment *segment = r->segment;
+        mni_segments_prefetch(&segment, 1, hash);
+        if (mni_segments_seek(&segment, 1, hash) != 1 ||
+            mni_segment_find(r->segment, hash, record->collection, record->key, &found, NULL) !=
                 MN_OK ||
             mni_segment_lower_bound(r->segment, record->collection, record->key, &bound, NULL) !=
                 MN_OK ||
