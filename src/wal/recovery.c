@@ -45,6 +45,10 @@ struct recovery {
     uint64_t remnant_bytes;
     bool has_stray; /* a file stands before a gap; its header is this */
     struct wal_header stray;
+    bool has_next; /* a file beyond the stop follows the newest one that is wanted; its header */
+    struct wal_header next;
+    bool has_gap; /* the file behind the newest one that is read does not follow it, because: */
+    struct mn_error gap;
 };
 
 static mn_status note_name(void *context, const char *name, bool is_dir, struct mn_error *err)
@@ -117,7 +121,7 @@ static mn_status load_headers(struct mni_wal *wal, const struct listing *l, stru
         if (wal_files_reserve(wal) != MN_OK)
             return mni_fail(err, MN_ERR_NOMEM, "list of log files");
         struct wal_file *file = &wal->files[i];
-        *file = (struct wal_file){0};
+        *file = (struct wal_file){.may_be_linked = true};
         mn_status st = load_header(wal, l->first_lsns[i], &file->header, err);
         if (st != MN_OK)
             return st;
@@ -207,6 +211,57 @@ static mn_status check_oldest(const struct recovery *r, struct mn_error *err)
     return mni_fail(err, MN_ERR_CORRUPT,
                     "wal/%s: older log files are missing, with LSNs %" PRIu64 " to %" PRIu64, name,
                     wal->checkpoint_lsn + 1, h->prev_last_lsn);
+}
+
+/* Whether nothing of a file is wanted of an archive that is read up to a stop. Its header does not
+ * tell for a time: it may have been written anew since. */
+static bool is_file_beyond_stop(const struct mni_wal *wal, const struct wal_header *h)
+{
+    return wal->config.stop_lsn != 0 && h->first_lsn > wal->config.stop_lsn;
+}
+
+/* What lies before a file is there, unless it is the first ever. */
+static mn_status check_begins(const struct wal_header *h, uint64_t have_lsn, struct mn_error *err)
+{
+    char name[WAL_NAME_BYTES];
+
+    if (h->sequence == 1 || h->prev_last_lsn <= have_lsn)
+        return MN_OK;
+    wal_file_name(h->first_lsn, name);
+    return mni_fail(err, MN_ERR_CORRUPT,
+                    "wal/%s: older log files are missing, with LSNs %" PRIu64 " to %" PRIu64, name,
+                    have_lsn + 1, h->prev_last_lsn);
+}
+
+/* Leaves the files of an archive that hold commits above checkpoint_lsn and not beyond the stop.
+ * None of them may be missing: no mark says that somebody else has what was in it. */
+static mn_status leave_wanted(struct recovery *r, struct mn_error *err)
+{
+    struct mni_wal *wal = r->wal;
+    const uint64_t have_lsn = wal->config.checkpoint_lsn;
+    size_t n = wal->n_files;
+    size_t first = 0;
+    mn_status st = MN_OK;
+
+    while (n > 0 && is_file_beyond_stop(wal, &wal->files[n - 1].header))
+        n--;
+    r->has_next = n < wal->n_files;
+    if (r->has_next)
+        r->next = wal->files[n].header;
+    while (first + 1 < n && wal->files[first + 1].header.prev_last_lsn <= have_lsn)
+        first++;
+    st = check_begins(n > 0 ? &wal->files[first].header : &r->next, have_lsn, err);
+    for (size_t i = first + 1; i < n + r->has_next && !r->has_gap; i++) {
+        r->has_gap = check_follows(&wal->files[i - 1].header, &wal->files[i].header, &r->gap) !=
+                     MN_OK;
+        if (r->has_gap) {
+            n = i;
+            r->has_next = false;
+        }
+    }
+    wal->n_files = n - first;
+    memmove(wal->files, wal->files + first, wal->n_files * sizeof *wal->files);
+    return st;
 }
 
 static bool is_beyond_stop(const struct mni_wal *wal, const struct wal_frame *f)
@@ -361,6 +416,8 @@ static mn_status read_newest(struct recovery *r, struct wal_file *file, struct w
         return MN_OK;
     if (st != MN_END)
         return st;
+    if (is_rotated && r->wal->config.is_archive)
+        return MN_OK;
     if (is_rotated)
         return mni_fail(err, MN_ERR_CORRUPT,
                         "wal/%s: the log goes on in a file that begins with LSN %" PRIu64
@@ -401,7 +458,9 @@ static mn_status read_file(struct recovery *r, size_t index, struct mn_error *er
     wal_scan_init(&scan, handle, name, &file->header);
     r->last_lsn = scan.last_lsn;
     r->commit_bytes = 0;
-    if (is_newest)
+    if (is_newest && r->has_next)
+        st = read_older(r, file, &r->next, &scan, err);
+    else if (is_newest)
         st = read_newest(r, file, &scan, err);
     else
         st = read_older(r, file, &r->wal->files[index + 1].header, &scan, err);
@@ -528,6 +587,7 @@ static mn_status rewrite_newest(struct recovery *r, struct mn_error *err)
     if (st != MN_OK)
         mni_ignore(mni_dir_unlink(wal->config.dir, temporary, NULL)); /* its space is needed */
     file->end = wal_writer_end(&wal->writer);
+    file->may_be_linked = false;
     return st;
 }
 
@@ -628,6 +688,23 @@ static mn_status begin_anew(struct mni_wal *wal, struct listing *l, struct mn_er
     return st == MN_OK ? mni_dir_sync(wal->config.dir, err) : st;
 }
 
+/* Marks count for nothing in an archive. A gap does, unless the stop lies before it. */
+static mn_status end_archive(const struct recovery *r, struct mn_error *err)
+{
+    struct mni_wal *wal = r->wal;
+
+    bool is_reached = r->is_stopped ||
+                      (wal->config.stop_lsn != 0 && r->last_lsn == wal->config.stop_lsn);
+
+    if (r->has_gap && !is_reached)
+        return mni_fail(err, r->gap.status, "%s", r->gap.message);
+    wal->is_stopped = r->is_stopped || r->has_next;
+    wal->checkpoint_lsn = 0;
+    wal->newest_lsn = r->last_lsn;
+    wal->next_lsn = r->last_lsn + 1;
+    return MN_OK;
+}
+
 static mn_status read_all(struct recovery *r, struct listing *l, struct mn_error *err)
 {
     struct mni_wal *wal = r->wal;
@@ -636,12 +713,14 @@ static mn_status read_all(struct recovery *r, struct listing *l, struct mn_error
     if (st == MN_OK)
         st = check_belongs(wal, err);
     if (st == MN_OK)
-        st = leave_chain(r, l, err);
+        st = wal->config.is_archive ? leave_wanted(r, err) : leave_chain(r, l, err);
     for (size_t i = 0; i < wal->n_files && st == MN_OK; i++) {
         st = read_file(r, i, err);
         if (r->is_stopped)
             wal->n_files = i + 1; /* later files are not part of what was asked for */
     }
+    if (st == MN_OK && wal->config.is_archive)
+        return end_archive(r, err);
     if (st == MN_OK)
         st = check_oldest(r, err);
     if (st == MN_OK && !r->is_stopped && wal->checkpoint_lsn > r->last_lsn)

@@ -258,7 +258,7 @@ static mn_status take_oldest(struct mni_wal *wal, struct given_back *given, stru
     *given = (struct given_back){.spare = {.file_bytes = file->header.file_bytes,
                                            .zeroed_to = file->zeroed_to,
                                            .is_recycled = true},
-                                 .may_recycle = !wal->is_erasing &&
+                                 .may_recycle = !wal->is_erasing && !file->may_be_linked &&
                                                 file->header.file_bytes == wal->config.file_bytes &&
                                                 !wal_is_being_read(wal, file->header.first_lsn)};
     wal_file_name(file->header.first_lsn, name);
@@ -299,7 +299,7 @@ static mn_status take_old_files(struct mni_wal *wal, uint64_t lsn, struct given_
         uint64_t n_records = wal->files[0].n_records;
         if (MNI_PLANTED("trims_one_file_too_far"))
             last_lsn = wal->files[0].header.prev_last_lsn;
-        if (last_lsn > lsn)
+        if (last_lsn > lsn || (wal->keeps_files && !wal->files[0].is_kept))
             break;
         st = take_oldest(wal, &given[*n_out], err);
         if (st == MN_OK) {

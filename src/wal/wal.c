@@ -172,6 +172,7 @@ void mni_wal_get_stats(struct mni_wal *wal, struct mni_wal_stats *stats_out)
     s.torn_tail_bytes = wal->torn_tail_bytes;
     s.memory_bytes =
         sizeof *wal + wal->writer.buffer_bytes + wal->files_capacity * sizeof *wal->files;
+    s.is_stopped = wal->is_stopped;
     s.opened_bytes = wal->opened_bytes;
     s.opened_commits = wal->opened_commits;
     s.opened_records = wal->opened_records;

@@ -106,6 +106,9 @@ struct mni_wal_config {
     bool is_anew;            /* whatever is in the directory: makes a new log that goes on above
                           checkpoint_lsn, then removes what was there */
     bool has_no_files;       /* a read-only log of nothing; `dir` is NULL */
+    bool is_archive;         /* files that were kept, for reading up to the stop: those are passed
+                              over that are beyond it or below checkpoint_lsn, all others must be
+                              there. The newest may be sealed; marks count for nothing */
     int64_t time_us; /* of a log that is new, or of nothing: no commit to come is before it */
     uint64_t file_bytes;
     mn_sync_policy sync;
@@ -228,6 +231,32 @@ bool mni_wal_drop_spares(struct mni_wal *wal, bool is_last_too);
 MN_MUST_USE mn_status mni_wal_erase_begin(struct mni_wal *wal, struct mn_error *err);
 void mni_wal_erase_end(struct mni_wal *wal);
 
+/*
+ * Archive: another directory in which the files of the log are kept when they are no longer written
+ * to, under the same names: a second name of the file, or a copy. One whose name is there already
+ * is replaced if it has another salt.
+ */
+
+/* From here on only files that are in the archive leave the log, or any again. */
+void mni_wal_keep_files(struct mni_wal *wal, bool keeps);
+/* Brings all files but the newest into the archive, and makes that durable. One caller at a time.
+ */
+MN_MUST_USE mn_status mni_wal_archive(struct mni_wal *wal, struct mni_dir *archive,
+                                      struct mn_error *err);
+/* The same of a log that nobody has open, the newest file included. */
+MN_MUST_USE mn_status mni_wal_archive_all(struct mni_dir *dir, struct mni_dir *archive,
+                                          struct mn_error *err);
+
+/*
+ * Reads the commits of the files in an archive, each file by itself, in the order of LSNs; `each`
+ * may answer MN_END to go on with the next file. `file` is told how it went: MN_OK, what `each`
+ * answered, or why the file could not be read to its end. MN_ERR_NOMEM, or an error of listing.
+ */
+typedef void mni_wal_file_fn(void *context, const char *name, mn_status status);
+MN_MUST_USE mn_status mni_wal_read_archive(struct mni_dir *archive, mni_wal_replay_fn *each,
+                                           mni_wal_file_fn *file, void *context,
+                                           struct mn_error *err);
+
 /* Reading ----------*/
 
 /* Commits from `from_lsn` on, also while others append. Any thread; one at a time per cursor. */
@@ -284,6 +313,7 @@ struct mni_wal_stats {
     uint64_t opened_bytes;
     uint64_t opened_commits;
     uint64_t opened_records;
+    bool is_stopped; /* reading ended where it was asked to, before a commit that is there */
     bool direct_io;
     bool is_poisoned;
 };

@@ -39,6 +39,8 @@ struct wal_file {
     uint64_t zeroed_to; /* of one that is no longer the newest: as in struct wal_spare */
     uint64_t last_lsn;  /* newest LSN at its end */
     uint64_t n_records;
+    bool is_kept;       /* it is in the archive */
+    bool may_be_linked; /* the archive may hold it under another name: nothing is written to it */
 };
 
 /* The frames that wait to be written, and where in the newest file they belong. */
@@ -81,6 +83,7 @@ struct mni_wal {
     int64_t last_sync_us;        /* monotonic */
     int64_t last_time_us;        /* of the newest commit, or of a clean close after it */
     uint64_t torn_tail_bytes;
+    bool is_stopped; /* reading was, before a commit that is there */
     uint64_t opened_files;
     uint64_t opened_bytes;
     uint64_t opened_commits;
@@ -105,7 +108,8 @@ struct mni_wal {
     bool has_keeper;
     bool keeper_stops;
     bool wants_spare;
-    bool is_erasing; /* no file is recycled; the leader's */
+    bool is_erasing;  /* no file is recycled; the leader's */
+    bool keeps_files; /* only files that are in the archive go; the leader's */
     bool wants_zeroes;
     unsigned n_spares;
     struct wal_spare spares[WAL_SPARES_MAX]; /* the one to be used next is the last */

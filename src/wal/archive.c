@@ -1,0 +1,326 @@
+/*
+ * archive.c - keeps the files of the log elsewhere, before they leave it.
+ *
+ * A file gets a second name in the archive, or is copied there where it cannot have one; then
+ * nothing is ever written to it again, it is not used again either.
+ *
+ * Owns:    one file of the archive, while it is made.
+ * Format:  docs/format/wal.md
+ * Threads: one per archive; takes the leader's role for moments.
+ * Fails:   as linking and writing files do; what was not kept stays in the log.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/compare.h"
+#include "base/mem.h"
+#include "base/plant.h"
+#include "wal/wal_private.h"
+
+enum { COPY_BYTES = 1 << 20 };
+
+static const char copying_name[] = "keeping";
+
+/* A file on its way. */
+struct keeping {
+    struct mni_dir *dir;     /* borrowed */
+    struct mni_dir *archive; /* likewise */
+    char name[WAL_NAME_BYTES];
+    uint64_t end;       /* nothing behind it is needed; 0: not known */
+    bool may_be_linked; /* nobody writes to it any more */
+};
+
+static mn_status as_error(mn_status st, struct mn_error *err)
+{
+    if (st <= MN_OK)
+        return st;
+    if (err != NULL)
+        err->status = MN_ERR_IO;
+    return MN_ERR_IO;
+}
+
+static mn_status read_header(struct mni_dir *dir, const char *name, struct wal_header *header_out,
+                             struct mn_error *err)
+{
+    unsigned char bytes[HEADER_BYTES] = {0};
+    struct mni_file *file = NULL;
+    size_t n_read = 0;
+    mn_status st = mni_dir_open_file(dir, name, MNI_OPEN_READ, &file, err);
+
+    if (st == MN_OK)
+        st = mni_file_read(file, 0, bytes, sizeof bytes, &n_read, err);
+    mni_file_close(file);
+    return st == MN_OK ? wal_header_decode(bytes, name, header_out, err) : st;
+}
+
+/* Each life of a file has a salt of its own. One that cannot be read is kept anew. */
+static bool is_kept(const struct keeping *k)
+{
+    struct wal_header ours;
+    struct wal_header theirs;
+
+    return read_header(k->archive, k->name, &theirs, NULL) == MN_OK &&
+           read_header(k->dir, k->name, &ours, NULL) == MN_OK && ours.salt == theirs.salt;
+}
+
+/* What is zero takes no space. */
+static mn_status copy_bytes(const struct keeping *k, struct mni_file *from, struct mni_file *to,
+                            uint64_t n_bytes, struct mn_error *err)
+{
+    unsigned char *buffer = mni_alloc_aligned(MNI_DIRECT_ALIGN, COPY_BYTES);
+    struct wal_header header;
+    mn_status st = MN_OK;
+
+    if (buffer == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "copying a log file");
+    for (uint64_t offset = 0; offset < n_bytes && st == MN_OK; offset += COPY_BYTES) {
+        size_t n = n_bytes - offset < COPY_BYTES ? (size_t)(n_bytes - offset) : COPY_BYTES;
+        size_t n_read = 0;
+        st = mni_file_read(from, offset, buffer, n, &n_read, err);
+        if (st == MN_OK && n_read < n)
+            st = mni_fail(err, MN_ERR_CORRUPT, "wal/%s: ends at offset %" PRIu64, k->name,
+                          offset + n_read);
+        /* The copy's header tells its length. */
+        if (st == MN_OK && offset == 0 &&
+            wal_header_decode(buffer, k->name, &header, NULL) == MN_OK) {
+            header.file_bytes = n_bytes;
+            wal_header_encode(&header, buffer);
+        }
+        if (st == MN_OK && !mni_is_zero(buffer, n))
+            st = mni_file_write(to, offset, buffer, n, err);
+    }
+    mni_free(buffer);
+    return st == MN_OK ? mni_file_truncate(to, n_bytes, err) : st;
+}
+
+static mn_status fill(const struct keeping *k, struct mni_file *from, struct mni_file *to,
+                      struct mn_error *err)
+{
+    uint64_t n_bytes = 0;
+    mn_status st = mni_file_size(from, &n_bytes, err);
+
+    if (st == MN_OK && k->end != 0 && k->end < n_bytes)
+        n_bytes = mni_align_up(k->end, MNI_DIRECT_ALIGN);
+    if (st == MN_OK)
+        st = copy_bytes(k, from, to, n_bytes, err);
+    if (st == MN_OK && !MNI_PLANTED("archive_copy_not_synced"))
+        st = mni_file_sync(to, err);
+    return st;
+}
+
+static mn_status copy(const struct keeping *k, struct mn_error *err)
+{
+    struct mni_file *from = NULL;
+    struct mni_file *to = NULL;
+    mn_status st = mni_dir_open_file(k->dir, k->name, MNI_OPEN_READ, &from, err);
+
+    if (st == MN_OK)
+        st =
+            mni_dir_open_file(k->archive, copying_name, MNI_OPEN_WRITE | MNI_OPEN_CREATE, &to, err);
+    if (st == MN_OK)
+        st = fill(k, from, to, err);
+    mni_file_close(to);
+    mni_file_close(from);
+    return as_error(st, err);
+}
+
+/* A second name keeps the space of the whole file. */
+static bool is_to_be_linked(const struct keeping *k)
+{
+    struct wal_header header;
+
+    return k->may_be_linked && read_header(k->dir, k->name, &header, NULL) == MN_OK &&
+           k->end >= header.file_bytes / 2;
+}
+
+/* The name in the archive is durable when that is synced. */
+static mn_status keep(const struct keeping *k, struct mn_error *err)
+{
+    if (is_kept(k))
+        return MN_OK;
+    mn_status st = mni_dir_unlink(k->archive, copying_name, err);
+    if (st == MN_OK || st == MN_NOT_FOUND)
+        st = MN_ERR_UNSUPPORTED;
+    if (st == MN_ERR_UNSUPPORTED && is_to_be_linked(k))
+        st = mni_dir_link(k->archive, copying_name, k->dir, k->name, err);
+    if (st == MN_ERR_UNSUPPORTED)
+        st = copy(k, err);
+    if (st == MN_OK)
+        st = mni_dir_rename(k->archive, copying_name, k->name, err);
+    return as_error(st, err);
+}
+
+/* Keeping what leaves ---------- */
+
+void mni_wal_keep_files(struct mni_wal *wal, bool keeps)
+{
+    struct mni_commit role;
+
+    if (wal->config.read_only)
+        return;
+    mni_wal_enter(wal, &role);
+    wal->keeps_files = keeps;
+    mni_wal_leave(wal);
+}
+
+/* The oldest file that is not written to any more and not kept. It may be linked from here on. */
+static bool next_to_keep(struct mni_wal *wal, struct keeping *k, uint64_t *first_lsn_out)
+{
+    struct mni_commit role;
+    bool is_found = false;
+
+    mni_wal_enter(wal, &role);
+    for (size_t i = 0; i + 1 < wal->n_files && !is_found; i++) {
+        struct wal_file *file = &wal->files[i];
+        if (file->is_kept)
+            continue;
+        is_found = true;
+        file->may_be_linked = true;
+        *first_lsn_out = file->header.first_lsn;
+        k->end = file->end;
+        wal_file_name(file->header.first_lsn, k->name);
+    }
+    mni_wal_leave(wal);
+    return is_found;
+}
+
+/* All up to this one are durable in the archive. */
+static void note_kept(struct mni_wal *wal, uint64_t first_lsn)
+{
+    struct mni_commit role;
+
+    mni_wal_enter(wal, &role);
+    for (size_t i = 0; i < wal->n_files && wal->files[i].header.first_lsn <= first_lsn; i++)
+        wal->files[i].is_kept = true;
+    mni_wal_leave(wal);
+}
+
+mn_status mni_wal_archive(struct mni_wal *wal, struct mni_dir *archive, struct mn_error *err)
+{
+    struct keeping k = {.dir = wal->config.dir, .archive = archive, .may_be_linked = true};
+    uint64_t first_lsn;
+    mn_status st = MN_OK;
+
+    MNI_CHECK(!wal->config.read_only);
+    while (st == MN_OK && next_to_keep(wal, &k, &first_lsn)) {
+        st = keep(&k, err);
+        if (st == MN_OK && !MNI_PLANTED("archive_not_synced"))
+            st = as_error(mni_dir_sync(archive, err), err);
+        if (st == MN_OK)
+            note_kept(wal, first_lsn);
+    }
+    return st;
+}
+
+/* A log that nobody has open ---------- */
+
+/* They are copied: the newest may be written to when the store is opened, and which one that is
+ * may be wrong where the log is damaged. */
+static mn_status keep_named(void *context, const char *name, bool is_dir, struct mn_error *err)
+{
+    struct keeping *k = context;
+    uint64_t first_lsn;
+
+    if (is_dir || !wal_file_name_parse(name, &first_lsn))
+        return MN_OK;
+    wal_file_name(first_lsn, k->name);
+    return keep(k, err);
+}
+
+mn_status mni_wal_archive_all(struct mni_dir *dir, struct mni_dir *archive, struct mn_error *err)
+{
+    struct keeping k = {.dir = dir, .archive = archive};
+    mn_status st = mni_dir_list(dir, keep_named, &k, err);
+
+    return st == MN_OK ? as_error(mni_dir_sync(archive, err), err) : st;
+}
+
+/* Reading ---------- */
+
+struct listing {
+    uint64_t *first_lsns; /* owned */
+    size_t n;
+    size_t capacity;
+};
+
+static mn_status list_file(void *context, const char *name, bool is_dir, struct mn_error *err)
+{
+    struct listing *l = context;
+    uint64_t first_lsn;
+
+    if (is_dir || !wal_file_name_parse(name, &first_lsn))
+        return MN_OK;
+    if (l->n == l->capacity) {
+        size_t capacity = l->capacity == 0 ? 16 : l->capacity * 2;
+        uint64_t *moved = mni_realloc(l->first_lsns, capacity * sizeof *moved);
+        if (moved == NULL)
+            return mni_fail(err, MN_ERR_NOMEM, "list of log files");
+        l->first_lsns = moved;
+        l->capacity = capacity;
+    }
+    l->first_lsns[l->n++] = first_lsn;
+    return MN_OK;
+}
+
+static mn_status read_commits(struct wal_scan *scan, mni_wal_replay_fn *each, void *context)
+{
+    struct wal_beyond beyond = {0};
+    mn_status st = MN_OK;
+
+    while (st == MN_OK) {
+        struct wal_frame f;
+        const unsigned char *payload;
+        st = wal_scan_next(scan, &f, &payload, NULL);
+        if (st == MN_END) {
+            st = wal_scan_beyond(scan, &beyond, NULL);
+            return st == MN_OK && beyond.synced_end > scan->offset ? MN_ERR_CORRUPT : st;
+        }
+        if (st != MN_OK || f.type != FRAME_COMMIT)
+            continue;
+        struct mni_wal_entry entry = {.lsn = f.lsn,
+                                      .time_us = f.time_us,
+                                      .n_records = f.n_records,
+                                      .payload = {payload, f.frame_bytes - FRAME_HEADER_BYTES}};
+        st = each(context, &entry, NULL);
+    }
+    return st;
+}
+
+static mn_status read_one(struct mni_dir *archive, const char *name, mni_wal_replay_fn *each,
+                          void *context)
+{
+    struct wal_header header;
+    struct mni_file *file = NULL;
+    struct wal_scan scan;
+    mn_status st = read_header(archive, name, &header, NULL);
+
+    if (st == MN_OK)
+        st = mni_dir_open_file(archive, name, MNI_OPEN_READ, &file, NULL);
+    if (st != MN_OK)
+        return as_error(st, NULL);
+    wal_scan_init(&scan, file, name, &header);
+    st = read_commits(&scan, each, context);
+    wal_scan_done(&scan);
+    mni_file_close(file);
+    return st;
+}
+
+mn_status mni_wal_read_archive(struct mni_dir *archive, mni_wal_replay_fn *each,
+                               mni_wal_file_fn *file, void *context, struct mn_error *err)
+{
+    char name[WAL_NAME_BYTES];
+    struct listing l = {0};
+    mn_status st = mni_dir_list(archive, list_file, &l, err);
+
+    if (st == MN_OK && l.n > 1)
+        qsort(l.first_lsns, l.n, sizeof *l.first_lsns, mni_compare_u64);
+    for (size_t i = 0; i < l.n && st == MN_OK; i++) {
+        wal_file_name(l.first_lsns[i], name);
+        file(context, name, read_one(archive, name, each, context));
+    }
+    mni_free(l.first_lsns);
+    return st;
+}
