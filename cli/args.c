@@ -54,6 +54,9 @@ static const struct {
     [OPTION_REPLACE] = {"--replace", false},
     [OPTION_NAMESPACE] = {"--namespace", true},
     [OPTION_DRY_RUN] = {"--dry-run", false},
+    [OPTION_AT_LSN] = {"--at-lsn", true},
+    [OPTION_AT_TIME] = {"--at-time", true},
+    [OPTION_ARCHIVE] = {"--archive", true},
 };
 
 static const uint64_t global_options = TAKES(OPTION_DIR) | TAKES(OPTION_RECOVERY) |

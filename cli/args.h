@@ -45,6 +45,9 @@ enum option {
     OPTION_REPLACE,
     OPTION_NAMESPACE,
     OPTION_DRY_RUN,
+    OPTION_AT_LSN,
+    OPTION_AT_TIME,
+    OPTION_ARCHIVE,
     N_OPTIONS,
 };
 

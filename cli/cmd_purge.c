@@ -12,7 +12,7 @@
 #include "stop.h"
 #include "talk.h"
 
-enum { SNAPSHOTS_MAX = 4096 }; /* that are named */
+enum { SNAPSHOTS_MAX = 4096, LOGS_MAX = 4096 }; /* that are named */
 
 static void print_receipt(struct cli *cli, const struct mn_purge_receipt *receipt)
 {
@@ -37,19 +37,29 @@ static void print_receipt(struct cli *cli, const struct mn_purge_receipt *receip
     for (uint64_t i = 0; i < receipt->n_snapshots && i < receipt->snapshot_ids_max; i++)
         mni_json_write_string(w, mn_str(receipt->snapshot_ids[i]));
     mni_json_write_array_end(w);
+    mni_json_write_key(w, "archived_logs");
+    mni_json_write_array_begin(w);
+    for (uint64_t i = 0; i < receipt->n_archived_logs && i < receipt->archived_logs_max; i++)
+        mni_json_write_string(w, mn_str(receipt->archived_logs[i]));
+    mni_json_write_array_end(w);
     (void)out_end(&cli->out);
 }
 
 static int purge(struct cli *cli, mn_store *store)
 {
     size_t n_ids = (size_t)cli->args.n_words - 1;
-    struct mn_purge_receipt receipt = {.size = sizeof receipt, .snapshot_ids_max = SNAPSHOTS_MAX};
+    struct mn_purge_receipt receipt = {
+        .size = sizeof receipt, .snapshot_ids_max = SNAPSHOTS_MAX, .archived_logs_max = LOGS_MAX};
     struct mn_error err = {0};
     mn_status st;
 
     receipt.snapshot_ids = mni_alloc_array(SNAPSHOTS_MAX, sizeof *receipt.snapshot_ids);
-    if (receipt.snapshot_ids == NULL)
+    receipt.archived_logs = mni_alloc_array(LOGS_MAX, sizeof *receipt.archived_logs);
+    if (receipt.snapshot_ids == NULL || receipt.archived_logs == NULL) {
+        mni_free(receipt.snapshot_ids);
+        mni_free(receipt.archived_logs);
         return cli_say_status(cli, MN_ERR_NOMEM, &err);
+    }
 
     progress_say("purge: writing anew what holds the records");
     stop_at_once(); /* purging again goes on where it was */
@@ -68,6 +78,7 @@ static int purge(struct cli *cli, mn_store *store)
     if (st == MN_OK)
         print_receipt(cli, &receipt);
     mni_free(receipt.snapshot_ids);
+    mni_free(receipt.archived_logs);
     return st == MN_OK ? EXIT_CODE_OK : cli_say_status(cli, st, &err);
 }
 

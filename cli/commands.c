@@ -435,8 +435,10 @@ static const struct command commands[] = {
     {
         .name = "snapshot restore",
         .usage = "ID --into DIR | --replace [--namespace A[:B]] [--dry-run]\n"
-                 "                    [--from DIR]",
-        .about = "bring back what a snapshot holds",
+                 "                    [--from DIR]\n"
+                 "       mneme snapshot restore --at-lsn L | --at-time T --into DIR\n"
+                 "                    [--archive DIR] [--from DIR]",
+        .about = "bring back what a snapshot holds, or any moment",
         .help =
             "Verifies all of the snapshot first, and changes nothing if it is damaged. Prints\n"
             "{\"snapshot_id\",\"namespaces_restored\",\"records_restored\"}; what has\n"
@@ -446,11 +448,16 @@ static const struct command commands[] = {
             "  --namespace A[:B] only namespace A, called B there; with --replace into the store\n"
             "                    of -d beside the others, where B must not exist. A colon in a\n"
             "                    name is written \\:, a backslash \\\\\n"
-            "  --dry-run         says what would be restored; changes nothing\n" POOL_HELP,
+            "  --dry-run         says what would be restored; changes nothing\n"
+            "  --at-lsn L        the store as it was after the commit with LSN L: the newest\n"
+            "                    snapshot before it, and the log from there\n"
+            "  --at-time T       the same at a time, as 2026-11-21T08:30:00Z or with +01:00\n"
+            "  --archive DIR     where the log was kept; else the store's archive_dir\n" POOL_HELP,
         .example = "mneme -d memory snapshot restore 000000000000002a91b2c3d4e5f60718 --into old",
         .options = TAKES(OPTION_INTO) | TAKES(OPTION_REPLACE) | TAKES(OPTION_NAMESPACE) |
-                   TAKES(OPTION_DRY_RUN) | TAKES(OPTION_FROM),
-        .n_words_min = 1,
+                   TAKES(OPTION_DRY_RUN) | TAKES(OPTION_FROM) | TAKES(OPTION_AT_LSN) |
+                   TAKES(OPTION_AT_TIME) | TAKES(OPTION_ARCHIVE),
+        .n_words_min = 0,
         .n_words_max = 1,
         .opens_store = true,
         .takes_pool = true,

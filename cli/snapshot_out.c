@@ -51,7 +51,7 @@ int pool_say_status(struct cli *cli, const char *id, mn_status status, const str
     char text[QUOTED_BYTES];
 
     progress_clear();
-    if (status == MN_NOT_FOUND && cli_has(cli, OPTION_NAMESPACE)) {
+    if (status == MN_NOT_FOUND && (id == NULL || cli_has(cli, OPTION_NAMESPACE))) {
         say("%s", status_text(status, err));
         return EXIT_CODE_NOT_FOUND;
     }

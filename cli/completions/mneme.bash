@@ -16,7 +16,7 @@ _mneme_options() {
     'snapshot create') echo --description --incremental --parent --to --compress --without-metadata ;;
     'snapshot list') echo --from --table --human ;;
     'snapshot prune') echo --keep --from ;;
-    'snapshot restore') echo --into --replace --namespace --dry-run --from ;;
+    'snapshot restore') echo --into --replace --namespace --dry-run --from --at-lsn --at-time --archive ;;
     esac
 }
 
@@ -43,7 +43,7 @@ _mneme() {
     done
 
     case $prev in
-    -d | --to | --into) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;;
+    -d | --to | --into | --archive) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;;
     --rows | --vectors-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
     --from)
         [[ $command == snapshot* ]] && mapfile -t COMPREPLY < <(compgen -d -- "$cur")
@@ -82,7 +82,7 @@ _mneme() {
                 words='sync sync_every_commits sync_interval_ms wal_file_bytes
                     sweep_interval_ms sweep_batch_records sweep_time_cap_ms
                     checkpoint_bytes checkpoint_interval_ms checkpoint_records memory_bytes_max
-                    pinned_bytes_max max_snapshots snapshot_dir'
+                    pinned_bytes_max max_snapshots snapshot_dir archive_dir'
             elif [[ $n_words == 1 && $command == 'config set' && $prev == sync ]]; then
                 words='every_write every_n every_ms manual'
             fi

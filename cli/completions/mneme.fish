@@ -60,7 +60,7 @@ complete -c mneme -n '__mneme_is "config get" "config set"' \
     -a 'sync sync_every_commits sync_interval_ms wal_file_bytes \
     sweep_interval_ms sweep_batch_records sweep_time_cap_ms \
     checkpoint_bytes checkpoint_interval_ms checkpoint_records memory_bytes_max \
-    pinned_bytes_max max_snapshots snapshot_dir'
+    pinned_bytes_max max_snapshots snapshot_dir archive_dir'
 complete -c mneme -n '__mneme_is completion' -a 'bash zsh fish'
 
 complete -c mneme -n '__mneme_is salvage' -F
@@ -97,3 +97,6 @@ complete -c mneme -n '__mneme_is "snapshot restore"' -l into -r -a '(__fish_comp
 complete -c mneme -n '__mneme_is "snapshot restore"' -l replace -d 'The store'
 complete -c mneme -n '__mneme_is "snapshot restore"' -l namespace -x -d 'Only A, called B there'
 complete -c mneme -n '__mneme_is "snapshot restore"' -l dry-run -d 'Change nothing'
+complete -c mneme -n '__mneme_is "snapshot restore"' -l at-lsn -x -d 'As it was after this commit'
+complete -c mneme -n '__mneme_is "snapshot restore"' -l at-time -x -d 'As it was at this time'
+complete -c mneme -n '__mneme_is "snapshot restore"' -l archive -r -a '(__fish_complete_directories)' -d 'Where the log was kept'

@@ -14,6 +14,7 @@ enum {
     MN_BATCH_BYTES_MAX = 256 << 20,  /* encoded records of one batch or transaction: 256 MiB */
     MN_BATCH_RECORDS_MAX = 1 << 22,  /* records of one batch or transaction */
     MN_SNAPSHOT_ID_BYTES = 33,       /* text of a snapshot's id, with its NUL */
+    MN_ARCHIVED_LOG_BYTES = 96,      /* name of a file in an archive of logs, with its NUL */
     MN_SNAPSHOT_DESCRIPTION_BYTES_MAX = 1024, /* UTF-8 */
 };
 

@@ -188,6 +188,11 @@ struct mn_restore_options {
     bool dry_run;                      /* verifies and counts; changes nothing */
     mn_snapshot_progress_fn *progress; /* may be NULL */
     void *context;                     /* for it */
+    /* A moment instead of an id, only `into` a new store, all of it: at most one is not 0. */
+    uint64_t at_lsn;     /* everything up to this commit */
+    int64_t at_time_us;  /* everything that was committed up to then; Unix time in microseconds */
+    const char *archive; /* the directory in which the log was kept; NULL: what the store's
+                            setting `archive_dir` says */
 };
 
 /* Set `size` before the call. */
@@ -197,6 +202,7 @@ struct mn_restore_report {
     uint64_t n_records;   /* that are there now: those that have expired did not come back */
     uint64_t lsn;         /* the store goes on above it */
     bool has_no_metadata; /* the snapshot was made without: no record has metadata or a payload */
+    char snapshot_id[MN_SNAPSHOT_ID_BYTES]; /* that it began with */
 };
 
 /*
@@ -209,6 +215,17 @@ struct mn_restore_report {
  * STORE is, restore into a new directory then. MN_ERR_INVALID: `into` is not empty. MN_EXISTS: the
  * namespace exists there. MN_NOT_FOUND: no such snapshot, or it has no such namespace.
  * MN_ERR_NO_STORE: `replace` is none. MN_ERR_IN_USE. `report_out` may be NULL.
+ */
+/*
+ * With `at_lsn` or `at_time_us`, `id` is NULL: begins with the newest snapshot from then or before,
+ * and replays what was logged after it: what is in the archive, and in the log of the store, if the
+ * pool was opened by mn_snapshots_open_of and nobody has the store open. Ids, LSNs and times are
+ * those of the store. A restore that replaced the store left a past behind: an LSN of it is
+ * MN_NOT_FOUND, a time in it means the state that was gone back to.
+ *
+ * MN_NOT_FOUND also where no snapshot is from then or before, or where the log that there is ends
+ * earlier; the message says with which LSN. MN_ERR_CORRUPT: a part of the log is damaged, or is
+ * missing.
  */
 MN_API MN_MUST_USE mn_status mn_snapshot_restore(mn_snapshots *snapshots, const char *id,
                                                  const struct mn_restore_options *options,

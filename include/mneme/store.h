@@ -197,6 +197,12 @@ struct mn_purge_receipt {
     /* Set by the caller, or NULL and 0: takes as many of their ids, the newest first. */
     char (*snapshot_ids)[MN_SNAPSHOT_ID_BYTES];
     size_t snapshot_ids_max;
+    uint64_t
+        n_archived_logs; /* files in the directory of the setting `archive_dir` that hold copies;
+                                 those that cannot be read count, too */
+    /* Set by the caller, or NULL and 0: takes as many of their names in that directory. */
+    char (*archived_logs)[MN_ARCHIVED_LOG_BYTES];
+    size_t archived_logs_max;
 };
 
 /*

@@ -16,6 +16,7 @@ struct mn_snapshots {
     struct mni_env *env;           /* borrowed */
     char path[MNI_PATH_BYTES_MAX]; /* from the root on */
     struct mni_pool_dir *pool;     /* owned; never locked */
+    char *store_path;              /* owned; NULL: it was opened without a store */
 };
 
 /* Another handle of the same pool, under a lock that lasts until it is closed. */

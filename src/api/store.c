@@ -337,7 +337,7 @@ static void write_receipt(const struct mni_purge_receipt *done, struct mn_purge_
 {
     struct mn_purge_receipt receipt = {0};
 
-    /* Two of its fields are the caller's. */
+    /* Four of its fields are the caller's. */
     memcpy(&receipt, out, out->size < sizeof receipt ? out->size : sizeof receipt);
     receipt.lsn = done->lsn;
     receipt.n_records = done->n_records;
@@ -347,6 +347,9 @@ static void write_receipt(const struct mni_purge_receipt *done, struct mn_purge_
     receipt.n_snapshots = done->n_snapshots;
     for (size_t i = 0; i < done->n_snapshots && i < receipt.snapshot_ids_max; i++)
         mni_snapshot_id_format(&done->snapshots[i], receipt.snapshot_ids[i]);
+    receipt.n_archived_logs = done->n_archived_logs;
+    for (size_t i = 0; i < done->n_archived_logs && i < receipt.archived_logs_max; i++)
+        memcpy(receipt.archived_logs[i], done->archived_logs[i], MN_ARCHIVED_LOG_BYTES);
     memcpy(out, &receipt, out->size < sizeof receipt ? out->size : sizeof receipt);
 }
 
@@ -373,6 +376,7 @@ static mn_status purge(mn_store *store, struct mn_slice name, const struct mn_sl
     if (st != MN_NOT_FOUND && receipt_out != NULL)
         write_receipt(&done, receipt_out);
     mni_free(done.snapshots);
+    mni_free(done.archived_logs);
     if (st == MN_NOT_FOUND)
         return api_no_namespace(name, err);
     return api_answer(st, &details, err);

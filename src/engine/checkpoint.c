@@ -25,6 +25,7 @@
 #include "base/compare.h"
 #include "base/mem.h"
 #include "base/plant.h"
+#include "engine/archive_private.h"
 #include "engine/job_private.h"
 
 enum {
@@ -464,6 +465,15 @@ static mn_status freeze(struct checkpoint *c, struct mn_error *err)
 
 /* Trim ---------- */
 
+/* Gives back what is in the archive, if the log is to be kept there. */
+static mn_status truncate(struct mni_engine *engine, uint64_t lsn, struct mn_error *err)
+{
+    mn_status kept = engine_archive_log(engine, err);
+    mn_status st = mni_wal_truncate(engine->wal, lsn, NULL, kept == MN_OK ? err : NULL);
+
+    return kept == MN_OK ? st : kept;
+}
+
 static mn_status trim_log(struct mni_engine *engine, uint64_t lsn, struct mn_error *err)
 {
     struct mni_wal_stats stats;
@@ -480,11 +490,11 @@ static mn_status trim_log(struct mni_engine *engine, uint64_t lsn, struct mn_err
     if (st == MN_OK && stats.current_file_bytes >= ROTATE_FROM_BYTES &&
         atomic_load(&engine->unwritten_bytes) < stats.current_file_bytes / 2) {
         /* Files that are given back before make the next one. */
-        st = mni_wal_truncate(engine->wal, lsn, NULL, err);
+        st = truncate(engine, lsn, err);
         if (st == MN_OK)
             st = mni_wal_rotate(engine->wal, err);
     }
-    return st == MN_OK ? mni_wal_truncate(engine->wal, lsn, NULL, err) : st;
+    return st == MN_OK ? truncate(engine, lsn, err) : st;
 }
 
 /* What the log and the directory hold beyond need goes; whatever stays goes with the next one. */
@@ -680,6 +690,9 @@ mn_status mni_engine_checkpoint(struct mni_engine *engine, struct mn_error *err)
     if (engine->read_only)
         return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
     mni_mutex_lock(&engine->checkpoint_lock);
+    /* So that all there is comes into the archive; that it may not is told when it is trimmed. */
+    if (engine_archives(engine))
+        mni_ignore(mni_wal_rotate(engine->wal, NULL));
     mn_status st = engine_checkpoint_now(engine, err);
     if (st == MN_OK) {
         mn_status merged = engine_merge(engine, err);

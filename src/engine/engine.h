@@ -290,6 +290,8 @@ struct mni_purge_receipt {
     uint64_t n_pinned;                 /* segments without a name that readers keep open */
     struct mni_snapshot_id *snapshots; /* owned by the caller: those of the pool that hold copies */
     size_t n_snapshots;
+    char (*archived_logs)[MN_ARCHIVED_LOG_BYTES]; /* likewise: their names in the archive */
+    size_t n_archived_logs;
 };
 
 /* As mn_purge; `keys` NULL is the whole collection. The receipt tells how far it came. */
@@ -348,10 +350,16 @@ struct mni_restore_request {
     struct mn_slice name;   /* of one namespace; empty: all */
     struct mn_slice rename; /* what it is called in the target */
     bool is_dry_run;
+    /* One of these is a moment instead of an id, for a new store of all that there was; else 0. */
+    uint64_t at_lsn;
+    int64_t at_time_us;
+    const char *of;      /* the store that it was, for its log and settings; NULL: it is gone */
+    const char *archive; /* where its log was kept; NULL: as its settings say */
     struct mni_progress progress;
 };
 
 struct mni_restore_report {
+    struct mni_snapshot_id id; /* that was restored, or where a moment began */
     uint64_t n_namespaces;
     uint64_t n_records;
     uint64_t lsn;

@@ -46,9 +46,10 @@ enum setting { /* indexes of the settings table */
 
 enum text_setting { /* indexes of those that are texts */
                     TEXT_SNAPSHOT_DIR,
+                    TEXT_ARCHIVE_DIR,
                     N_TEXTS,
 };
-enum { TEXT_BYTES_MAX = 1000 };
+enum { TEXT_BYTES_MAX = 960 };
 
 /* What the file STORE holds. */
 struct store_file {
@@ -78,6 +79,8 @@ struct group_keys {
     bool is_full; /* too many: every key counts as written */
 };
 
+struct feed;
+
 struct mni_engine {
     struct mni_env *env;               /* borrowed */
     char *path;                        /* owned: of the directory, from the root on */
@@ -87,6 +90,8 @@ struct mni_engine {
     struct mni_memtable *table;        /* the active one of `state` */
     struct mni_fork_guard *fork_guard; /* owned */
     bool read_only;
+    bool is_marked;                  /* a restore makes it */
+    struct feed *feed;               /* borrowed; NULL: none */
     struct mni_pool_dir *shown_pool; /* owned; NULL: it is no snapshot that is read */
     struct mni_snapshot *shown;      /* owned, likewise */
 
@@ -402,6 +407,9 @@ MN_MUST_USE mn_status text_setting_check(enum text_setting setting, struct mn_sl
 void store_file_encode(const struct store_file *store, unsigned char bytes[STORE_FILE_BYTES]);
 MN_MUST_USE mn_status store_file_decode(const unsigned char bytes[STORE_FILE_BYTES],
                                         struct store_file *store_out, struct mn_error *err);
+/* That of a store, also while somebody has it open. MN_ERR_NO_STORE. */
+MN_MUST_USE mn_status store_file_of(struct mni_env *env, const char *path,
+                                    struct store_file *store_out, struct mn_error *err);
 /* Reads STORE. MN_NOT_FOUND: the directory has none. */
 MN_MUST_USE mn_status store_file_read(struct mni_dir *dir, struct store_file *store_out,
                                       struct mn_error *err);
@@ -433,9 +441,22 @@ MN_MUST_USE mn_status engine_check_log(const struct mni_manifest *manifest, uint
 /* In a directory in which a restore makes a store: until it is gone, there is none. */
 #define RESTORE_MARK "RESTORE"
 
-/* Opens a store that a restore makes, with its mark. */
+/* Commits from elsewhere, with which a store that a restore makes is opened instead of its log's.
+ */
+struct feed {
+    /* Replays them, by engine_replay. */
+    mn_status (*run)(struct feed *feed, struct mn_error *err);
+    /* Says in the manifest of such a commit which timelines lead to it. */
+    mn_status (*add_history)(struct feed *feed, struct mni_manifest *manifest);
+    void *context;
+    struct mni_engine *engine; /* set when it is opened */
+    uint64_t lsn;              /* set by `run`: of the newest one */
+    int64_t time_us;
+};
+
+/* Opens a store that a restore makes, with its mark. `feed` may be NULL. */
 MN_MUST_USE mn_status engine_open_marked(struct mni_env *env, const char *path,
-                                         const struct mn_options *options,
+                                         const struct mn_options *options, struct feed *feed,
                                          struct mni_engine **engine_out, struct mn_error *err);
 
 /* A new one that has nothing yet. */

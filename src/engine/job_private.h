@@ -55,6 +55,10 @@ struct erased {
 MN_MUST_USE mn_status purge_find_snapshots(const struct erased *erased,
                                            struct mni_purge_receipt *receipt, struct mn_error *err);
 
+/* Which files of its archived log have. */
+MN_MUST_USE mn_status purge_find_archived(const struct erased *erased,
+                                          struct mni_purge_receipt *receipt, struct mn_error *err);
+
 /* Publishes a manifest at `lsn`, whose commit was at `time_us`, that names these parts, with their
  * files and what is pending. On MN_OK it is the engine's root. */
 MN_MUST_USE mn_status root_publish(struct mni_engine *engine, const struct part_set *set,

@@ -326,6 +326,12 @@ static mn_status open_log(struct mni_engine *engine, const struct mn_options *op
     config.create = is_new;
     config.replay_context = engine;
     config.hooks.context = engine;
+    if (engine->feed != NULL) { /* which has what came before */
+        config.is_anew = true;
+        config.create = true;
+        config.checkpoint_lsn = engine->feed->lsn;
+        config.time_us = engine->feed->time_us;
+    }
     st = mni_wal_open(&config, &engine->wal, err);
     if (st == MN_NOT_FOUND)
         st = mni_fail(err, MN_ERR_CORRUPT, "all log files are missing");
@@ -362,6 +368,8 @@ static mn_status start(struct mni_engine *engine, const struct mn_options *optio
 
     if (st == MN_OK)
         st = check_stop(engine, options, err);
+    if (st == MN_OK && engine->feed != NULL)
+        st = engine->feed->run(engine->feed, err);
     if (st == MN_OK)
         st = open_log(engine, options, is_new, err);
     if (st == MN_OK && is_new)
@@ -375,7 +383,7 @@ static mn_status start(struct mni_engine *engine, const struct mn_options *optio
         st = mni_dir_sync(engine->dir, err);
     if (st != MN_OK)
         return st;
-    uint64_t lsn = mni_wal_visible_lsn(engine->wal);
+    uint64_t lsn = engine->feed != NULL ? engine->feed->lsn : mni_wal_visible_lsn(engine->wal);
     int64_t now_us = mni_wal_last_time_us(engine->wal);
     const struct mni_manifest *m = &engine->manifest;
     atomic_store(&engine->visible_lsn, lsn > m->lsn ? lsn : m->lsn);
@@ -415,7 +423,8 @@ static mn_status note_path(struct mni_engine *engine, const char *path, struct m
 }
 
 static mn_status open_store(struct mni_env *env, const char *path, const struct mn_options *options,
-                            bool is_marked, struct mni_engine **engine_out, struct mn_error *err)
+                            bool is_marked, struct feed *feed, struct mni_engine **engine_out,
+                            struct mn_error *err)
 {
     struct mn_options o = *options;
     struct mni_engine *engine = NULL;
@@ -425,6 +434,10 @@ static mn_status open_store(struct mni_env *env, const char *path, const struct 
     mn_status st = engine_new(env, o.read_only, &engine, err);
     if (st != MN_OK)
         return st;
+    engine->is_marked = is_marked;
+    engine->feed = feed;
+    if (feed != NULL)
+        feed->engine = engine;
     settings_init(&engine->store);
     st = open_dir(env, path, o.create, o.read_only, is_marked, &engine->dir, &engine->store,
                   &is_new, err);
@@ -448,14 +461,14 @@ static mn_status open_store(struct mni_env *env, const char *path, const struct 
 mn_status mni_engine_open(struct mni_env *env, const char *path, const struct mn_options *options,
                           struct mni_engine **engine_out, struct mn_error *err)
 {
-    return open_store(env, path, options, false, engine_out, err);
+    return open_store(env, path, options, false, NULL, engine_out, err);
 }
 
 mn_status engine_open_marked(struct mni_env *env, const char *path,
-                             const struct mn_options *options, struct mni_engine **engine_out,
-                             struct mn_error *err)
+                             const struct mn_options *options, struct feed *feed,
+                             struct mni_engine **engine_out, struct mn_error *err)
 {
-    return open_store(env, path, options, true, engine_out, err);
+    return open_store(env, path, options, true, feed, engine_out, err);
 }
 
 /* Nobody else refers to parts when no view is open. */

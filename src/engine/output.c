@@ -140,6 +140,8 @@ static mn_status add_history(const struct mni_engine *engine, struct mni_manifes
     const struct mni_timeline first = {.incarnation = engine->incarnation};
     const struct mni_manifest *before = &engine->manifest;
 
+    if (engine->feed != NULL && m->lsn == engine->feed->lsn)
+        return engine->feed->add_history(engine->feed, m);
     return before->n_timelines > 0
                ? mni_manifest_set_timelines(m, before->timelines, before->n_timelines)
                : mni_manifest_set_timelines(m, &first, 1);

@@ -178,6 +178,8 @@ mn_status mni_engine_purge(struct mni_engine *engine, enum mni_kind kind, struct
     mni_mutex_unlock(&engine->snapshot_lock);
     if (st == MN_OK)
         st = purge_find_snapshots(&e, &receipt, err);
+    if (st == MN_OK)
+        st = purge_find_archived(&e, &receipt, err);
     *receipt_out = receipt;
     return st == MN_OK ? found : st;
 }

@@ -1,8 +1,9 @@
 /*
  * restore.c - restores snapshots into stores that nobody has open.
  *
+ *     choose     of a moment: which snapshot (restore_at.c)
  *     verify     every byte of the snapshot is read, before anything is changed
- *     restore    restore_into.c, restore_replace.c, restore_namespace.c
+ *     restore    restore_{into,replace,namespace,at}.c
  *     count      what is there now, without what has expired
  *
  * Owns:    the loaded snapshot.
@@ -152,7 +153,7 @@ const struct mni_snapshot_collection *restore_find_collection(const struct resto
 static mn_status load(struct restore *restore, struct mn_error *err)
 {
     const struct mni_restore_request *r = restore->request;
-    mn_status st = mni_pool_load(r->pool, &r->id, &restore->snapshot, err);
+    mn_status st = mni_pool_load(r->pool, &restore->id, &restore->snapshot, err);
 
     if (st == MN_OK)
         st = store_file_decode(restore->snapshot.store, &restore->store, err);
@@ -169,20 +170,29 @@ mn_status mni_engine_restore(struct mni_env *env, const struct mni_restore_reque
 {
     struct mni_restore_report report = {0};
     struct restore *restore = mni_alloc_zero(sizeof *restore);
+    bool is_moment = request->at_lsn != 0 || request->at_time_us != 0;
+    struct at *at = NULL;
 
     if (restore == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "restoring");
     restore->env = env;
     restore->request = request;
     restore->report = &report;
-    mn_status st = load(restore, err);
+    restore->id = request->id;
+    mn_status st = is_moment ? restore_choose_at(restore, &at, err) : MN_OK;
+    if (st == MN_OK)
+        st = load(restore, err);
     report.has_no_metadata = (restore->snapshot.flags & MNI_SNAPSHOT_WITHOUT_METADATA) != 0;
-    if (st == MN_OK && request->name.n_bytes > 0)
+    if (st == MN_OK && is_moment)
+        st = restore_at(restore, at, err);
+    else if (st == MN_OK && request->name.n_bytes > 0)
         st = restore_namespace(restore, err);
     else if (st == MN_OK && request->replaces)
         st = restore_replace(restore, err);
     else if (st == MN_OK)
         st = restore_into(restore, err);
+    report.id = restore->id;
+    restore_at_done(at);
     mni_snapshot_done(&restore->snapshot);
     mni_free(restore);
     if (st == MN_OK)

@@ -234,7 +234,7 @@ static mn_status publish(struct restore *restore, struct mni_dir *dir,
     return st;
 }
 
-static mn_status make(struct restore *restore, struct mni_dir *dir, struct mn_error *err)
+mn_status restore_make(struct restore *restore, struct mni_dir *dir, struct mn_error *err)
 {
     struct store_file store = restore->store;
     int64_t now_us = mni_env_wall_us(restore->env);
@@ -252,6 +252,23 @@ static mn_status make(struct restore *restore, struct mni_dir *dir, struct mn_er
     return st == MN_OK ? store_file_write(dir, &store, err) : st;
 }
 
+mn_status restore_end_into(const struct restore *restore, mn_status st, struct mn_error *err)
+{
+    struct mn_error *open_err = st == MN_OK ? err : NULL;
+    struct mni_dir *dir = NULL;
+    mn_status open_st =
+        mni_env_open_dir(restore->env, restore->request->path, false, &dir, open_err);
+
+    if (open_st == MN_OK)
+        open_st = mni_dir_lock(dir, MNI_LOCK_EXCLUSIVE, open_err);
+    if (st == MN_OK)
+        st = open_st == MN_OK ? restore_unmark(dir, err) : open_st;
+    else if (open_st == MN_OK)
+        restore_clear(dir);
+    mni_dir_close(dir);
+    return st;
+}
+
 mn_status restore_into(struct restore *restore, struct mn_error *err)
 {
     bool is_dry_run = restore->request->is_dry_run;
@@ -264,7 +281,7 @@ mn_status restore_into(struct restore *restore, struct mn_error *err)
         restore->report->lsn = restore->snapshot.manifest.lsn;
         st = restore_count_snapshot(restore, err);
     } else {
-        st = make(restore, dir, err);
+        st = restore_make(restore, dir, err);
         if (st == MN_OK)
             st = restore_unmark(dir, err);
         else

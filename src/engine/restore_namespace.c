@@ -165,7 +165,7 @@ static mn_status move_into(struct moving *m, struct mn_error *err)
     mni_dir_close(dir); /* the engine locks it */
     if (st != MN_OK)
         return st;
-    st = engine_open_marked(m->restore->env, r->path, &options, &m->to, err);
+    st = engine_open_marked(m->restore->env, r->path, &options, NULL, &m->to, err);
     if (st == MN_OK)
         st = copy_settings(m, err);
     if (st == MN_OK)
@@ -176,16 +176,7 @@ static mn_status move_into(struct moving *m, struct mn_error *err)
     m->batch = NULL;
     mni_engine_abandon(m->to);
     m->to = NULL;
-    mn_status open_st =
-        mni_env_open_dir(m->restore->env, r->path, false, &dir, st == MN_OK ? err : NULL);
-    if (open_st == MN_OK)
-        open_st = mni_dir_lock(dir, MNI_LOCK_EXCLUSIVE, st == MN_OK ? err : NULL);
-    if (st == MN_OK)
-        st = open_st == MN_OK ? restore_unmark(dir, err) : open_st;
-    else if (open_st == MN_OK)
-        restore_clear(dir);
-    mni_dir_close(dir);
-    return st;
+    return restore_end_into(m->restore, st, err);
 }
 
 /* Beside others ---------- */

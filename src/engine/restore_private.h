@@ -10,8 +10,9 @@ struct restore {
     struct mni_env *env;                       /* borrowed */
     const struct mni_restore_request *request; /* likewise */
     struct mni_restore_report *report;         /* likewise; set by the parts */
-    struct mni_snapshot snapshot;              /* loaded and verified */
-    struct store_file store;                   /* its settings */
+    struct mni_snapshot_id id;
+    struct mni_snapshot snapshot; /* loaded and verified */
+    struct store_file store;      /* its settings */
 };
 
 /* What the target's manifest says: that of the snapshot at `lsn`, in a new timeline, as `number` of
@@ -38,11 +39,28 @@ MN_MUST_USE mn_status restore_log(const struct restore *restore, struct mni_dir 
  * NULL. */
 MN_MUST_USE mn_status restore_open_into(const struct restore *restore, bool creates,
                                         struct mni_dir **dir_out, struct mn_error *err);
+/* Makes the store there, under the mark. */
+MN_MUST_USE mn_status restore_make(struct restore *restore, struct mni_dir *dir,
+                                   struct mn_error *err);
+/* Ends what was done under the mark while nobody had the directory: takes the mark away, or, if
+ * `st` is an error, everything. Returns `st`, or what failed here. */
+MN_MUST_USE mn_status restore_end_into(const struct restore *restore, mn_status st,
+                                       struct mn_error *err);
 /* It is a store now. */
 MN_MUST_USE mn_status restore_unmark(struct mni_dir *dir, struct mn_error *err);
 /* Takes away what was made, the mark last; as far as that can be. */
 void restore_clear(struct mni_dir *dir);
 MN_MUST_USE mn_status restore_into(struct restore *restore, struct mn_error *err);
+
+/* restore_at.c: a new store, as one was at a moment ----------*/
+
+struct at;
+/* Finds out how to get to the moment, and sets the id of the snapshot to begin with. To be freed in
+ * any case. */
+MN_MUST_USE mn_status restore_choose_at(struct restore *restore, struct at **at_out,
+                                        struct mn_error *err);
+MN_MUST_USE mn_status restore_at(struct restore *restore, struct at *at, struct mn_error *err);
+void restore_at_done(struct at *at); /* NULL is fine */
 
 /* restore_replace.c: in place of what a store holds ----------*/
 

@@ -20,6 +20,7 @@
 
 #include "base/check.h"
 #include "base/plant.h"
+#include "engine/archive_private.h"
 #include "engine/restore_private.h"
 
 /* What is allowed for where nothing tells which LSNs were handed out. */
@@ -193,6 +194,8 @@ static mn_status publish(struct target *t, struct mni_manifest *m, bool *is_in_d
 
     memcpy(store.store_id, t->store.store_id, sizeof store.store_id);
     store.created_us = t->store.created_us;
+    /* Directories are where this machine keeps things, and no part of what is restored. */
+    memcpy(store.texts, t->store.texts, sizeof store.texts);
     *is_in_doubt_out = false;
     mn_status st = MNI_PLANTED("restore_settings_first")
                        ? store_file_write(t->dir, &store, err)
@@ -248,12 +251,29 @@ static mn_status settle(struct target *t, struct mni_manifest *m, struct mn_erro
     return st;
 }
 
+/* What was not kept yet of the past that ends here; moments before the restored one are of it. */
+static mn_status keep_log(struct target *t, struct mn_error *err)
+{
+    const char *path = t->store.texts[TEXT_ARCHIVE_DIR];
+    struct mni_dir *wal_dir = NULL;
+
+    if (path[0] == '\0' || t->manifest.number == 0)
+        return MN_OK;
+    mn_status st = mni_dir_open_dir(t->dir, "wal", false, &wal_dir, err);
+    if (st == MN_OK)
+        st = archive_all(t->restore->env, path, &t->manifest, wal_dir, err);
+    mni_dir_close(wal_dir);
+    return st == MN_NOT_FOUND ? MN_OK : st;
+}
+
 static mn_status go_over(struct target *t, struct mn_error *err)
 {
     struct mni_manifest m = {0};
     bool is_in_doubt = false;
     mn_status st = stage(t, err);
 
+    if (st == MN_OK)
+        st = keep_log(t, err);
     if (st == MN_OK)
         st = restore_manifest(t->restore, t->number + 1, t->lsn, t->store.store_id, t->last_time_us,
                               &m, err);

@@ -43,6 +43,7 @@ static const struct setting_info infos[N_SETTINGS] = {
 
 static const char *const text_names[N_TEXTS] = {
     [TEXT_SNAPSHOT_DIR] = "snapshot_dir",
+    [TEXT_ARCHIVE_DIR] = "archive_dir",
 };
 
 static const char *const sync_words[] = {

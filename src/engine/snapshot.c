@@ -51,17 +51,27 @@ mn_status mni_engine_pool_path(struct mni_engine *engine, char path_out[MNI_PATH
 }
 
 /* STORE is replaced as a whole, so it may be read beside a writer. */
+mn_status store_file_of(struct mni_env *env, const char *path, struct store_file *store_out,
+                        struct mn_error *err)
+{
+    struct mni_dir *dir = NULL;
+    mn_status st = mni_env_open_dir(env, path, false, &dir, err);
+
+    if (st == MN_OK)
+        st = store_file_read(dir, store_out, err);
+    mni_dir_close(dir);
+    if (st == MN_NOT_FOUND)
+        return mni_fail(err, MN_ERR_NO_STORE, "there is no store in %.300s", path);
+    return st;
+}
+
 mn_status mni_store_pool_path(struct mni_env *env, const char *store_path,
                               char path_out[MNI_PATH_BYTES_MAX], struct mn_error *err)
 {
     char real[MNI_PATH_BYTES_MAX];
     struct store_file store;
-    struct mni_dir *dir = NULL;
-    mn_status st = mni_env_open_dir(env, store_path, false, &dir, err);
+    mn_status st = store_file_of(env, store_path, &store, err);
 
-    if (st == MN_OK)
-        st = store_file_read(dir, &store, err);
-    mni_dir_close(dir);
     if (st == MN_OK)
         st = mni_env_real_path(env, store_path, real, err);
     if (st == MN_NOT_FOUND)
