@@ -40,6 +40,12 @@ static mn_status full_rename(struct mni_dir *dir, const char *from, const char *
     return mni_dir_rename(below(dir), from, to, err);
 }
 
+static mn_status full_remove(struct mni_dir *dir, const char *name, mni_free_step_fn *step,
+                             void *context, struct mn_error *err)
+{
+    return mni_dir_remove(below(dir), name, step, context, err);
+}
+
 static mn_status full_unlink(struct mni_dir *dir, const char *name, struct mn_error *err)
 {
     return mni_dir_unlink(below(dir), name, err);
@@ -66,6 +72,7 @@ static const struct mni_dir_ops full_dir_ops = {
     .list = full_list,
     .rename = full_rename,
     .unlink = full_unlink,
+    .remove = full_remove,
     .sync = full_sync,
     .lock = full_lock,
     .close = full_close,
