@@ -115,7 +115,7 @@ mn_status engine_archive_log(struct mni_engine *engine, struct mn_error *err)
         return MN_OK;
     mn_status st = open_timeline(engine->env, path, &engine->manifest, &dir, err);
     if (st == MN_OK)
-        st = mni_wal_archive(engine->wal, dir, err);
+        st = mni_wal_archive(engine->wal, dir, engine_pace, engine, err);
     mni_dir_close(dir);
     return explain(st, path, err);
 }

@@ -1,13 +1,13 @@
 /*
  * archive.c - keeps the files of the log elsewhere, before they leave it.
  *
- * A file gets a second name in the archive, or is copied there where it cannot have one; then
- * nothing is ever written to it again, it is not used again either.
+ * A file is copied as far as it has frames, so it can be used again. What a file was before it was
+ * used again does not come along.
  *
  * Owns:    one file of the archive, while it is made.
  * Format:  docs/format/wal.md
  * Threads: one per archive; takes the leader's role for moments.
- * Fails:   as linking and writing files do; what was not kept stays in the log.
+ * Fails:   as writing files does; what was not kept stays in the log.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@
 #include "base/plant.h"
 #include "wal/wal_private.h"
 
-enum { COPY_BYTES = 1 << 20 };
+enum { COPY_BYTES = 1 << 20, SYNC_BYTES = 8 << 20 };
 
 static const char copying_name[] = "keeping";
 
@@ -29,8 +29,9 @@ struct keeping {
     struct mni_dir *dir;     /* borrowed */
     struct mni_dir *archive; /* likewise */
     char name[WAL_NAME_BYTES];
-    uint64_t end;       /* nothing behind it is needed; 0: not known */
-    bool may_be_linked; /* nobody writes to it any more */
+    uint64_t end;          /* of its frames; a seal may follow */
+    mni_wal_pace_fn *pace; /* may be NULL */
+    void *context;
 };
 
 static mn_status as_error(mn_status st, struct mn_error *err)
@@ -66,12 +67,21 @@ static bool is_kept(const struct keeping *k)
            read_header(k->dir, k->name, &ours, NULL) == MN_OK && ours.salt == theirs.salt;
 }
 
-/* What is zero takes no space. */
+/* The copy's header tells its length. One that is damaged is copied as it is. */
+static void shorten_header(const struct keeping *k, unsigned char *bytes, uint64_t n_bytes)
+{
+    struct wal_header header;
+
+    if (wal_header_decode(bytes, k->name, &header, NULL) != MN_OK)
+        return;
+    header.file_bytes = n_bytes;
+    wal_header_encode(&header, bytes);
+}
+
 static mn_status copy_bytes(const struct keeping *k, struct mni_file *from, struct mni_file *to,
                             uint64_t n_bytes, struct mn_error *err)
 {
     unsigned char *buffer = mni_alloc_aligned(MNI_DIRECT_ALIGN, COPY_BYTES);
-    struct wal_header header;
     mn_status st = MN_OK;
 
     if (buffer == NULL)
@@ -83,17 +93,18 @@ static mn_status copy_bytes(const struct keeping *k, struct mni_file *from, stru
         if (st == MN_OK && n_read < n)
             st = mni_fail(err, MN_ERR_CORRUPT, "wal/%s: ends at offset %" PRIu64, k->name,
                           offset + n_read);
-        /* The copy's header tells its length. */
-        if (st == MN_OK && offset == 0 &&
-            wal_header_decode(buffer, k->name, &header, NULL) == MN_OK) {
-            header.file_bytes = n_bytes;
-            wal_header_encode(&header, buffer);
-        }
-        if (st == MN_OK && !mni_is_zero(buffer, n))
+        if (st == MN_OK && offset == 0)
+            shorten_header(k, buffer, n_bytes);
+        if (st == MN_OK)
             st = mni_file_write(to, offset, buffer, n, err);
+        /* In steps: commits do not wait long behind one of them. */
+        if (st == MN_OK && offset % SYNC_BYTES == 0)
+            st = mni_file_sync(to, err);
+        if (st == MN_OK && k->pace != NULL)
+            st = k->pace(k->context, n, err);
     }
     mni_free(buffer);
-    return st == MN_OK ? mni_file_truncate(to, n_bytes, err) : st;
+    return st;
 }
 
 static mn_status fill(const struct keeping *k, struct mni_file *from, struct mni_file *to,
@@ -102,8 +113,9 @@ static mn_status fill(const struct keeping *k, struct mni_file *from, struct mni
     uint64_t n_bytes = 0;
     mn_status st = mni_file_size(from, &n_bytes, err);
 
-    if (st == MN_OK && k->end != 0 && k->end < n_bytes)
-        n_bytes = mni_align_up(k->end, MNI_DIRECT_ALIGN);
+    /* A seal behind it comes along as a whole, for half of one would be damage. */
+    if (st == MN_OK && k->end + MARK_BYTES < n_bytes)
+        n_bytes = mni_align_up(k->end + MARK_BYTES, MNI_DIRECT_ALIGN);
     if (st == MN_OK)
         st = copy_bytes(k, from, to, n_bytes, err);
     if (st == MN_OK && !MNI_PLANTED("archive_copy_not_synced"))
@@ -127,15 +139,6 @@ static mn_status copy(const struct keeping *k, struct mn_error *err)
     return as_error(st, err);
 }
 
-/* A second name keeps the space of the whole file. */
-static bool is_to_be_linked(const struct keeping *k)
-{
-    struct wal_header header;
-
-    return k->may_be_linked && read_header(k->dir, k->name, &header, NULL) == MN_OK &&
-           k->end >= header.file_bytes / 2;
-}
-
 /* The name in the archive is durable when that is synced. */
 static mn_status keep(const struct keeping *k, struct mn_error *err)
 {
@@ -143,10 +146,6 @@ static mn_status keep(const struct keeping *k, struct mn_error *err)
         return MN_OK;
     mn_status st = mni_dir_unlink(k->archive, copying_name, err);
     if (st == MN_OK || st == MN_NOT_FOUND)
-        st = MN_ERR_UNSUPPORTED;
-    if (st == MN_ERR_UNSUPPORTED && is_to_be_linked(k))
-        st = mni_dir_link(k->archive, copying_name, k->dir, k->name, err);
-    if (st == MN_ERR_UNSUPPORTED)
         st = copy(k, err);
     if (st == MN_OK)
         st = mni_dir_rename(k->archive, copying_name, k->name, err);
@@ -166,7 +165,7 @@ void mni_wal_keep_files(struct mni_wal *wal, bool keeps)
     mni_wal_leave(wal);
 }
 
-/* The oldest file that is not written to any more and not kept. It may be linked from here on. */
+/* The oldest file that is not written to any more and not kept. */
 static bool next_to_keep(struct mni_wal *wal, struct keeping *k, uint64_t *first_lsn_out)
 {
     struct mni_commit role;
@@ -174,11 +173,10 @@ static bool next_to_keep(struct mni_wal *wal, struct keeping *k, uint64_t *first
 
     mni_wal_enter(wal, &role);
     for (size_t i = 0; i + 1 < wal->n_files && !is_found; i++) {
-        struct wal_file *file = &wal->files[i];
+        const struct wal_file *file = &wal->files[i];
         if (file->is_kept)
             continue;
         is_found = true;
-        file->may_be_linked = true;
         *first_lsn_out = file->header.first_lsn;
         k->end = file->end;
         wal_file_name(file->header.first_lsn, k->name);
@@ -198,9 +196,11 @@ static void note_kept(struct mni_wal *wal, uint64_t first_lsn)
     mni_wal_leave(wal);
 }
 
-mn_status mni_wal_archive(struct mni_wal *wal, struct mni_dir *archive, struct mn_error *err)
+mn_status mni_wal_archive(struct mni_wal *wal, struct mni_dir *archive, mni_wal_pace_fn *pace,
+                          void *context, struct mn_error *err)
 {
-    struct keeping k = {.dir = wal->config.dir, .archive = archive, .may_be_linked = true};
+    struct keeping k = {
+        .dir = wal->config.dir, .archive = archive, .pace = pace, .context = context};
     uint64_t first_lsn;
     mn_status st = MN_OK;
 
@@ -217,8 +217,32 @@ mn_status mni_wal_archive(struct mni_wal *wal, struct mni_dir *archive, struct m
 
 /* A log that nobody has open ---------- */
 
-/* They are copied: the newest may be written to when the store is opened, and which one that is
- * may be wrong where the log is damaged. */
+/* Where the good frames of a file end: what lies behind damage could not be used anyway. */
+static mn_status find_end(struct keeping *k, struct mn_error *err)
+{
+    struct wal_header header;
+    struct mni_file *file = NULL;
+    struct wal_scan scan;
+    struct wal_frame f;
+    const unsigned char *payload;
+    mn_status st = read_header(k->dir, k->name, &header, err);
+
+    k->end = 0;
+    if (st == MN_ERR_CORRUPT || st == MN_ERR_UNSUPPORTED)
+        return MN_OK;
+    if (st == MN_OK)
+        st = mni_dir_open_file(k->dir, k->name, MNI_OPEN_READ, &file, err);
+    if (st != MN_OK)
+        return st;
+    wal_scan_init(&scan, file, k->name, &header);
+    while (st == MN_OK)
+        st = wal_scan_next(&scan, &f, &payload, err);
+    k->end = scan.offset;
+    wal_scan_done(&scan);
+    mni_file_close(file);
+    return st == MN_END || st == MN_ERR_CORRUPT ? MN_OK : st;
+}
+
 static mn_status keep_named(void *context, const char *name, bool is_dir, struct mn_error *err)
 {
     struct keeping *k = context;
@@ -227,7 +251,8 @@ static mn_status keep_named(void *context, const char *name, bool is_dir, struct
     if (is_dir || !wal_file_name_parse(name, &first_lsn))
         return MN_OK;
     wal_file_name(first_lsn, k->name);
-    return keep(k, err);
+    mn_status st = find_end(k, err);
+    return st == MN_OK ? keep(k, err) : as_error(st, err);
 }
 
 mn_status mni_wal_archive_all(struct mni_dir *dir, struct mni_dir *archive, struct mn_error *err)

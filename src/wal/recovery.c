@@ -121,7 +121,7 @@ static mn_status load_headers(struct mni_wal *wal, const struct listing *l, stru
         if (wal_files_reserve(wal) != MN_OK)
             return mni_fail(err, MN_ERR_NOMEM, "list of log files");
         struct wal_file *file = &wal->files[i];
-        *file = (struct wal_file){.may_be_linked = true};
+        *file = (struct wal_file){0};
         mn_status st = load_header(wal, l->first_lsns[i], &file->header, err);
         if (st != MN_OK)
             return st;
@@ -587,7 +587,6 @@ static mn_status rewrite_newest(struct recovery *r, struct mn_error *err)
     if (st != MN_OK)
         mni_ignore(mni_dir_unlink(wal->config.dir, temporary, NULL)); /* its space is needed */
     file->end = wal_writer_end(&wal->writer);
-    file->may_be_linked = false;
     return st;
 }
 

@@ -258,7 +258,7 @@ static mn_status take_oldest(struct mni_wal *wal, struct given_back *given, stru
     *given = (struct given_back){.spare = {.file_bytes = file->header.file_bytes,
                                            .zeroed_to = file->zeroed_to,
                                            .is_recycled = true},
-                                 .may_recycle = !wal->is_erasing && !file->may_be_linked &&
+                                 .may_recycle = !wal->is_erasing &&
                                                 file->header.file_bytes == wal->config.file_bytes &&
                                                 !wal_is_being_read(wal, file->header.first_lsn)};
     wal_file_name(file->header.first_lsn, name);

@@ -232,17 +232,19 @@ MN_MUST_USE mn_status mni_wal_erase_begin(struct mni_wal *wal, struct mn_error *
 void mni_wal_erase_end(struct mni_wal *wal);
 
 /*
- * Archive: another directory in which the files of the log are kept when they are no longer written
- * to, under the same names: a second name of the file, or a copy. One whose name is there already
- * is replaced if it has another salt.
+ * Archive: another directory in which copies of the log's files are kept, when these are no longer
+ * written to, under the same names and as long as their frames reach. One whose name is there
+ * already is replaced if it has another salt.
  */
+/* Called after each piece that was copied; may wait. A status other than MN_OK ends it. */
+typedef mn_status mni_wal_pace_fn(void *context, uint64_t n_bytes, struct mn_error *err);
 
 /* From here on only files that are in the archive leave the log, or any again. */
 void mni_wal_keep_files(struct mni_wal *wal, bool keeps);
 /* Brings all files but the newest into the archive, and makes that durable. One caller at a time.
  */
 MN_MUST_USE mn_status mni_wal_archive(struct mni_wal *wal, struct mni_dir *archive,
-                                      struct mn_error *err);
+                                      mni_wal_pace_fn *pace, void *context, struct mn_error *err);
 /* The same of a log that nobody has open, the newest file included. */
 MN_MUST_USE mn_status mni_wal_archive_all(struct mni_dir *dir, struct mni_dir *archive,
                                           struct mn_error *err);

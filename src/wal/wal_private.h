@@ -39,8 +39,7 @@ struct wal_file {
     uint64_t zeroed_to; /* of one that is no longer the newest: as in struct wal_spare */
     uint64_t last_lsn;  /* newest LSN at its end */
     uint64_t n_records;
-    bool is_kept;       /* it is in the archive */
-    bool may_be_linked; /* the archive may hold it under another name: nothing is written to it */
+    bool is_kept; /* it is in the archive */
 };
 
 /* The frames that wait to be written, and where in the newest file they belong. */
