@@ -132,6 +132,16 @@ mn_status archive_all(struct mni_env *env, const char *path, const struct mni_ma
     return explain(st, path, err);
 }
 
+mn_status archive_begin(struct mni_env *env, const char *path, const struct mni_manifest *manifest,
+                        struct mn_error *err)
+{
+    struct mni_dir *dir = NULL;
+    mn_status st = open_timeline(env, path, manifest, &dir, err);
+
+    mni_dir_close(dir);
+    return explain(st, path, err);
+}
+
 /* Reading ---------- */
 
 mn_status archive_open_timeline(struct mni_dir *archive, const unsigned char *store_id,

@@ -266,6 +266,15 @@ static mn_status keep_log(struct target *t, struct mn_error *err)
     return st == MN_NOT_FOUND ? MN_OK : st;
 }
 
+/* Not before it has begun. Where this fails, the first checkpoint in it does the same. */
+static void note_beginning(struct target *t, const struct mni_manifest *m)
+{
+    const char *path = t->store.texts[TEXT_ARCHIVE_DIR];
+
+    if (path[0] != '\0')
+        mni_ignore(archive_begin(t->restore->env, path, m, NULL));
+}
+
 static mn_status go_over(struct target *t, struct mn_error *err)
 {
     struct mni_manifest m = {0};
@@ -282,6 +291,8 @@ static mn_status go_over(struct target *t, struct mn_error *err)
     if (st == MN_OK)
         st = publish(t, &m, &is_in_doubt, err);
     t->is_over = st == MN_OK || is_in_doubt;
+    if (st == MN_OK)
+        note_beginning(t, &m);
     if (st == MN_OK)
         st = settle(t, &m, err);
     else if (!is_in_doubt)
