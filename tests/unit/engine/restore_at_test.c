@@ -142,6 +142,9 @@ static void world_init(struct world *w, uint64_t seed)
     w->moments = calloc(MOMENTS_MAX, sizeof *w->moments);
     CHECK(w->moments != NULL);
     w->n_moments = 1;
+    struct mni_dir *archive = NULL; /* a restore that names it wants it to be there */
+    CHECK_OK(mni_env_open_dir(w->env, "/archive", true, &archive, NULL));
+    mni_dir_close(archive);
     CHECK_OK_ERR(try_open(w, "/store", true, &w->store), &w->err);
     set(w, "wal_file_bytes", "65536");
     set(w, "checkpoint_bytes", "65536");
