@@ -45,7 +45,16 @@ mn_status mni_api_snapshots_open_of(struct mni_env *env, const char *store_path,
     mn_status st = mni_store_pool_path(env, store_path, path, &details);
     if (st != MN_OK)
         return api_answer(st, &details, err);
-    return mni_api_snapshots_open(env, path, snapshots_out, err);
+    char *copy = mni_alloc(strlen(store_path) + 1);
+    if (copy == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "handle of a pool");
+    memcpy(copy, store_path, strlen(store_path) + 1);
+    st = mni_api_snapshots_open(env, path, snapshots_out, err);
+    if (st == MN_OK)
+        (*snapshots_out)->store_path = copy;
+    else
+        mni_free(copy);
+    return st;
 }
 
 mn_status mn_snapshots_open(const char *path, mn_snapshots **snapshots_out, struct mn_error *err)
@@ -64,6 +73,7 @@ void mn_snapshots_close(mn_snapshots *snapshots)
     if (snapshots == NULL)
         return;
     mni_pool_close(snapshots->pool);
+    mni_free(snapshots->store_path);
     mni_free(snapshots);
 }
 
@@ -263,6 +273,9 @@ mn_status mn_snapshots_prune(mn_snapshots *snapshots, uint64_t n_kept, uint64_t 
     st = api_lock_pool(snapshots, MNI_POOL_REMOVE, &pool, &details);
     if (st == MN_OK)
         st = mni_snapshots_prune(pool, NULL, n_kept, &n_deleted, &freed, &details);
+    /* What cut-off additions left goes, too. Where one is damaged, files stay. */
+    if (st == MN_OK && n_deleted == 0)
+        mni_ignore(mni_pool_collect(pool, &freed, NULL));
     if (n_deleted_out != NULL)
         *n_deleted_out = n_deleted;
     mni_pool_close(pool);

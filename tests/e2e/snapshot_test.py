@@ -362,6 +362,17 @@ def old_ones_go_and_the_newest_stay(place):
     same((elsewhere / f"{moved}.snapshot").exists(), True)
 
 
+def pruning_takes_what_nobody_names(place):
+    _some(place, "a")
+    lost = _create(place)["id"]
+    (_pool(place) / f"{lost}.snapshot").unlink()
+    files = _pool(place) / "files"
+    same(len(list(files.iterdir())) > 0, True)
+    pruned = place.run("snapshot", "prune", "--keep", "5").lines()[0]
+    same((pruned["deleted"], pruned["freed_bytes"] > 0), (0, True))
+    same(list(files.iterdir()), [])
+
+
 def a_purge_names_the_snapshots(place):
     _some(place, "a", "b")
     snapshot = _create(place)["id"]
