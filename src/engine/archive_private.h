@@ -24,8 +24,8 @@ MN_MUST_USE mn_status archive_all(struct mni_env *env, const char *path,
                                   const struct mni_manifest *manifest, struct mni_dir *wal_dir,
                                   struct mn_error *err);
 
-/* Says in the archive that the manifest's timeline has begun: without the store itself, nothing else
- * tells that the one before it was left. */
+/* Says in the archive that the manifest's timeline has begun: without the store itself, nothing
+ * else tells that the one before it was left. */
 MN_MUST_USE mn_status archive_begin(struct mni_env *env, const char *path,
                                     const struct mni_manifest *manifest, struct mn_error *err);
 
