@@ -24,6 +24,8 @@
 #include "engine/archive_private.h"
 #include "engine/restore_private.h"
 
+enum { LOAD_TRIES = 10 };
+
 struct at {
     struct restore *restore;
     unsigned char store_id[MNI_STORE_ID_BYTES];
@@ -62,15 +64,50 @@ static mn_status set_timelines(struct at *at, const struct mni_timeline *timelin
     return MN_OK;
 }
 
+/* Of a store that somebody has open: a manifest goes only when there is a newer one. */
+static mn_status load_beside_writer(struct at *at, struct mni_manifest *manifest_out,
+                                    bool *is_damaged_out, struct mn_error *err)
+{
+    struct mni_dir *dir = NULL;
+    mn_status st = mni_env_open_dir(at->restore->env, request_of(at)->of, false, &dir, err);
+    mn_status load_st = MN_ERR_IO;
+
+    if (st != MN_OK)
+        return st;
+    for (int i = 0; i < LOAD_TRIES && load_st != MN_OK && load_st != MN_ERR_NOMEM; i++)
+        load_st = mni_manifest_load(dir, at->store_id, manifest_out, is_damaged_out, err);
+    mni_dir_close(dir);
+    return load_st;
+}
+
 /* The store itself says best which way led to it. */
+static mn_status ask_manifest(struct at *at, struct mn_error *err)
+{
+    struct mni_manifest m = {0};
+    struct mn_error why = {0};
+    bool is_damaged = false;
+    mn_status st = at->store_dir != NULL
+                       ? mni_manifest_load(at->store_dir, at->store_id, &m, &is_damaged, &why)
+                       : load_beside_writer(at, &m, &is_damaged, &why);
+
+    if (st == MN_OK && m.n_timelines > 0)
+        st = set_timelines(at, m.timelines, m.n_timelines, err);
+    else if (st == MN_OK)
+        st = set_timelines(at, &(struct mni_timeline){.incarnation = m.incarnation}, 1, err);
+    else if (st == MN_NOT_FOUND)
+        st = MN_OK;
+    else
+        st = mni_fail(err, st, "%s", why.message);
+    mni_manifest_done(&m);
+    return st;
+}
+
 static mn_status ask_store(struct at *at, char *archive_path, struct mn_error *err)
 {
     struct mni_restore_request const *r = request_of(at);
     struct store_file store = {0};
-    struct mni_manifest m = {0};
     struct mn_error why = {0};
     bool is_new = false;
-    bool is_damaged = false;
 
     if (r->of == NULL)
         return MN_OK;
@@ -86,19 +123,7 @@ static mn_status ask_store(struct at *at, char *archive_path, struct mn_error *e
     at->has_store_id = true;
     if (archive_path[0] == '\0')
         memcpy(archive_path, store.texts[TEXT_ARCHIVE_DIR], sizeof store.texts[TEXT_ARCHIVE_DIR]);
-    if (at->store_dir == NULL)
-        return MN_OK;
-    st = mni_manifest_load(at->store_dir, at->store_id, &m, &is_damaged, &why);
-    if (st == MN_OK && m.n_timelines > 0)
-        st = set_timelines(at, m.timelines, m.n_timelines, err);
-    else if (st == MN_OK)
-        st = set_timelines(at, &(struct mni_timeline){.incarnation = m.incarnation}, 1, err);
-    else if (st == MN_NOT_FOUND)
-        st = MN_OK;
-    else
-        st = mni_fail(err, st, "%s", why.message);
-    mni_manifest_done(&m);
-    return st;
+    return ask_manifest(at, err);
 }
 
 static mn_status open_archive(struct at *at, struct mn_error *err)

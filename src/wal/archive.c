@@ -57,16 +57,6 @@ static mn_status read_header(struct mni_dir *dir, const char *name, struct wal_h
     return st == MN_OK ? wal_header_decode(bytes, name, header_out, err) : st;
 }
 
-/* Each life of a file has a salt of its own. One that cannot be read is kept anew. */
-static bool is_kept(const struct keeping *k)
-{
-    struct wal_header ours;
-    struct wal_header theirs;
-
-    return read_header(k->archive, k->name, &theirs, NULL) == MN_OK &&
-           read_header(k->dir, k->name, &ours, NULL) == MN_OK && ours.salt == theirs.salt;
-}
-
 /* The copy's header tells its length. One that is damaged is copied as it is. */
 static void shorten_header(const struct keeping *k, unsigned char *bytes, uint64_t n_bytes)
 {
@@ -139,12 +129,12 @@ static mn_status copy(const struct keeping *k, struct mn_error *err)
     return as_error(st, err);
 }
 
-/* The name in the archive is durable when that is synced. */
+/* The name in the archive is durable when that is synced. One that is there already may have come
+ * with a sync that failed, and never be: it is made anew. The log still has the file. */
 static mn_status keep(const struct keeping *k, struct mn_error *err)
 {
-    if (is_kept(k))
-        return MN_OK;
     mn_status st = mni_dir_unlink(k->archive, copying_name, err);
+
     if (st == MN_OK || st == MN_NOT_FOUND)
         st = copy(k, err);
     if (st == MN_OK)

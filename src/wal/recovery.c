@@ -126,8 +126,6 @@ static mn_status load_headers(struct mni_wal *wal, const struct listing *l, stru
         if (st != MN_OK)
             return st;
         wal->n_files++;
-        if (file->header.checkpoint_lsn > wal->checkpoint_lsn)
-            wal->checkpoint_lsn = file->header.checkpoint_lsn;
     }
     return MN_OK;
 }
@@ -704,6 +702,14 @@ static mn_status end_archive(const struct recovery *r, struct mn_error *err)
     return MN_OK;
 }
 
+/* Of the files that count alone: one from before a restore tells of another past. */
+static void heed_headers(struct mni_wal *wal)
+{
+    for (size_t i = 0; i < wal->n_files; i++)
+        if (wal->files[i].header.checkpoint_lsn > wal->checkpoint_lsn)
+            wal->checkpoint_lsn = wal->files[i].header.checkpoint_lsn;
+}
+
 static mn_status read_all(struct recovery *r, struct listing *l, struct mn_error *err)
 {
     struct mni_wal *wal = r->wal;
@@ -713,6 +719,7 @@ static mn_status read_all(struct recovery *r, struct listing *l, struct mn_error
         st = check_belongs(wal, err);
     if (st == MN_OK)
         st = wal->config.is_archive ? leave_wanted(r, err) : leave_chain(r, l, err);
+    heed_headers(wal);
     for (size_t i = 0; i < wal->n_files && st == MN_OK; i++) {
         st = read_file(r, i, err);
         if (r->is_stopped)

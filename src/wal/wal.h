@@ -234,7 +234,7 @@ void mni_wal_erase_end(struct mni_wal *wal);
 /*
  * Archive: another directory in which copies of the log's files are kept, when these are no longer
  * written to, under the same names and as long as their frames reach. One whose name is there
- * already is replaced if it has another salt.
+ * already is replaced.
  */
 /* Called after each piece that was copied; may wait. A status other than MN_OK ends it. */
 typedef mn_status mni_wal_pace_fn(void *context, uint64_t n_bytes, struct mn_error *err);
