@@ -155,6 +155,26 @@ static void check_snapshot(const char *path, const struct mn_snapshot_info *info
     CHECK_OK(mn_close(store, NULL));
 }
 
+/* Between two snapshots: the log of then was kept beside all that went on. */
+static void check_lsn(const char *path, uint64_t lsn, unsigned index)
+{
+    struct mn_options o = {.size = sizeof o};
+    struct mn_restore_options r = {.size = sizeof r, .at_lsn = lsn};
+    mn_snapshots *pool = NULL;
+    mn_store *store = NULL;
+    struct mn_error err;
+    char target[600];
+
+    CHECK_OK_ERR(mn_snapshots_open_of(path, &pool, &err), &err);
+    (void)snprintf(target, sizeof target, "%s-at-%u", path, index);
+    r.into = target;
+    CHECK_OK_ERR(mn_snapshot_restore(pool, NULL, &r, NULL, &err), &err);
+    mn_snapshots_close(pool);
+    CHECK_OK_ERR(mn_open(target, &o, &store, &err), &err);
+    check_moment(store);
+    CHECK_OK(mn_close(store, NULL));
+}
+
 static void snapshots_show_one_moment_each(void)
 {
     static void (*const steps[])(struct worker *) = {move,          move,  move,
@@ -168,9 +188,11 @@ static void snapshots_show_one_moment_each(void)
     char elsewhere[600];
 
     (void)snprintf(path, sizeof path, "%s/store", check_temp_dir());
-    (void)snprintf(elsewhere, sizeof elsewhere, "%s-export", path);
     CHECK_OK_ERR(mn_open(path, &o, &shared.store, &err), &err);
     CHECK_OK(mn_config_set(shared.store, "wal_file_bytes", "65536", NULL));
+    (void)snprintf(elsewhere, sizeof elsewhere, "%s-archive", path);
+    CHECK_OK(mn_config_set(shared.store, "archive_dir", elsewhere, NULL));
+    (void)snprintf(elsewhere, sizeof elsewhere, "%s-export", path);
     mni_engine_limit_segments(mni_api_store_engine(shared.store), 32 << 10);
     for (unsigned i = 0; i < CHECK_COUNT(steps); i++) {
         workers[i] =
@@ -203,6 +225,8 @@ static void snapshots_show_one_moment_each(void)
     for (unsigned i = 0; i < N_SNAPSHOTS; i++)
         check_snapshot(path, &infos[i], i);
     CHECK_OK_ERR(mn_close(shared.store, &err), &err);
+    for (unsigned i = 0; i + 1 < N_SNAPSHOTS; i++)
+        check_lsn(path, infos[i].lsn + (infos[i + 1].lsn - infos[i].lsn) / 2, i);
 }
 
 int main(int argc, char **argv)
