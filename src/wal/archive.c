@@ -32,6 +32,9 @@ struct keeping {
     uint64_t end;          /* of its frames; a seal may follow */
     mni_wal_pace_fn *pace; /* may be NULL */
     void *context;
+    /* Nobody knows it to be synced: what a power cut takes of the log must not stay in the
+     * archive. */
+    bool may_be_lost;
 };
 
 static mn_status as_error(mn_status st, struct mn_error *err)
@@ -88,7 +91,7 @@ static mn_status copy_bytes(const struct keeping *k, struct mni_file *from, stru
         if (st == MN_OK)
             st = mni_file_write(to, offset, buffer, n, err);
         /* In steps: commits do not wait long behind one of them. */
-        if (st == MN_OK && offset % SYNC_BYTES == 0)
+        if (st == MN_OK && offset > 0 && offset % SYNC_BYTES == 0)
             st = mni_file_sync(to, err);
         if (st == MN_OK && k->pace != NULL)
             st = k->pace(k->context, n, err);
@@ -117,8 +120,11 @@ static mn_status copy(const struct keeping *k, struct mn_error *err)
 {
     struct mni_file *from = NULL;
     struct mni_file *to = NULL;
-    mn_status st = mni_dir_open_file(k->dir, k->name, MNI_OPEN_READ, &from, err);
+    unsigned flags = k->may_be_lost ? MNI_OPEN_WRITE : MNI_OPEN_READ;
+    mn_status st = mni_dir_open_file(k->dir, k->name, flags, &from, err);
 
+    if (st == MN_OK && k->may_be_lost)
+        st = mni_file_sync(from, err);
     if (st == MN_OK)
         st =
             mni_dir_open_file(k->archive, copying_name, MNI_OPEN_WRITE | MNI_OPEN_CREATE, &to, err);
@@ -247,7 +253,7 @@ static mn_status keep_named(void *context, const char *name, bool is_dir, struct
 
 mn_status mni_wal_archive_all(struct mni_dir *dir, struct mni_dir *archive, struct mn_error *err)
 {
-    struct keeping k = {.dir = dir, .archive = archive};
+    struct keeping k = {.dir = dir, .archive = archive, .may_be_lost = true};
     mn_status st = mni_dir_list(dir, keep_named, &k, err);
 
     return st == MN_OK ? as_error(mni_dir_sync(archive, err), err) : st;
