@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Every planted fault is found by the ordinary random histories, and nothing without one. Those of
-pools of snapshots, and of restoring, are found by the stories of these.
+pools of snapshots, of restoring, and of keeping the log are found by the stories of these.
 
-usage: planted.py CRASH_SIM_PLANTED CRASH_POOL_PLANTED CRASH_RESTORE_PLANTED ROOT
+usage: planted.py CRASH_SIM_PLANTED CRASH_POOL_PLANTED CRASH_RESTORE_PLANTED CRASH_ARCHIVE_PLANTED
+                  ROOT
 """
 import os
 import pathlib
@@ -65,6 +66,11 @@ RESTORE_FAULTS = {
     "restore_settings_first",
     "restore_unmarked_early",
 }
+ARCHIVE_FAULTS = {
+    "archive_copy_not_synced",
+    "archive_not_synced",
+    "restore_at_any_timeline",
+}
 
 
 def planted_in(root):
@@ -108,10 +114,10 @@ def count_false(command):
 
 
 def main():
-    if len(sys.argv) != 5:
+    if len(sys.argv) != 6:
         sys.exit(__doc__)
-    sim, pool, restore, root = *sys.argv[1:4], pathlib.Path(sys.argv[4])
-    known = FAULTS | POOL_FAULTS | RESTORE_FAULTS
+    sim, pool, restore, archive, root = *sys.argv[1:5], pathlib.Path(sys.argv[5])
+    known = FAULTS | POOL_FAULTS | RESTORE_FAULTS | ARCHIVE_FAULTS
     n_wrong = 0
     if planted_in(root) != known:
         n_wrong += 1
@@ -120,6 +126,7 @@ def main():
     n_wrong += count_wrong(POOL_FAULTS, [pool], "again: crash_pool --story ")
     n_wrong += count_false([pool])
     n_wrong += count_wrong(RESTORE_FAULTS, [restore], "again: crash_restore --story ")
+    n_wrong += count_wrong(ARCHIVE_FAULTS, [archive], "again: crash_archive --story ")
     n_wrong += count_wrong(FAULTS, [sim, "--seconds", str(SECONDS)], "again: crash_sim --seed ")
     n_wrong += count_false([sim, "--seconds", "5"])
     sys.exit(1 if n_wrong > 0 else 0)

@@ -2,8 +2,8 @@
  * restore_at_test.c - a store restored as it was at any LSN and any time, out of snapshots and the
  * log that was kept: random histories beside a model.
  *
- * The model is a tree of moments, one per commit; a restore begins a new branch at the moment of the
- * snapshot. The store's past is what leads to the newest moment.
+ * The model is a tree of moments, one per commit; a restore begins a new branch at the moment of
+ * the snapshot. The store's past is what leads to the newest moment.
  */
 #include "check.h"
 
