@@ -65,8 +65,10 @@ static mn_status open_timeline(struct mni_env *env, const char *path,
 {
     char name[MNI_NAME_BYTES_MAX];
     struct mni_dir *archive = NULL;
-    mn_status st = mni_env_open_dir(env, path, true, &archive, err);
+    mn_status st = mni_env_open_dir(env, path, false, &archive, err);
 
+    if (st == MN_NOT_FOUND) /* a disk that is not mounted, say */
+        return mni_fail(err, MN_ERR_IO, "there is no such directory");
     archive_name(manifest->store_id, archive_timeline(manifest), name);
     if (st == MN_OK)
         st = mni_dir_open_dir(archive, name, true, dir_out, err);
@@ -120,8 +122,9 @@ mn_status engine_archive_log(struct mni_engine *engine, struct mn_error *err)
     return explain(st, path, err);
 }
 
-mn_status archive_all(struct mni_env *env, const char *path, const struct mni_manifest *manifest,
-                      struct mni_dir *wal_dir, struct mn_error *err)
+static mn_status keep_all(struct mni_env *env, const char *path,
+                          const struct mni_manifest *manifest, struct mni_dir *wal_dir,
+                          struct mn_error *err)
 {
     struct mni_dir *dir = NULL;
     mn_status st = open_timeline(env, path, manifest, &dir, err);
@@ -129,6 +132,33 @@ mn_status archive_all(struct mni_env *env, const char *path, const struct mni_ma
     if (st == MN_OK)
         st = mni_wal_archive_all(wal_dir, dir, err);
     mni_dir_close(dir);
+    return st;
+}
+
+/* Where the store's manifest cannot be read, the archive knows which timeline began last. */
+static mn_status keep_unknown(struct mni_env *env, const char *path, const unsigned char *store_id,
+                              struct mni_dir *wal_dir, struct mn_error *err)
+{
+    struct mni_manifest newest = {0};
+    struct mni_dir *archive = NULL;
+    mn_status st = mni_env_open_dir(env, path, false, &archive, err);
+
+    if (st == MN_OK)
+        st = archive_newest_history(archive, store_id, &newest, err);
+    mni_dir_close(archive);
+    if (st == MN_OK && newest.n_timelines > 0)
+        st = keep_all(env, path, &newest, wal_dir, err);
+    mni_manifest_done(&newest);
+    return st == MN_NOT_FOUND ? mni_fail(err, MN_ERR_IO, "there is no such directory") : st;
+}
+
+mn_status archive_all(struct mni_env *env, const char *path, const unsigned char *store_id,
+                      const struct mni_manifest *manifest, struct mni_dir *wal_dir,
+                      struct mn_error *err)
+{
+    mn_status st = manifest->number != 0 ? keep_all(env, path, manifest, wal_dir, err)
+                                         : keep_unknown(env, path, store_id, wal_dir, err);
+
     return explain(st, path, err);
 }
 
@@ -185,6 +215,25 @@ mn_status archive_each_timeline(struct mni_dir *archive, const unsigned char *st
     return mni_dir_list(archive, look_at, &each, err);
 }
 
+static mn_status find_log(void *context, const char *name, bool is_dir, struct mn_error *err)
+{
+    (void)context;
+    (void)err;
+    return !is_dir && mni_wal_is_log_name(name) ? MN_END : MN_OK;
+}
+
+/* The history is there before the first log file. */
+static mn_status check_is_empty(const char *name, struct mni_dir *dir, struct mn_error *err)
+{
+    mn_status st = mni_dir_list(dir, find_log, NULL, err);
+
+    return st == MN_END ? mni_fail(err, MN_ERR_CORRUPT,
+                                   "the archive: %s has no MANIFEST, without which nobody knows "
+                                   "which past it belongs to",
+                                   name)
+                        : st;
+}
+
 static mn_status take_newer(void *context, const char *name, struct mni_dir *dir,
                             struct mn_error *err)
 {
@@ -193,9 +242,8 @@ static mn_status take_newer(void *context, const char *name, struct mni_dir *dir
     bool is_damaged = false;
     mn_status st = mni_manifest_load(dir, NULL, &m, &is_damaged, err);
 
-    (void)name;
-    if (st == MN_NOT_FOUND) /* it was begun, no more */
-        return MN_OK;
+    if (st == MN_NOT_FOUND)
+        return check_is_empty(name, dir, err);
     if (st == MN_OK && m.n_timelines > 0 && (newest->n_timelines == 0 || m.lsn > newest->lsn)) {
         mni_manifest_done(newest);
         *newest = m;

@@ -19,8 +19,10 @@ bool engine_archives(struct mni_engine *engine);
 /* Keeps all files of the log but the newest, if they are to be kept; before that none goes.
  * `checkpoint_lock` is held. */
 MN_MUST_USE mn_status engine_archive_log(struct mni_engine *engine, struct mn_error *err);
-/* The same of a store that nobody has open, the newest file included. */
+/* The same of a store that nobody has open, the newest file included. The manifest's number is 0
+ * where it cannot be read. */
 MN_MUST_USE mn_status archive_all(struct mni_env *env, const char *path,
+                                  const unsigned char *store_id,
                                   const struct mni_manifest *manifest, struct mni_dir *wal_dir,
                                   struct mn_error *err);
 

@@ -5,7 +5,8 @@
  *
  * Owns:    the list that the receipt takes over.
  * Threads: any.
- * Fails:   MN_ERR_NOMEM. A file that cannot be read is no failure: what may hold copies counts.
+ * Fails:   MN_ERR_NOMEM; where the archive cannot be listed. A file that cannot be read is no
+ *          failure: what may hold copies counts.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,9 @@
 
 struct search {
     const struct erased *e;
-    struct mn_slice *keys;  /* owned: in order; NULL: the whole collection */
+    struct mn_slice *keys; /* owned: in order; NULL: the whole collection */
+    struct mni_buf live;   /* owned: u64 each, ascending: of other collections that there are now */
+    struct mni_buf others; /* owned: the same, and those that others had in this timeline */
     struct mni_buf numbers; /* owned: u64 each, that the collection has or had in this timeline */
     struct mni_buf names;   /* owned: MN_ARCHIVED_LOG_BYTES each */
     const char *timeline;   /* borrowed: name of its directory */
@@ -28,23 +31,78 @@ struct search {
     mn_status status;
 };
 
-static mn_status add_number(struct search *s, uint64_t number)
+/* Numbers ---------- */
+
+static const uint64_t *numbers_in(const struct mni_buf *buf, size_t *n_out)
 {
-    return number == 0 ? MN_OK : mni_buf_append(&s->numbers, &number, sizeof number);
+    *n_out = buf->n_bytes / sizeof(uint64_t);
+    return (const uint64_t *)(const void *)buf->data;
 }
 
-static bool has_number(const struct search *s, uint64_t number)
+static bool contains(const struct mni_buf *buf, uint64_t number)
 {
-    for (size_t i = 0; i < s->numbers.n_bytes; i += sizeof number)
-        if (memcmp(s->numbers.data + i, &number, sizeof number) == 0)
-            return true;
-    return false;
+    size_t n;
+    const uint64_t *numbers = numbers_in(buf, &n);
+
+    return mni_contains_u64(numbers, n, number);
+}
+
+/* Mostly behind all others: numbers are given out in order. */
+static mn_status add(struct mni_buf *buf, uint64_t number)
+{
+    if (number == 0 || contains(buf, number))
+        return MN_OK;
+    mn_status st = mni_buf_append(buf, &number, sizeof number);
+    if (st != MN_OK)
+        return st;
+    uint64_t *numbers = (uint64_t *)(void *)buf->data;
+    size_t i = buf->n_bytes / sizeof number - 1;
+    for (; i > 0 && numbers[i - 1] > number; i--)
+        numbers[i] = numbers[i - 1];
+    numbers[i] = number;
+    return MN_OK;
 }
 
 static bool is_same(struct mn_slice a, struct mn_slice b)
 {
     return a.n_bytes == b.n_bytes && memcmp(a.data, b.data, a.n_bytes) == 0;
 }
+
+/* A row says under which number a name goes from here on. */
+static mn_status take_row(struct search *s, const struct mni_record *r, uint64_t lsn)
+{
+    struct mni_collection c;
+
+    if (r->type != MNI_RECORD_UPSERT || r->payload.n_bytes != CATALOGUE_ROW_BYTES ||
+        catalogue_row_decode(r->payload, lsn, &c, NULL) != MN_OK)
+        return MN_OK;
+    return add(is_same(r->key, s->e->row_key) ? &s->numbers : &s->others, c.number);
+}
+
+/* Which other collections there are now. */
+static mn_status list_live(struct search *s, struct mn_error *err)
+{
+    const struct mni_walk_options all = {.reverse = false};
+    struct mni_walk *walk = NULL;
+    struct mni_found found;
+    mn_status st = mni_walk_open(s->e->engine, &all, &walk, err);
+
+    if (st == MN_OK)
+        st = mni_walk_start(walk, 0, err);
+    while (st == MN_OK) {
+        st = mni_walk_next(walk, &found, err);
+        if (st != MN_OK)
+            break;
+        st = take_row(s, &found.record, found.lsn);
+        mni_pin_release(found.pin);
+    }
+    mni_walk_close(walk);
+    s->live = s->others;
+    s->others = (struct mni_buf){0};
+    return st == MN_END ? MN_OK : st;
+}
+
+/* Searching ---------- */
 
 static int compare_keys(const void *a, const void *b)
 {
@@ -65,34 +123,23 @@ static mn_status order_keys(struct search *s)
     return MN_OK;
 }
 
-/* A row says under which number the name goes from here on. */
-static mn_status take_row(struct search *s, const struct mni_record *r, uint64_t lsn)
-{
-    struct mni_collection c;
-
-    if (r->type != MNI_RECORD_UPSERT || catalogue_row_decode(r->payload, lsn, &c, NULL) != MN_OK ||
-        has_number(s, c.number))
-        return MN_OK;
-    return add_number(s, c.number);
-}
-
-/* MN_END: it holds something of it. */
+/* MN_END: it holds something of it. A deletion holds nothing but the id. What belongs to a
+ * collection of which nothing is known may be of an earlier life of the name. */
 static mn_status look_at_record(struct search *s, const struct mni_record *r, uint64_t lsn)
 {
     const struct erased *e = s->e;
 
-    if (r->collection == 0) {
-        if (!is_same(r->key, e->row_key))
-            return MN_OK;
-        mn_status st = take_row(s, r, lsn);
-        return st == MN_OK && s->keys == NULL ? MN_END : st;
-    }
-    if (!has_number(s, r->collection))
+    if (r->type == MNI_RECORD_DELETE)
         return MN_OK;
-    if (s->keys == NULL)
-        return MN_END;
-    return bsearch(&r->key, s->keys, e->n_keys, sizeof *s->keys, compare_keys) != NULL ? MN_END
-                                                                                       : MN_OK;
+    if (r->collection == 0) {
+        mn_status st = take_row(s, r, lsn);
+        return st == MN_OK && s->keys == NULL && is_same(r->key, e->row_key) ? MN_END : st;
+    }
+    bool is_key = s->keys == NULL ||
+                  bsearch(&r->key, s->keys, e->n_keys, sizeof *s->keys, compare_keys) != NULL;
+    bool may_be_ours =
+        is_key && (contains(&s->numbers, r->collection) || !contains(&s->others, r->collection));
+    return may_be_ours ? MN_END : MN_OK;
 }
 
 /* All of a file is read also where something was found: its rows of the catalogue are needed. */
@@ -140,8 +187,11 @@ static mn_status search_timeline(void *context, const char *name, struct mni_dir
     struct search *s = context;
 
     s->timeline = name;
-    s->numbers.n_bytes = 0;
-    mn_status st = add_number(s, s->e->collection);
+    mni_buf_reset(&s->numbers);
+    mni_buf_reset(&s->others);
+    mn_status st = add(&s->numbers, s->e->collection);
+    if (st == MN_OK && s->live.n_bytes > 0)
+        st = mni_buf_append(&s->others, s->live.data, s->live.n_bytes);
     if (st == MN_OK)
         st = mni_wal_read_archive(dir, look_at, note_file, s, err);
     return st == MN_OK ? s->status : st;
@@ -155,13 +205,25 @@ mn_status purge_find_archived(const struct erased *e, struct mni_purge_receipt *
     struct mni_dir *archive = NULL;
 
     engine_archive_path(e->engine, path);
-    if (path[0] == '\0' || mni_env_open_dir(e->engine->env, path, false, &archive, NULL) != MN_OK)
+    if (path[0] == '\0')
         return MN_OK;
-    mn_status st = order_keys(&s);
+    mn_status st = mni_env_open_dir(e->engine->env, path, false, &archive, err);
+    if (st == MN_NOT_FOUND)
+        st = mni_fail(err, MN_ERR_IO, "there is no directory %.300s", path);
+    if (st != MN_OK) {
+        mni_error_prefix(err, "the records are erased from the store; which archived logs hold "
+                              "them cannot be said");
+        return st;
+    }
+    st = order_keys(&s);
+    if (st == MN_OK)
+        st = list_live(&s, err);
     if (st == MN_OK)
         st = archive_each_timeline(archive, e->engine->store.store_id, search_timeline, &s, err);
     mni_dir_close(archive);
     mni_buf_done(&s.numbers);
+    mni_buf_done(&s.others);
+    mni_buf_done(&s.live);
     mni_free(s.keys);
     if (st == MN_OK) {
         receipt->archived_logs = (char(*)[MN_ARCHIVED_LOG_BYTES])s.names.data;

@@ -17,6 +17,8 @@
  *          as far as that can be.
  */
 #include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -24,7 +26,7 @@
 #include "engine/archive_private.h"
 #include "engine/restore_private.h"
 
-enum { LOAD_TRIES = 10 };
+enum { LOAD_TRIES = 10, TIME_BYTES = 64 };
 
 struct at {
     struct restore *restore;
@@ -94,8 +96,8 @@ static mn_status ask_manifest(struct at *at, struct mn_error *err)
         st = set_timelines(at, m.timelines, m.n_timelines, err);
     else if (st == MN_OK)
         st = set_timelines(at, &(struct mni_timeline){.incarnation = m.incarnation}, 1, err);
-    else if (st == MN_NOT_FOUND)
-        st = MN_OK;
+    else if (st == MN_NOT_FOUND || st == MN_ERR_CORRUPT)
+        st = MN_OK; /* archive and snapshots tell */
     else
         st = mni_fail(err, st, "%s", why.message);
     mni_manifest_done(&m);
@@ -329,7 +331,7 @@ static mn_status replay_dir(struct feed *feed, struct mni_dir *dir, struct mn_er
     mn_status st = mni_wal_open(&config, &wal, err);
     if (st != MN_OK) {
         mni_dir_close(dir);
-        return st == MN_END && at->is_full ? MN_OK : st == MN_NOT_FOUND ? MN_OK : st;
+        return st == MN_END && at->is_full ? MN_OK : st;
     }
     mni_wal_get_stats(wal, &stats);
     at->is_stopped = stats.is_stopped;
@@ -376,7 +378,7 @@ static mn_status replay(struct feed *feed, struct mn_error *err)
                                    at->timelines[at->timeline].incarnation, &dir, err);
     if (st == MN_OK) {
         st = replay_dir(feed, dir, err);
-        if (st != MN_OK)
+        if (st != MN_OK && st != MN_NOT_FOUND)
             mni_error_prefix(err, "the archive");
     }
     if (st == MN_NOT_FOUND)
@@ -385,8 +387,8 @@ static mn_status replay(struct feed *feed, struct mn_error *err)
         st = mni_dir_open_dir(at->store_dir, "wal", false, &dir, err);
         if (st == MN_OK)
             st = replay_dir(feed, dir, err);
-        else if (st == MN_NOT_FOUND)
-            st = mni_fail(err, MN_ERR_CORRUPT, "the store's directory wal is missing");
+        if (st == MN_NOT_FOUND)
+            st = mni_fail(err, MN_ERR_CORRUPT, "all log files of the store are missing");
     }
     feed->lsn = at->lsn;
     feed->time_us = at->time_us;
@@ -429,6 +431,20 @@ static mn_status run_round(struct at *at, struct mn_error *err)
     return st;
 }
 
+/* As --at-time takes it. */
+static const char *time_text(int64_t us, char text[TIME_BYTES])
+{
+    time_t seconds = (time_t)(us / 1000000);
+    struct tm t = {0};
+
+    if (us < 0 || gmtime_r(&seconds, &t) == NULL)
+        (void)snprintf(text, TIME_BYTES, "%" PRId64 " us", us);
+    else
+        (void)snprintf(text, TIME_BYTES, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", t.tm_year + 1900,
+                       t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, (int)(us % 1000000));
+    return text;
+}
+
 /* Whether the moment was reached, or the end of the timeline. */
 static mn_status check_reached(const struct at *at, bool is_last, struct mn_error *err)
 {
@@ -441,9 +457,13 @@ static mn_status check_reached(const struct at *at, bool is_last, struct mn_erro
         return mni_fail(err, MN_NOT_FOUND,
                         "the log that was kept has nothing of LSNs %" PRIu64 " to %" PRIu64,
                         at->lsn + 1, at->stop_lsn);
-    return mni_fail(err, MN_NOT_FOUND,
-                    "the log that %s ends before that, with LSN %" PRIu64 " of %" PRId64 " us",
-                    at->store_dir != NULL ? "is there" : "was kept", at->lsn, at->time_us);
+    char time[TIME_BYTES];
+    return mni_fail(
+        err, MN_NOT_FOUND, "the log that %s ends before that, with LSN %" PRIu64 " of %s%s",
+        at->store_dir != NULL ? "is there" : "was kept", at->lsn, time_text(at->time_us, time),
+        r->of != NULL && at->store_dir == NULL
+            ? "; the store is in use, so that its own log cannot be read"
+            : "");
 }
 
 static mn_status run(struct at *at, struct mn_error *err)

@@ -257,11 +257,11 @@ static mn_status keep_log(struct target *t, struct mn_error *err)
     const char *path = t->store.texts[TEXT_ARCHIVE_DIR];
     struct mni_dir *wal_dir = NULL;
 
-    if (path[0] == '\0' || t->manifest.number == 0)
+    if (path[0] == '\0')
         return MN_OK;
     mn_status st = mni_dir_open_dir(t->dir, "wal", false, &wal_dir, err);
     if (st == MN_OK)
-        st = archive_all(t->restore->env, path, &t->manifest, wal_dir, err);
+        st = archive_all(t->restore->env, path, t->store.store_id, &t->manifest, wal_dir, err);
     mni_dir_close(wal_dir);
     return st == MN_NOT_FOUND ? MN_OK : st;
 }

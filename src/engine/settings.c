@@ -253,6 +253,16 @@ static mn_status write_settings(struct mni_engine *engine, const struct store_fi
     return st;
 }
 
+/* Now and never again: that it is missing later means that something is wrong. */
+static mn_status make_directory(struct mni_engine *engine, const char *path, struct mn_error *err)
+{
+    struct mni_dir *dir = NULL;
+    mn_status st = mni_env_open_dir(engine->env, path, true, &dir, err);
+
+    mni_dir_close(dir);
+    return st == MN_NOT_FOUND ? mni_fail(err, MN_ERR_IO, "%.300s cannot be made", path) : st;
+}
+
 mn_status mni_engine_set(struct mni_engine *engine, const char *key, const char *value,
                          struct mn_error *err)
 {
@@ -268,6 +278,8 @@ mn_status mni_engine_set(struct mni_engine *engine, const char *key, const char 
         st = setting_parse(setting, value, &parsed, err);
     if (st == MN_OK && engine->read_only)
         st = mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
+    if (st == MN_OK && text == TEXT_ARCHIVE_DIR && value[0] != '\0')
+        st = make_directory(engine, value, err);
     if (st != MN_OK)
         return st;
     mni_mutex_lock(&engine->settings_lock);

@@ -5,7 +5,7 @@
  * used again does not come along.
  *
  * Owns:    one file of the archive, while it is made.
- * Format:  docs/format/wal.md
+ * Format:  docs/format/archive.md
  * Threads: one per archive; takes the leader's role for moments.
  * Fails:   as writing files does; what was not kept stays in the log.
  */
@@ -29,7 +29,7 @@ struct keeping {
     struct mni_dir *dir;     /* borrowed */
     struct mni_dir *archive; /* likewise */
     char name[WAL_NAME_BYTES];
-    uint64_t end;          /* of its frames; a seal may follow */
+    uint64_t end;          /* of its frames */
     mni_wal_pace_fn *pace; /* may be NULL */
     void *context;
     /* Nobody knows it to be synced: what a power cut takes of the log must not stay in the
@@ -60,20 +60,26 @@ static mn_status read_header(struct mni_dir *dir, const char *name, struct wal_h
     return st == MN_OK ? wal_header_decode(bytes, name, header_out, err) : st;
 }
 
-/* The copy's header tells its length. One that is damaged is copied as it is. */
-static void shorten_header(const struct keeping *k, unsigned char *bytes, uint64_t n_bytes)
+/* The copy's header tells its length. */
+static mn_status shorten_header(const struct keeping *k, unsigned char *bytes, uint64_t n_bytes,
+                                struct mn_error *err)
 {
     struct wal_header header;
+    mn_status st = wal_header_decode(bytes, k->name, &header, err);
 
-    if (wal_header_decode(bytes, k->name, &header, NULL) != MN_OK)
-        return;
+    if (st != MN_OK)
+        return st;
     header.file_bytes = n_bytes;
     wal_header_encode(&header, bytes);
+    return MN_OK;
 }
 
+/* Copies the frames. What the last block holds behind them, of an earlier life of the file, does not
+ * come along. */
 static mn_status copy_bytes(const struct keeping *k, struct mni_file *from, struct mni_file *to,
-                            uint64_t n_bytes, struct mn_error *err)
+                            struct mn_error *err)
 {
+    const uint64_t n_bytes = mni_align_up(k->end, MNI_DIRECT_ALIGN);
     unsigned char *buffer = mni_alloc_aligned(MNI_DIRECT_ALIGN, COPY_BYTES);
     mn_status st = MN_OK;
 
@@ -81,13 +87,15 @@ static mn_status copy_bytes(const struct keeping *k, struct mni_file *from, stru
         return mni_fail(err, MN_ERR_NOMEM, "copying a log file");
     for (uint64_t offset = 0; offset < n_bytes && st == MN_OK; offset += COPY_BYTES) {
         size_t n = n_bytes - offset < COPY_BYTES ? (size_t)(n_bytes - offset) : COPY_BYTES;
+        size_t n_wanted = k->end - offset < n ? (size_t)(k->end - offset) : n;
         size_t n_read = 0;
-        st = mni_file_read(from, offset, buffer, n, &n_read, err);
-        if (st == MN_OK && n_read < n)
+        st = mni_file_read(from, offset, buffer, n_wanted, &n_read, err);
+        if (st == MN_OK && n_read < n_wanted)
             st = mni_fail(err, MN_ERR_CORRUPT, "wal/%s: ends at offset %" PRIu64, k->name,
                           offset + n_read);
+        memset(buffer + n_wanted, 0, n - n_wanted);
         if (st == MN_OK && offset == 0)
-            shorten_header(k, buffer, n_bytes);
+            st = shorten_header(k, buffer, n_bytes, err);
         if (st == MN_OK)
             st = mni_file_write(to, offset, buffer, n, err);
         /* In steps: commits do not wait long behind one of them. */
@@ -97,20 +105,6 @@ static mn_status copy_bytes(const struct keeping *k, struct mni_file *from, stru
             st = k->pace(k->context, n, err);
     }
     mni_free(buffer);
-    return st;
-}
-
-static mn_status fill(const struct keeping *k, struct mni_file *from, struct mni_file *to,
-                      struct mn_error *err)
-{
-    uint64_t n_bytes = 0;
-    mn_status st = mni_file_size(from, &n_bytes, err);
-
-    /* A seal behind it comes along as a whole, for half of one would be damage. */
-    if (st == MN_OK && k->end + MARK_BYTES < n_bytes)
-        n_bytes = mni_align_up(k->end + MARK_BYTES, MNI_DIRECT_ALIGN);
-    if (st == MN_OK)
-        st = copy_bytes(k, from, to, n_bytes, err);
     if (st == MN_OK && !MNI_PLANTED("archive_copy_not_synced"))
         st = mni_file_sync(to, err);
     return st;
@@ -120,29 +114,162 @@ static mn_status copy(const struct keeping *k, struct mn_error *err)
 {
     struct mni_file *from = NULL;
     struct mni_file *to = NULL;
-    unsigned flags = k->may_be_lost ? MNI_OPEN_WRITE : MNI_OPEN_READ;
+    bool may_be_lost = k->may_be_lost && k->dir != k->archive;
+    unsigned flags = may_be_lost ? MNI_OPEN_WRITE : MNI_OPEN_READ;
     mn_status st = mni_dir_open_file(k->dir, k->name, flags, &from, err);
 
-    if (st == MN_OK && k->may_be_lost)
+    if (st == MN_OK && may_be_lost)
         st = mni_file_sync(from, err);
     if (st == MN_OK)
         st =
             mni_dir_open_file(k->archive, copying_name, MNI_OPEN_WRITE | MNI_OPEN_CREATE, &to, err);
     if (st == MN_OK)
-        st = fill(k, from, to, err);
+        st = copy_bytes(k, from, to, err);
     mni_file_close(to);
     mni_file_close(from);
     return as_error(st, err);
 }
 
-/* The name in the archive is durable when that is synced. One that is there already may have come
- * with a sync that failed, and never be: it is made anew. The log still has the file. */
-static mn_status keep(const struct keeping *k, struct mn_error *err)
+/* Where the good frames of a file end: what lies behind damage could not be used anyway. */
+static mn_status find_end(struct keeping *k, struct mn_error *err)
 {
-    mn_status st = mni_dir_unlink(k->archive, copying_name, err);
+    struct wal_header header;
+    struct mni_file *file = NULL;
+    struct wal_scan scan;
+    struct wal_frame f;
+    const unsigned char *payload;
+    mn_status st = read_header(k->dir, k->name, &header, err);
 
+    k->end = 0;
+    if (st == MN_ERR_CORRUPT || st == MN_ERR_UNSUPPORTED)
+        return MN_OK;
+    if (st == MN_OK)
+        st = mni_dir_open_file(k->dir, k->name, MNI_OPEN_READ, &file, err);
+    if (st != MN_OK)
+        return st;
+    wal_scan_init(&scan, file, k->name, &header);
+    while (st == MN_OK)
+        st = wal_scan_next(&scan, &f, &payload, err);
+    k->end = scan.offset;
+    wal_scan_done(&scan);
+    mni_file_close(file);
+    return st == MN_END || st == MN_ERR_CORRUPT ? MN_OK : st;
+}
+
+/* A file and how far it was read. */
+struct reading {
+    struct mni_file *file; /* owned */
+    struct wal_header header;
+    struct wal_scan scan;
+    struct wal_frame frame; /* the commit that is next */
+    bool is_open;
+    bool is_over;
+};
+
+/* Moves to the next commit. */
+static mn_status read_on(struct reading *r, struct mn_error *err)
+{
+    const unsigned char *payload;
+    mn_status st = MN_OK;
+
+    do
+        st = wal_scan_next(&r->scan, &r->frame, &payload, err);
+    while (st == MN_OK && r->frame.type != FRAME_COMMIT);
+    r->is_over = st == MN_END || st == MN_ERR_CORRUPT;
+    return r->is_over ? MN_OK : st;
+}
+
+/* One whose header cannot be read has no commits. */
+static mn_status begin_reading(struct reading *r, struct mni_dir *dir, const char *name,
+                               struct mn_error *err)
+{
+    mn_status st = read_header(dir, name, &r->header, err);
+
+    r->is_over = true;
+    if (st == MN_ERR_CORRUPT || st == MN_ERR_UNSUPPORTED)
+        return MN_OK;
+    if (st == MN_OK)
+        st = mni_dir_open_file(dir, name, MNI_OPEN_READ, &r->file, err);
+    if (st != MN_OK)
+        return st;
+    wal_scan_init(&r->scan, r->file, name, &r->header);
+    r->is_open = true;
+    return read_on(r, err);
+}
+
+static void end_reading(struct reading *r)
+{
+    if (r->is_open)
+        wal_scan_done(&r->scan);
+    mni_file_close(r->file);
+}
+
+static bool is_same_commit(const struct wal_frame *a, const struct wal_frame *b)
+{
+    return a->lsn == b->lsn && a->time_us == b->time_us && a->n_records == b->n_records &&
+           a->payload_bytes == b->payload_bytes && a->payload_crc == b->payload_crc;
+}
+
+enum precedence { OURS, THEIRS, NEITHER };
+
+/* Which of two files of one name has all commits of the other. */
+static mn_status compare(struct reading *ours, struct reading *theirs, enum precedence *out,
+                         struct mn_error *err)
+{
+    mn_status st = MN_OK;
+
+    while (st == MN_OK && !ours->is_over && !theirs->is_over &&
+           is_same_commit(&ours->frame, &theirs->frame)) {
+        st = read_on(ours, err);
+        if (st == MN_OK)
+            st = read_on(theirs, err);
+    }
+    *out = theirs->is_over ? OURS : ours->is_over ? THEIRS : NEITHER;
+    return st;
+}
+
+/* A file of this name may have been kept: while it was the newest, or with a sync that failed. */
+static mn_status find_precedence(const struct keeping *k, enum precedence *out,
+                                 struct mn_error *err)
+{
+    struct reading ours = {0};
+    struct reading theirs = {0};
+    mn_status st = begin_reading(&theirs, k->archive, k->name, err);
+
+    *out = OURS;
+    if (st == MN_NOT_FOUND)
+        return MN_OK;
+    if (st == MN_OK)
+        st = as_error(begin_reading(&ours, k->dir, k->name, err), err);
+    if (st == MN_OK)
+        st = compare(&ours, &theirs, out, err);
+    end_reading(&ours);
+    end_reading(&theirs);
+    return st;
+}
+
+/* The name in the archive is durable when that is synced. What is there already may have come with
+ * a sync that failed, and never be: it is made anew, of the file that has more. */
+static mn_status keep(struct keeping *k, struct mn_error *err)
+{
+    enum precedence precedence = OURS;
+    struct keeping from = *k;
+    mn_status st = find_precedence(k, &precedence, err);
+
+    if (st == MN_OK && (precedence == NEITHER || (precedence == THEIRS && !k->may_be_lost)))
+        return mni_fail(err, MN_ERR_INVALID,
+                        "%s was kept already with other commits: of a copy of this store, which "
+                        "needs a directory of its own",
+                        k->name);
+    if (st == MN_OK && precedence == THEIRS) {
+        from.dir = k->archive;
+        st = find_end(&from, err);
+    }
+    if (st != MN_OK || from.end == 0) /* nothing of it can be read */
+        return as_error(st, err);
+    st = mni_dir_unlink(k->archive, copying_name, err);
     if (st == MN_OK || st == MN_NOT_FOUND)
-        st = copy(k, err);
+        st = copy(&from, err);
     if (st == MN_OK)
         st = mni_dir_rename(k->archive, copying_name, k->name, err);
     return as_error(st, err);
@@ -212,32 +339,6 @@ mn_status mni_wal_archive(struct mni_wal *wal, struct mni_dir *archive, mni_wal_
 }
 
 /* A log that nobody has open ---------- */
-
-/* Where the good frames of a file end: what lies behind damage could not be used anyway. */
-static mn_status find_end(struct keeping *k, struct mn_error *err)
-{
-    struct wal_header header;
-    struct mni_file *file = NULL;
-    struct wal_scan scan;
-    struct wal_frame f;
-    const unsigned char *payload;
-    mn_status st = read_header(k->dir, k->name, &header, err);
-
-    k->end = 0;
-    if (st == MN_ERR_CORRUPT || st == MN_ERR_UNSUPPORTED)
-        return MN_OK;
-    if (st == MN_OK)
-        st = mni_dir_open_file(k->dir, k->name, MNI_OPEN_READ, &file, err);
-    if (st != MN_OK)
-        return st;
-    wal_scan_init(&scan, file, k->name, &header);
-    while (st == MN_OK)
-        st = wal_scan_next(&scan, &f, &payload, err);
-    k->end = scan.offset;
-    wal_scan_done(&scan);
-    mni_file_close(file);
-    return st == MN_END || st == MN_ERR_CORRUPT ? MN_OK : st;
-}
 
 static mn_status keep_named(void *context, const char *name, bool is_dir, struct mn_error *err)
 {

@@ -218,17 +218,19 @@ static bool is_file_beyond_stop(const struct mni_wal *wal, const struct wal_head
     return wal->config.stop_lsn != 0 && h->first_lsn > wal->config.stop_lsn;
 }
 
-/* What lies before a file is there, unless it is the first ever. */
+/* What lies before a file is there. The first one of a timeline goes on from its beginning. */
 static mn_status check_begins(const struct wal_header *h, uint64_t have_lsn, struct mn_error *err)
 {
     char name[WAL_NAME_BYTES];
 
-    if (h->sequence == 1 || h->prev_last_lsn <= have_lsn)
+    uint64_t last_lsn = h->sequence == 1 ? h->first_lsn - 1 : h->prev_last_lsn;
+
+    if (last_lsn <= have_lsn)
         return MN_OK;
     wal_file_name(h->first_lsn, name);
     return mni_fail(err, MN_ERR_CORRUPT,
                     "wal/%s: older log files are missing, with LSNs %" PRIu64 " to %" PRIu64, name,
-                    have_lsn + 1, h->prev_last_lsn);
+                    have_lsn + 1, last_lsn);
 }
 
 /* Leaves the files of an archive that hold commits above checkpoint_lsn and not beyond the stop.
@@ -746,6 +748,20 @@ static mn_status read_all(struct recovery *r, struct listing *l, struct mn_error
     return MN_OK;
 }
 
+/* By their names: an archive may have many more files than are wanted, and damaged ones. */
+static void leave_near(const struct mni_wal *wal, struct listing *l)
+{
+    const struct mni_wal_config *c = &wal->config;
+    size_t first = 0;
+
+    while (c->stop_lsn != 0 && l->n_files > 1 && l->first_lsns[l->n_files - 2] > c->stop_lsn)
+        l->n_files--;
+    while (first + 1 < l->n_files && l->first_lsns[first + 1] <= c->checkpoint_lsn + 1)
+        first++;
+    l->n_files -= first;
+    memmove(l->first_lsns, l->first_lsns + first, l->n_files * sizeof *l->first_lsns);
+}
+
 mn_status wal_recover(struct mni_wal *wal, struct mn_error *err)
 {
     struct listing l = {0};
@@ -760,6 +776,8 @@ mn_status wal_recover(struct mni_wal *wal, struct mn_error *err)
     }
     if (l.n_files > 1)
         qsort(l.first_lsns, l.n_files, sizeof *l.first_lsns, mni_compare_u64);
+    if (wal->config.is_archive)
+        leave_near(wal, &l);
     if (l.n_files > 0)
         st = read_all(&r, &l, err);
     else if (!wal->config.create || wal->config.read_only)

@@ -178,37 +178,101 @@ def usage_is_checked(place):
 
 
 def what_cannot_be_kept_stays_in_the_log(place):
+    archive = place.folder / "archive"
     blocked = place.file("blocked", b"")
     place.put([record("a")])
-    place.run("config", "set", "archive_dir", str(pathlib.Path(blocked) / "archive"))
+    place.run("config", "set", "archive_dir", str(pathlib.Path(blocked) / "archive"), code=1)
+    place.run("config", "set", "archive_dir", str(archive))
     place.put([record("b")])
-    has(place.run("checkpoint", code=1).err, "archive_dir")
+    archive.rmdir()  # as if its disk was not mounted
+    has(place.run("checkpoint", code=1).err, "no such directory")
+    same(archive.exists(), False)
     place.put([record("c")])
     same(place.ids(), ["a", "b", "c"])
     logs = len(list((pathlib.Path(place.store) / "wal").glob("*.wal")))
     same(logs >= 2, True)
-    archive = place.folder / "archive"
-    place.run("config", "set", "archive_dir", str(archive))
+    archive.mkdir()
     place.run("checkpoint")
     same(len(list(archive.glob("*/*.wal"))) >= logs, True)
 
 
 def a_purge_names_archived_logs(place):
     archive = _archive(place)
-    _put(place, "canary-b")
+    place.put([record("canary-b", metadata={"note": "of canary-b"})])
     place.run("checkpoint")
     _put(place, "c")
     place.run("checkpoint")
     names = place.run("purge", "n", "canary-b").lines()[0]["archived_logs"]
     holding = [str(path.relative_to(archive)) for path in archive.glob("*/*.wal")
-               if b"canary-b" in path.read_bytes()]
+               if b"of canary-b" in path.read_bytes()]
     same(sorted(names), sorted(holding))
     same(len(names) > 0, True)
     for name in names:
         (archive / name).unlink()
-    same(place.run("purge", "n", "canary-b").lines()[0]["archived_logs"] != names, True)
+    same(place.run("purge", "n", "canary-b").lines()[0]["archived_logs"], [])
     everything = place.run("purge", "n", "--all").lines()[0]["archived_logs"]
     same(len(everything) > 0, True)
+
+
+def records_of_an_earlier_life_are_named(place):
+    place.put([record("first")])
+    place.run("checkpoint")
+    archive = place.folder / "archive"
+    place.run("config", "set", "archive_dir", str(archive))
+    place.put([record("x", metadata={"note": "an earlier life"})])
+    place.put([record("x", metadata={"note": "of another"})], name="other")
+    place.run("checkpoint")
+    place.run("drop", "n")
+    place.put([record("y")])
+    for what in (["x"], ["--all"]):
+        names = place.run("purge", "n", *what).lines()[0]["archived_logs"]
+        holding = [str(path.relative_to(archive)) for path in archive.glob("*/*.wal")
+                   if b"earlier life" in path.read_bytes()]
+        same(set(holding) <= set(names) and len(holding) > 0, True, (holding, names))
+
+
+def a_copy_of_the_store_is_refused(place):
+    archive = _archive(place)
+    place.run("snapshot", "create")
+    copy = place.folder / "copy"
+    shutil.copytree(place.store, copy)
+    mine = _put(place, "mine")
+    place.run("checkpoint")
+    run("-d", str(copy), "put", "n", given=[record("other")])
+    result = run("-d", str(copy), "checkpoint")
+    same(result.code, 1)
+    has(result.err, "copy of this store")
+    same(_restore(place, "--at-lsn", str(mine)), ["a", "mine"])
+    same(len(list(archive.glob("*/keeping"))), 0)
+
+
+def a_damaged_store_takes_nothing_from_the_archive(place):
+    archive = _archive(place)
+    place.run("snapshot", "create")
+    kept = _put(place, "b")
+    base = place.run("snapshot", "create").lines()[0]
+    last = _put(place, "c")
+    wal = sorted((pathlib.Path(place.store) / "wal").glob("*.wal"))[-1]
+    manifests = list(pathlib.Path(place.store).glob("MANIFEST-*"))
+    place.run("checkpoint")
+    newer = _put(place, "d")
+    for path in manifests:
+        same(path.exists(), False)
+    # Without a manifest to read, the log is kept all the same.
+    for path in pathlib.Path(place.store).glob("MANIFEST-*"):
+        path.write_bytes(b"x" * 8192)
+    same(_restore(place, "--at-lsn", str(newer)), ["a", "b", "c", "d"])
+    place.run("snapshot", "restore", base["id"], "--replace")
+    same(_restore(place, "--at-lsn", str(kept)), ["a", "b"])
+    has(_restore(place, "--at-lsn", str(newer), code=3), "left behind")
+    # Nor does a damaged log take the place of what was kept of it.
+    place.run("snapshot", "delete", base["id"])
+    wal = sorted((pathlib.Path(place.store) / "wal").glob("*.wal"))[-1]
+    same(last < newer and wal.exists(), True)
+    for path in (pathlib.Path(place.store) / "wal").glob("*.wal"):
+        path.unlink()
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    has(_restore(place, "--at-time", now, code=4), "missing")
 
 
 if __name__ == "__main__":
