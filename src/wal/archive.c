@@ -74,8 +74,8 @@ static mn_status shorten_header(const struct keeping *k, unsigned char *bytes, u
     return MN_OK;
 }
 
-/* Copies the frames. What the last block holds behind them, of an earlier life of the file, does not
- * come along. */
+/* Copies the frames. What the last block holds behind them, of an earlier life of the file, does
+ * not come along. */
 static mn_status copy_bytes(const struct keeping *k, struct mni_file *from, struct mni_file *to,
                             struct mn_error *err)
 {
