@@ -17,7 +17,9 @@
  * Fails:   before publishing: nothing has changed. While publishing fails, either state is found.
  */
 #include <inttypes.h>
+#include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/check.h"
 #include "base/plant.h"
 #include "engine/archive_private.h"
@@ -32,11 +34,13 @@ struct target {
     struct mni_dir *seg_dir;      /* owned */
     struct store_file store;      /* as it is */
     struct mni_manifest manifest; /* the root, number 0: there is none that can be read */
+    struct mni_buf names;         /* of files that were in seg/ before: MNI_NAME_BYTES_MAX each */
     uint64_t number;              /* of the newest one that is there, readable or not */
     uint64_t lsn;                 /* that it is restored at */
     int64_t last_time_us;
     bool is_root_damaged;
-    bool is_over; /* the new manifest was published, or may have been */
+    bool is_staged; /* `names` holds what was there before */
+    bool is_over;   /* the new manifest was published, or may have been */
 };
 
 /* Looking ---------- */
@@ -121,15 +125,38 @@ static mn_status confirm_root(struct target *t, struct mn_error *err)
     return st == MN_OK ? mni_manifest_remove_older(t->dir, t->number, err) : st;
 }
 
-/* A liveness file of the snapshot's that the store has too, under this name: is it the same? */
+/* A liveness file of the snapshot's that the store may have under this name, while nobody knows
+ * what its root was: whatever is there may be needed, by a salvage. */
+static mn_status check_is_same(struct target *t, const struct mni_manifest_segment *s,
+                               const struct mni_manifest_live *live, const char *name,
+                               struct mn_error *err)
+{
+    struct mni_live_info expected = {
+        .generation = live->generation, .file_bytes = live->file_bytes, .crc = live->crc};
+    struct mn_error why = {0};
+
+    memcpy(expected.id.bytes, s->id, sizeof expected.id.bytes);
+    mn_status st = mni_live_check(t->seg_dir, name, &expected, s->n_rows, &why);
+    if (st == MN_OK || st == MN_NOT_FOUND)
+        return MN_OK;
+    if (st == MN_ERR_CORRUPT || st == MN_ERR_UNSUPPORTED)
+        return mni_fail(err, MN_ERR_INVALID,
+                        "the store has no manifest that can be read, and seg/%s is not that of the "
+                        "snapshot, but may be needed to salvage it; restore into a new directory",
+                        name);
+    return mni_fail(err, st, "%s", why.message);
+}
+
+/* The same where the root is known. */
 static mn_status clear_way(struct target *t, const struct mni_manifest_segment *s,
                            const struct mni_manifest_live *live, struct mn_error *err)
 {
     char name[MNI_NAME_BYTES_MAX];
-    const struct mni_manifest_segment *ours =
-        t->manifest.number == 0 ? NULL : mni_manifest_find(&t->manifest, s->id);
 
     mni_manifest_live_name(s->id, live->generation, name);
+    if (t->manifest.number == 0)
+        return check_is_same(t, s, live, name, err);
+    const struct mni_manifest_segment *ours = mni_manifest_find(&t->manifest, s->id);
     for (size_t i = 0; ours != NULL && i < ours->n_lives; i++) {
         const struct mni_manifest_live *other = &t->manifest.lives[ours->first_live + i];
         if (other->generation != live->generation)
@@ -157,6 +184,35 @@ static mn_status clear_names(struct target *t, struct mn_error *err)
     return st;
 }
 
+static mn_status keep_name(void *context, const char *name, bool is_dir, struct mn_error *err)
+{
+    struct mni_buf *names = context;
+    char item[MNI_NAME_BYTES_MAX] = {0};
+
+    for (size_t i = 0; i + 1 < sizeof item && name[i] != '\0'; i++)
+        item[i] = name[i];
+    if (!is_dir && mni_buf_append(names, item, sizeof item) != MN_OK)
+        return mni_fail(err, MN_ERR_NOMEM, "names of files");
+    return MN_OK;
+}
+
+static int compare_names(const void *one, const void *other)
+{
+    return strcmp(one, other);
+}
+
+/* What is in seg/ before anything is staged. */
+static mn_status note_names(struct target *t, struct mn_error *err)
+{
+    mni_buf_reset(&t->names);
+    mn_status st = mni_dir_list(t->seg_dir, keep_name, &t->names, err);
+    if (st == MN_OK && t->names.n_bytes > 0)
+        qsort(t->names.data, t->names.n_bytes / MNI_NAME_BYTES_MAX, MNI_NAME_BYTES_MAX,
+              compare_names);
+    t->is_staged = st == MN_OK;
+    return st;
+}
+
 static mn_status stage(struct target *t, struct mn_error *err)
 {
     const struct mni_restore_request *r = t->restore->request;
@@ -168,6 +224,8 @@ static mn_status stage(struct target *t, struct mn_error *err)
         st = mni_dir_sync(t->dir, err);
     if (st == MN_OK)
         st = clear_names(t, err);
+    if (st == MN_OK)
+        st = note_names(t, err);
     return st == MN_OK
                ? mni_pool_give(r->pool, &t->restore->snapshot, t->seg_dir, &r->progress, err)
                : st;
@@ -175,14 +233,24 @@ static mn_status stage(struct target *t, struct mn_error *err)
 
 /* Going over ---------- */
 
-static mn_status remove_unnamed(struct mni_dir *seg_dir, struct mni_manifest *manifest,
-                                struct mn_error *err);
+static mn_status remove_staged(void *context, const char *name, bool is_dir, struct mn_error *err)
+{
+    const struct target *t = context;
+    size_t n = t->names.n_bytes / MNI_NAME_BYTES_MAX;
 
-/* Before anything was published. */
+    if (is_dir ||
+        (n > 0 && bsearch(name, t->names.data, n, MNI_NAME_BYTES_MAX, compare_names) != NULL))
+        return MN_OK;
+    return mni_dir_unlink(t->seg_dir, name, err);
+}
+
+/* Before anything was published. What was there stays, whether the root names it or not: it may be
+ * damaged, or gone, and the files be all that a salvage has. */
 static void unstage(struct target *t)
 {
-    if (t->seg_dir != NULL && !t->is_root_damaged)
-        mni_ignore(remove_unnamed(t->seg_dir, &t->manifest, NULL));
+    if (t->is_staged)
+        mni_ignore(mni_dir_list(t->seg_dir, remove_staged, t, NULL));
+    t->is_staged = false;
     mni_ignore(store_file_settle(t->dir, t->manifest.number, false, &t->store, NULL));
 }
 
@@ -320,6 +388,7 @@ mn_status restore_replace(struct restore *restore, struct mn_error *err)
         st = go_over_on_any_disk(&t, err);
     restore->report->lsn = t.lsn;
     mni_manifest_done(&t.manifest);
+    mni_buf_done(&t.names);
     mni_dir_close(t.seg_dir);
     mni_dir_close(t.dir);
     return st;

@@ -461,6 +461,148 @@ static void a_damaged_store_is_replaced(void)
     }
 }
 
+struct names {
+    char of[64][64];
+    size_t n;
+};
+
+static int compare_names(const void *one, const void *other)
+{
+    return strcmp(one, other);
+}
+
+static struct names names_in(const char *store, const char *sub)
+{
+    struct names names = {.n = 0};
+    char path[700];
+
+    (void)snprintf(path, sizeof path, "%s/%s", store, sub);
+    DIR *dir = opendir(path);
+    CHECK(dir != NULL);
+    for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
+        if (e->d_name[0] == '.')
+            continue;
+        CHECK(names.n < CHECK_COUNT(names.of));
+        (void)snprintf(names.of[names.n++], sizeof names.of[0], "%.63s", e->d_name);
+    }
+    CHECK_EQ(closedir(dir), 0);
+    qsort(names.of, names.n, sizeof names.of[0], compare_names);
+    return names;
+}
+
+/* Removes what begins so. */
+static void remove_all(const char *store, const char *prefix)
+{
+    const struct names names = names_in(store, ".");
+    char path[700];
+
+    for (size_t i = 0; i < names.n; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", store, names.of[i]);
+        if (strncmp(names.of[i], prefix, strlen(prefix)) == 0)
+            CHECK_EQ(unlink(path), 0);
+    }
+}
+
+static mn_status stop_at_call(void *context, uint64_t n_done, uint64_t n_total)
+{
+    int *n_left = context;
+
+    (void)n_done;
+    (void)n_total;
+    return --*n_left == 0 ? MN_ERR_CANCELLED : MN_OK;
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    char command[1500];
+
+    (void)snprintf(command, sizeof command, "cp '%s' '%s'", from, to);
+    CHECK_EQ(system(command), 0); /* NOLINT(cert-env33-c): paths of the test's own */
+}
+
+/* All that a salvage could read is there after a restore that did not come to its end. */
+static void without_a_root_nothing_is_removed_before_the_end(void)
+{
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    struct mn_restore_report report;
+    struct mn_snapshot_info info;
+    int n_calls = 0;
+
+    (void)put(store, mn_str("a"), mn_str("1"), "old");
+    (void)put(store, mn_str("a"), mn_str("2"), "old");
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    CHECK_OK(mn_delete(store, mn_str("a"), mn_str("2"), NULL, NULL, NULL, &err));
+    create(store, NULL, &info);
+    (void)put(store, mn_str("b"), mn_str("1"), "new");
+    CHECK_OK(mn_delete(store, mn_str("a"), mn_str("1"), NULL, NULL, NULL, &err));
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    closed(store);
+    remove_all(p.store, "MANIFEST");
+    const struct names before = names_in(p.store, "seg");
+    CHECK(before.n >= 2);
+    mn_status st = MN_ERR_CANCELLED;
+    while (st == MN_ERR_CANCELLED) {
+        int n_left = ++n_calls;
+        st = try_restore(p.store, info.id,
+                         (struct mn_restore_options){
+                             .replace = p.store, .progress = stop_at_call, .context = &n_left},
+                         &report);
+        if (st == MN_OK)
+            break;
+        CHECK_STATUS(st, MN_ERR_CANCELLED);
+        const struct names after = names_in(p.store, "seg");
+        CHECK_EQ(after.n, before.n);
+        CHECK_MEM_EQ(after.of, before.of, before.n * sizeof before.of[0]);
+    }
+    CHECK_OK_ERR(st, &err);
+    CHECK(n_calls > 3);
+    store = opened(p.store);
+    CHECK_EQ(count(store, "a"), 1);
+    CHECK(holds(store, mn_str("a"), mn_str("1"), "old"));
+    closed(store);
+}
+
+/* A copy of the store that went another way has another liveness file of this name. */
+static void without_a_root_other_liveness_stays(void)
+{
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    struct mn_restore_report report;
+    struct mn_snapshot_info info;
+    char live[900];
+    char moved[700];
+    struct stat stat_before;
+    struct stat stat_after;
+
+    (void)put(store, mn_str("a"), mn_str("1"), "old");
+    (void)put(store, mn_str("a"), mn_str("2"), "old");
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    CHECK_OK(mn_delete(store, mn_str("a"), mn_str("2"), NULL, NULL, NULL, &err));
+    create(store, NULL, &info);
+    closed(store);
+    const struct names names = names_in(p.store, "seg");
+    live[0] = '\0';
+    for (size_t i = 0; i < names.n; i++)
+        if (strstr(names.of[i], ".live") != NULL)
+            (void)snprintf(live, sizeof live, "%s/seg/%s", p.store, names.of[i]);
+    CHECK(live[0] != '\0');
+    (void)snprintf(moved, sizeof moved, "%s/moved", p.dir);
+    copy_file(live, moved);
+    CHECK_EQ(unlink(live), 0); /* the snapshot has it under another name */
+    overwrite(moved);
+    CHECK_EQ(rename(moved, live), 0);
+    CHECK_EQ(stat(live, &stat_before), 0);
+    remove_all(p.store, "MANIFEST");
+    CHECK_STATUS(
+        try_restore(p.store, info.id, (struct mn_restore_options){.replace = p.store}, &report),
+        MN_ERR_INVALID);
+    CHECK_STR_HAS(err.message, "new directory");
+    CHECK_EQ(stat(live, &stat_after), 0);
+    CHECK_EQ(stat_before.st_ino, stat_after.st_ino);
+    (void)restored(p.store, info.id, (struct mn_restore_options){.into = p.other});
+}
+
 static void an_empty_store_has_a_snapshot_too(void)
 {
     struct place p = new_place();
@@ -726,6 +868,8 @@ int main(int argc, char **argv)
         CHECK_TEST(a_purge_names_the_snapshots_that_hold_copies),
         CHECK_TEST(a_snapshot_is_read_where_it_lies),
         CHECK_TEST(a_damaged_store_is_replaced),
+        CHECK_TEST(without_a_root_nothing_is_removed_before_the_end),
+        CHECK_TEST(without_a_root_other_liveness_stays),
         CHECK_TEST(an_empty_store_has_a_snapshot_too),
         CHECK_TEST(what_is_read_of_a_snapshot_counts),
         CHECK_TEST(the_log_of_a_past_that_was_left_does_not_count),
