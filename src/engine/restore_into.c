@@ -240,6 +240,8 @@ mn_status restore_make(struct restore *restore, struct mni_dir *dir, struct mn_e
     int64_t now_us = mni_env_wall_us(restore->env);
 
     store.created_us = now_us;
+    /* Directories are those of the store that the snapshot is of, and in use there. */
+    memset(store.texts, 0, sizeof store.texts);
     mn_status st = mni_env_random(restore->env, store.store_id, sizeof store.store_id, err);
     if (st == MN_OK && MNI_PLANTED("restore_unmarked_early"))
         st = store_file_write(dir, &store, err);

@@ -130,6 +130,7 @@ static mn_status close_target(struct moving *m, struct mn_error *err)
 
 /* Into a new store ---------- */
 
+/* Texts are directories of the other store, and in use there. */
 static mn_status copy_settings(struct moving *m, struct mn_error *err)
 {
     const struct store_file *store = &m->restore->store;
@@ -142,10 +143,6 @@ static mn_status copy_settings(struct moving *m, struct mn_error *err)
         setting_format((enum setting)i, store->settings[i], value);
         st = mni_engine_set(m->to, mni_setting_key((size_t)i), value, err);
     }
-    for (int i = 0; i < N_TEXTS && st == MN_OK; i++)
-        if (store->texts[i][0] != '\0')
-            st = mni_engine_set(m->to, text_setting_name((enum text_setting)i), store->texts[i],
-                                err);
     return st;
 }
 

@@ -163,6 +163,7 @@ static mn_status check_to(struct salvage *s, const char *path, struct mn_error *
     return st;
 }
 
+/* Texts are directories of the other store, and in use there. */
 static mn_status copy_settings(struct salvage *s, struct mn_error *err)
 {
     mn_status st = MN_OK;
@@ -174,10 +175,6 @@ static mn_status copy_settings(struct salvage *s, struct mn_error *err)
         setting_format((enum setting)i, s->store.settings[i], value);
         st = mni_engine_set(s->engine, mni_setting_key((size_t)i), value, err);
     }
-    for (int i = 0; s->has_store_file && i < N_TEXTS && st == MN_OK; i++)
-        if (s->store.texts[i][0] != '\0')
-            st = mni_engine_set(s->engine, text_setting_name((enum text_setting)i),
-                                s->store.texts[i], err);
     return st;
 }
 

@@ -779,6 +779,7 @@ static void a_restored_store_has_a_past_of_its_own(void)
     m->parent = 3;
     m->state = w.moments[3].state;
     CHECK_OK_ERR(try_open(&w, "/target", false, &w.store), &w.err);
+    set(&w, "archive_dir", "/archive");
     unsigned char payload[LENGTH_MAX];
     for (uint32_t i = 0; i < 6; i++) {
         uint64_t lsn = 0;

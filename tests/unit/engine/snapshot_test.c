@@ -238,6 +238,44 @@ static void replacing_leaves_nothing_newer(void)
     CHECK_EQ(n_snapshots(p.store), 3);
 }
 
+/* Whose directories would they be? */
+static void a_new_store_has_no_directories(void)
+{
+    static const char *const keys[] = {"archive_dir", "snapshot_dir"};
+    struct mn_salvage_report salvaged = {.size = sizeof salvaged};
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    struct mn_snapshot_info info;
+    char path[600];
+    char value[1024];
+
+    for (size_t i = 0; i < CHECK_COUNT(keys); i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", p.dir, keys[i]);
+        CHECK_EQ(mkdir(path, 0700), 0);
+        CHECK_OK_ERR(mn_config_set(store, keys[i], path, &err), &err);
+    }
+    (void)put(store, mn_str("a"), mn_str("1"), "x");
+    create(store, NULL, &info);
+    closed(store);
+    for (int way = 0; way < 3; way++) {
+        (void)snprintf(path, sizeof path, "%s%d", p.other, way);
+        if (way == 0)
+            (void)restored(p.store, info.id, (struct mn_restore_options){.into = path});
+        else if (way == 1)
+            (void)restored(p.store, info.id,
+                           (struct mn_restore_options){.into = path, .name = mn_str("a")});
+        else
+            CHECK_OK_ERR(mn_salvage(p.store, path, NULL, &salvaged, &err), &err);
+        store = opened(path);
+        CHECK(holds(store, mn_str("a"), mn_str("1"), "x"));
+        for (size_t i = 0; i < CHECK_COUNT(keys); i++) {
+            CHECK_OK_ERR(mn_config_get(store, keys[i], value, sizeof value, &err), &err);
+            CHECK_STR_EQ(value, "");
+        }
+        closed(store);
+    }
+}
+
 static void one_namespace_comes_back_beside_others(void)
 {
     struct place p = new_place();
@@ -862,6 +900,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_snapshot_says_what_it_holds),
         CHECK_TEST(a_new_store_is_what_it_was),
         CHECK_TEST(replacing_leaves_nothing_newer),
+        CHECK_TEST(a_new_store_has_no_directories),
         CHECK_TEST(one_namespace_comes_back_beside_others),
         CHECK_TEST(the_newest_ones_are_kept),
         CHECK_TEST(an_export_stands_alone),
