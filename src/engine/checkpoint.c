@@ -650,8 +650,10 @@ void mni_engine_limit_segments(struct mni_engine *engine, uint64_t file_bytes_ma
     engine->segment_bytes_max = file_bytes_max;
 }
 
-/* Everything up to an LSN. */
-static mn_status checkpoint_until(struct mni_engine *engine, uint64_t until, struct mn_error *err)
+/* Everything up to an LSN. After an error the root may have it all the same, and only what is beyond
+ * need has not gone. */
+static mn_status checkpoint_until(struct mni_engine *engine, uint64_t until, bool *has_root_out,
+                                  struct mn_error *err)
 {
     mn_status st = engine_check_root(engine, err);
 
@@ -661,28 +663,40 @@ static mn_status checkpoint_until(struct mni_engine *engine, uint64_t until, str
     while (st == MN_OK && (engine->state->frozen != NULL || engine->manifest.lsn < until))
         st = checkpoint(engine, err);
     engine_drop_retired(engine); /* also where nothing was written: a view may have ended */
+    *has_root_out = st == MN_OK;
     return st == MN_OK ? trim(engine, err) : st;
 }
 
-mn_status engine_checkpoint_now(struct mni_engine *engine, struct mn_error *err)
+static mn_status checkpoint_all(struct mni_engine *engine, bool *has_root_out, struct mn_error *err)
 {
     uint64_t until = mni_engine_visible_lsn(engine);
-    mn_status st = checkpoint_until(engine, until, err);
+    mn_status st = checkpoint_until(engine, until, has_root_out, err);
 
     bool was_lent = atomic_load(&engine->reserve_is_lent); /* to the caller, who restores it */
     while (st == MN_ERR_NO_SPACE && reserve_make_room(engine))
-        st = checkpoint_until(engine, until, err);
+        st = checkpoint_until(engine, until, has_root_out, err);
     if (!was_lent)
         reserve_restore(engine);
     atomic_store(&engine->last_checkpoint_us, mni_env_mono_us(engine->env));
     return st;
 }
 
+mn_status engine_checkpoint_now(struct mni_engine *engine, struct mn_error *err)
+{
+    bool has_root = false;
+
+    return checkpoint_all(engine, &has_root, err);
+}
+
 mn_status engine_make_root(struct mni_engine *engine, struct mn_error *err)
 {
-    mn_status st = engine_checkpoint_now(engine, err);
+    struct mn_error why = {0};
+    bool has_root = false;
+    mn_status st = checkpoint_all(engine, &has_root, &why);
 
-    return st == MN_OK && engine->manifest.number == 0 ? checkpoint(engine, err) : st;
+    if (!has_root)
+        return mni_fail(err, st, "%s", why.message);
+    return engine->manifest.number == 0 ? checkpoint(engine, err) : MN_OK;
 }
 
 mn_status mni_engine_checkpoint(struct mni_engine *engine, struct mn_error *err)

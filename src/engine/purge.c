@@ -129,6 +129,8 @@ static mn_status erase(struct mni_engine *engine, struct erased *e,
     if (st != MN_OK)
         return st;
     st = engine_checkpoint_now(engine, err);
+    if (st != MN_OK)
+        mni_error_prefix(err, "the records are deleted but not erased");
     if (st == MN_OK)
         receipt->n_log_files = stats.n_files;
     while (st == MN_OK && n_runs > 0) {

@@ -422,6 +422,45 @@ static void a_purge_names_the_snapshots_that_hold_copies(void)
     closed(store);
 }
 
+/* What the log has beyond need is no part of a snapshot. */
+static void a_log_that_cannot_be_archived_stops_no_snapshot(void)
+{
+    static char payload[300000];
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    const struct mn_slice id = mn_str("1");
+    struct mn_snapshot_info info;
+    char path[600];
+    char id_text[16];
+
+    (void)snprintf(path, sizeof path, "%s/archive", p.dir);
+    CHECK_EQ(mkdir(path, 0700), 0);
+    CHECK_OK_ERR(mn_config_set(store, "archive_dir", path, &err), &err);
+    CHECK_EQ(rmdir(path), 0);
+    FILE *file = fopen(path, "wb"); /* no directory */
+    CHECK(file != NULL && fclose(file) == 0);
+    memset(payload, 'x', sizeof payload - 1);
+    for (int i = 0; i < 8; i++) {
+        (void)snprintf(id_text, sizeof id_text, "%d", i);
+        (void)put(store, mn_str("a"), mn_str(id_text), payload);
+    }
+    CHECK(mn_checkpoint(store, &err) < 0);
+    (void)put(store, mn_str("a"), mn_str("new"), "new");
+    create(store, NULL, &info);
+    CHECK_EQ(info.n_records, 9);
+    create(store,
+           &(struct mn_snapshot_options){.size = sizeof(struct mn_snapshot_options), .to = p.other},
+           &info);
+    CHECK_EQ(info.n_records, 9);
+    CHECK(mn_purge(store, mn_str("a"), &id, 1, NULL, &err) < 0); /* it is in the log still */
+    CHECK_STR_HAS(err.message, "not erased");
+    CHECK_STR_HAS(err.message, path);
+    CHECK_EQ(unlink(path), 0);
+    CHECK_EQ(mkdir(path, 0700), 0);
+    CHECK_OK_ERR(mn_purge(store, mn_str("a"), &id, 1, NULL, &err), &err);
+    closed(store);
+}
+
 static void a_snapshot_is_read_where_it_lies(void)
 {
     struct place p = new_place();
@@ -905,6 +944,7 @@ int main(int argc, char **argv)
         CHECK_TEST(the_newest_ones_are_kept),
         CHECK_TEST(an_export_stands_alone),
         CHECK_TEST(a_purge_names_the_snapshots_that_hold_copies),
+        CHECK_TEST(a_log_that_cannot_be_archived_stops_no_snapshot),
         CHECK_TEST(a_snapshot_is_read_where_it_lies),
         CHECK_TEST(a_damaged_store_is_replaced),
         CHECK_TEST(without_a_root_nothing_is_removed_before_the_end),
