@@ -227,6 +227,12 @@ int run_snapshot_verify(struct cli *cli)
 
 /* Removing ---------- */
 
+/* Snapshots have gone, but no file, because of one that cannot be read. */
+static bool keeps_files(mn_status status)
+{
+    return status == MN_ERR_CORRUPT || status == MN_ERR_UNSUPPORTED;
+}
+
 int run_snapshot_delete(struct cli *cli)
 {
     const char *id = cli->args.words[0];
@@ -240,9 +246,9 @@ int run_snapshot_delete(struct cli *cli)
     stop_gently();
     mn_status st = pool == NULL ? MN_NOT_FOUND : mn_snapshot_delete(pool, id, &freed, &err);
     mn_snapshots_close(pool);
-    if (st == MN_OK || st == MN_NOT_FOUND) {
+    if (st == MN_OK || st == MN_NOT_FOUND || keeps_files(st)) {
         struct mni_json_writer *w = out_begin(&cli->out);
-        print_flag(w, "deleted", st == MN_OK);
+        print_flag(w, "deleted", st != MN_NOT_FOUND);
         print_number(w, "freed_bytes", freed);
         (void)out_end(&cli->out);
     }
@@ -268,11 +274,11 @@ int run_snapshot_prune(struct cli *cli)
     mn_status st = pool == NULL ? MN_OK
                                 : mn_snapshots_prune(pool, n_kept, &n_deleted, &freed, &err);
     mn_snapshots_close(pool);
-    if (st != MN_OK)
-        return pool_say_status(cli, "", st, &err);
-    struct mni_json_writer *w = out_begin(&cli->out);
-    print_number(w, "deleted", n_deleted);
-    print_number(w, "freed_bytes", freed);
-    (void)out_end(&cli->out);
-    return EXIT_CODE_OK;
+    if (st == MN_OK || n_deleted > 0) {
+        struct mni_json_writer *w = out_begin(&cli->out);
+        print_number(w, "deleted", n_deleted);
+        print_number(w, "freed_bytes", freed);
+        (void)out_end(&cli->out);
+    }
+    return st == MN_OK ? EXIT_CODE_OK : pool_say_status(cli, "", st, &err);
 }

@@ -167,7 +167,9 @@ MN_API MN_MUST_USE mn_status mn_snapshot_delete(mn_snapshots *snapshots, const c
                                                 uint64_t *freed_out, struct mn_error *err);
 
 /* Removes all but the newest `n_kept` (1 or more), by LSN; damaged ones are passed over. Sets
- * `n_deleted_out` and `freed_out` (may be NULL), also when it fails. */
+ * `n_deleted_out` and `freed_out` (may be NULL), also when it fails. MN_ERR_IN_USE as above.
+ * MN_ERR_CORRUPT, when some were removed: all that were to go have gone, but their files stay,
+ * because another snapshot is damaged and may need them. */
 MN_API MN_MUST_USE mn_status mn_snapshots_prune(mn_snapshots *snapshots, uint64_t n_kept,
                                                 uint64_t *n_deleted_out, uint64_t *freed_out,
                                                 struct mn_error *err);

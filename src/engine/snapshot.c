@@ -87,6 +87,21 @@ static bool is_of_store(const struct mni_snapshot *snapshot, const unsigned char
            memcmp(snapshot->manifest.store_id, store_id, MNI_STORE_ID_BYTES) == 0;
 }
 
+/* Whether one counts: it can be read, and is of the store. */
+static mn_status look_at(struct mni_pool_dir *pool, const struct mni_snapshot_id *id,
+                         const unsigned char *store_id, bool *counts_out, struct mn_error *err)
+{
+    struct mni_snapshot snapshot;
+    struct mn_error why;
+    mn_status st = mni_pool_load(pool, id, &snapshot, &why);
+
+    *counts_out = st == MN_OK && is_of_store(&snapshot, store_id);
+    mni_snapshot_done(&snapshot);
+    if (st == MN_OK || st == MN_ERR_CORRUPT || st == MN_ERR_UNSUPPORTED)
+        return MN_OK;
+    return mni_fail(err, st, "%s", why.message);
+}
+
 mn_status mni_snapshots_prune(struct mni_pool_dir *pool, const unsigned char *store_id,
                               uint64_t n_kept, uint64_t *n_removed_out, uint64_t *freed_out,
                               struct mn_error *err)
@@ -94,27 +109,23 @@ mn_status mni_snapshots_prune(struct mni_pool_dir *pool, const unsigned char *st
     struct mni_snapshot_id *ids = NULL;
     size_t n = 0;
     uint64_t n_seen = 0;
+    bool counts = false;
     mn_status st = mni_pool_list(pool, &ids, &n, err);
 
     *n_removed_out = 0;
     *freed_out = 0;
     for (size_t i = 0; i < n && st == MN_OK; i++) {
-        struct mni_snapshot snapshot;
-        struct mn_error why;
-        uint64_t freed = 0;
-        mn_status loaded = mni_pool_load(pool, &ids[i], &snapshot, &why);
-        if (loaded != MN_OK && loaded != MN_ERR_CORRUPT && loaded != MN_ERR_UNSUPPORTED)
-            st = mni_fail(err, loaded, "%s", why.message);
-        bool counts = loaded == MN_OK && is_of_store(&snapshot, store_id);
-        mni_snapshot_done(&snapshot);
+        st = look_at(pool, &ids[i], store_id, &counts, err);
         if (!counts || st != MN_OK || ++n_seen <= n_kept)
             continue;
-        st = mni_pool_remove(pool, &ids[i], &freed, err);
+        st = mni_pool_forget(pool, &ids[i], err);
         *n_removed_out += st == MN_OK;
-        *freed_out += freed;
     }
     mni_free(ids);
-    return st;
+    if (*n_removed_out == 0)
+        return st;
+    mn_status collected = mni_pool_collect(pool, freed_out, st == MN_OK ? err : NULL);
+    return st == MN_OK ? collected : st;
 }
 
 /* Creating ---------- */

@@ -140,6 +140,8 @@ static mn_status collect_files(struct mni_pool_dir *pool, uint64_t *freed, struc
               sizeof(struct pool_file), pool_file_compare);
     if (st == MN_OK)
         st = mark_all(pool, &inventory, err);
+    if (st == MN_ERR_CORRUPT || st == MN_ERR_UNSUPPORTED)
+        mni_error_prefix(err, "no file can go, because a snapshot that may need it cannot be read");
     if (st == MN_OK)
         st = remove_unnamed(pool, &inventory, freed, err);
     mni_buf_done(&inventory.files);
@@ -179,19 +181,24 @@ mn_status mni_pool_collect(struct mni_pool_dir *pool, uint64_t *freed_out, struc
     return st;
 }
 
-mn_status mni_pool_remove(struct mni_pool_dir *pool, const struct mni_snapshot_id *id,
-                          uint64_t *freed_out, struct mn_error *err)
+mn_status mni_pool_forget(struct mni_pool_dir *pool, const struct mni_snapshot_id *id,
+                          struct mn_error *err)
 {
     char name[MNI_NAME_BYTES_MAX];
 
     MNI_CHECK(pool->is_locked && pool->lock == MNI_POOL_REMOVE);
-    if (freed_out != NULL)
-        *freed_out = 0;
     pool_snapshot_name(id, "", name);
     mn_status st = mni_dir_unlink(pool->dir, name, err);
     if (st == MN_NOT_FOUND)
         return mni_fail(err, MN_NOT_FOUND, "there is no snapshot %.32s", name);
-    if (st != MN_OK)
-        return pool_as_error(st, err);
-    return mni_pool_collect(pool, freed_out, err);
+    return pool_as_error(st, err);
+}
+
+mn_status mni_pool_remove(struct mni_pool_dir *pool, const struct mni_snapshot_id *id,
+                          uint64_t *freed_out, struct mn_error *err)
+{
+    if (freed_out != NULL)
+        *freed_out = 0;
+    mn_status st = mni_pool_forget(pool, id, err);
+    return st == MN_OK ? mni_pool_collect(pool, freed_out, err) : st;
 }

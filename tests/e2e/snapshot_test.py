@@ -373,6 +373,19 @@ def pruning_takes_what_nobody_names(place):
     same(list(files.iterdir()), [])
 
 
+def a_damaged_one_keeps_files_but_no_snapshots(place):
+    _some(place, "a")
+    ids = [_create(place)["id"] for _ in range(4)]
+    path = _pool(place) / f"{ids[2]}.snapshot"
+    path.write_bytes(path.read_bytes()[:-1])
+    result = place.run("snapshot", "prune", "--keep", "1", code=4)
+    same(result.lines(), [{"deleted": 2, "freed_bytes": 0}])
+    same("no file can go" in result.err and ids[2] in result.err, True, result)
+    same(place.run("snapshot", "delete", ids[3], code=4).lines(),
+         [{"deleted": True, "freed_bytes": 0}])
+    same(place.run("snapshot", "delete", ids[2]).lines()[0]["freed_bytes"] > 0, True)
+
+
 def a_purge_names_the_snapshots(place):
     _some(place, "a", "b")
     snapshot = _create(place)["id"]

@@ -357,6 +357,52 @@ static void the_newest_ones_are_kept(void)
     closed(store);
 }
 
+static void overwrite(const char *path)
+{
+    FILE *file = fopen(path, "r+b");
+
+    CHECK(file != NULL);
+    CHECK_EQ(fseek(file, 0, SEEK_END), 0);
+    long n = ftell(file);
+    for (long i = 0; i < n; i += 512) {
+        CHECK_EQ(fseek(file, i, SEEK_SET), 0);
+        CHECK_EQ(fputc(0x5a, file), 0x5a);
+    }
+    CHECK_EQ(fclose(file), 0);
+}
+
+/* All that are to go do, and their files when the damaged one has gone. */
+static void one_damaged_snapshot_stops_no_pruning(void)
+{
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    struct mn_snapshot_info info[5];
+    char path[700];
+    uint64_t n = 0;
+    uint64_t freed = 1;
+
+    for (size_t i = 0; i < CHECK_COUNT(info); i++) {
+        (void)put(store, mn_str("a"), mn_str("1"), "x");
+        if (i + 1 == CHECK_COUNT(info)) /* into files that no other one has */
+            CHECK_OK_ERR(mn_purge_namespace(store, mn_str("a"), NULL, &err), &err);
+        create(store, NULL, &info[i]);
+    }
+    closed(store);
+    (void)snprintf(path, sizeof path, "%s.snapshots/%s.snapshot", p.store, info[1].id);
+    overwrite(path);
+    mn_snapshots *pool = pool_of(p.store);
+    CHECK_STATUS(mn_snapshots_prune(pool, 1, &n, &freed, &err), MN_ERR_CORRUPT);
+    CHECK_STR_HAS(err.message, "no file can go");
+    CHECK_STR_HAS(err.message, info[1].id);
+    CHECK_EQ(n, 3);
+    CHECK_EQ(freed, 0);
+    CHECK_EQ(n_snapshots(p.store), 2);
+    CHECK_OK_ERR(mn_snapshot_delete(pool, info[1].id, &freed, &err), &err);
+    CHECK(freed > 0);
+    CHECK_OK_ERR(mn_snapshot_verify(pool, info[4].id, NULL, &err), &err);
+    mn_snapshots_close(pool);
+}
+
 static void an_export_stands_alone(void)
 {
     struct place p = new_place();
@@ -493,20 +539,6 @@ static void a_snapshot_is_read_where_it_lies(void)
     o.snapshot_id = "../x";
     CHECK_STATUS(mn_open(p.store, &o, &old, &err), MN_ERR_INVALID);
     closed(store);
-}
-
-static void overwrite(const char *path)
-{
-    FILE *file = fopen(path, "r+b");
-
-    CHECK(file != NULL);
-    CHECK_EQ(fseek(file, 0, SEEK_END), 0);
-    long n = ftell(file);
-    for (long i = 0; i < n; i += 512) {
-        CHECK_EQ(fseek(file, i, SEEK_SET), 0);
-        CHECK_EQ(fputc(0x5a, file), 0x5a);
-    }
-    CHECK_EQ(fclose(file), 0);
 }
 
 /* The log, or the manifest. */
@@ -942,6 +974,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_new_store_has_no_directories),
         CHECK_TEST(one_namespace_comes_back_beside_others),
         CHECK_TEST(the_newest_ones_are_kept),
+        CHECK_TEST(one_damaged_snapshot_stops_no_pruning),
         CHECK_TEST(an_export_stands_alone),
         CHECK_TEST(a_purge_names_the_snapshots_that_hold_copies),
         CHECK_TEST(a_log_that_cannot_be_archived_stops_no_snapshot),
