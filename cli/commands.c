@@ -424,7 +424,8 @@ static const struct command commands[] = {
         .name = "snapshot prune",
         .usage = "--keep N [--from DIR]",
         .about = "remove all snapshots but the newest",
-        .help = "Prints {\"deleted\":N,\"freed_bytes\":N}. Damaged ones are passed over.\n\n"
+        .help = "Of the store; with --from, of each store that has some there. Prints\n"
+                "{\"deleted\":N,\"freed_bytes\":N}. Damaged ones are passed over.\n\n"
                 "  --keep N          how many of them to keep, 1 or more\n" POOL_HELP,
         .example = "mneme -d memory snapshot prune --keep 3",
         .options = TAKES(OPTION_KEEP) | TAKES(OPTION_FROM),

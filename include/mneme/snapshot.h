@@ -166,7 +166,8 @@ MN_API MN_MUST_USE mn_status mn_snapshot_verify(mn_snapshots *snapshots, const c
 MN_API MN_MUST_USE mn_status mn_snapshot_delete(mn_snapshots *snapshots, const char *id,
                                                 uint64_t *freed_out, struct mn_error *err);
 
-/* Removes all but the newest `n_kept` (1 or more), by LSN; damaged ones are passed over. Sets
+/* Removes all but the newest `n_kept` (1 or more), by LSN: those of the store, if the pool was
+ * opened by mn_snapshots_open_of, otherwise of each store. Damaged ones are passed over. Sets
  * `n_deleted_out` and `freed_out` (may be NULL), also when it fails. MN_ERR_IN_USE as above.
  * MN_ERR_CORRUPT, when some were removed: all that were to go have gone, but their files stay,
  * because another snapshot is damaged and may need them. */

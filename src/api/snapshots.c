@@ -260,6 +260,7 @@ mn_status mn_snapshot_delete(mn_snapshots *snapshots, const char *id, uint64_t *
 mn_status mn_snapshots_prune(mn_snapshots *snapshots, uint64_t n_kept, uint64_t *n_deleted_out,
                              uint64_t *freed_out, struct mn_error *err)
 {
+    unsigned char store_id[MNI_STORE_ID_BYTES];
     struct mni_pool_dir *pool = NULL;
     struct mn_error details = {0};
     uint64_t n_deleted = 0;
@@ -270,9 +271,14 @@ mn_status mn_snapshots_prune(mn_snapshots *snapshots, uint64_t n_kept, uint64_t 
         st = mni_fail(err, MN_ERR_INVALID, "at least one snapshot has to be kept");
     if (st != MN_OK)
         return st;
-    st = api_lock_pool(snapshots, MNI_POOL_REMOVE, &pool, &details);
+    const char *path = snapshots->store_path;
+    if (path != NULL)
+        st = mni_store_id(snapshots->env, path, store_id, &details);
     if (st == MN_OK)
-        st = mni_snapshots_prune(pool, NULL, n_kept, &n_deleted, &freed, &details);
+        st = api_lock_pool(snapshots, MNI_POOL_REMOVE, &pool, &details);
+    if (st == MN_OK)
+        st = mni_snapshots_prune(pool, path != NULL ? store_id : NULL, n_kept, &n_deleted, &freed,
+                                 &details);
     /* What cut-off additions left goes, too. Where one is damaged, files stay. */
     if (st == MN_OK && n_deleted == 0)
         mni_ignore(mni_pool_collect(pool, &freed, NULL));

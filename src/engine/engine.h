@@ -327,8 +327,11 @@ MN_MUST_USE mn_status mni_engine_pool_path(struct mni_engine *engine,
 /* The same of a store that is not open here. MN_ERR_NO_STORE. */
 MN_MUST_USE mn_status mni_store_pool_path(struct mni_env *env, const char *store_path,
                                           char path_out[MNI_PATH_BYTES_MAX], struct mn_error *err);
-/* Removes the oldest ones beyond `n_kept`; MNI_POOL_REMOVE is held. `store_id` NULL: of all stores.
- * One that cannot be read stays. */
+/* The id of a store, also while somebody has it open. MN_ERR_NO_STORE. */
+MN_MUST_USE mn_status mni_store_id(struct mni_env *env, const char *store_path,
+                                   unsigned char id_out[MNI_STORE_ID_BYTES], struct mn_error *err);
+/* Removes the oldest ones beyond `n_kept` of each store; MNI_POOL_REMOVE is held. `store_id` (may
+ * be NULL): only of this one. One that cannot be read stays. */
 MN_MUST_USE mn_status mni_snapshots_prune(struct mni_pool_dir *pool, const unsigned char *store_id,
                                           uint64_t n_kept, uint64_t *n_removed_out,
                                           uint64_t *freed_out, struct mn_error *err);

@@ -17,6 +17,7 @@
  */
 #include "base/check.h"
 #include "base/mem.h"
+#include "engine/archive_private.h"
 #include "engine/census_private.h"
 #include "engine/job_private.h"
 
@@ -65,6 +66,17 @@ mn_status store_file_of(struct mni_env *env, const char *path, struct store_file
     return st;
 }
 
+mn_status mni_store_id(struct mni_env *env, const char *store_path,
+                       unsigned char id_out[MNI_STORE_ID_BYTES], struct mn_error *err)
+{
+    struct store_file store;
+    mn_status st = store_file_of(env, store_path, &store, err);
+
+    if (st == MN_OK)
+        memcpy(id_out, store.store_id, MNI_STORE_ID_BYTES);
+    return st;
+}
+
 mn_status mni_store_pool_path(struct mni_env *env, const char *store_path,
                               char path_out[MNI_PATH_BYTES_MAX], struct mn_error *err)
 {
@@ -87,15 +99,42 @@ static bool is_of_store(const struct mni_snapshot *snapshot, const unsigned char
            memcmp(snapshot->manifest.store_id, store_id, MNI_STORE_ID_BYTES) == 0;
 }
 
-/* Whether one counts: it can be read, and is of the store. */
+/* How many of a store were seen, newest first. */
+struct seen {
+    unsigned char store_id[MNI_STORE_ID_BYTES];
+    uint64_t n;
+};
+
+static mn_status note_seen(struct mni_buf *stores, const unsigned char *store_id, uint64_t *n_out)
+{
+    struct seen seen = {.n = 1};
+    struct seen *at = (struct seen *)(void *)stores->data;
+
+    for (size_t i = 0; i < stores->n_bytes / sizeof seen; i++) {
+        if (memcmp(at[i].store_id, store_id, sizeof seen.store_id) == 0) {
+            *n_out = ++at[i].n;
+            return MN_OK;
+        }
+    }
+    memcpy(seen.store_id, store_id, sizeof seen.store_id);
+    *n_out = 1;
+    return mni_buf_append(stores, &seen, sizeof seen);
+}
+
+/* Counts one among those of its store. 0: it does not count, for it cannot be read, or is of
+ * another store than is meant. */
 static mn_status look_at(struct mni_pool_dir *pool, const struct mni_snapshot_id *id,
-                         const unsigned char *store_id, bool *counts_out, struct mn_error *err)
+                         const unsigned char *store_id, struct mni_buf *stores, uint64_t *n_out,
+                         struct mn_error *err)
 {
     struct mni_snapshot snapshot;
     struct mn_error why;
     mn_status st = mni_pool_load(pool, id, &snapshot, &why);
 
-    *counts_out = st == MN_OK && is_of_store(&snapshot, store_id);
+    *n_out = 0;
+    if (st == MN_OK && is_of_store(&snapshot, store_id) &&
+        note_seen(stores, snapshot.manifest.store_id, n_out) != MN_OK)
+        st = mni_fail(&why, MN_ERR_NOMEM, "pruning");
     mni_snapshot_done(&snapshot);
     if (st == MN_OK || st == MN_ERR_CORRUPT || st == MN_ERR_UNSUPPORTED)
         return MN_OK;
@@ -107,21 +146,22 @@ mn_status mni_snapshots_prune(struct mni_pool_dir *pool, const unsigned char *st
                               struct mn_error *err)
 {
     struct mni_snapshot_id *ids = NULL;
+    struct mni_buf stores = {0};
     size_t n = 0;
     uint64_t n_seen = 0;
-    bool counts = false;
     mn_status st = mni_pool_list(pool, &ids, &n, err);
 
     *n_removed_out = 0;
     *freed_out = 0;
     for (size_t i = 0; i < n && st == MN_OK; i++) {
-        st = look_at(pool, &ids[i], store_id, &counts, err);
-        if (!counts || st != MN_OK || ++n_seen <= n_kept)
+        st = look_at(pool, &ids[i], store_id, &stores, &n_seen, err);
+        if (st != MN_OK || n_seen <= n_kept)
             continue;
         st = mni_pool_forget(pool, &ids[i], err);
         *n_removed_out += st == MN_OK;
     }
     mni_free(ids);
+    mni_buf_done(&stores);
     if (*n_removed_out == 0)
         return st;
     mn_status collected = mni_pool_collect(pool, freed_out, st == MN_OK ? err : NULL);
@@ -308,7 +348,12 @@ static mn_status create(struct creation *c, struct mn_error *err)
     struct mni_engine *engine = c->engine;
 
     mni_mutex_lock(&engine->checkpoint_lock);
-    mn_status st = engine_make_root(engine, err);
+    mn_status st;
+
+    /* So that the log up to it comes into the archive; that it may not stops no snapshot. */
+    if (engine_archives(engine))
+        mni_ignore(mni_wal_rotate(engine->wal, NULL));
+    st = engine_make_root(engine, err);
     if (st == MN_OK)
         st = fill_in(c, err);
     bool is_staged = st == MN_OK && may_take_long(c) && stage(c);

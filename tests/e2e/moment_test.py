@@ -98,6 +98,18 @@ def without_the_store_the_archive_is_enough(place):
     has(_restore(place, "--at-lsn", str(kept), *options, code=1), "no directory")
 
 
+def a_snapshot_brings_the_log_along(place):
+    archive = _archive(place)
+    place.run("snapshot", "create")
+    _put(place, "b")
+    kept = _put(place, "c")
+    _put(place, "d")
+    place.run("snapshot", "create")
+    shutil.rmtree(place.store)
+    same(_restore(place, "--at-lsn", str(kept), "--from", place.store + ".snapshots", "--archive",
+                  str(archive)), ["a", "b", "c"])
+
+
 def a_past_that_was_left_is_not_mixed_in(place):
     _archive(place)
     snapshot = place.run("snapshot", "create").lines()[0]

@@ -362,6 +362,27 @@ def old_ones_go_and_the_newest_stay(place):
     same((elsewhere / f"{moved}.snapshot").exists(), True)
 
 
+def each_store_is_pruned_by_itself(place):
+    """That of a store which was restored from its pool goes on at lower LSNs."""
+    _some(place, "a")
+    base = _create(place)["id"]
+    for i in range(5):
+        _some(place, f"b{i}")
+    old = _create(place)["id"]
+    shutil.rmtree(place.store)
+    run("snapshot", "restore", base, "--from", str(_pool(place)), "--into", place.store)
+    _some(place, "new")
+    new = _create(place)["id"]
+    newest = _create(place)["id"]
+    same(place.run("snapshot", "prune", "--keep", "1").lines()[0]["deleted"], 1)
+    ids = [line["id"] for line in place.run("snapshot", "list").lines()]
+    same((sorted(ids), new in ids), (sorted([base, old, newest]), False))
+    pruned = run("snapshot", "prune", "--keep", "1", "--from", str(_pool(place)))
+    same(pruned.lines()[0]["deleted"], 1)
+    ids = [line["id"] for line in place.run("snapshot", "list").lines()]
+    same(sorted(ids), sorted([old, newest]))
+
+
 def pruning_takes_what_nobody_names(place):
     _some(place, "a")
     lost = _create(place)["id"]
