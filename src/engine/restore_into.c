@@ -1,7 +1,7 @@
 /*
  * restore_into.c - makes a new store of a snapshot.
  *
- *     mark       a file RESTORE: what is in the directory is no store
+ *     mark       a file RESTORE: what is in the directory is no store. It holds a random number: ours
  *     give       the files get their names in seg/
  *     publish    a manifest, with the snapshot's LSN
  *     log        begins above it
@@ -143,17 +143,42 @@ void restore_clear(struct mni_dir *dir)
 
 /* Marking ---------- */
 
-static mn_status mark(struct mni_dir *dir, struct mn_error *err)
+/* Also over the mark of one that was cut off. */
+static mn_status mark(struct restore *restore, struct mni_dir *dir, struct mn_error *err)
 {
+    unsigned flags = MNI_OPEN_WRITE;
     struct mni_file *file = NULL;
-    mn_status st =
-        mni_dir_open_file(dir, RESTORE_MARK, MNI_OPEN_WRITE | MNI_OPEN_CREATE, &file, err);
+    mn_status st = mni_env_random(restore->env, restore->mark, sizeof restore->mark, err);
 
+    if (st == MN_OK)
+        st = mni_dir_open_file(dir, RESTORE_MARK, flags | MNI_OPEN_CREATE, &file, err);
+    if (st == MN_EXISTS)
+        st = mni_dir_open_file(dir, RESTORE_MARK, flags, &file, err);
+    if (st == MN_OK)
+        st = mni_file_write(file, 0, restore->mark, sizeof restore->mark, err);
     if (st == MN_OK)
         st = mni_file_sync(file, err);
     mni_file_close(file);
-    if (st == MN_OK || st == MN_EXISTS)
-        st = mni_dir_sync(dir, err);
+    return st == MN_OK ? mni_dir_sync(dir, err) : st;
+}
+
+/* Whether the directory is still what we make there. */
+static mn_status check_mark(const struct restore *restore, struct mni_dir *dir,
+                            struct mn_error *err)
+{
+    unsigned char found[RESTORE_MARK_BYTES];
+    struct mni_file *file = NULL;
+    size_t n = 0;
+    mn_status st = mni_dir_open_file(dir, RESTORE_MARK, MNI_OPEN_READ, &file, err);
+
+    if (st == MN_OK)
+        st = mni_file_read(file, 0, found, sizeof found, &n, err);
+    mni_file_close(file);
+    if (st == MN_NOT_FOUND ||
+        (st == MN_OK && (n != sizeof found || memcmp(found, restore->mark, n) != 0)))
+        return mni_fail(err, MN_ERR_IO,
+                        "%.300s was changed by somebody else while it was restored into",
+                        restore->request->path);
     return st;
 }
 
@@ -161,12 +186,15 @@ mn_status restore_unmark(struct mni_dir *dir, struct mn_error *err)
 {
     mn_status st = mni_dir_unlink(dir, RESTORE_MARK, err);
 
+    if (st == MN_NOT_FOUND)
+        st = mni_fail(err, MN_ERR_IO, "the file RESTORE has gone");
     return st == MN_OK ? mni_dir_sync(dir, err) : st;
 }
 
-static mn_status take_directory(struct mni_dir *dir, const char *path, bool creates,
+static mn_status take_directory(struct restore *restore, struct mni_dir *dir, bool creates,
                                 struct mn_error *err)
 {
+    const char *path = restore->request->path;
     bool is_marked = false;
     mn_status st = mni_dir_lock(dir, MNI_LOCK_EXCLUSIVE, err);
 
@@ -178,10 +206,10 @@ static mn_status take_directory(struct mni_dir *dir, const char *path, bool crea
         return st;
     if (is_marked)
         st = clear(dir, err);
-    return st == MN_OK ? mark(dir, err) : st;
+    return st == MN_OK ? mark(restore, dir, err) : st;
 }
 
-mn_status restore_open_into(const struct restore *restore, bool creates, struct mni_dir **dir_out,
+mn_status restore_open_into(struct restore *restore, bool creates, struct mni_dir **dir_out,
                             struct mn_error *err)
 {
     const char *path = restore->request->path;
@@ -192,7 +220,7 @@ mn_status restore_open_into(const struct restore *restore, bool creates, struct 
     if (st == MN_NOT_FOUND)
         return creates ? mni_fail(err, MN_ERR_IO, "%.300s cannot be made", path) : MN_OK;
     if (st == MN_OK)
-        st = take_directory(dir, path, creates, err);
+        st = take_directory(restore, dir, creates, err);
     if (st != MN_OK) {
         mni_dir_close(dir);
         return st;
@@ -256,13 +284,17 @@ mn_status restore_make(struct restore *restore, struct mni_dir *dir, struct mn_e
 
 mn_status restore_end_into(const struct restore *restore, mn_status st, struct mn_error *err)
 {
+    const char *path = restore->request->path;
     struct mn_error *open_err = st == MN_OK ? err : NULL;
     struct mni_dir *dir = NULL;
-    mn_status open_st =
-        mni_env_open_dir(restore->env, restore->request->path, false, &dir, open_err);
+    mn_status open_st = mni_env_open_dir(restore->env, path, false, &dir, open_err);
 
+    if (open_st == MN_NOT_FOUND)
+        open_st = mni_fail(open_err, MN_ERR_IO, "%.300s has gone", path);
     if (open_st == MN_OK)
         open_st = mni_dir_lock(dir, MNI_LOCK_EXCLUSIVE, open_err);
+    if (open_st == MN_OK)
+        open_st = check_mark(restore, dir, open_err);
     if (st == MN_OK)
         st = open_st == MN_OK ? restore_unmark(dir, err) : open_st;
     else if (open_st == MN_OK)

@@ -6,13 +6,16 @@
 
 #include "engine/engine_private.h"
 
+enum { RESTORE_MARK_BYTES = 16 };
+
 struct restore {
     struct mni_env *env;                       /* borrowed */
     const struct mni_restore_request *request; /* likewise */
     struct mni_restore_report *report;         /* likewise; set by the parts */
     struct mni_snapshot_id id;
-    struct mni_snapshot snapshot; /* loaded and verified */
-    struct store_file store;      /* its settings */
+    struct mni_snapshot snapshot;           /* loaded and verified */
+    struct store_file store;                /* its settings */
+    unsigned char mark[RESTORE_MARK_BYTES]; /* of the new store's directory */
 };
 
 /* What the target's manifest says: that of the snapshot at `lsn`, in a new timeline, as `number` of
@@ -37,13 +40,14 @@ MN_MUST_USE mn_status restore_log(const struct restore *restore, struct mni_dir 
 /* Opens and locks the directory, which is missing, empty, or of a restore that was cut off. With
  * `creates` it is there afterwards and has a mark; otherwise nothing changes, and `dir_out` may be
  * NULL. */
-MN_MUST_USE mn_status restore_open_into(const struct restore *restore, bool creates,
+MN_MUST_USE mn_status restore_open_into(struct restore *restore, bool creates,
                                         struct mni_dir **dir_out, struct mn_error *err);
 /* Makes the store there, under the mark. */
 MN_MUST_USE mn_status restore_make(struct restore *restore, struct mni_dir *dir,
                                    struct mn_error *err);
 /* Ends what was done under the mark while nobody had the directory: takes the mark away, or, if
- * `st` is an error, everything. Returns `st`, or what failed here. */
+ * `st` is an error, everything. Nothing, if the mark is not ours. Returns `st`, or what failed here,
+ * which is never MN_NOT_FOUND. */
 MN_MUST_USE mn_status restore_end_into(const struct restore *restore, mn_status st,
                                        struct mn_error *err);
 /* It is a store now. */

@@ -317,6 +317,56 @@ static void one_namespace_comes_back_beside_others(void)
     closed(store);
 }
 
+/* What somebody else does in the directory meanwhile, whom no lock stops. */
+struct meddler {
+    char mark[700];
+    const char *text; /* of his own mark; NULL: he removes ours */
+    mn_status answer;
+};
+
+static mn_status meddle(void *context, uint64_t n_done, uint64_t n_total)
+{
+    const struct meddler *m = context;
+
+    if (n_done < n_total || access(m->mark, F_OK) != 0)
+        return MN_OK;
+    CHECK_EQ(unlink(m->mark), 0);
+    FILE *file = m->text != NULL ? fopen(m->mark, "wb") : NULL;
+    if (file != NULL)
+        CHECK(fputs(m->text, file) >= 0 && fclose(file) == 0);
+    return m->answer;
+}
+
+static void what_is_not_ours_any_more_is_not_touched(void)
+{
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    struct mn_restore_report report;
+    struct mn_snapshot_info info;
+    char path[700];
+    char id[16];
+
+    for (int i = 0; i < 2500; i++) {
+        (void)snprintf(id, sizeof id, "%d", i);
+        (void)put(store, mn_str("a"), mn_str(id), "x");
+    }
+    create(store, NULL, &info);
+    closed(store);
+    for (int i = 0; i < 4; i++) {
+        struct meddler m = {.text = i % 2 == 0 ? "other" : NULL,
+                            .answer = i < 2 ? MN_OK : MN_ERR_CANCELLED};
+        (void)snprintf(path, sizeof path, "%s%d", p.other, i);
+        (void)snprintf(m.mark, sizeof m.mark, "%s/RESTORE", path);
+        const struct mn_restore_options o = {
+            .into = path, .name = mn_str("a"), .progress = meddle, .context = &m};
+        CHECK_STATUS(try_restore(p.store, info.id, o, &report),
+                     i < 2 ? MN_ERR_IO : MN_ERR_CANCELLED);
+        CHECK_EQ(access(m.mark, F_OK), m.text != NULL ? 0 : -1);
+        (void)snprintf(path, sizeof path, "%s%d/STORE", p.other, i);
+        CHECK_EQ(access(path, F_OK), 0);
+    }
+}
+
 static void the_newest_ones_are_kept(void)
 {
     struct place p = new_place();
@@ -973,6 +1023,7 @@ int main(int argc, char **argv)
         CHECK_TEST(replacing_leaves_nothing_newer),
         CHECK_TEST(a_new_store_has_no_directories),
         CHECK_TEST(one_namespace_comes_back_beside_others),
+        CHECK_TEST(what_is_not_ours_any_more_is_not_touched),
         CHECK_TEST(the_newest_ones_are_kept),
         CHECK_TEST(one_damaged_snapshot_stops_no_pruning),
         CHECK_TEST(an_export_stands_alone),
