@@ -650,8 +650,8 @@ void mni_engine_limit_segments(struct mni_engine *engine, uint64_t file_bytes_ma
     engine->segment_bytes_max = file_bytes_max;
 }
 
-/* Everything up to an LSN. After an error the root may have it all the same, and only what is beyond
- * need has not gone. */
+/* Everything up to an LSN. After an error the root may have it all the same, and only what is
+ * beyond need has not gone. */
 static mn_status checkpoint_until(struct mni_engine *engine, uint64_t until, bool *has_root_out,
                                   struct mn_error *err)
 {

@@ -38,8 +38,8 @@ MN_MUST_USE mn_status engine_rewrite(struct mni_engine *engine, want_part_fn *wa
 /* mni_engine_checkpoint without merges; `checkpoint_lock` is held. */
 MN_MUST_USE mn_status engine_checkpoint_now(struct mni_engine *engine, struct mn_error *err);
 
-/* The same, and there is a root afterwards even if nothing was ever committed. That the log cannot be
- * trimmed is no failure: the root is there, and the next checkpoint says so. */
+/* The same, and there is a root afterwards even if nothing was ever committed. That the log cannot
+ * be trimmed is no failure: the root is there, and the next checkpoint says so. */
 MN_MUST_USE mn_status engine_make_root(struct mni_engine *engine, struct mn_error *err);
 
 /* What a purge erases. */

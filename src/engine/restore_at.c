@@ -18,7 +18,6 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -431,17 +430,29 @@ static mn_status run_round(struct at *at, struct mn_error *err)
     return st;
 }
 
-/* As --at-time takes it. */
+/* As --at-time takes it. The date: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+ * civil_from_days, for days since 1970. */
 static const char *time_text(int64_t us, char text[TIME_BYTES])
 {
-    time_t seconds = (time_t)(us / 1000000);
-    struct tm t = {0};
+    const int64_t day_us = INT64_C(86400000000);
+    uint64_t in_day = (uint64_t)(us % day_us);
+    uint64_t z = (uint64_t)(us / day_us) + 719468;
+    uint64_t era_day = z % 146097;
+    uint64_t era_year = (era_day - era_day / 1460 + era_day / 36524 - era_day / 146096) / 365;
+    uint64_t year_day = era_day - (365 * era_year + era_year / 4 - era_year / 100);
+    uint64_t m = (5 * year_day + 2) / 153; /* March is 0 */
+    uint64_t day = year_day - (153 * m + 2) / 5 + 1;
+    uint64_t month = m < 10 ? m + 3 : m - 9;
+    uint64_t year = z / 146097 * 400 + era_year + (month <= 2);
 
-    if (us < 0 || gmtime_r(&seconds, &t) == NULL)
+    if (us < 0)
         (void)snprintf(text, TIME_BYTES, "%" PRId64 " us", us);
     else
-        (void)snprintf(text, TIME_BYTES, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", t.tm_year + 1900,
-                       t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, (int)(us % 1000000));
+        (void)snprintf(text, TIME_BYTES,
+                       "%04" PRIu64 "-%02" PRIu64 "-%02" PRIu64 "T%02" PRIu64 ":%02" PRIu64
+                       ":%02" PRIu64 ".%06" PRIu64 "Z",
+                       year, month, day, in_day / 3600000000, in_day / 60000000 % 60,
+                       in_day / 1000000 % 60, in_day % 1000000);
     return text;
 }
 

@@ -190,7 +190,8 @@ MN_MUST_USE mn_status mni_pool_show(struct mni_pool_dir *pool, const struct mni_
  * file goes, and the answer is its damage; the snapshot itself has gone then. */
 MN_MUST_USE mn_status mni_pool_remove(struct mni_pool_dir *pool, const struct mni_snapshot_id *id,
                                       uint64_t *freed_out, struct mn_error *err);
-/* The same for several: the snapshot goes, its files with the mni_pool_collect that has to follow. */
+/* The same for several: the snapshot goes, its files with the mni_pool_collect that has to follow.
+ */
 MN_MUST_USE mn_status mni_pool_forget(struct mni_pool_dir *pool, const struct mni_snapshot_id *id,
                                       struct mn_error *err);
 /* Removes all files that no snapshot names, and what cut-off additions left; under the same lock.

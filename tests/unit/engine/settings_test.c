@@ -101,6 +101,20 @@ static void check_number(mn_store *store, const struct row *row)
     }
 }
 
+/* One that is made when it is set. */
+static void check_directory(mn_store *store, const char *key)
+{
+    char text[600];
+
+    (void)snprintf(text, sizeof text, "%s/made here \xc3\xa4", check_temp_dir());
+    set(store, key, text);
+    refuses(store, key, "relative/path");
+    refuses(store, key, "/\xff");
+    CHECK_STATUS(mn_config_set(store, key, "/there is none/such", &err), MN_ERR_IO);
+    value_is(store, key, text);
+    set(store, key, "");
+}
+
 static void check_path(mn_store *store, const char *key)
 {
     char text[1002];
@@ -133,7 +147,9 @@ static void the_guide_shows_the_table_of_the_code(void)
         CHECK(mn_config_key(i) != NULL);
         CHECK_STR_EQ(mn_config_key(i), rows[i].name);
         value_is(store, rows[i].name, rows[i].initial);
-        if (strstr(rows[i].name, "_dir") != NULL)
+        if (strcmp(rows[i].name, "archive_dir") == 0)
+            check_directory(store, rows[i].name);
+        else if (strcmp(rows[i].name, "snapshot_dir") == 0)
             check_path(store, rows[i].name);
         else if (strcmp(rows[i].name, "sync") != 0)
             check_number(store, &rows[i]);
