@@ -212,7 +212,8 @@ struct mn_purge_receipt {
  * it takes time in proportion to the runs of segments that held them; commits and reads go on
  * meanwhile. However few they are, it makes a checkpoint and a new log file too, so erase many with
  * one call. `receipt_out` may be NULL. MN_NOT_FOUND: no such namespace. After another failure the
- * records may be deleted while files still hold them: call it again. MN_ERR_CORRUPT: a live record
+ * records may be deleted while files still hold them, or, as the message says, be erased while the
+ * store's pool of snapshots cannot be looked at: call it again. MN_ERR_CORRUPT: a live record
  * beside them is damaged, and writing its segment anew would lose it; calling again does not help
  * then, but mn_salvage into a new store does, which takes over only what is live.
  */

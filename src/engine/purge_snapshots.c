@@ -3,8 +3,8 @@
  *
  * Owns:    the list that the receipt takes over.
  * Threads: any. The pool is locked as by a reader.
- * Fails:   MN_ERR_NOMEM. A snapshot that cannot be read, or a pool that is in use, is no failure:
- *          what may hold copies counts.
+ * Fails:   MN_ERR_NOMEM, and when the pool is there but cannot be opened or listed. A snapshot that
+ *          cannot be read, or a pool that is in use, is no failure: what may hold copies counts.
  */
 #include <stdlib.h>
 
@@ -136,23 +136,40 @@ static mn_status find_in_snapshot(const struct erased *e, struct mni_pool_dir *p
     return st;
 }
 
+/* MN_OK with no pool: there is none. */
+static mn_status open_pool(const struct erased *e, const char *path, struct mni_pool_dir **pool_out,
+                           struct mn_error *err)
+{
+    mn_status st = mni_pool_open(e->engine->env, path, false, pool_out, err);
+
+    /* MN_ERR_INVALID: the directory holds other things, and no snapshots. */
+    return st == MN_NOT_FOUND || st == MN_ERR_INVALID ? MN_OK : st;
+}
+
 mn_status purge_find_snapshots(const struct erased *e, struct mni_purge_receipt *receipt,
                                struct mn_error *err)
 {
     char path[MNI_PATH_BYTES_MAX];
     struct mni_pool_dir *pool = NULL;
+    struct mn_error why = {0};
     size_t n = 0;
-    mn_status st = mni_engine_pool_path(e->engine, path, err);
+    mn_status st = mni_engine_pool_path(e->engine, path, &why);
 
-    if (st == MN_OK && mni_pool_open(e->engine->env, path, false, &pool, NULL) != MN_OK)
-        return MN_OK; /* there are none, or none that could be restored from here */
     if (st == MN_OK)
-        st = mni_pool_list(pool, &receipt->snapshots, &n, err);
+        st = open_pool(e, path, &pool, &why);
+    if (st == MN_OK && pool != NULL)
+        st = mni_pool_list(pool, &receipt->snapshots, &n, &why);
     /* Where somebody removes some, those that are left may still hold it. */
-    bool is_locked = st == MN_OK && mni_pool_lock(pool, MNI_POOL_READ, NULL) == MN_OK;
+    bool is_locked = n > 0 && mni_pool_lock(pool, MNI_POOL_READ, NULL) == MN_OK;
     for (size_t i = 0; i < n; i++)
         if (!is_locked || find_in_snapshot(e, pool, &receipt->snapshots[i]) != MN_NOT_FOUND)
             receipt->snapshots[receipt->n_snapshots++] = receipt->snapshots[i];
     mni_pool_close(pool);
-    return st;
+    if (st == MN_OK)
+        return MN_OK;
+    /* Damage is for what cannot be erased. */
+    return mni_fail(err, st == MN_ERR_CORRUPT ? MN_ERR_IO : st,
+                    "the records are erased from the store, but which snapshots hold copies cannot "
+                    "be found out: %s",
+                    why.message);
 }

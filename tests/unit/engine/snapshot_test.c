@@ -518,6 +518,59 @@ static void a_purge_names_the_snapshots_that_hold_copies(void)
     closed(store);
 }
 
+/* Under a number that no namespace of the snapshot has. */
+static void a_purge_finds_what_was_dropped_before_the_snapshot(void)
+{
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    const struct mn_slice id = mn_str("secret");
+    const struct mn_slice other = mn_str("other");
+    struct mn_purge_receipt receipt = {.size = sizeof receipt};
+    struct mn_snapshot_info info;
+
+    (void)put(store, mn_str("a"), id, "x");
+    (void)put(store, mn_str("b"), other, "x");
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    CHECK_OK(mn_namespace_drop(store, mn_str("a"), NULL, &err));
+    (void)put(store, mn_str("a"), mn_str("1"), "x");
+    create(store, NULL, &info);
+    /* A key of another namespace that is there does not count. */
+    CHECK_OK_ERR(mn_purge(store, mn_str("a"), &other, 1, &receipt, &err), &err);
+    CHECK_EQ(receipt.n_snapshots, 0);
+    CHECK_OK_ERR(mn_purge(store, mn_str("a"), &id, 1, &receipt, &err), &err);
+    CHECK_EQ(receipt.n_snapshots, 1);
+    CHECK_STATUS(mn_purge_namespace(store, mn_str("nowhere"), &receipt, &err), MN_NOT_FOUND);
+    CHECK_EQ(receipt.n_snapshots, 1); /* it may have been called so */
+    create(store, NULL, &info);       /* of what has been purged */
+    CHECK_OK_ERR(mn_purge(store, mn_str("a"), &id, 1, &receipt, &err), &err);
+    CHECK_EQ(receipt.n_snapshots, 1);
+    closed(store);
+}
+
+static void a_pool_that_cannot_be_looked_at_is_not_taken_for_none(void)
+{
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    const struct mn_slice id = mn_str("1");
+    struct mn_purge_receipt receipt = {.size = sizeof receipt};
+    struct mn_snapshot_info info;
+    char files[600];
+    char aside[600];
+
+    (void)snprintf(files, sizeof files, "%s.snapshots/files", p.store);
+    (void)snprintf(aside, sizeof aside, "%s/aside", p.dir);
+    (void)put(store, mn_str("a"), id, "x");
+    create(store, NULL, &info);
+    CHECK_EQ(rename(files, aside), 0);
+    CHECK_STATUS(mn_purge(store, mn_str("a"), &id, 1, &receipt, &err), MN_ERR_IO);
+    CHECK_STR_HAS(err.message, "are erased from the store");
+    CHECK_STR_HAS(err.message, ".snapshots");
+    CHECK_EQ(rename(aside, files), 0);
+    CHECK_OK_ERR(mn_purge(store, mn_str("a"), &id, 1, &receipt, &err), &err);
+    CHECK_EQ(receipt.n_snapshots, 1);
+    closed(store);
+}
+
 /* What the log has beyond need is no part of a snapshot. */
 static void a_log_that_cannot_be_archived_stops_no_snapshot(void)
 {
@@ -1028,6 +1081,8 @@ int main(int argc, char **argv)
         CHECK_TEST(one_damaged_snapshot_stops_no_pruning),
         CHECK_TEST(an_export_stands_alone),
         CHECK_TEST(a_purge_names_the_snapshots_that_hold_copies),
+        CHECK_TEST(a_purge_finds_what_was_dropped_before_the_snapshot),
+        CHECK_TEST(a_pool_that_cannot_be_looked_at_is_not_taken_for_none),
         CHECK_TEST(a_log_that_cannot_be_archived_stops_no_snapshot),
         CHECK_TEST(a_snapshot_is_read_where_it_lies),
         CHECK_TEST(a_damaged_store_is_replaced),
