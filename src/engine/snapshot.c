@@ -415,6 +415,9 @@ static mn_status open_pool(struct creation *c, struct mn_error *err)
     }
     if (st == MN_OK)
         st = mni_pool_open(c->engine->env, path, true, &c->pool, err);
+    if (st == MN_NOT_FOUND) /* which is said of parents */
+        st = mni_fail(err, MN_ERR_IO,
+                      "%.300s cannot be made: the directory that it is to be in is missing", path);
     if (st == MN_OK)
         st = check_place(c, path, err);
     if (st == MN_OK)

@@ -184,6 +184,8 @@ static mn_status take_parent(struct verification *v, struct mni_buf *seen,
         return MN_OK;
     if (st == MN_OK)
         st = check_link(child, parent_out, err);
+    if (st == MN_ERR_CORRUPT || st == MN_ERR_UNSUPPORTED)
+        mni_error_prefix(err, "a parent cannot be used; when it is deleted, this one stands alone");
     if (st != MN_OK)
         mni_snapshot_done(parent_out);
     return st;

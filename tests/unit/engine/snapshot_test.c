@@ -453,6 +453,33 @@ static void one_damaged_snapshot_stops_no_pruning(void)
     mn_snapshots_close(pool);
 }
 
+static void a_damaged_parent_has_to_go(void)
+{
+    const struct mn_snapshot_options o = {.size = sizeof o, .incremental = true};
+    struct place p = new_place();
+    mn_store *store = opened(p.store);
+    struct mn_restore_report report;
+    struct mn_snapshot_info parent;
+    struct mn_snapshot_info child;
+    char path[700];
+
+    (void)put(store, mn_str("a"), mn_str("1"), "x");
+    create(store, NULL, &parent);
+    create(store, &o, &child);
+    closed(store);
+    (void)snprintf(path, sizeof path, "%s.snapshots/%s.snapshot", p.store, parent.id);
+    overwrite(path);
+    CHECK_STATUS(
+        try_restore(p.store, child.id, (struct mn_restore_options){.into = p.other}, &report),
+        MN_ERR_CORRUPT);
+    CHECK_STR_HAS(err.message, "when it is deleted, this one stands alone");
+    CHECK_STR_HAS(err.message, parent.id);
+    mn_snapshots *pool = pool_of(p.store);
+    CHECK_OK_ERR(mn_snapshot_delete(pool, parent.id, NULL, &err), &err);
+    mn_snapshots_close(pool);
+    (void)restored(p.store, child.id, (struct mn_restore_options){.into = p.other});
+}
+
 static void an_export_stands_alone(void)
 {
     struct place p = new_place();
@@ -482,6 +509,10 @@ static void an_export_stands_alone(void)
         closed(other);
     }
     CHECK_STATUS(mn_snapshots_open_of(p.store, &pool, &err), MN_NOT_FOUND);
+    (void)snprintf(target, sizeof target, "%s/missing/pool", p.dir);
+    const struct mn_snapshot_options o = {.size = sizeof o, .to = target};
+    CHECK_STATUS(mn_snapshot_create(store, &o, NULL, &err), MN_ERR_IO);
+    CHECK_STR_HAS(err.message, target);
     closed(store);
 }
 
@@ -1079,6 +1110,7 @@ int main(int argc, char **argv)
         CHECK_TEST(what_is_not_ours_any_more_is_not_touched),
         CHECK_TEST(the_newest_ones_are_kept),
         CHECK_TEST(one_damaged_snapshot_stops_no_pruning),
+        CHECK_TEST(a_damaged_parent_has_to_go),
         CHECK_TEST(an_export_stands_alone),
         CHECK_TEST(a_purge_names_the_snapshots_that_hold_copies),
         CHECK_TEST(a_purge_finds_what_was_dropped_before_the_snapshot),
