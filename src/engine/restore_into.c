@@ -1,7 +1,7 @@
 /*
  * restore_into.c - makes a new store of a snapshot.
  *
- *     mark       a file RESTORE: what is in the directory is no store. It holds a random number: ours
+ *     mark       a file RESTORE: what is in the directory is no store. Its random number is ours
  *     give       the files get their names in seg/
  *     publish    a manifest, with the snapshot's LSN
  *     log        begins above it

@@ -46,7 +46,7 @@ MN_MUST_USE mn_status restore_open_into(struct restore *restore, bool creates,
 MN_MUST_USE mn_status restore_make(struct restore *restore, struct mni_dir *dir,
                                    struct mn_error *err);
 /* Ends what was done under the mark while nobody had the directory: takes the mark away, or, if
- * `st` is an error, everything. Nothing, if the mark is not ours. Returns `st`, or what failed here,
+ * `st` is an error, everything. Nothing, if the mark is not ours. Returns `st`, or what failed,
  * which is never MN_NOT_FOUND. */
 MN_MUST_USE mn_status restore_end_into(const struct restore *restore, mn_status st,
                                        struct mn_error *err);
