@@ -45,6 +45,14 @@ static void print_receipt(struct cli *cli, const struct mn_purge_receipt *receip
     (void)out_end(&cli->out);
 }
 
+/* The list ends before all are named. */
+static void say_more(const char *what, uint64_t n, uint64_t n_named)
+{
+    if (n > n_named)
+        say("%llu %s hold copies, of which %llu are named", (unsigned long long)n, what,
+            (unsigned long long)n_named);
+}
+
 static int purge(struct cli *cli, mn_store *store)
 {
     size_t n_ids = (size_t)cli->args.n_words - 1;
@@ -75,8 +83,11 @@ static int purge(struct cli *cli, mn_store *store)
     }
     stop_gently();
     progress_clear();
-    if (st == MN_OK)
+    if (st == MN_OK) {
         print_receipt(cli, &receipt);
+        say_more("snapshots", receipt.n_snapshots, receipt.snapshot_ids_max);
+        say_more("archived logs", receipt.n_archived_logs, receipt.archived_logs_max);
+    }
     mni_free(receipt.snapshot_ids);
     mni_free(receipt.archived_logs);
     return st == MN_OK ? EXIT_CODE_OK : cli_say_status(cli, st, &err);

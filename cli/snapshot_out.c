@@ -46,6 +46,14 @@ int pool_open_for(struct cli *cli, const char *id, mn_snapshots **pool_out)
     return code;
 }
 
+/* Whether it can be an id: 32 hexadecimal digits, as they are printed. */
+static bool is_id(const char *text)
+{
+    size_t n = strlen(text);
+
+    return n == MN_SNAPSHOT_ID_BYTES - 1 && strspn(text, "0123456789abcdef") == n;
+}
+
 int pool_say_status(struct cli *cli, const char *id, mn_status status, const struct mn_error *err)
 {
     char text[QUOTED_BYTES];
@@ -63,7 +71,7 @@ int pool_say_status(struct cli *cli, const char *id, mn_status status, const str
         say("stopped");
         return EXIT_CODE_STOPPED;
     }
-    if (status == MN_ERR_INVALID && strstr(err->message, "is no id of a snapshot") != NULL)
+    if (status == MN_ERR_INVALID && id != NULL && id[0] != '\0' && !is_id(id))
         return args_refuse(cli->args.command, "%s", err->message);
     say("%s", status_text(status, err));
     return exit_code_of(status);

@@ -217,9 +217,9 @@ struct mn_restore_report {
  * MN_ERR_CORRUPT: the snapshot is damaged, the target is as it was; of `replace` also: its file
  * STORE is, restore into a new directory then. MN_ERR_INVALID: `into` is not empty. MN_EXISTS: the
  * namespace exists there. MN_NOT_FOUND: no such snapshot, or it has no such namespace.
- * MN_ERR_NO_STORE: `replace` is none. MN_ERR_IN_USE. `report_out` may be NULL.
- */
-/*
+ * MN_ERR_NO_STORE: `replace` is none. MN_ERR_IN_USE. `report_out` may be NULL. MN_ERR_INVALID also:
+ * `replace` has no manifest that can be read, and a file that a salvage may need is in the way.
+ *
  * With `at_lsn` or `at_time_us`, `id` is NULL: begins with the newest snapshot from then or before,
  * and replays what was logged after it: what is in the archive, and in the log of the store, if the
  * pool was opened by mn_snapshots_open_of and nobody has the store open. Ids, LSNs and times are

@@ -70,6 +70,9 @@ def what_is_not_there_is_not_found(place):
     same((place.folder / "x").exists(), False)
     place.run("snapshot", "create", "--parent", missing, code=3)
     same(place.run("snapshot", "prune", "--keep", "1").lines(), [{"deleted": 0, "freed_bytes": 0}])
+    nowhere = str(place.folder / "none" / "pool")
+    for parent in ([], ["--parent", missing]):
+        has(place.run("snapshot", "create", "--to", nowhere, *parent, code=1).err, nowhere)
     place.run("snapshot", "list", "--from", str(place.folder / "none"), code=3)
     place.run("--snapshot", missing, "count", "n", code=3)
 

@@ -2,8 +2,8 @@
  * Snapshots of version 1 still mean what docs/format/snapshot.md says, and are written the same.
  *
  *     snapshot-v1-full.bin          at LSN 1,000: one segment with a liveness file, two collections
- *     snapshot-v1-incremental.bin   at LSN 1,200, made against it after a restore: one segment more;
- *                                   compressed, without metadata, no description
+ *     snapshot-v1-incremental.bin   at LSN 1,200, made against it after a restore: one segment
+ *                                   more; compressed, without metadata, no description
  *
  * They were written by `golden_snapshot --write DIRECTORY`.
  */
