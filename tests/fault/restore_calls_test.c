@@ -20,6 +20,7 @@ struct world {
     struct mni_env *env;
     mn_store *store;
     char id[MN_SNAPSHOT_ID_BYTES]; /* of the snapshot that there is */
+    uint64_t lsn;                  /* of the newest commit */
     struct mn_error err;
 };
 
@@ -113,7 +114,7 @@ static mn_status restore(struct world *w, struct mn_restore_options o)
 
     o.size = sizeof o;
     if (st == MN_OK)
-        st = mn_snapshot_restore(pool, w->id, &o, &report, &w->err);
+        st = mn_snapshot_restore(pool, o.at_lsn != 0 ? NULL : w->id, &o, &report, &w->err);
     mn_snapshots_close(pool);
     if (st == MN_OK)
         CHECK_EQ(report.n_records, o.name.n_bytes > 0 ? 2 : 3);
@@ -153,6 +154,46 @@ static mn_status act_restore_one_into(struct world *w)
 static void check_restored_one_into(struct world *w, mn_status st)
 {
     check_target(w, st, act_restore_one_into);
+}
+
+/* Of what was logged since, some is in the archive, some in the store. */
+static mn_status act_restore_moment(struct world *w)
+{
+    return restore(w, (struct mn_restore_options){.into = "/t", .at_lsn = w->lsn});
+}
+
+static void check_restored_moment(struct world *w, mn_status st)
+{
+    mn_store *store = NULL;
+    struct mn_options o = {.size = sizeof o, .no_background = true};
+    mn_status opened = mni_api_store_open(w->env, "/t", &o, &store, &w->err);
+
+    if (opened != MN_OK) {
+        CHECK(st != MN_OK && opened == MN_ERR_NO_STORE);
+        CHECK_OK_ERR(act_restore_moment(w), &w->err);
+        CHECK_OK_ERR(mni_api_store_open(w->env, "/t", &o, &store, &w->err), &w->err);
+    }
+    CHECK(is_new(store));
+    CHECK_OK_ERR(mn_close(store, &w->err), &w->err);
+}
+
+static mn_status act_checkpoint(struct world *w)
+{
+    return mn_checkpoint(w->store, &w->err);
+}
+
+/* Wherever archiving failed, no moment is lost. */
+static void check_archived(struct world *w, mn_status st)
+{
+    mn_store *store = NULL;
+
+    (void)st;
+    CHECK_OK_ERR(open_at(w, "/s", &store), &w->err);
+    CHECK(is_new(store));
+    CHECK_OK_ERR(mn_checkpoint(store, &w->err), &w->err);
+    CHECK_OK_ERR(mn_close(store, &w->err), &w->err);
+    CHECK_OK_ERR(act_restore_moment(w), &w->err);
+    check_restored_moment(w, MN_OK);
 }
 
 static mn_status act_replace(struct world *w)
@@ -226,6 +267,8 @@ static const struct deed deeds[] = {
     {"replace", false, act_replace, check_replaced},
     {"restore beside", false, act_restore_beside, check_restored_beside},
     {"read", false, act_read, check_unchanged},
+    {"restore a moment", false, act_restore_moment, check_restored_moment},
+    {"checkpoint", true, act_checkpoint, check_archived},
 };
 
 /* Running ---------- */
@@ -246,6 +289,7 @@ static void begin(struct world *w, const struct deed *deed)
     w->env = mni_fault_env_base(w->fault);
     CHECK_OK_ERR(open_at(w, "/s", &w->store), &w->err);
     CHECK_OK(mn_config_set(w->store, "wal_file_bytes", "65536", NULL));
+    CHECK_OK(mn_config_set(w->store, "archive_dir", "/archive", NULL));
     put(w, "n", "a", "old");
     put(w, "n", "b", "first");
     put(w, "m", "x", "old");
@@ -256,8 +300,9 @@ static void begin(struct world *w, const struct deed *deed)
     memcpy(w->id, info.id, sizeof info.id);
     mn_snapshot_free(snapshot);
     put(w, "n", "a", "new");
+    CHECK_OK(mn_checkpoint(w->store, NULL));
     put(w, "n", "c", "new");
-    CHECK_OK(mn_delete(w->store, mn_str("n"), mn_str("b"), NULL, NULL, NULL, NULL));
+    CHECK_OK(mn_delete(w->store, mn_str("n"), mn_str("b"), NULL, NULL, &w->lsn, NULL));
     if (deed->needs_store)
         return;
     CHECK_OK(mn_close(w->store, NULL));

@@ -90,6 +90,77 @@ static inline void keep(struct world *w)
     k->past = w->past;
 }
 
+/* The ids of all snapshots, the newest first. */
+static inline size_t list_kept(mn_snapshots *pool, char ids[N_KEPT][MN_SNAPSHOT_ID_BYTES])
+{
+    mn_snapshot_iter *iter = NULL;
+    size_t n = 0;
+
+    CHECK_OK(mn_snapshot_iter_open(pool, &iter, NULL));
+    while (n < N_KEPT && mn_snapshot_iter_next(iter, ids[n], NULL) == MN_OK)
+        n++;
+    mn_snapshot_iter_close(iter);
+    return n;
+}
+
+static inline void prune(struct world *w)
+{
+    char before[N_KEPT][MN_SNAPSHOT_ID_BYTES];
+    char after[N_KEPT][MN_SNAPSHOT_ID_BYTES];
+    uint64_t n_kept = 1 + below(w, N_KEPT);
+    uint64_t n_deleted = 99;
+    unsigned n_there = 0;
+
+    for (unsigned i = 0; i < N_KEPT; i++)
+        n_there += w->kept[i].id[0] != '\0';
+    if (n_there == 0)
+        return;
+    mn_snapshots *pool = open_pool(w);
+    CHECK_EQ(list_kept(pool, before), n_there);
+    CHECK_OK_ERR(CALLED(w, mn_snapshots_prune(pool, n_kept, &n_deleted, NULL, call(w))), &w->err);
+    size_t n = list_kept(pool, after);
+    mn_snapshots_close(pool);
+    CHECK_EQ(n, n_there < n_kept ? n_there : n_kept);
+    CHECK_EQ(n_deleted, n_there - n);
+    CHECK_MEM_EQ(after, before, n * sizeof after[0]);
+    for (size_t i = n; i < n_there; i++)
+        for (unsigned k = 0; k < N_KEPT; k++)
+            if (strcmp(w->kept[k].id, before[i]) == 0)
+                forget_kept(w, &w->kept[k]);
+}
+
+/* Erases records or a namespace; snapshots keep what they have. */
+static inline void purge(struct world *w)
+{
+    struct mn_purge_receipt receipt = {.size = sizeof receipt};
+    unsigned name = below(w, N_NAMES);
+    struct space *space = &w->now.spaces[name];
+    unsigned id = below(w, N_IDS);
+    struct mn_slice key = id_of(id);
+    bool takes_all = one_in(w, 4);
+    uint64_t n_expected = 0;
+
+    for (unsigned i = 0; i < N_IDS; i++)
+        n_expected += space->exists && (takes_all || i == id) &&
+                      is_visible(&space->slots[i], w->now_us);
+    mn_status st = CALLED(w, takes_all
+                                 ? mn_purge_namespace(w->store, name_of(name), &receipt, call(w))
+                                 : mn_purge(w->store, name_of(name), &key, 1, &receipt, call(w)));
+    CHECK_STATUS(st, space->exists ? MN_OK : MN_NOT_FOUND);
+    if (space->exists) {
+        CHECK_EQ(receipt.n_records, n_expected);
+        if (takes_all)
+            *space = (struct space){0};
+        else if (space->slots[id].is_there)
+            space->slots[id] = (struct slot){.change_lsn = receipt.lsn};
+        committed(w, newest_lsn(w), MN_ACK_DISK);
+    }
+    if (st == MN_OK || takes_all) { /* it has written everything out */
+        w->solid = w->now;
+        w->n_later = 0;
+    }
+}
+
 /* Reads the clock of another store, at a moment when nothing in `state` is about to expire. */
 static inline int64_t settle_other(struct world *w, mn_store *store, const struct state *state)
 {
