@@ -43,6 +43,7 @@ static mn_status note_history(struct mni_dir *dir, const struct mni_manifest *ma
                              .lsn_handed_out = last->began_lsn,
                              .incarnation = manifest->incarnation,
                              .next_segment = 1};
+    char name[MNI_NAME_BYTES_MAX];
     bool is_in_doubt = false;
     uint64_t number = 0;
     mn_status st = mni_manifest_newest(dir, &number, err);
@@ -54,7 +55,37 @@ static mn_status note_history(struct mni_dir *dir, const struct mni_manifest *ma
         st = mni_fail(err, MN_ERR_NOMEM, "a manifest");
     if (st == MN_OK)
         st = mni_manifest_publish(dir, &m, &is_in_doubt, err);
+    if (is_in_doubt) { /* it may never be durable: the next one is made anew */
+        mni_manifest_name(m.number, name);
+        mni_ignore(mni_dir_unlink(dir, name, NULL));
+    }
     mni_manifest_done(&m);
+    return st;
+}
+
+/* A directory whose first sync fails may never be durable, however often it is tried: what comes
+ * next needs another one. There is nothing in it yet. */
+static void put_aside(struct mni_dir *archive, const char *name)
+{
+    char aside[MNI_NAME_BYTES_MAX];
+
+    (void)snprintf(aside, sizeof aside, "%.55s.lost", name);
+    mni_ignore(mni_dir_rename(archive, name, aside, NULL));
+}
+
+static mn_status make_timeline(struct mni_dir *archive, const char *name, struct mni_dir **dir_out,
+                               struct mn_error *err)
+{
+    mn_status st = mni_dir_open_dir(archive, name, false, dir_out, err);
+    bool is_new = st == MN_NOT_FOUND;
+
+    if (is_new)
+        st = mni_dir_open_dir(archive, name, true, dir_out, err);
+    if (st != MN_OK)
+        return st;
+    st = mni_dir_sync(archive, err);
+    if (st != MN_OK && is_new)
+        put_aside(archive, name);
     return st;
 }
 
@@ -71,9 +102,7 @@ static mn_status open_timeline(struct mni_env *env, const char *path,
         return mni_fail(err, MN_ERR_IO, "there is no such directory");
     archive_name(manifest->store_id, archive_timeline(manifest), name);
     if (st == MN_OK)
-        st = mni_dir_open_dir(archive, name, true, dir_out, err);
-    if (st == MN_OK)
-        st = mni_dir_sync(archive, err);
+        st = make_timeline(archive, name, dir_out, err);
     mni_dir_close(archive);
     if (st == MN_OK && manifest->n_timelines > 0)
         st = note_history(*dir_out, manifest, err);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -200,10 +201,21 @@ static bool is_large(const void *address)
     return is_found;
 }
 
+/* Whether the kernel has large pages at all. */
+static bool has_large_pages(void)
+{
+    void *page = mmap(NULL, BLOCK, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    CHECK(page != MAP_FAILED);
+    bool has = madvise(page, BLOCK, MADV_HUGEPAGE) == 0;
+    CHECK(munmap(page, BLOCK) == 0);
+    return has;
+}
+
 /* Or a read of one record would fetch megabytes, again and again. */
 static void what_memory_cannot_hold_is_mapped_in_small_pages(void)
 {
-    bool has_large = access("/sys/kernel/mm/transparent_hugepage/enabled", F_OK) == 0;
+    bool has_large = has_large_pages();
     uint64_t memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     struct mni_dir *dir = open_dir(check_temp_dir());
     struct mni_file *small = create_file(dir, "a");
