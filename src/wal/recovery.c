@@ -260,7 +260,8 @@ static mn_status leave_wanted(struct recovery *r, struct mn_error *err)
         }
     }
     wal->n_files = n - first;
-    memmove(wal->files, wal->files + first, wal->n_files * sizeof *wal->files);
+    if (first > 0)
+        memmove(wal->files, wal->files + first, wal->n_files * sizeof *wal->files);
     return st;
 }
 
@@ -758,6 +759,8 @@ static void leave_near(const struct mni_wal *wal, struct listing *l)
         l->n_files--;
     while (first + 1 < l->n_files && l->first_lsns[first + 1] <= c->checkpoint_lsn + 1)
         first++;
+    if (first == 0)
+        return;
     l->n_files -= first;
     memmove(l->first_lsns, l->first_lsns + first, l->n_files * sizeof *l->first_lsns);
 }
