@@ -4,6 +4,8 @@
 #ifndef MNEME_LIMITS_H
 #define MNEME_LIMITS_H
 
+#include <stdint.h>
+
 enum {
     MN_ID_BYTES_MAX = 1024,          /* id of a record, UTF-8, at least 1 byte */
     MN_NAMESPACE_BYTES_MAX = 1024,   /* name of a namespace, UTF-8, at least 1 byte */
@@ -16,6 +18,13 @@ enum {
     MN_SNAPSHOT_ID_BYTES = 33,       /* text of a snapshot's id, with its NUL */
     MN_ARCHIVED_LOG_BYTES = 96,      /* name of a file in an archive of logs, with its NUL */
     MN_SNAPSHOT_DESCRIPTION_BYTES_MAX = 1024, /* UTF-8 */
+    MN_OBJECT_KEY_BYTES_MAX = 1024,           /* key of an object, UTF-8, at least 1 byte */
+    MN_OBJECT_ETAG_BYTES = 128,               /* text of an ETag, with its NUL */
+    MN_OBJECT_PARTS_MAX = 10000,              /* of an upload */
+    MN_OBJECT_PAGE_ENTRIES_MAX = 1000,        /* of a listing */
 };
+
+/* An object that is read or put in one call: 5 GiB. */
+#define MN_OBJECT_BYTES_MAX (UINT64_C(5) << 30)
 
 #endif

@@ -52,6 +52,8 @@ typedef enum mn_status {
     MN_ERR_ACCESS = -16,      /* the operating system denied access */
     MN_ERR_CANCELLED = -17,   /* stopped because the caller asked for it */
     MN_ERR_BUDGET = -18,      /* beyond a budget of the store: memory_bytes_max, pinned_bytes_max */
+    MN_ERR_TIMEOUT = -19,     /* the deadline passed; whether a write happened is unknown */
+    MN_ERR_REMOTE = -20,      /* the object store cannot be reached, or answers errors only */
 } mn_status;
 
 enum { MN_ERROR_MESSAGE_BYTES = 512 };

@@ -43,6 +43,8 @@ const char *mn_status_name(mn_status status)
         NAME(MN_ERR_ACCESS)
         NAME(MN_ERR_CANCELLED)
         NAME(MN_ERR_BUDGET)
+        NAME(MN_ERR_TIMEOUT)
+        NAME(MN_ERR_REMOTE)
 #undef NAME
     }
     return "MN_?";

@@ -10,7 +10,8 @@ import sources
 SYSTEM = re.compile(r"^\s*#\s*include\s*<((?:sys|linux|asm)/.*|fcntl\.h|unistd\.h|dirent\.h|poll\.h"
                     r"|pthread\.h|threads\.h|signal\.h|time\.h|aio\.h)>")
 LIBRARY = re.compile(r"^\s*#\s*include\s*<(isa-l|xxhash|cmocka|curl|rocksdb|openssl|zstd|lz4)")
-ROOM_OF_LIBRARY = {"isa-l": "base", "xxhash": "base", "zstd": "snapshot"}
+ROOM_OF_LIBRARY = {"isa-l": "base", "xxhash": "base", "zstd": "snapshot",
+                   "curl": "object", "openssl": "object", "rocksdb": "diskcache"}
 
 # (calls, files that may make them, why)
 CALLS = [

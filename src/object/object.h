@@ -1,0 +1,81 @@
+/*
+ * object.h - object storage behind one door: a directory, memory, or a bucket of an S3 server.
+ *
+ * What operations mean, their statuses and limits are those of include/mneme/object.h; arguments
+ * were checked by whoever calls (keys valid, sizes within limits, outputs there).
+ *
+ * Threads: any number may use a store at once. Close when no other call runs and no upload is open.
+ */
+#ifndef MNI_OBJECT_OBJECT_H
+#define MNI_OBJECT_OBJECT_H
+
+#include "io/env.h"
+#include "mneme/object.h"
+
+struct mni_object_store;
+struct mni_object_upload;
+
+struct mni_object_ops {
+    mn_status (*put)(struct mni_object_store *store, struct mn_slice key, struct mn_slice data,
+                     const struct mn_object_condition *condition, struct mn_object_info *info_out,
+                     struct mn_error *err);
+    mn_status (*get)(struct mni_object_store *store, struct mn_slice key, uint64_t n_bytes_max,
+                     struct mn_slice *data_out, struct mn_object_info *info_out,
+                     struct mn_error *err);
+    /* Sets `status` and `n_read` of every range; details of the first failure in `err`. */
+    mn_status (*get_ranges)(struct mni_object_store *store, struct mn_object_range *ranges,
+                            size_t n_ranges, struct mn_error *err);
+    mn_status (*head)(struct mni_object_store *store, struct mn_slice key,
+                      struct mn_object_info *info_out, struct mn_error *err);
+    mn_status (*remove)(struct mni_object_store *store, struct mn_slice key, struct mn_error *err);
+    mn_status (*list)(struct mni_object_store *store, struct mn_slice prefix, struct mn_slice after,
+                      size_t n_entries_max, struct mn_object_page **page_out, struct mn_error *err);
+    /* `upload_id` is NULL for a new one. */
+    mn_status (*upload_open)(struct mni_object_store *store, struct mn_slice key,
+                             const char *upload_id, struct mni_object_upload **upload_out,
+                             struct mn_error *err);
+    const char *(*upload_id)(const struct mni_object_upload *upload);
+    uint64_t (*upload_part_bytes)(struct mni_object_upload *upload, uint32_t number);
+    mn_status (*upload_part)(struct mni_object_upload *upload, uint32_t number,
+                             struct mn_slice data, struct mn_error *err);
+    mn_status (*upload_complete)(struct mni_object_upload *upload,
+                                 const struct mn_object_condition *condition,
+                                 struct mn_object_info *info_out, struct mn_error *err);
+    mn_status (*upload_abort)(struct mni_object_upload *upload, struct mn_error *err);
+    void (*upload_leave)(struct mni_object_upload *upload);
+    mn_status (*uploads)(struct mni_object_store *store, struct mn_slice prefix,
+                         mn_object_upload_fn *each, void *context, struct mn_error *err);
+    void (*stats)(struct mni_object_store *store, struct mn_object_stats *stats_out);
+    void (*close)(struct mni_object_store *store);
+};
+
+/* First member of every back end's store. */
+struct mni_object_store {
+    const struct mni_object_ops *ops;
+};
+
+/* First member of every back end's upload. */
+struct mni_object_upload {
+    struct mni_object_store *store; /* borrowed; outlives the upload */
+};
+
+/* `env` is borrowed and outlives the store. */
+MN_MUST_USE mn_status mni_object_open_dir(struct mni_env *env, const char *path,
+                                          const struct mn_object_dir_options *options,
+                                          struct mni_object_store **store_out,
+                                          struct mn_error *err);
+MN_MUST_USE mn_status mni_object_open_memory(struct mni_env *env,
+                                             struct mni_object_store **store_out,
+                                             struct mn_error *err);
+/* MN_ERR_UNSUPPORTED: built without libcurl or OpenSSL. */
+MN_MUST_USE mn_status mni_object_open_s3(struct mni_env *env,
+                                         const struct mn_object_s3_options *options,
+                                         struct mni_object_store **store_out, struct mn_error *err);
+
+/* A page of a listing under construction, for back ends: one block of memory per page, which
+ * mni_object_page_free frees. */
+MN_MUST_USE mn_status mni_object_page_new(size_t n_entries, size_t keys_bytes,
+                                          struct mn_object_page **page_out, struct mn_error *err);
+void mni_object_page_free(struct mn_object_page *page);
+
+#endif
