@@ -10,11 +10,13 @@
  *     txn.h       transactions
  *     snapshot.h  snapshots, and restoring them
  *     wal.h       the write-ahead log on its own
+ *     object.h    object storage: a directory, memory, a bucket of an S3 server
  */
 #ifndef MNEME_H
 #define MNEME_H
 
 #include "mneme/limits.h"
+#include "mneme/object.h"
 #include "mneme/records.h"
 #include "mneme/scan.h"
 #include "mneme/snapshot.h"

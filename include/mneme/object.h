@@ -92,7 +92,8 @@ struct mn_object_s3_options {
 MN_API MN_MUST_USE mn_status mn_object_open_s3(const struct mn_object_s3_options *options,
                                                mn_object_store **store_out, struct mn_error *err);
 
-/* By a URL: "s3://BUCKET[/PREFIX]" with all else by default, "dir:PATH", "mem:". */
+/* By a URL: "s3://BUCKET[/PREFIX]" with all else by default, "dir:PATH", "mem:". A PREFIX that does
+ * not end with "/" gets one. */
 MN_API MN_MUST_USE mn_status mn_object_open(const char *url, mn_object_store **store_out,
                                             struct mn_error *err);
 

@@ -7,6 +7,7 @@
 #define MNI_API_API_H
 
 #include "io/env.h"
+#include "mneme/object.h"
 #include "mneme/snapshot.h"
 #include "mneme/store.h"
 #include "mneme/wal.h"
@@ -45,6 +46,18 @@ MN_MUST_USE mn_status mni_api_wal_open(struct mni_env *env, const char *path,
 
 /* Frees the handle as if the process had ended: nothing is synced or sealed. NULL is fine. */
 void mni_api_wal_abandon(mn_wal *wal);
+
+/* A handle of a back end that the caller opened, and that it closes; in any case. `label` names the
+ * store in messages. */
+struct mni_object_store;
+MN_MUST_USE mn_status mni_api_object_new(struct mni_env *env, struct mni_object_store *store,
+                                         const char *label, mn_object_store **store_out,
+                                         struct mn_error *err);
+
+/* mn_object_open_dir in this world, which is borrowed and outlives the store. */
+MN_MUST_USE mn_status mni_api_object_open_dir(struct mni_env *env, const char *path,
+                                              const struct mn_object_dir_options *options,
+                                              mn_object_store **store_out, struct mn_error *err);
 
 /* The log below a handle; borrowed. */
 struct mni_wal;

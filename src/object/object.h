@@ -2,13 +2,16 @@
  * object.h - object storage behind one door: a directory, memory, or a bucket of an S3 server.
  *
  * What operations mean, their statuses and limits are those of include/mneme/object.h; arguments
- * were checked by whoever calls (keys valid, sizes within limits, outputs there).
+ * were checked by whoever calls (keys valid, sizes within limits, outputs there; of an upload that
+ * is completed: that the parts 1 to the highest are there, and all but the last are large enough).
+ * Whatever is not MN_OK has filled `err`.
  *
  * Threads: any number may use a store at once. Close when no other call runs and no upload is open.
  */
 #ifndef MNI_OBJECT_OBJECT_H
 #define MNI_OBJECT_OBJECT_H
 
+#include "base/hash.h"
 #include "io/env.h"
 #include "mneme/object.h"
 
@@ -72,10 +75,21 @@ MN_MUST_USE mn_status mni_object_open_s3(struct mni_env *env,
                                          const struct mn_object_s3_options *options,
                                          struct mni_object_store **store_out, struct mn_error *err);
 
-/* A page of a listing under construction, for back ends: one block of memory per page, which
- * mni_object_page_free frees. */
+/* A page of a listing under construction, for back ends: one block of memory with room for so many
+ * entries and for their keys, which mni_object_page_free frees. */
 MN_MUST_USE mn_status mni_object_page_new(size_t n_entries, size_t keys_bytes,
                                           struct mn_object_page **page_out, struct mn_error *err);
-void mni_object_page_free(struct mn_object_page *page);
+/* Adds the next entry, whose key is copied into the page. There is room for it. */
+void mni_object_page_add(struct mn_object_page *page, const struct mn_object_entry *entry);
+void mni_object_page_free(struct mn_object_page *page); /* NULL is fine */
+
+/* For back ends: sets `n_read` and `status` of a range that was read, after checking it against the
+ * CRC-32C that the caller gave. Answers the status. */
+MN_MUST_USE mn_status mni_object_range_done(struct mn_object_range *range, uint64_t n_read,
+                                            struct mn_error *err);
+
+/* The ETag that the back ends of this machine give: XXH3-128 of the content, in hexadecimal. */
+void mni_object_make_etag(const unsigned char hash[MNI_HASH128_BYTES],
+                          char etag_out[MN_OBJECT_ETAG_BYTES]);
 
 #endif
