@@ -373,7 +373,7 @@ static mn_status dir_open_file(struct mni_dir *base, const char *name, unsigned 
     if (power == POWER_OFF)
         return no_power(err);
     struct mni_crash_inode *inode = mni_crash_dir_find(dir->inode, name);
-    if (inode == NULL && create) {
+    if (inode == NULL && create && !dir->inode->is_removed) {
         inode = mni_crash_inode_new(&env->disk, false);
         mni_crash_dir_move(&env->disk, dir->inode, inode, name);
         create = false;
@@ -401,7 +401,7 @@ static mn_status dir_open_dir(struct mni_dir *base, const char *name, bool creat
     if (power == POWER_OFF)
         return no_power(err);
     struct mni_crash_inode *inode = mni_crash_dir_find(dir->inode, name);
-    if (inode == NULL && create) {
+    if (inode == NULL && create && !dir->inode->is_removed) {
         inode = mni_crash_inode_new(&env->disk, true);
         mni_crash_dir_move(&env->disk, dir->inode, inode, name);
     }
@@ -425,6 +425,8 @@ static mn_status dir_list(struct mni_dir *base, mni_list_fn *each, void *context
     if (begin_call(dir->env, dir->generation, MNI_CRASH_LIST) != POWER_ON)
         return no_power(err);
     size_t n = dir->inode->now.n;
+    if (dir->inode->is_removed)
+        return mni_fail_os(err, ENOENT, "list a directory that was removed");
     if (n == 0)
         return MN_OK;
     struct {
@@ -509,7 +511,7 @@ static mn_status link_entry(struct crash_dir *dir, const char *name, struct cras
     struct mni_crash_inode *inode = mni_crash_dir_find(from_dir->inode, from);
 
     MNI_CHECK(from_dir->inode != dir->inode);
-    if (inode == NULL)
+    if (inode == NULL || dir->inode->is_removed)
         return mni_fail_os(err, ENOENT, "link %s", from);
     if (inode->is_dir)
         return mni_fail_os(err, EPERM, "link %s", from);
@@ -531,6 +533,63 @@ static mn_status dir_link(struct mni_dir *base, const char *name, struct mni_dir
         return no_power(err);
     mn_status st = link_entry(dir, name, dir_of(from_dir), from, err);
     return power == POWER_ON ? st : no_power(err);
+}
+
+static mn_status move_entry(struct crash_dir *dir, const char *to, struct crash_dir *from_dir,
+                            const char *from, struct mn_error *err)
+{
+    struct mni_crash_inode *inode = mni_crash_dir_find(from_dir->inode, from);
+    const struct mni_crash_inode *taken = mni_crash_dir_find(dir->inode, to);
+
+    MNI_CHECK(from_dir->inode != dir->inode);
+    if (inode == NULL || dir->inode->is_removed)
+        return mni_fail_os(err, ENOENT, "move %s", from);
+    MNI_CHECK(!inode->is_dir);
+    if (taken == inode)
+        return MN_OK; /* two names of one file: POSIX leaves both */
+    if (taken != NULL && taken->is_dir)
+        return mni_fail_os(err, EISDIR, "move %s to %s", from, to);
+    mni_crash_dir_move(&dir->env->disk, dir->inode, inode, to);
+    mni_crash_dir_move(&dir->env->disk, from_dir->inode, inode, NULL);
+    return MN_OK;
+}
+
+static mn_status dir_move(struct mni_dir *base, const char *to, struct mni_dir *from_dir,
+                          const char *from, struct mn_error *err)
+{
+    struct crash_dir *dir = dir_of(base);
+
+    MNI_CHECK(is_good_name(to));
+    MNI_CHECK(is_good_name(from));
+    enum power power = begin_call(dir->env, dir->generation, MNI_CRASH_RENAME);
+    if (power == POWER_OFF)
+        return no_power(err);
+    mn_status st = move_entry(dir, to, dir_of(from_dir), from, err);
+    return power == POWER_ON ? st : no_power(err);
+}
+
+static mn_status dir_remove_dir(struct mni_dir *base, const char *name, struct mn_error *err)
+{
+    struct crash_dir *dir = dir_of(base);
+
+    MNI_CHECK(is_good_name(name));
+    enum power power = begin_call(dir->env, dir->generation, MNI_CRASH_UNLINK);
+    if (power == POWER_OFF)
+        return no_power(err);
+    struct mni_crash_inode *inode = mni_crash_dir_find(dir->inode, name);
+    bool is_empty = inode != NULL && inode->is_dir && inode->now.n == 0;
+    bool is_dir = inode != NULL && inode->is_dir;
+    if (is_empty) {
+        inode->is_removed = true;
+        mni_crash_dir_move(&dir->env->disk, dir->inode, inode, NULL);
+    }
+    if (power != POWER_ON)
+        return no_power(err);
+    if (inode == NULL)
+        return mni_fail_os(err, ENOENT, "remove directory %s", name);
+    if (!is_dir)
+        return mni_fail_os(err, ENOTDIR, "remove directory %s", name);
+    return is_empty ? MN_OK : mni_fail(err, MN_EXISTS, "directory %s is not empty", name);
 }
 
 static mn_status dir_sync(struct mni_dir *base, struct mn_error *err)
@@ -606,6 +665,8 @@ static const struct mni_dir_ops dir_ops = {
     .unlink = dir_unlink,
     .remove = dir_remove,
     .link = dir_link,
+    .move = dir_move,
+    .remove_dir = dir_remove_dir,
     .sync = dir_sync,
     .lock = dir_lock,
     .close = dir_close,

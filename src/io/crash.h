@@ -18,6 +18,8 @@
  *     sync succeeds. After a crash any prefix of a directory's pending changes has happened; a
  *     rename is old or new, never both names gone. Directories are independent of each other. A
  *     file or directory without a durable name vanishes with all it holds, synced or not.
+ *   - A move between directories is a change of each: the new name belongs to the one, that the old
+ *     one is gone to the other. A removed directory may come back, with what its own syncs left.
  *   - A failed sync leaves the pages marked clean: reading still shows the data, later syncs
  *     succeed without writing those sectors, and a crash may lose them, until they are written
  *     again. A length that was pending then is lost likewise, until the next write, allocation or

@@ -141,6 +141,7 @@ struct mni_crash_inode {
     struct mni_crash_inode *prev;
     size_t n_refs; /* by entries, changes, roots and live handles */
     bool is_dir;
+    bool is_removed; /* a directory that has no name any more: nothing can be made in it */
     struct mni_crash_content content; /* of a file */
     struct mni_crash_entries durable; /* of a directory */
     struct mni_crash_entries now;

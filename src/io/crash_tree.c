@@ -62,6 +62,7 @@ static void inode_release(struct mni_crash_disk *disk, struct mni_crash_inode *i
     inode->n_moves = 0;
     inode->n_shared_locks = 0;
     inode->is_locked = false;
+    inode->is_removed = false;
     inode->next = disk->free_inodes;
     disk->free_inodes = inode;
 }
@@ -79,12 +80,23 @@ static void free_inodes(struct mni_crash_disk *disk, struct mni_crash_inode *ino
     }
 }
 
+/* What a directory that goes for ever would still have held after a crash. */
+static void let_go_of_entries(struct mni_crash_disk *disk, struct mni_crash_inode *dir)
+{
+    MNI_CHECK(dir->is_removed && dir->now.n == 0);
+    for (size_t i = 0; i < dir->n_moves; i++)
+        mni_crash_inode_unref(disk, dir->moves[i].inode);
+    for (size_t i = 0; i < dir->durable.n; i++)
+        mni_crash_inode_unref(disk, dir->durable.items[i].inode);
+}
+
 void mni_crash_inode_unref(struct mni_crash_disk *disk, struct mni_crash_inode *inode)
 {
     MNI_CHECK(inode->n_refs > 0);
     if (--inode->n_refs > 0 || disk->is_restarting)
         return;
-    MNI_CHECK(!inode->is_dir); /* nothing but a restart removes a directory */
+    if (inode->is_dir)
+        let_go_of_entries(disk, inode);
     inode_release(disk, inode);
 }
 
@@ -273,6 +285,7 @@ static void sweep(struct mni_crash_disk *disk)
         next = inode->next;
         inode->n_shared_locks = 0;
         inode->is_locked = false;
+        inode->is_removed = false; /* what is left has a name */
         if (inode->n_refs == 0)
             inode_release(disk, inode);
     }

@@ -138,6 +138,14 @@ struct mni_dir_ops {
      * after `sync` of this one. */
     mn_status (*link)(struct mni_dir *dir, const char *name, struct mni_dir *from_dir,
                       const char *from, struct mn_error *err);
+    /* Moves a file of another directory here, where it replaces `to`, atomically: `from_dir` is as
+     * for link. MN_NOT_FOUND: no such file there. MN_ERR_UNSUPPORTED: not possible between these
+     * two. The new name is durable after `sync` of this one, that the old one is gone after `sync`
+     * of the other: whoever syncs only the other may lose both. */
+    mn_status (*move)(struct mni_dir *dir, const char *to, struct mni_dir *from_dir,
+                      const char *from, struct mn_error *err);
+    /* Removes an empty directory. MN_EXISTS: it is not empty. */
+    mn_status (*remove_dir)(struct mni_dir *dir, const char *name, struct mn_error *err);
     /* fsync of the directory: its entries are durable. */
     mn_status (*sync)(struct mni_dir *dir, struct mn_error *err);
     /* Advisory lock on the directory itself, held until close. MN_ERR_IN_USE if it is held in a
@@ -279,6 +287,17 @@ MNI_IO_CALL mni_dir_link(struct mni_dir *dir, const char *name, struct mni_dir *
                          const char *from, struct mn_error *err)
 {
     return dir->ops->link(dir, name, from_dir, from, err);
+}
+
+MNI_IO_CALL mni_dir_move(struct mni_dir *dir, const char *to, struct mni_dir *from_dir,
+                         const char *from, struct mn_error *err)
+{
+    return dir->ops->move(dir, to, from_dir, from, err);
+}
+
+MNI_IO_CALL mni_dir_remove_dir(struct mni_dir *dir, const char *name, struct mn_error *err)
+{
+    return dir->ops->remove_dir(dir, name, err);
 }
 
 MNI_IO_CALL mni_dir_sync(struct mni_dir *dir, struct mn_error *err)

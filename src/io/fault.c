@@ -321,6 +321,29 @@ static mn_status dir_link(struct mni_dir *dir, const char *name, struct mni_dir 
     return mni_dir_link(d->below, name, as_dir(from_dir)->below, from, err);
 }
 
+static mn_status dir_move(struct mni_dir *dir, const char *to, struct mni_dir *from_dir,
+                          const char *from, struct mn_error *err)
+{
+    struct fault_dir *d = as_dir(dir);
+    int os_errno = next_fault(d->env, true);
+
+    if (os_errno == EXDEV) /* as the real one answers it */
+        return mni_fail(err, MN_ERR_UNSUPPORTED, "move %s to %s", from, to);
+    if (os_errno != 0)
+        return mni_fail_os(err, os_errno, "move %s to %s", from, to);
+    return mni_dir_move(d->below, to, as_dir(from_dir)->below, from, err);
+}
+
+static mn_status dir_remove_dir(struct mni_dir *dir, const char *name, struct mn_error *err)
+{
+    struct fault_dir *d = as_dir(dir);
+    int os_errno = next_fault(d->env, true);
+
+    if (os_errno != 0)
+        return mni_fail_os(err, os_errno, "remove directory %s", name);
+    return mni_dir_remove_dir(d->below, name, err);
+}
+
 static mn_status dir_sync(struct mni_dir *dir, struct mn_error *err)
 {
     struct fault_dir *d = as_dir(dir);
@@ -362,6 +385,8 @@ static const struct mni_dir_ops dir_ops = {
     .unlink = dir_unlink,
     .remove = dir_remove,
     .link = dir_link,
+    .move = dir_move,
+    .remove_dir = dir_remove_dir,
     .sync = dir_sync,
     .lock = dir_lock,
     .close = dir_close,

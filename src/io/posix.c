@@ -513,6 +513,39 @@ static mn_status dir_link(struct mni_dir *dir, const char *name, struct mni_dir 
                        d->label);
 }
 
+static mn_status dir_move(struct mni_dir *dir, const char *to, struct mni_dir *from_dir,
+                          const char *from, struct mn_error *err)
+{
+    const struct posix_dir *d = as_dir(dir);
+    const struct posix_dir *source = as_dir(from_dir);
+    mn_status st = check_name(to, err);
+
+    if (st == MN_OK)
+        st = check_name(from, err);
+    if (st != MN_OK)
+        return st;
+    if (renameat(source->fd, from, d->fd, to) == 0)
+        return MN_OK;
+    if (errno == EXDEV)
+        return mni_fail(err, MN_ERR_UNSUPPORTED, "move %s in %s to %s in %s", from, source->label,
+                        to, d->label);
+    return mni_fail_os(err, errno, "move %s in %s to %s in %s", from, source->label, to, d->label);
+}
+
+static mn_status dir_remove_dir(struct mni_dir *dir, const char *name, struct mn_error *err)
+{
+    const struct posix_dir *d = as_dir(dir);
+    mn_status st = check_name(name, err);
+
+    if (st != MN_OK)
+        return st;
+    if (unlinkat(d->fd, name, AT_REMOVEDIR) == 0)
+        return MN_OK;
+    if (errno == ENOTEMPTY || errno == EEXIST)
+        return mni_fail(err, MN_EXISTS, "directory %s in %s is not empty", name, d->label);
+    return mni_fail_os(err, errno, "remove directory %s in %s", name, d->label);
+}
+
 static mn_status dir_sync(struct mni_dir *dir, struct mn_error *err)
 {
     const struct posix_dir *d = as_dir(dir);
@@ -625,6 +658,8 @@ static const struct mni_dir_ops dir_ops = {
     .unlink = dir_unlink,
     .remove = dir_remove,
     .link = dir_link,
+    .move = dir_move,
+    .remove_dir = dir_remove_dir,
     .sync = dir_sync,
     .lock = dir_lock,
     .close = dir_close,

@@ -299,6 +299,22 @@ static mn_status dir_link(struct mni_dir *dir, const char *name, struct mni_dir 
     return note(d->env, st, "link %s from %s", name, from);
 }
 
+static mn_status dir_move(struct mni_dir *dir, const char *to, struct mni_dir *from_dir,
+                          const char *from, struct mn_error *err)
+{
+    struct record_dir *d = as_dir(dir);
+    mn_status st = mni_dir_move(d->below, to, as_dir(from_dir)->below, from, err);
+
+    return note(d->env, st, "move %s from %s", to, from);
+}
+
+static mn_status dir_remove_dir(struct mni_dir *dir, const char *name, struct mn_error *err)
+{
+    struct record_dir *d = as_dir(dir);
+
+    return note(d->env, mni_dir_remove_dir(d->below, name, err), "remove_dir %s", name);
+}
+
 static mn_status dir_sync(struct mni_dir *dir, struct mn_error *err)
 {
     struct record_dir *d = as_dir(dir);
@@ -340,6 +356,8 @@ static const struct mni_dir_ops dir_ops = {
     .unlink = dir_unlink,
     .remove = dir_remove,
     .link = dir_link,
+    .move = dir_move,
+    .remove_dir = dir_remove_dir,
     .sync = dir_sync,
     .lock = dir_lock,
     .close = dir_close,

@@ -21,7 +21,8 @@ struct mni_env *mni_record_env_base(struct mni_record_env *env);
  *     sync NAME                                   rename FROM TO
  *     allocate | truncate NAME N                  unlink NAME
  *     size | map NAME                             close | unmap | close_dir NAME
- *     will_read NAME OFFSET N
+ *     will_read NAME OFFSET N                     move TO from FROM
+ *     link NAME from FROM                         remove_dir NAME
  * For example
  *     write 00000000000000000001.wal 4096 512 ok
  *     sync 00000000000000000001.wal ok

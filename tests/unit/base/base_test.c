@@ -30,6 +30,26 @@ static void crc32c_in_pieces_equals_the_whole(void)
         CHECK_EQ(mni_crc32c(mni_crc32c(0, data, cut), data + cut, sizeof data - cut), whole);
 }
 
+static void hash_of_pieces_is_the_hash_of_the_whole(void)
+{
+    unsigned char data[3000];
+    unsigned char whole[MNI_HASH128_BYTES];
+    unsigned char pieces[MNI_HASH128_BYTES];
+
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (unsigned char)(i * 7 + i / 256);
+    for (size_t n = 0; n <= sizeof data; n += 1 + n / 3) {
+        struct mni_hash128_stream *stream = NULL;
+        CHECK_OK(mni_hash128_stream_new(&stream, NULL));
+        for (size_t at = 0; at < n; at += 100)
+            mni_hash128_stream_add(stream, data + at, n - at < 100 ? n - at : 100);
+        mni_hash128(data, n, whole);
+        mni_hash128_stream_tell(stream, pieces);
+        mni_hash128_stream_free(stream);
+        CHECK_MEM_EQ(pieces, whole, sizeof whole);
+    }
+}
+
 static void hash_is_stable_over_versions(void)
 {
     CHECK_EQ((int64_t)mni_hash("", 0, 0), (int64_t)UINT64_C(0x2D06800538D394C2));
@@ -112,6 +132,7 @@ int main(int argc, char **argv)
     static const struct check_test tests[] = {
         CHECK_TEST(crc32c_matches_the_published_check_value),
         CHECK_TEST(crc32c_in_pieces_equals_the_whole),
+        CHECK_TEST(hash_of_pieces_is_the_hash_of_the_whole),
         CHECK_TEST(hash_is_stable_over_versions),
         CHECK_TEST(integers_are_little_endian),
         CHECK_TEST(utf8_accepts_the_borders_and_refuses_what_is_beyond),

@@ -413,6 +413,110 @@ static void links_that_cannot_be_are_refused(void)
     world_free(&w);
 }
 
+static int byte_in_dir(struct mni_dir *dir, const char *name)
+{
+    struct mni_file *file = NULL;
+
+    if (mni_dir_open_file(dir, name, MNI_OPEN_READ, &file, NULL) != MN_OK)
+        return 0;
+    int byte = byte_in(file, 0, 1);
+    mni_file_close(file);
+    return byte;
+}
+
+/* Before either directory is synced, each may have its change or not. */
+static void move_replaces_and_each_directory_has_its_own_part_of_it(void)
+{
+    struct seen seen = {{0}};
+    uint64_t random = check_seed();
+
+    for (unsigned i = 0; i < N_SEEDS; i++) {
+        struct world w = world_new(check_random(&random));
+        struct mni_dir *dir = NULL;
+        mni_file_close(durable_file(&w, "old", 10, 1));
+        dir = durable_dir(&w, "pool");
+        CHECK_OK(mni_dir_move(dir, "a", w.dir, "old", NULL));
+        CHECK_OK(mni_dir_sync(dir, NULL));
+        CHECK_OK(mni_dir_sync(w.dir, NULL));
+        mni_file_close(durable_file(&w, "new", 10, 2));
+        CHECK_OK(mni_dir_move(dir, "a", w.dir, "new", NULL));
+        CHECK(!exists(&w, "new"));
+        CHECK_EQ(byte_in_dir(dir, "a"), 2);
+        bool is_synced = i % 2 == 0;
+        if (is_synced)
+            CHECK_OK(mni_dir_sync(dir, NULL));
+        mni_dir_close(dir);
+        restart(&w);
+        CHECK_OK(mni_dir_open_dir(w.dir, "pool", false, &dir, NULL));
+        int byte = byte_in_dir(dir, "a");
+        CHECK(byte == 2 || (byte == 1 && !is_synced));
+        seen.n[(byte - 1) * 2 + exists(&w, "new")]++;
+        mni_dir_close(dir);
+        world_free(&w);
+    }
+    CHECK(saw_only(&seen, 15));
+}
+
+static void removed_directory_is_gone_or_back_with_what_was_durable(void)
+{
+    struct seen seen = {{0}};
+    uint64_t random = check_seed();
+
+    for (unsigned i = 0; i < N_SEEDS; i++) {
+        struct world w = world_new(check_random(&random));
+        struct mni_dir *dir = durable_dir(&w, "pool");
+        struct mni_file *file = NULL;
+        mni_file_close(durable_file(&w, "a", 10, 7));
+        CHECK_OK(mni_dir_link(dir, "b", w.dir, "a", NULL));
+        CHECK_OK(mni_dir_sync(dir, NULL));
+        CHECK_STATUS(mni_dir_remove_dir(w.dir, "pool", NULL), MN_EXISTS);
+        CHECK_OK(mni_dir_unlink(dir, "b", NULL));
+        bool is_synced = i % 2 == 0;
+        if (is_synced)
+            CHECK_OK(mni_dir_sync(dir, NULL));
+        CHECK_OK(mni_dir_remove_dir(w.dir, "pool", NULL));
+        CHECK_STATUS(mni_dir_link(dir, "b", w.dir, "a", NULL), MN_NOT_FOUND);
+        CHECK_STATUS(mni_dir_move(dir, "b", w.dir, "a", NULL), MN_NOT_FOUND);
+        CHECK_STATUS(mni_dir_open_file(dir, "c", MNI_OPEN_WRITE | MNI_OPEN_CREATE, &file, NULL),
+                     MN_NOT_FOUND);
+        if (i % 4 == 0)
+            CHECK_OK(mni_dir_sync(w.dir, NULL)); /* frees it when the handle goes */
+        mni_dir_close(dir);
+        restart(&w);
+        mn_status st = mni_dir_open_dir(w.dir, "pool", false, &dir, NULL);
+        CHECK(i % 4 != 0 || st == MN_NOT_FOUND);
+        bool has_b = st == MN_OK && is_in(dir, "b");
+        CHECK(!has_b || !is_synced);
+        seen.n[st != MN_OK ? 0 : has_b ? 2 : 1]++;
+        if (st == MN_OK)
+            mni_dir_close(dir);
+        world_free(&w);
+    }
+    CHECK(saw_only(&seen, 7));
+}
+
+static void removed_directory_can_be_made_again(void)
+{
+    uint64_t random = check_seed();
+
+    for (unsigned i = 0; i < N_SEEDS; i++) {
+        struct world w = world_new(check_random(&random));
+        struct mni_dir *dir = durable_dir(&w, "pool");
+        CHECK_OK(mni_dir_remove_dir(w.dir, "pool", NULL));
+        mni_dir_close(dir);
+        dir = durable_dir(&w, "pool");
+        mni_file_close(durable_file(&w, "a", 10, 7));
+        CHECK_OK(mni_dir_link(dir, "b", w.dir, "a", NULL));
+        CHECK_OK(mni_dir_sync(dir, NULL));
+        mni_dir_close(dir);
+        restart(&w);
+        CHECK_OK(mni_dir_open_dir(w.dir, "pool", false, &dir, NULL));
+        CHECK_EQ(byte_in_dir(dir, "b"), 7);
+        mni_dir_close(dir);
+        world_free(&w);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -435,6 +539,9 @@ int main(int argc, char **argv)
         CHECK_TEST(second_name_may_vanish_until_its_directory_is_synced),
         CHECK_TEST(second_name_keeps_a_file_that_lost_its_first),
         CHECK_TEST(links_that_cannot_be_are_refused),
+        CHECK_TEST(move_replaces_and_each_directory_has_its_own_part_of_it),
+        CHECK_TEST(removed_directory_is_gone_or_back_with_what_was_durable),
+        CHECK_TEST(removed_directory_can_be_made_again),
     };
     return check_run("io.crash_tree", tests, CHECK_COUNT(tests), argc, argv);
 }

@@ -47,6 +47,7 @@ static void every_call_has_its_line_in_order(void)
     struct mni_record_env *env = new_env(mni_posix_env());
     struct mni_dir *dir = open_store(env);
     struct mni_dir *inner = NULL;
+    struct mni_dir *empty = NULL;
     struct mni_file *file = NULL;
     struct mni_map *map = NULL;
     char data[100] = {0};
@@ -79,6 +80,10 @@ static void every_call_has_its_line_in_order(void)
     CHECK_OK(mni_dir_list(inner, ignore_entry, NULL, &err));
     CHECK_OK(mni_dir_link(dir, "3.wal", inner, "2.wal", &err));
     CHECK_OK(mni_dir_unlink(inner, "2.wal", &err));
+    CHECK_OK(mni_dir_open_dir(dir, "empty", true, &empty, &err));
+    CHECK_OK(mni_dir_move(inner, "4.wal", dir, "3.wal", &err));
+    CHECK_OK(mni_dir_remove_dir(dir, "empty", &err));
+    mni_dir_close(empty);
     mni_dir_close(inner);
     mni_dir_close(dir);
     CHECK_STR_EQ(mni_record_env_trace(env), "open_dir store create ok\n"
@@ -104,6 +109,10 @@ static void every_call_has_its_line_in_order(void)
                                             "list wal ok\n"
                                             "link 3.wal from 2.wal ok\n"
                                             "unlink 2.wal ok\n"
+                                            "open_dir empty create ok\n"
+                                            "move 4.wal from 3.wal ok\n"
+                                            "remove_dir empty ok\n"
+                                            "close_dir empty ok\n"
                                             "close_dir wal ok\n"
                                             "close_dir store ok\n");
     mni_record_env_free(env);
