@@ -55,7 +55,6 @@ static void every_call_has_its_line_in_order(void)
     uint64_t n_bytes = 0;
 
     CHECK_OK(mni_dir_lock(dir, MNI_LOCK_SHARED, &err));
-    CHECK_OK(mni_dir_lock(dir, MNI_LOCK_EXCLUSIVE, &err));
     CHECK_OK(mni_dir_open_dir(dir, "wal", true, &inner, &err));
     CHECK_OK(mni_dir_sync(dir, &err));
     CHECK_OK(mni_dir_open_file(inner, "1.wal", MNI_OPEN_WRITE | MNI_OPEN_CREATE, &file, &err));
@@ -69,18 +68,16 @@ static void every_call_has_its_line_in_order(void)
     CHECK_OK(mni_file_size(file, &n_bytes, &err));
     CHECK_EQ(n_bytes, 5);
     CHECK_OK(mni_file_map(file, &map, &err));
-    CHECK_EQ(map->n_bytes, 5);
     CHECK_MEM_EQ(map->bytes, data, 5);
     mni_file_close(file);
     mni_map_will_read(map, 1, 4);
     mni_map_close(map);
     CHECK_OK(mni_dir_rename(inner, "1.wal", "2.wal", &err));
-    CHECK_OK(mni_dir_open_file(inner, "2.wal", MNI_OPEN_READ, &file, &err));
-    mni_file_close(file);
     CHECK_OK(mni_dir_list(inner, ignore_entry, NULL, &err));
     CHECK_OK(mni_dir_link(dir, "3.wal", inner, "2.wal", &err));
     CHECK_OK(mni_dir_unlink(inner, "2.wal", &err));
     CHECK_OK(mni_dir_open_dir(dir, "empty", true, &empty, &err));
+    CHECK_OK(mni_dir_lock(empty, MNI_LOCK_EXCLUSIVE, &err));
     CHECK_OK(mni_dir_move(inner, "4.wal", dir, "3.wal", &err));
     CHECK_OK(mni_dir_remove_dir(dir, "empty", &err));
     mni_dir_close(empty);
@@ -88,7 +85,6 @@ static void every_call_has_its_line_in_order(void)
     mni_dir_close(dir);
     CHECK_STR_EQ(mni_record_env_trace(env), "open_dir store create ok\n"
                                             "lock store shared ok\n"
-                                            "lock store exclusive ok\n"
                                             "open_dir wal create ok\n"
                                             "sync_dir store ok\n"
                                             "open 1.wal write create ok\n"
@@ -104,12 +100,11 @@ static void every_call_has_its_line_in_order(void)
                                             "will_read 1.wal 1 4 ok\n"
                                             "unmap 1.wal ok\n"
                                             "rename 1.wal 2.wal ok\n"
-                                            "open 2.wal ok\n"
-                                            "close 2.wal ok\n"
                                             "list wal ok\n"
                                             "link 3.wal from 2.wal ok\n"
                                             "unlink 2.wal ok\n"
                                             "open_dir empty create ok\n"
+                                            "lock empty exclusive ok\n"
                                             "move 4.wal from 3.wal ok\n"
                                             "remove_dir empty ok\n"
                                             "close_dir empty ok\n"
