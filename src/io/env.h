@@ -174,6 +174,10 @@ struct mni_env_ops {
     /* Whether background threads may be started. A simulated world says no; whoever would start
      * one offers a tick function that the test calls instead. */
     bool (*has_threads)(struct mni_env *env);
+    /* A variable of the process's environment; NULL when it is not set, and in a program that runs
+     * with more rights than its caller. A simulated world has none (the operation may be NULL).
+     * Borrowed: until the program sets the variable. */
+    const char *(*variable)(struct mni_env *env, const char *name);
 };
 
 struct mni_env {
@@ -346,6 +350,11 @@ MNI_IO_CALL mni_env_random(struct mni_env *env, void *data, size_t n, struct mn_
 static inline bool mni_env_has_threads(struct mni_env *env)
 {
     return env->ops->has_threads(env);
+}
+
+static inline const char *mni_env_variable(struct mni_env *env, const char *name)
+{
+    return env->ops->variable == NULL ? NULL : env->ops->variable(env, name);
 }
 
 #undef MNI_IO_CALL

@@ -806,6 +806,12 @@ static bool env_has_threads(struct mni_env *env)
     return true;
 }
 
+static const char *env_variable(struct mni_env *env, const char *name)
+{
+    (void)env;
+    return secure_getenv(name);
+}
+
 struct mni_env *mni_posix_env(void)
 {
     static const struct mni_env_ops ops = {
@@ -815,6 +821,7 @@ struct mni_env *mni_posix_env(void)
         .mono_us = env_mono_us,
         .random = env_random,
         .has_threads = env_has_threads,
+        .variable = env_variable,
     };
     static struct mni_env env = {&ops};
 

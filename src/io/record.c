@@ -440,6 +440,11 @@ static bool env_has_threads(struct mni_env *env)
     return mni_env_has_threads(as_env(env)->below);
 }
 
+static const char *env_variable(struct mni_env *env, const char *name)
+{
+    return mni_env_variable(as_env(env)->below, name);
+}
+
 mn_status mni_record_env_new(struct mni_env *below, struct mni_record_env **env_out)
 {
     static const struct mni_env_ops ops = {
@@ -449,6 +454,7 @@ mn_status mni_record_env_new(struct mni_env *below, struct mni_record_env **env_
         .mono_us = env_mono_us,
         .random = env_random,
         .has_threads = env_has_threads,
+        .variable = env_variable,
     };
     struct mni_record_env *env = calloc(1, sizeof *env);
     char *trace = calloc(1, TRACE_BYTES_MIN);

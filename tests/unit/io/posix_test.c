@@ -948,6 +948,7 @@ static void clocks_run_and_random_numbers_differ(void)
     CHECK(memcmp(a + 284, b + 284, 16) != 0);
     CHECK_OK(mni_env_random(env, NULL, 0, &err));
     CHECK(mni_env_has_threads(env));
+    CHECK(mni_env_variable(env, "PATH") != NULL && mni_env_variable(env, "NO-SUCH") == NULL);
 }
 
 int main(int argc, char **argv)
