@@ -167,6 +167,16 @@ void catalogue_forget_names(struct mni_engine *engine)
 
 /* The counter ---------- */
 
+mn_status catalogue_counter_decode(struct mn_slice payload, uint64_t *next_number_out,
+                                   struct mn_error *err)
+{
+    /* half of all numbers are never given out, so that the counter never comes round to 0 */
+    if (payload.n_bytes != 8 || mni_get_i64(payload.data) <= 0)
+        return mni_fail(err, MN_ERR_CORRUPT, "collection counter");
+    *next_number_out = mni_get_u64(payload.data);
+    return MN_OK;
+}
+
 mn_status catalogue_load_counter(struct mni_engine *engine, struct mn_error *err)
 {
     struct mni_found found;
@@ -177,11 +187,8 @@ mn_status catalogue_load_counter(struct mni_engine *engine, struct mn_error *err
         return MN_OK;
     if (st != MN_OK)
         return st;
-    if (found.record.payload.n_bytes == 8)
-        engine->counter = (struct counter){
-            .next_number = mni_get_u64(found.record.payload.data),
-            .lsn = found.lsn,
-        };
+    st = catalogue_counter_decode(found.record.payload, &engine->counter.next_number, err);
+    engine->counter.lsn = found.lsn;
     mni_pin_release(found.pin);
-    return engine->counter.lsn != 0 ? MN_OK : mni_fail(err, MN_ERR_CORRUPT, "collection counter");
+    return st;
 }

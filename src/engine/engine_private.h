@@ -341,7 +341,10 @@ MN_MUST_USE mn_status catalogue_decode_found(const struct mni_found *found,
 /* Looks into the cache of names. Read lock held. */
 bool catalogue_knows(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
                      struct mni_collection *collection_out);
-/* Reads the counter of collection numbers; while opening. */
+/* The next number, 1 or more. */
+MN_MUST_USE mn_status catalogue_counter_decode(struct mn_slice payload, uint64_t *next_number_out,
+                                               struct mn_error *err);
+/* Reads the counter of collection numbers; while opening, before the log is read and after. */
 MN_MUST_USE mn_status catalogue_load_counter(struct mni_engine *engine, struct mn_error *err);
 
 /* Encoded row of a collection. */
@@ -370,9 +373,19 @@ void engine_reclaim(struct mni_engine *engine, uint64_t oldest_view_lsn, size_t 
 /* replay.c ----------*/
 
 mn_status engine_replay(void *context, const struct mni_wal_entry *entry, struct mn_error *err);
-/* MN_ERR_CORRUPT for a record of collection 0 that no writer wrote. */
+/* Numbers of collections that the commits of a log name, one after the other. */
+struct catalogue_numbers {
+    uint64_t next;    /* what the counter says; 0: not known yet */
+    uint64_t largest; /* of the rows of the commit that is read */
+};
+
+/* MN_ERR_CORRUPT for a record of collection 0 that no writer wrote. `numbers` may be NULL. */
 MN_MUST_USE mn_status engine_check_catalogue_record(const struct mni_record *r, uint64_t lsn,
+                                                    struct catalogue_numbers *numbers,
                                                     struct mn_error *err);
+/* Behind the last record of a commit. The number of every row is below the counter, which never
+ * goes back: otherwise the next collection would get the number of another, or of the catalogue. */
+MN_MUST_USE mn_status engine_check_numbers(struct catalogue_numbers *numbers, struct mn_error *err);
 
 /* inspect.c ----------*/
 

@@ -368,6 +368,8 @@ static mn_status start(struct mni_engine *engine, const struct mn_options *optio
 
     if (st == MN_OK)
         st = check_stop(engine, options, err);
+    if (st == MN_OK)
+        st = catalogue_load_counter(engine, err);
     if (st == MN_OK && engine->feed != NULL)
         st = engine->feed->run(engine->feed, err);
     if (st == MN_OK)

@@ -17,11 +17,25 @@
 /* Commits of a few records need no memory of their own. */
 enum { CHANGES_ON_STACK = 16 };
 
+static mn_status check_counter(const struct mni_record *r, struct catalogue_numbers *numbers,
+                               struct mn_error *err)
+{
+    uint64_t next_number = 0;
+    mn_status st = catalogue_counter_decode(r->payload, &next_number, err);
+
+    if (st != MN_OK || numbers == NULL)
+        return st;
+    if (next_number < numbers->next)
+        return mni_fail(err, MN_ERR_CORRUPT, "the collection counter goes back");
+    numbers->next = next_number;
+    return MN_OK;
+}
+
 mn_status engine_check_catalogue_record(const struct mni_record *r, uint64_t lsn,
-                                        struct mn_error *err)
+                                        struct catalogue_numbers *numbers, struct mn_error *err)
 {
     struct mn_slice counter = catalogue_counter_key();
-    struct mni_collection ignored;
+    struct mni_collection c;
 
     bool is_counter = r->key.n_bytes == counter.n_bytes &&
                       memcmp(r->key.data, counter.data, counter.n_bytes) == 0;
@@ -34,9 +48,22 @@ mn_status engine_check_catalogue_record(const struct mni_record *r, uint64_t lsn
     if (r->type != MNI_RECORD_UPSERT || (r->fields & MNI_FIELD_EXPIRY) != 0)
         return mni_fail(err, MN_ERR_CORRUPT, "catalogue record of an impossible type");
     if (is_counter)
-        return r->payload.n_bytes == 8 ? MN_OK
-                                       : mni_fail(err, MN_ERR_CORRUPT, "collection counter");
-    return catalogue_row_decode(r->payload, lsn, &ignored, err);
+        return check_counter(r, numbers, err);
+    mn_status st = catalogue_row_decode(r->payload, lsn, &c, err);
+    if (st == MN_OK && numbers != NULL && c.number > numbers->largest)
+        numbers->largest = c.number;
+    return st;
+}
+
+mn_status engine_check_numbers(struct catalogue_numbers *numbers, struct mn_error *err)
+{
+    uint64_t largest = numbers->largest;
+
+    numbers->largest = 0;
+    if (numbers->next != 0 && largest >= numbers->next)
+        return mni_fail(err, MN_ERR_CORRUPT,
+                        "collection %" PRIu64 " is not below the collection counter", largest);
+    return MN_OK;
 }
 
 /* Copies one encoded record into a version of its own. */
@@ -86,6 +113,7 @@ static mn_status decode_all(struct mni_engine *engine, const struct mni_wal_entr
 {
     const unsigned char *p = entry->payload.data;
     size_t left = entry->payload.n_bytes;
+    struct catalogue_numbers numbers = {.next = engine->counter.next_number};
     size_t n = 0;
     mn_status st = MN_OK;
 
@@ -98,7 +126,7 @@ static mn_status decode_all(struct mni_engine *engine, const struct mni_wal_entr
         if (st == MN_OK)
             st = mni_record_decode(p, left, &r, &used, err);
         if (st == MN_OK && r.collection == 0)
-            st = engine_check_catalogue_record(&r, entry->lsn, err);
+            st = engine_check_catalogue_record(&r, entry->lsn, &numbers, err);
         if (st == MN_OK)
             st = copy_record(engine, p, used, &version, err);
         if (st != MN_OK)
@@ -109,6 +137,10 @@ static mn_status decode_all(struct mni_engine *engine, const struct mni_wal_entr
     }
     if (st == MN_OK && n != entry->n_records)
         st = mni_fail(err, MN_ERR_CORRUPT, "fewer records than its frame says");
+    if (st == MN_OK)
+        st = engine_check_numbers(&numbers, err);
+    if (st == MN_OK)
+        engine->counter.next_number = numbers.next;
     if (st == MN_ERR_CORRUPT)
         mni_error_prefix(err, "the commit of LSN %" PRIu64, entry->lsn);
     *n_out = n;

@@ -318,7 +318,7 @@ static mn_status see_name(struct salvage *s, const struct mni_record *r, uint64_
 {
     struct mni_collection c;
     struct mn_error why = {0};
-    mn_status st = engine_check_catalogue_record(r, lsn, &why);
+    mn_status st = engine_check_catalogue_record(r, lsn, NULL, &why);
 
     if (st == MN_OK && is_namespace_row(r))
         st = catalogue_row_decode(r->payload, lsn, &c, &why);

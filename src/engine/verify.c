@@ -22,6 +22,7 @@ struct verification {
     struct mni_dir *seg_dir; /* owned; NULL: there is none */
     struct mni_manifest manifest;
     bool is_root_damaged; /* `manifest` does not say what there should be */
+    struct catalogue_numbers numbers;
     uint64_t n_bytes_done;
     uint64_t n_bytes_total;
     mn_status answer; /* what `each` ended it with */
@@ -221,7 +222,7 @@ static mn_status verify_commit(void *context, const struct mni_wal_entry *entry,
         size_t used;
         mn_status st = mni_record_decode(p, left, &r, &used, err);
         if (st == MN_OK && r.collection == 0)
-            st = engine_check_catalogue_record(&r, entry->lsn, err);
+            st = engine_check_catalogue_record(&r, entry->lsn, &v->numbers, err);
         if (st != MN_OK) {
             mni_error_prefix(err, "the commit of LSN %" PRIu64, entry->lsn);
             return st;
@@ -234,6 +235,11 @@ static mn_status verify_commit(void *context, const struct mni_wal_entry *entry,
         return mni_fail(err, MN_ERR_CORRUPT,
                         "the commit of LSN %" PRIu64 " has %" PRIu32 " records, not %" PRIu32,
                         entry->lsn, n, entry->n_records);
+    mn_status st = engine_check_numbers(&v->numbers, err);
+    if (st != MN_OK) {
+        mni_error_prefix(err, "the commit of LSN %" PRIu64, entry->lsn);
+        return st;
+    }
     v->report->n_commits++;
     v->report->n_records += n;
     if (entry->lsn > v->report->last_lsn)
@@ -249,6 +255,8 @@ static mn_status verify_log(struct verification *v, struct mn_error *err)
 
     v->n_bytes_done = 0;
     v->n_bytes_total = 0;
+    /* With segments, the log need not go back to the beginning. */
+    v->numbers = (struct catalogue_numbers){.next = v->manifest.number == 0 && !v->is_root_damaged};
     mn_status st = engine_read_log(v->env, v->dir, v->store, MN_RECOVERY_TAIL, verify_commit, v,
                                    &stats, &what);
     v->report->n_files += stats.n_files;

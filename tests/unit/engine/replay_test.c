@@ -130,9 +130,78 @@ static void verify_tells_what_it_read_before_the_damage(void)
     mni_crash_env_free(crash);
 }
 
+/* Appends a commit of one record to the log of a store, behind the engine's back. */
+static void append_record(struct mni_crash_env *crash, const struct mni_record *r)
+{
+    struct mni_wal_config config = {
+        .env = mni_crash_env_base(crash), .any_store_id = true, .file_bytes = 64 << 10};
+    unsigned char bytes_of_record[256];
+    struct mn_slice payload = {bytes_of_record, mni_record_encoded_bytes(r)};
+    struct mni_dir *dir;
+    struct mni_wal *wal;
+    struct mni_commit c;
+
+    CHECK(payload.n_bytes <= sizeof bytes_of_record);
+    mni_record_encode(r, bytes_of_record);
+    CHECK_OK(mni_env_open_dir(config.env, "/s", false, &dir, &err));
+    CHECK_OK(mni_dir_open_dir(dir, "wal", false, &config.dir, &err));
+    CHECK_OK_ERR(mni_wal_open(&config, &wal, &err), &err);
+    CHECK_OK(mni_commit_init(&c, &payload, 1, 1, MN_ACK_OS, NULL, &err));
+    CHECK_OK(mni_wal_commit(wal, &c));
+    CHECK_OK(mni_wal_close(wal, &err));
+    mni_dir_close(dir);
+}
+
+static struct mni_record counter_record(const unsigned char number[8])
+{
+    return (struct mni_record){
+        .type = MNI_RECORD_UPSERT, .key = {"\xffnext", 5}, .payload = {number, 8}};
+}
+
+static void check_refused(struct mni_crash_env *crash, const char *why)
+{
+    struct mni_env *env = mni_crash_env_base(crash);
+    struct mn_verify_report report = {.size = sizeof report};
+    struct mn_options o = small_store();
+    mn_store *store = NULL;
+
+    CHECK_STATUS(mni_api_store_open(env, "/s", &o, &store, &err), MN_ERR_CORRUPT);
+    CHECK_STR_HAS(err.message, why);
+    CHECK_STATUS(mni_engine_verify(env, "/s", &report, &err), MN_ERR_CORRUPT);
+    CHECK_STR_HAS(err.message, why);
+    mni_crash_env_free(crash);
+}
+
+/* The next namespace would get the number of another one, or that of the catalogue. */
+static void a_collection_counter_that_cannot_be_is_refused(void)
+{
+    static const unsigned char numbers[][8] = {{0}, {1}, {9, [7] = 0x80}};
+
+    for (size_t i = 0; i < CHECK_COUNT(numbers); i++) {
+        struct mni_crash_env *crash = store_with_commits(1);
+        struct mni_record r = counter_record(numbers[i]);
+
+        append_record(crash, &r);
+        check_refused(crash, "counter");
+    }
+}
+
+static void a_collection_that_is_not_below_the_counter_is_refused(void)
+{
+    struct mni_crash_env *crash = store_with_commits(1);
+    const unsigned char row[24] = {2};
+    struct mni_record r = {
+        .type = MNI_RECORD_UPSERT, .key = {"\001m", 2}, .payload = {row, sizeof row}};
+
+    append_record(crash, &r);
+    check_refused(crash, "collection 2 is not below");
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
+        CHECK_TEST(a_collection_counter_that_cannot_be_is_refused),
+        CHECK_TEST(a_collection_that_is_not_below_the_counter_is_refused),
         CHECK_TEST(replay_takes_no_more_memory_for_a_longer_log),
         CHECK_TEST(verify_tells_what_it_read_before_the_damage),
     };
