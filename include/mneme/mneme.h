@@ -11,12 +11,14 @@
  *     snapshot.h  snapshots, and restoring them
  *     wal.h       the write-ahead log on its own
  *     object.h    object storage: a directory, memory, a bucket of an S3 server
+ *     ramcache.h  a cache in memory, on its own
  */
 #ifndef MNEME_H
 #define MNEME_H
 
 #include "mneme/limits.h"
 #include "mneme/object.h"
+#include "mneme/ramcache.h"
 #include "mneme/records.h"
 #include "mneme/scan.h"
 #include "mneme/snapshot.h"

@@ -8,6 +8,7 @@
 
 #include "io/env.h"
 #include "mneme/object.h"
+#include "mneme/ramcache.h"
 #include "mneme/snapshot.h"
 #include "mneme/store.h"
 #include "mneme/wal.h"
@@ -62,5 +63,14 @@ MN_MUST_USE mn_status mni_api_object_open_dir(struct mni_env *env, const char *p
 /* The log below a handle; borrowed. */
 struct mni_wal;
 struct mni_wal *mni_api_wal_log(mn_wal *wal);
+
+/* mn_ramcache_new in this world, which is borrowed and outlives the cache. */
+MN_MUST_USE mn_status mni_api_ramcache_new(struct mni_env *env,
+                                           const struct mn_ramcache_options *options,
+                                           mn_ramcache **cache_out, struct mn_error *err);
+
+/* The cache below a handle; borrowed. */
+struct mni_ramcache;
+struct mni_ramcache *mni_api_ramcache_inside(mn_ramcache *cache);
 
 #endif
