@@ -60,10 +60,10 @@ struct mn_ramcache_item {
 };
 
 /*
- * Stores a value, replacing the one with the same id. `kept_out` (may be NULL): false when the value
- * is not in the cache now, because it is larger than half of max_bytes, finds no room beside values
- * that are held, is asked for too seldom for its size (judged at once only where it is larger than
- * 1/32 of the cache), or has expired already; an older one is gone then too.
+ * Stores a value, replacing the one with the same id. `kept_out` (may be NULL): false when the
+ * value is not in the cache now, because it is larger than half of max_bytes, finds no room beside
+ * values that are held, is asked for too seldom for its size (judged at once only where it is
+ * larger than 1/32 of the cache), or has expired already; an older one is gone then too.
  */
 MN_API MN_MUST_USE mn_status mn_ramcache_put(mn_ramcache *cache, struct mn_slice name,
                                              const struct mn_ramcache_item *item, bool *kept_out,
@@ -80,8 +80,8 @@ MN_API MN_MUST_USE mn_status mn_ramcache_put_batch(mn_ramcache *cache, struct mn
 /* Getting ---------------------------------------------------------------------------------------
  */
 
-/* A value that is held. The bytes stay in place and unchanged until it is released, whatever happens
- * to the entry meanwhile. They are aligned to 16, and nothing is copied. */
+/* A value that is held. The bytes stay in place and unchanged until it is released, whatever
+ * happens to the entry meanwhile. They are aligned to 16, and nothing is copied. */
 struct mn_ramcache_value {
     struct mn_slice value;
     int64_t created_at_us; /* when it was put */
