@@ -1,0 +1,469 @@
+/* Tests of object storage in a directory: what users and other processes see of it. */
+#include "check.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mneme/object.h"
+
+static struct mn_error err;
+static char dir[2048];
+
+#define OK(call) CHECK_OK_ERR(call, &err)
+
+static mn_object_store *open_with(const struct mn_object_dir_options *options)
+{
+    mn_object_store *store = NULL;
+
+    OK(mn_object_open_dir(dir, options, &store, &err));
+    return store;
+}
+
+static mn_object_store *open_new(void)
+{
+    (void)snprintf(dir, sizeof dir, "%s", check_temp_dir());
+    return open_with(NULL);
+}
+
+static void put(mn_object_store *store, const char *key, const char *text)
+{
+    OK(mn_object_put(store, mn_str(key), mn_str(text), NULL, NULL, &err));
+}
+
+static void expect(mn_object_store *store, const char *key, const char *text)
+{
+    struct mn_slice data = {NULL, 0};
+
+    OK(mn_object_get(store, mn_str(key), 0, &data, NULL, &err));
+    CHECK_EQ(data.n_bytes, strlen(text));
+    CHECK_MEM_EQ(data.data, text, data.n_bytes);
+    mn_object_free(data);
+}
+
+static const char *path_of(const char *name)
+{
+    static char path[4096];
+
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    return path;
+}
+
+static bool is_there(const char *name)
+{
+    struct stat info;
+
+    return lstat(path_of(name), &info) == 0;
+}
+
+static void write_file(const char *name, const void *data, size_t n)
+{
+    FILE *file = fopen(path_of(name), "wb");
+
+    CHECK(file != NULL);
+    CHECK_EQ(fwrite(data, 1, n, file), n);
+    CHECK_EQ(fclose(file), 0);
+}
+
+static unsigned n_entries(const char *name)
+{
+    DIR *stream = opendir(path_of(name));
+    unsigned n = 0;
+
+    CHECK(stream != NULL);
+    while (readdir(stream) != NULL)
+        n++;
+    CHECK_EQ(closedir(stream), 0);
+    return n - 2;
+}
+
+/* Files ----------*/
+
+static void people_can_read_the_names(void)
+{
+    mn_object_store *store = open_new();
+
+    put(store, "report.txt", "x");
+    put(store, "2026/07/a b", "x");
+    put(store, "a", "x");
+    put(store, "a/", "x");
+    put(store, "a/b", "x");
+    put(store, "/../x", "x");
+    put(store, "\xc3\xbc", "x");
+    put(store, "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk", "x");
+    put(store, "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk", "x");
+    CHECK(is_there("objects/report.txt@"));
+    CHECK(is_there("objects/2026/07/a%20b@"));
+    CHECK(is_there("objects/a@"));
+    CHECK(is_there("objects/a/%@"));
+    CHECK(is_there("objects/a/b@"));
+    CHECK(is_there("objects/%/%2E./x@"));
+    CHECK(is_there("objects/%C3%BC@"));
+    CHECK(is_there("objects/kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk+/k@"));
+    CHECK(is_there("objects/kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk+/%@"));
+    OK(mn_object_close(store, &err));
+}
+
+static void empty_directories_go(void)
+{
+    char deep[1024];
+    mn_object_store *store = open_new();
+
+    memset(deep, '/', sizeof deep);
+    put(store, "a/b/c/d", "x");
+    put(store, "a/b/e", "x");
+    OK(mn_object_put(store, (struct mn_slice){deep, sizeof deep}, mn_str("x"), NULL, NULL, &err));
+    OK(mn_object_delete(store, (struct mn_slice){deep, sizeof deep}, &err));
+    OK(mn_object_delete(store, mn_str("a/b/c/d"), &err));
+    CHECK(!is_there("objects/a/b/c"));
+    CHECK(is_there("objects/a/b"));
+    OK(mn_object_delete(store, mn_str("a/b/e"), &err));
+    CHECK_EQ(n_entries("objects"), 0);
+    /* Nor do refused puts leave any. */
+    const struct mn_object_condition if_other = {.if_match = "x"};
+    CHECK_STATUS(mn_object_put(store, mn_str("n/o"), mn_str(""), &if_other, NULL, &err),
+                 MN_CHANGED);
+    CHECK_EQ(n_entries("objects"), 0);
+    OK(mn_object_close(store, &err));
+    CHECK_EQ(n_entries("tmp"), 0);
+}
+
+static void what_others_put_there_is_left_alone(void)
+{
+    static const char *const names[] = {"objects/foreign", "objects/.hidden", "objects/a b@",
+                                        "objects/a%2fb@",  "objects/%41@",    "objects/@",
+                                        "objects/a%@",     "objects/.@",      "objects/x+"};
+    mn_object_store *store = open_new();
+    struct mn_object_page *page = NULL;
+
+    put(store, "m", "x");
+    for (size_t i = 0; i < CHECK_COUNT(names); i++)
+        write_file(names[i], "x", 1);
+    CHECK_EQ(mkdir(path_of("objects/d@"), 0700), 0);
+    CHECK_EQ(mkdir(path_of("objects/short+"), 0700), 0);
+    OK(mn_object_list(store, mn_str(""), mn_str(""), 0, &page, &err));
+    CHECK_EQ(page->n_entries, 1);
+    mn_object_page_free(page);
+    OK(mn_object_delete(store, mn_str("m"), &err));
+    OK(mn_object_close(store, &err));
+    for (size_t i = 0; i < CHECK_COUNT(names); i++)
+        CHECK(is_there(names[i]));
+}
+
+static void damaged_objects_are_listed_and_not_read(void)
+{
+    mn_object_store *store = open_new();
+    struct mn_object_page *page = NULL;
+    struct mn_object_info info;
+    struct mn_slice data;
+
+    put(store, "a", "x");
+    write_file("objects/a@", "damaged", 7);
+    CHECK_STATUS(mn_object_get(store, mn_str("a"), 0, &data, NULL, &err), MN_ERR_CORRUPT);
+    CHECK_STATUS(mn_object_head(store, mn_str("a"), &info, &err), MN_ERR_CORRUPT);
+    OK(mn_object_list(store, mn_str(""), mn_str(""), 0, &page, &err));
+    CHECK_EQ(page->n_entries, 1);
+    CHECK_STR_EQ(page->entries[0].etag, "");
+    mn_object_page_free(page);
+    const struct mn_object_condition if_other = {.if_match = "x"};
+    CHECK_STATUS(mn_object_put(store, mn_str("a"), mn_str(""), &if_other, NULL, &err),
+                 MN_ERR_CORRUPT);
+    put(store, "a", "whole again");
+    expect(store, "a", "whole again");
+    OK(mn_object_close(store, &err));
+}
+
+/* Opening ----------*/
+
+static void readers_change_nothing(void)
+{
+    static const struct mn_object_dir_options reading = {.size = sizeof reading, .read_only = true};
+    mn_object_store *store = NULL;
+    mn_object_upload *upload = NULL;
+
+    (void)snprintf(dir, sizeof dir, "%s", check_temp_dir());
+    CHECK_STATUS(mn_object_open_dir(dir, &reading, &store, &err), MN_ERR_NO_STORE);
+    CHECK_STATUS(mn_object_open_dir(path_of("none"), &reading, &store, &err), MN_ERR_NO_STORE);
+    CHECK_EQ(n_entries("."), 0);
+    store = open_with(NULL);
+    put(store, "a/b", "x");
+    OK(mn_object_close(store, &err));
+    store = open_with(&reading);
+    expect(store, "a/b", "x");
+    CHECK_STATUS(mn_object_put(store, mn_str("c"), mn_str("x"), NULL, NULL, &err),
+                 MN_ERR_READ_ONLY);
+    CHECK_STATUS(mn_object_delete(store, mn_str("a/b"), &err), MN_ERR_READ_ONLY);
+    CHECK_STATUS(mn_object_upload_begin(store, mn_str("a"), &upload, &err), MN_ERR_READ_ONLY);
+    CHECK_STATUS(mn_object_check_conditions(store, &err), MN_ERR_READ_ONLY);
+    OK(mn_object_close(store, &err));
+    CHECK_EQ(n_entries("objects"), 1);
+}
+
+static void a_directory_with_other_things_is_refused(void)
+{
+    mn_object_store *store = NULL;
+
+    (void)snprintf(dir, sizeof dir, "%s", check_temp_dir());
+    write_file("letter.txt", "x", 1);
+    CHECK_STATUS(mn_object_open_dir(dir, NULL, &store, &err), MN_ERR_NO_STORE);
+    CHECK_EQ(n_entries("."), 1);
+    CHECK_EQ(unlink(path_of("letter.txt")), 0);
+    store = open_with(NULL);
+    write_file("letter.txt", "x", 1); /* what comes later is none of our business */
+    OK(mn_object_close(store, &err));
+    store = open_with(NULL);
+    OK(mn_object_close(store, &err));
+    CHECK_STATUS(mn_object_open_dir("", NULL, &store, &err), MN_ERR_INVALID);
+    CHECK_STATUS(mn_object_open_dir(path_of("none/none"), NULL, &store, &err), MN_ERR_NO_STORE);
+}
+
+static void urls_tell_what_to_open(void)
+{
+    static const char *const wrong[] = {"",    "dir",   "dir:",    "mem",  "mem:x",
+                                        "s3:", "s3://", "s3:///x", "/tmp", "http://a/b"};
+    mn_object_store *store = NULL;
+    char url[4096];
+
+    for (size_t i = 0; i < CHECK_COUNT(wrong); i++)
+        CHECK_STATUS(mn_object_open(wrong[i], &store, &err), MN_ERR_INVALID);
+    CHECK_STATUS(mn_object_open(NULL, &store, &err), MN_ERR_INVALID);
+    CHECK_STATUS(mn_object_open("mem:", NULL, &err), MN_ERR_INVALID);
+    (void)snprintf(url, sizeof url, "dir:%s/new", check_temp_dir());
+    OK(mn_object_open(url, &store, &err));
+    put(store, "a", "x");
+    OK(mn_object_close(store, &err));
+    OK(mn_object_open(url, &store, &err));
+    expect(store, "a", "x");
+    OK(mn_object_close(store, &err));
+}
+
+static void what_dead_processes_left_goes(void)
+{
+    static const char upload[] = "uploads/0123456789abcdef0123456789abcdef";
+    char name[256];
+
+    mn_object_store *store = open_new();
+    OK(mn_object_close(store, &err));
+    CHECK_EQ(mkdir(path_of("tmp/0123456789abcdef"), 0700), 0);
+    write_file("tmp/0123456789abcdef/0000", "x", 1);
+    CHECK_EQ(mkdir(path_of(upload), 0700), 0); /* begun, without a key */
+    (void)snprintf(name, sizeof name, "%s.over", upload);
+    CHECK_EQ(mkdir(path_of(name), 0700), 0);
+    (void)snprintf(name, sizeof name, "%s.over/00001", upload);
+    write_file(name, "x", 1);
+    CHECK_EQ(mkdir(path_of("tmp/foreign"), 0700), 0);
+    CHECK_EQ(mkdir(path_of("uploads/foreign"), 0700), 0);
+    store = open_with(NULL);
+    CHECK_EQ(n_entries("tmp"), 2);
+    CHECK_EQ(n_entries("uploads"), 1);
+    /* A second one leaves alone what the first is using. */
+    mn_object_store *second = open_with(NULL);
+    CHECK_EQ(n_entries("tmp"), 3);
+    put(store, "a", "x");
+    OK(mn_object_close(second, &err));
+    put(store, "a", "y");
+    OK(mn_object_close(store, &err));
+    CHECK_EQ(n_entries("tmp"), 1);
+}
+
+/* Told to fail ----------*/
+
+static void requests_fail_as_told(void)
+{
+    static const struct mn_object_dir_options failing = {
+        .size = sizeof failing, .delay_us = 10, .fail_every = 3};
+    static const bool is_there_then[] = {true, true, false, true, true, true};
+    char key[2] = "a";
+
+    mn_object_store *plain = open_new();
+    mn_object_store *store = open_with(&failing);
+    for (unsigned i = 0; i < 6; i++) {
+        struct mn_object_info info;
+        key[0] = (char)('a' + i);
+        CHECK_STATUS(mn_object_put(store, mn_str(key), mn_str("x"), NULL, NULL, &err),
+                     i % 3 == 2 ? MN_ERR_REMOTE : MN_OK);
+        CHECK_STATUS(mn_object_head(plain, mn_str(key), &info, &err),
+                     is_there_then[i] ? MN_OK : MN_NOT_FOUND);
+    }
+    struct mn_object_stats stats = {.size = sizeof stats};
+    OK(mn_object_stats(store, &stats, &err));
+    CHECK_EQ(stats.n_requests, 6);
+    CHECK_EQ(stats.n_failures, 2);
+    OK(mn_object_close(store, &err));
+    OK(mn_object_close(plain, &err));
+}
+
+static void uploads_outlive_requests_that_fail(void)
+{
+    static const struct mn_object_dir_options failing = {.size = sizeof failing, .fail_every = 2};
+    mn_object_upload *upload = NULL;
+    mn_object_store *store = open_new();
+    OK(mn_object_close(store, &err));
+
+    store = open_with(&failing);
+    OK(mn_object_upload_begin(store, mn_str("a"), &upload, &err));
+    CHECK_STATUS(mn_object_upload_part(upload, 1, mn_str("x"), &err), MN_ERR_REMOTE);
+    OK(mn_object_upload_part(upload, 1, mn_str("y"), &err));
+    CHECK_STATUS(mn_object_upload_complete(upload, NULL, NULL, &err), MN_ERR_REMOTE);
+    OK(mn_object_upload_complete(upload, NULL, NULL, &err)); /* it was done before already */
+    CHECK_STATUS(mn_object_delete(store, mn_str("none"), &err), MN_ERR_REMOTE);
+    expect(store, "a", "y");
+    OK(mn_object_close(store, &err));
+}
+
+/* Uploads ----------*/
+
+static mn_status stop(void *context, struct mn_slice key, const char *upload_id, int64_t begun_us)
+{
+    (void)key;
+    (void)begun_us;
+    (void)snprintf(context, 64, "%s", upload_id);
+    return MN_OK;
+}
+
+static void a_damaged_part_is_found_when_parts_are_put_together(void)
+{
+    mn_object_upload *upload = NULL;
+    char id[64] = "";
+    char name[256];
+    struct stat info;
+
+    mn_object_store *store = open_new();
+    OK(mn_object_upload_begin(store, mn_str("a"), &upload, &err));
+    OK(mn_object_upload_part(upload, 1, mn_str("0123456789"), &err));
+    OK(mn_object_uploads(store, mn_str(""), stop, id, &err));
+    (void)snprintf(name, sizeof name, "uploads/%s/00001", id);
+    CHECK_EQ(stat(path_of(name), &info), 0);
+    FILE *file = fopen(path_of(name), "r+b");
+    CHECK(file != NULL);
+    CHECK_EQ(fputc('X', file), 'X');
+    CHECK_EQ(fclose(file), 0);
+    CHECK_STATUS(mn_object_upload_complete(upload, NULL, NULL, &err), MN_ERR_CORRUPT);
+    OK(mn_object_upload_part(upload, 1, mn_str("once again"), &err));
+    OK(mn_object_upload_complete(upload, NULL, NULL, &err));
+    expect(store, "a", "once again");
+    CHECK_EQ(n_entries("uploads"), 0);
+    OK(mn_object_close(store, &err));
+}
+
+/* Processes ----------*/
+
+enum { PROCESSES = 3, ROUNDS = 40 };
+
+/* Counts in one object over its ETag, and makes directories come and go beside the others. */
+static int count_up(void)
+{
+    mn_object_store *store = NULL;
+    unsigned n = 0;
+
+    if (mn_object_open_dir(dir, NULL, &store, NULL) != MN_OK)
+        return 1;
+    while (n < ROUNDS) {
+        struct mn_slice data = {NULL, 0};
+        struct mn_object_info info;
+        char text[32] = "";
+        if (mn_object_get(store, mn_str("count"), 16, &data, &info, NULL) != MN_OK)
+            return 2;
+        memcpy(text, data.data, data.n_bytes);
+        mn_object_free(data);
+        (void)snprintf(text, sizeof text, "%d", atoi(text) + 1);
+        const struct mn_object_condition if_same = {.if_match = info.etag};
+        mn_status st = mn_object_put(store, mn_str("count"), mn_str(text), &if_same, NULL, NULL);
+        if (st != MN_OK && st != MN_CHANGED)
+            return 3;
+        n += st == MN_OK;
+        (void)snprintf(text, sizeof text, "d/e/%d", (int)getpid());
+        if (mn_object_put(store, mn_str(text), mn_str(text), NULL, NULL, NULL) != MN_OK ||
+            mn_object_get(store, mn_str(text), 32, &data, NULL, NULL) != MN_OK)
+            return 4;
+        mn_object_free(data);
+        if (mn_object_delete(store, mn_str(text), NULL) != MN_OK)
+            return 5;
+    }
+    return mn_object_close(store, NULL) == MN_OK ? 0 : 6;
+}
+
+static void processes_share_a_directory(void)
+{
+    pid_t children[PROCESSES];
+    char text[32];
+
+    mn_object_store *store = open_new();
+    put(store, "count", "0");
+    OK(mn_object_close(store, &err));
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        children[i] = fork();
+        CHECK(children[i] >= 0);
+        if (children[i] == 0)
+            _exit(count_up());
+    }
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        int status = -1;
+        CHECK_EQ(waitpid(children[i], &status, 0), children[i]);
+        CHECK(WIFEXITED(status));
+        CHECK_EQ(WEXITSTATUS(status), 0);
+    }
+    store = open_with(NULL);
+    (void)snprintf(text, sizeof text, "%d", PROCESSES * ROUNDS);
+    expect(store, "count", text);
+    CHECK_EQ(n_entries("objects"), 1);
+    OK(mn_object_close(store, &err));
+    CHECK_EQ(n_entries("tmp"), 0);
+}
+
+static int use_in_child(mn_object_store *store, mn_object_upload *upload)
+{
+    struct mn_object_info info;
+
+    if (mn_object_put(store, mn_str("a"), mn_str("x"), NULL, NULL, NULL) != MN_ERR_FORKED ||
+        mn_object_head(store, mn_str("a"), &info, NULL) != MN_ERR_FORKED ||
+        mn_object_upload_part(upload, 1, mn_str("x"), NULL) != MN_ERR_FORKED ||
+        mn_object_upload_complete(upload, NULL, NULL, NULL) != MN_ERR_FORKED)
+        return 1;
+    mn_object_upload_leave(upload);
+    return mn_object_close(store, NULL) == MN_ERR_FORKED ? 0 : 2;
+}
+
+static void a_forked_child_is_refused(void)
+{
+    mn_object_store *store = open_new();
+    mn_object_upload *upload = NULL;
+    int status = -1;
+
+    OK(mn_object_upload_begin(store, mn_str("a"), &upload, &err));
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        _exit(use_in_child(store, upload));
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status));
+    CHECK_EQ(WEXITSTATUS(status), 0);
+    OK(mn_object_upload_abort(upload, &err));
+    OK(mn_object_close(store, &err));
+}
+
+int main(int argc, char **argv)
+{
+    static const struct check_test tests[] = {
+        CHECK_TEST(people_can_read_the_names),
+        CHECK_TEST(empty_directories_go),
+        CHECK_TEST(what_others_put_there_is_left_alone),
+        CHECK_TEST(damaged_objects_are_listed_and_not_read),
+        CHECK_TEST(readers_change_nothing),
+        CHECK_TEST(a_directory_with_other_things_is_refused),
+        CHECK_TEST(urls_tell_what_to_open),
+        CHECK_TEST(what_dead_processes_left_goes),
+        CHECK_TEST(requests_fail_as_told),
+        CHECK_TEST(uploads_outlive_requests_that_fail),
+        CHECK_TEST(a_damaged_part_is_found_when_parts_are_put_together),
+        CHECK_TEST(processes_share_a_directory),
+        CHECK_TEST(a_forked_child_is_refused),
+    };
+
+    return check_run("object.dir_files", tests, CHECK_COUNT(tests), argc, argv);
+}
