@@ -138,7 +138,8 @@ static void name_folder(const struct folders *folders, size_t i, struct dir_step
     MNI_CHECK(step_out->kind != DIR_LEAF);
 }
 
-/* Removes the innermost folders that are empty, at most so many as handles may be open. */
+/* Removes the innermost folders that are empty, at most so many as handles may be open. Those that
+ * are not there are as good as removed. */
 static bool prune_some(struct dir_store *store, struct folders *folders)
 {
     size_t first = folders->n > PRUNE_HANDLES_MAX ? folders->n - PRUNE_HANDLES_MAX : 0;
@@ -156,11 +157,18 @@ static bool prune_some(struct dir_store *store, struct folders *folders)
             st = mni_dir_open_dir(*last, step.name, false, &parents[n_parents], NULL);
             n_parents += st == MN_OK;
         }
+        if (st == MN_NOT_FOUND)
+            folders->n = i - 1;
     }
+    if (st == MN_NOT_FOUND)
+        st = MN_OK;
     while (st == MN_OK && folders->n > first) {
         name_folder(folders, folders->n, &step);
         st = mni_dir_remove_dir(parents[folders->n - 1 - first], step.name, NULL);
-        folders->n -= st == MN_OK;
+        if (st == MN_OK || st == MN_NOT_FOUND) {
+            folders->n--;
+            st = MN_OK;
+        }
     }
     while (n_parents > 0)
         dir_close_place(store, parents[--n_parents]);
