@@ -284,19 +284,25 @@ static mn_status load_credentials(struct mni_env *env, const struct mn_object_s3
     return st;
 }
 
-/* These stand in headers: a line end or a space in them is a slip of whoever copied them. The
- * message does not show them. */
+/* Most of these stand in headers, where a space at an end or two in a row would change: a line end
+ * or such a space is a slip of whoever copied them. The message does not show them. */
 static mn_status check_text(const char *text, const char *what, struct mn_error *err)
 {
+    char before = ' ';
+
     if (text == NULL)
         return MN_OK;
     if (text[0] == '\0')
         return mni_fail(err, MN_ERR_INVALID, "the %s is empty", what);
-    for (const char *at = text; *at != '\0'; at++)
-        if (*at <= ' ' || *at >= 0x7f)
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at < ' ' || *at >= 0x7f)
             return mni_fail(err, MN_ERR_INVALID,
-                            "the %s has a space, a control character or one that is not ASCII",
+                            "the %s has a control character or one that is not ASCII", what);
+        if (*at == ' ' && (before == ' ' || at[1] == '\0'))
+            return mni_fail(err, MN_ERR_INVALID, "the %s has a space at an end, or two in a row",
                             what);
+        before = *at;
+    }
     return MN_OK;
 }
 

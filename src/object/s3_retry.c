@@ -175,10 +175,10 @@ struct mni_s3_verdict mni_s3_judge_body(const struct mni_s3_fault *fault)
     struct mni_s3_verdict verdict = {.status = MN_ERR_REMOTE, .again = MNI_S3_AGAIN};
 
     if (fault->code[0] == '\0')
-        verdict = (struct mni_s3_verdict){
-            .status = MN_ERR_CORRUPT, .again = MNI_S3_AGAIN, .is_bad_body = true};
+        verdict = (struct mni_s3_verdict){.status = MN_ERR_CORRUPT, .again = MNI_S3_AGAIN};
     else
         (void)find_code(fault->code, &verdict);
+    verdict.is_bad_body = true;
     verdict.is_in_doubt = true;
     return verdict;
 }

@@ -330,6 +330,7 @@ static mn_status read_listing(struct mn_slice text, bool is_uploads,
     struct mni_s3_xml xml;
     struct mn_slice name;
     bool is_encoded = false;
+    bool has_end = false; /* says whether there is more */
     mn_status st =
         enter_root(&xml, text, is_uploads ? "ListMultipartUploadsResult" : "ListBucketResult");
 
@@ -338,6 +339,7 @@ static mn_status read_listing(struct mn_slice text, bool is_uploads,
             st = read_item(&xml, &listing, &scratch, is_uploads);
         } else if (is_text(name, "IsTruncated")) {
             st = read_bool(&xml, &scratch, &listing.is_truncated);
+            has_end = true;
         } else if (is_text(name, "EncodingType")) {
             st = mni_s3_xml_read_text(&xml, &scratch);
             is_encoded = is_text(slice_of(&scratch), "url");
@@ -350,6 +352,8 @@ static mn_status read_listing(struct mn_slice text, bool is_uploads,
         }
     }
     st = leave_root(&xml, st);
+    if (st == MN_OK && !has_end)
+        st = MN_ERR_CORRUPT;
     if (st == MN_OK && is_encoded)
         st = decode_keys(&listing);
     mni_buf_done(&scratch);
