@@ -107,7 +107,7 @@ static mn_status accept_completed(void *context, size_t item, struct mni_s3_repl
                             reply->text.n_bytes};
 
     (void)item;
-    mn_status st = mni_s3_read_completed(text, info->etag);
+    mn_status st = mni_s3_read_completed(text, info->etag); /* perhaps without an ETag */
     if (st == MN_ERR_NOMEM)
         return mni_fail(err, st, "an upload");
     if (st != MN_OK)
@@ -164,6 +164,10 @@ mn_status s3_upload_finish(struct s3_call *call, struct s3_upload *upload,
     info_out->modified_us = reply.date_us != 0 ? reply.date_us : mni_env_wall_us(call->store->env);
     mni_s3_reply_done(&reply);
     mni_buf_done(&body);
+    /* Ceph 16 answers without the ETag. What is there may already be another's. */
+    if (st == MN_OK && info_out->etag[0] == '\0' && !is_there(call, upload, info_out) &&
+        !expected_etag(upload, info_out->etag))
+        st = mni_fail(err, MN_ERR_REMOTE, "the upload is complete, but its ETag is not to be had");
     bool is_refused = st == MN_CHANGED || st == MN_NOT_FOUND;
     if (is_refused || (st != MN_OK && is_in_doubt && st != MN_ERR_CANCELLED))
         if (is_there(call, upload, info_out))

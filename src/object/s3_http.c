@@ -434,6 +434,14 @@ static void free_slot(struct slot *slot)
     slot->header = NULL;
 }
 
+/* What a transfer that failed has left in its handle is not for the next one: libcurl refuses
+ * options then. */
+static void renew_handle(struct slot *slot)
+{
+    curl_easy_cleanup(slot->easy);
+    slot->easy = NULL;
+}
+
 mn_status mni_s3_lane_start(struct mni_s3_lane *lane, unsigned slot_index,
                             const struct mni_s3_transfer *transfer, struct mni_s3_reply *reply)
 {
@@ -479,6 +487,7 @@ void mni_s3_lane_stop(struct mni_s3_lane *lane, unsigned slot_index)
     if (!slot->is_busy)
         return;
     (void)curl_multi_remove_handle(lane->multi, slot->easy);
+    renew_handle(slot);
     free_slot(slot);
 }
 
@@ -537,6 +546,8 @@ static void end_slot(struct mni_s3_lane *lane, struct slot *slot, CURLcode code)
     if (reply->end != MNI_S3_ANSWERED && reply->detail[0] == '\0')
         (void)snprintf(reply->detail, sizeof reply->detail, "%s",
                        slot->error[0] != '\0' ? slot->error : curl_easy_strerror(code));
+    if (code != CURLE_OK)
+        renew_handle(slot);
     free_slot(slot);
 }
 

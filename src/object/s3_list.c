@@ -322,8 +322,9 @@ static mn_status next_uploads(struct s3_call *call, const struct mni_buf *prefix
     struct mni_s3_transfer transfer;
     struct mni_s3_reply reply = {0};
 
+    /* Without encoding-type: Ceph 16 encodes these keys without saying so, and not the markers.
+     * Control characters come as numeric entities. */
     s3_transfer_init(call->store, &transfer, "GET", NULL);
-    mni_s3_request_param(&transfer.request, "encoding-type", mn_str("url"));
     if (listing->is_truncated)
         mni_s3_request_param(&transfer.request, "key-marker", slice_of(&listing->key_marker));
     mni_s3_request_param(&transfer.request, "prefix", slice_of(prefix));

@@ -210,8 +210,8 @@ static bool begin_whole_as_range(struct mni_s3_body *body)
     const struct mni_s3_transfer *transfer = body->transfer;
     struct mni_s3_reply *reply = body->reply;
 
-    if (!reply->has_length)
-        return refuse(body, MNI_S3_WRONG, "the answer does not say how long it is");
+    if (!reply->has_length || reply->etag[0] == '\0')
+        return refuse(body, MNI_S3_WRONG, "the answer is neither a range nor an object");
     if (transfer->offset >= reply->length_bytes) {
         reply->is_behind_end = true;
         body->is_enough = true;

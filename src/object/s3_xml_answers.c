@@ -471,12 +471,17 @@ mn_status mni_s3_read_completed(struct mn_slice text, char etag_out[MN_OBJECT_ET
     struct mn_slice name;
     mn_status st = enter_root(&xml, text, "CompleteMultipartUploadResult");
 
-    while (st == MN_OK && (st = next_child(&xml, &name)) == MN_OK)
-        st = is_text(name, "ETag") ? read_etag(&xml, &scratch, etag) : mni_s3_xml_skip(&xml);
+    while (st == MN_OK && (st = next_child(&xml, &name)) == MN_OK) {
+        if (!is_text(name, "ETag")) {
+            st = mni_s3_xml_skip(&xml);
+            continue;
+        }
+        st = mni_s3_xml_read_text(&xml, &scratch);
+        if (st == MN_OK && scratch.n_bytes > 0 && !mni_s3_copy_etag(slice_of(&scratch), etag))
+            st = MN_ERR_CORRUPT;
+    }
     st = leave_root(&xml, st);
     mni_buf_done(&scratch);
-    if (st == MN_OK && etag[0] == '\0')
-        st = MN_ERR_CORRUPT;
     if (st == MN_OK)
         memcpy(etag_out, etag, sizeof etag);
     return st;

@@ -93,6 +93,7 @@ MN_MUST_USE mn_status mni_s3_read_parts(struct mn_slice text, mni_s3_part_fn *ea
                                         uint32_t *next_marker_out);
 MN_MUST_USE mn_status mni_s3_read_initiated(struct mn_slice text,
                                             char upload_id_out[MNI_S3_UPLOAD_ID_BYTES]);
+/* The ETag is empty when the answer has none, as Ceph's. */
 MN_MUST_USE mn_status mni_s3_read_completed(struct mn_slice text,
                                             char etag_out[MN_OBJECT_ETAG_BYTES]);
 /* Copies an ETag without its quotes; false when it is empty, too long or has odd characters. */

@@ -295,7 +295,13 @@ static void an_error_is_no_completed_upload(void)
     CHECK_STR_EQ(etag, "abc-2");
     CHECK_STATUS(mni_s3_read_completed(mn_str("<Error><Code>InternalError</Code></Error>"), etag),
                  MN_ERR_CORRUPT);
-    CHECK_STATUS(mni_s3_read_completed(mn_str("<CompleteMultipartUploadResult/>"), etag),
+    CHECK_OK(mni_s3_read_completed(mn_str("<CompleteMultipartUploadResult><ETag></ETag>"
+                                          "</CompleteMultipartUploadResult>"),
+                                   etag));
+    CHECK_STR_EQ(etag, "");
+    CHECK_STATUS(mni_s3_read_completed(mn_str("<CompleteMultipartUploadResult><ETag>a b</ETag>"
+                                              "</CompleteMultipartUploadResult>"),
+                                       etag),
                  MN_ERR_CORRUPT);
     CHECK_OK(
         mni_s3_read_initiated(mn_str("<InitiateMultipartUploadResult><UploadId>a.b~c</UploadId>"
