@@ -26,7 +26,7 @@ class Client:
         """Sends a request as it is."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60) \
             if tls is None else \
-            http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=tls)
+            http.client.HTTPSConnection("localhost", self.port, timeout=60, context=tls)
         try:
             connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
             for name, value in headers:

@@ -314,7 +314,8 @@ class Connection(socketserver.BaseRequestHandler):
         do = fault.get("do")
         is_last = (request.header("connection") or "").lower() == "close"
         lines = [f"HTTP/1.1 {answer.status} {http.client.responses.get(answer.status, '')}"]
-        headers = {"Date": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime()),
+        now = time.time() + self.double.settings["clock_offset_s"]
+        headers = {"Date": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(now)),
                    "Server": "double", "x-amz-request-id": f"{self.number:016X}", **answer.headers}
         is_error_of_head = request.method == "HEAD" and answer.status >= 400
         if answer.status not in (204, 304):
@@ -405,13 +406,15 @@ class Control(http.server.BaseHTTPRequestHandler):
 
 
 def make_certificate(directory):
-    """A key and a certificate that is its own authority; returns a TLS context and its path."""
+    """A key and a certificate that is its own authority; returns a TLS context and its path.
+
+    It is for localhost and not for 127.0.0.1, so that a wrong name can be tried."""
     directory.mkdir(parents=True, exist_ok=True)
     certificate = directory / "certificate.pem"
     key = directory / "key.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                     "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=double",
-                    "-addext", "subjectAltName=DNS:localhost,DNS:*.localhost,IP:127.0.0.1",
+                    "-addext", "subjectAltName=DNS:localhost,DNS:*.localhost",
                     "-keyout", key, "-out", certificate], check=True, stdin=subprocess.DEVNULL,
                    capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

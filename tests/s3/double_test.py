@@ -316,6 +316,9 @@ def uploads_are_listed_paged_and_aborted(place):
 # Faults
 
 def faults_happen_to_the_requests_they_are_for(place):
+    place.double.plan(**{"with": "range"}, do="status", status=503)
+    same(place.ask("GET", "/bucket/a")[0], 404)
+    same(place.ask("GET", "/bucket/a", Range="bytes=0-")[0], 503)
     place.double.plan(operation="PutObject", key="a", skip=1, n=2, do="status", status=503,
                       code="SlowDown", retry_after=3)
     place.put("a")
@@ -327,7 +330,7 @@ def faults_happen_to_the_requests_they_are_for(place):
     place.put("aa", status=503)
     place.put("a")
     same(place.double.count(operation="PutObject", status=503), 2)
-    same(len(place.double.control("GET", "/gaps?key=a").split()), 2)
+    same(len(place.double.control("GET", "/gaps?key=a&method=PUT").split()), 2)
     try:
         place.double.plan(do="nothing")
     except RuntimeError:

@@ -3,6 +3,7 @@
 A planned fault is a JSON object: which requests it is for, and what happens to them.
 
     operation, method, key   only these; `key` is the beginning of the key. All by default.
+    with                     only requests that have this header, named in lower case
     skip                     leaves so many matching requests alone first; 0
     n                        how many requests it is for; 1; -1 = for ever
     do                       one of the following
@@ -31,8 +32,9 @@ import time
 ACTIONS = ("status", "error_body", "close", "stall", "redirect", "body", "delay", "truncate",
            "flip", "shorten", "lengthen", "drip", "headers", "reply_close", "stale_list",
            "ignore_conditions", "ignore_range")
-FIELDS = ("operation", "method", "key", "skip", "n", "do", "applies", "status", "code", "message",
-          "retry_after", "reset", "body", "ms", "keep", "at", "by", "bytes", "headers", "forget")
+FIELDS = ("operation", "method", "key", "with", "skip", "n", "do", "applies", "status", "code",
+          "message", "retry_after", "reset", "body", "ms", "keep", "at", "by", "bytes", "headers",
+          "forget")
 
 
 class Plan:
@@ -62,6 +64,7 @@ class Plan:
         key = "" if request.key is None else request.key.decode("utf-8", "replace")
         return fault.get("operation", request.operation) == request.operation and \
             fault.get("method", request.method) == request.method and \
+            ("with" not in fault or request.header(fault["with"]) is not None) and \
             key.startswith(fault.get("key", ""))
 
     def take(self, request):

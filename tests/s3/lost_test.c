@@ -1,0 +1,316 @@
+/*
+ * lost_test.c - answers that never come: what was done is recognised as done, and nothing else.
+ *
+ * A put whose answer is lost may have happened, before or after somebody else's. MN_EXISTS and
+ * MN_CHANGED are about others only; a put that another one came before must not pass for done.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "check.h"
+#include "double.h"
+#include "io/thread.h"
+
+enum {
+    N_WRITERS = 6,
+    N_PRIZES = 12,
+    IDLE_MS = 300,
+};
+
+/* Ways to lose the answer of a request that was done. */
+static const char *const LOST[] = {
+    "'do': 'close', 'applies': true",
+    "'do': 'close', 'applies': true, 'reset': true",
+    "'do': 'stall', 'applies': true",
+    "'do': 'status', 'status': 500, 'applies': true",
+    "'do': 'status', 'status': 503, 'code': 'SlowDown', 'applies': true",
+    "'do': 'error_body', 'applies': true",
+};
+
+/* The same without having done anything. */
+static const char *const FAILED[] = {
+    "'do': 'close'",
+    "'do': 'stall'",
+    "'do': 'status', 'status': 500",
+    "'do': 'error_body'",
+};
+
+static void plan(const char *operation, const char *way, int n)
+{
+    char text[256];
+
+    snprintf(text, sizeof text, "{'operation': '%s', 'n': %d, %s}", operation, n, way);
+    double_plan(text);
+}
+
+/* Gives a request up soon, where it stalls. */
+static mn_object_store *impatient(void)
+{
+    struct mn_object_s3_options options = double_options();
+
+    options.idle_timeout_ms = IDLE_MS;
+    return double_open_with(&options);
+}
+
+static mn_status put(mn_object_store *store, const char *key, const char *text,
+                     const struct mn_object_condition *condition, struct mn_object_info *info_out,
+                     struct mn_error *err)
+{
+    return mn_object_put(store, mn_str(key), mn_str(text), condition, info_out, err);
+}
+
+static void a_put_without_an_answer_is_done(void)
+{
+    struct mn_error err = {0};
+
+    for (size_t i = 0; i < CHECK_COUNT(LOST); i++) {
+        double_reset();
+        mn_object_store *store = impatient();
+        plan("PutObject", LOST[i], 1);
+        CHECK_OK_ERR(put(store, "k", "one", NULL, NULL, &err), &err);
+        CHECK_EQ(double_n_faults(), 0);
+        double_holds("k", "one");
+        double_close(store);
+    }
+}
+
+static void a_put_that_failed_is_done_again(void)
+{
+    struct mn_error err = {0};
+
+    for (size_t i = 0; i < CHECK_COUNT(FAILED); i++) {
+        double_reset();
+        mn_object_store *store = impatient();
+        plan("PutObject", FAILED[i], 2);
+        CHECK_OK_ERR(put(store, "k", "one", NULL, NULL, &err), &err);
+        CHECK_EQ(double_n_faults(), 0);
+        double_holds("k", "one");
+        double_close(store);
+    }
+}
+
+/* The retry finds the object there, and it is this put's own. */
+static void a_put_if_absent_recognises_itself(void)
+{
+    struct mn_object_condition condition = {.if_absent = true};
+    struct mn_object_info info;
+    struct mn_error err = {0};
+
+    for (size_t i = 0; i < CHECK_COUNT(LOST); i++) {
+        double_reset();
+        mn_object_store *store = impatient();
+        plan("PutObject", LOST[i], 1);
+        CHECK_OK_ERR(put(store, "k", "one", &condition, &info, &err), &err);
+        CHECK_EQ(double_n_faults(), 0);
+        CHECK_EQ(info.n_bytes, 3);
+        CHECK(info.etag[0] != '\0');
+        double_holds("k", "one");
+        CHECK_STATUS(put(store, "k", "one", &condition, NULL, NULL), MN_EXISTS);
+        double_close(store);
+    }
+}
+
+static void a_put_if_match_recognises_itself(void)
+{
+    struct mn_object_info first;
+    struct mn_object_info second;
+    struct mn_object_info head;
+    struct mn_error err = {0};
+
+    for (size_t i = 0; i < CHECK_COUNT(LOST); i++) {
+        double_reset();
+        mn_object_store *store = impatient();
+        CHECK_OK_ERR(put(store, "k", "one", NULL, &first, &err), &err);
+        struct mn_object_condition condition = {.if_match = first.etag};
+        plan("PutObject", LOST[i], 1);
+        CHECK_OK_ERR(put(store, "k", "two", &condition, &second, &err), &err);
+        CHECK_EQ(double_n_faults(), 0);
+        double_holds("k", "two");
+        CHECK_OK_ERR(mn_object_head(store, mn_str("k"), &head, &err), &err);
+        CHECK_STR_EQ(second.etag, head.etag);
+        CHECK_STATUS(put(store, "k", "three", &condition, NULL, NULL), MN_CHANGED);
+        double_close(store);
+    }
+}
+
+/* This put never happened: what is there is another's, also when it says the same. */
+static void what_another_has_put_is_not_taken_for_ones_own(void)
+{
+    struct mn_object_condition condition = {.if_absent = true};
+
+    for (size_t i = 0; i < CHECK_COUNT(FAILED); i++) {
+        double_reset();
+        mn_object_store *other = double_open();
+        mn_object_store *store = impatient();
+        double_put(other, "k", "same");
+        plan("PutObject", FAILED[i], 1);
+        CHECK_STATUS(put(store, "k", "same", &condition, NULL, NULL), MN_EXISTS);
+        plan("PutObject", FAILED[i], 1);
+        CHECK_STATUS(put(store, "k", "else", &condition, NULL, NULL), MN_EXISTS);
+        double_holds("k", "same");
+        double_close(store);
+        double_close(other);
+    }
+}
+
+static void a_change_by_another_is_not_taken_for_ones_own(void)
+{
+    struct mn_object_info first;
+    struct mn_error err = {0};
+
+    for (size_t i = 0; i < CHECK_COUNT(FAILED); i++) {
+        double_reset();
+        mn_object_store *other = double_open();
+        mn_object_store *store = impatient();
+        CHECK_OK_ERR(put(other, "k", "one", NULL, &first, &err), &err);
+        struct mn_object_condition condition = {.if_match = first.etag};
+        double_put(other, "k", "two");
+        plan("PutObject", FAILED[i], 1);
+        CHECK_STATUS(put(store, "k", "two", &condition, NULL, NULL), MN_CHANGED);
+        double_holds("k", "two");
+        double_close(store);
+        double_close(other);
+    }
+}
+
+/* The put happened; every further request fails. Nobody can know. */
+static void what_stays_unknown_is_an_error(void)
+{
+    struct mn_object_condition condition = {.if_absent = true};
+    double_reset();
+    mn_object_store *store = double_open();
+    struct mn_error err = {0};
+
+    plan("PutObject", LOST[0], 1);
+    double_plan("{'n': -1, 'do': 'close'}");
+    CHECK_STATUS(put(store, "k", "one", &condition, NULL, &err), MN_ERR_REMOTE);
+    double_says_no_secret(&err);
+    CHECK_STR_HAS(err.message, "k");
+    double_close(store);
+    double_reset();
+}
+
+static void a_delete_without_an_answer_is_done(void)
+{
+    struct mn_error err = {0};
+
+    for (size_t i = 0; i < CHECK_COUNT(LOST); i++) {
+        double_reset();
+        mn_object_store *store = impatient();
+        double_put(store, "k", "one");
+        plan("DeleteObject", LOST[i], 1);
+        CHECK_OK_ERR(mn_object_delete(store, mn_str("k"), &err), &err);
+        CHECK_EQ(double_n_faults(), 0);
+        double_lacks("k");
+        double_close(store);
+    }
+}
+
+static void reads_are_asked_again(void)
+{
+    struct mn_object_info info;
+    struct mn_error err = {0};
+
+    for (size_t i = 0; i < CHECK_COUNT(FAILED); i++) {
+        double_reset();
+        mn_object_store *store = impatient();
+        struct mn_object_page *page;
+        struct mn_slice data;
+        double_put(store, "k", "one");
+        double_plan("{'operation': 'HeadObject', 'do': 'status', 'status': 500}");
+        CHECK_OK_ERR(mn_object_head(store, mn_str("k"), &info, &err), &err);
+        plan("GetObject", FAILED[i], 2);
+        CHECK_OK_ERR(mn_object_get(store, mn_str("k"), 0, &data, NULL, &err), &err);
+        mn_object_free(data);
+        plan("ListObjectsV2", FAILED[i], 2);
+        CHECK_OK_ERR(mn_object_list(store, mn_str(""), mn_str(""), 0, &page, &err), &err);
+        CHECK_EQ(page->n_entries, 1);
+        mn_object_page_free(page);
+        CHECK_EQ(double_n_faults(), 0);
+        double_close(store);
+    }
+}
+
+/* Two writers ---------- */
+
+struct writer {
+    struct mni_thread thread;
+    mn_object_store *store;
+    unsigned number;
+    mn_status statuses[N_PRIZES];
+};
+
+static void race(void *context)
+{
+    struct writer *w = context;
+    struct mn_object_condition condition = {.if_absent = true};
+    char key[16];
+
+    for (unsigned i = 0; i < N_PRIZES; i++) {
+        snprintf(key, sizeof key, "prize-%u", i);
+        w->statuses[i] = mn_object_put(w->store, mn_str(key),
+                                       (struct mn_slice){&w->number, sizeof w->number}, &condition,
+                                       NULL, NULL);
+    }
+}
+
+/* Each prize goes to exactly one, and it is the one who believes so, whatever gets lost. */
+static void of_writers_who_put_if_absent_one_wins(void)
+{
+    struct writer writers[N_WRITERS];
+    struct mn_error err = {0};
+
+    double_reset();
+    for (unsigned i = 0; i < 8; i++) {
+        char text[200];
+        snprintf(text, sizeof text,
+                 "{'operation': 'PutObject', 'key': 'prize-', 'skip': %u, 'do': 'close',"
+                 " 'applies': %s}",
+                 i * 5, i % 2 == 0 ? "true" : "false");
+        double_plan(text);
+    }
+    for (unsigned i = 0; i < N_WRITERS; i++) {
+        writers[i].number = i;
+        writers[i].store = double_open();
+        CHECK_OK(mni_thread_start(&writers[i].thread, race, &writers[i], NULL));
+    }
+    for (unsigned i = 0; i < N_WRITERS; i++)
+        mni_thread_join(&writers[i].thread);
+    for (unsigned k = 0; k < N_PRIZES; k++) {
+        unsigned n_winners = 0;
+        for (unsigned i = 0; i < N_WRITERS; i++) {
+            mn_status st = writers[i].statuses[k];
+            CHECK(st == MN_OK || st == MN_EXISTS);
+            if (st != MN_OK)
+                continue;
+            char key[16];
+            struct mn_slice data;
+            n_winners++;
+            snprintf(key, sizeof key, "prize-%u", k);
+            CHECK_OK_ERR(mn_object_get(writers[i].store, mn_str(key), 0, &data, NULL, &err), &err);
+            CHECK_MEM_EQ(data.data, &writers[i].number, sizeof writers[i].number);
+            mn_object_free(data);
+        }
+        CHECK_EQ(n_winners, 1);
+    }
+    CHECK_EQ(double_n_faults(), 0);
+    for (unsigned i = 0; i < N_WRITERS; i++)
+        double_close(writers[i].store);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct check_test tests[] = {
+        CHECK_TEST(a_put_without_an_answer_is_done),
+        CHECK_TEST(a_put_that_failed_is_done_again),
+        CHECK_TEST(a_put_if_absent_recognises_itself),
+        CHECK_TEST(a_put_if_match_recognises_itself),
+        CHECK_TEST(what_another_has_put_is_not_taken_for_ones_own),
+        CHECK_TEST(a_change_by_another_is_not_taken_for_ones_own),
+        CHECK_TEST(what_stays_unknown_is_an_error),
+        CHECK_TEST(a_delete_without_an_answer_is_done),
+        CHECK_TEST(reads_are_asked_again),
+        CHECK_TEST(of_writers_who_put_if_absent_one_wins),
+    };
+    return check_run("s3.lost", tests, CHECK_COUNT(tests), argc, argv);
+}

@@ -1,0 +1,351 @@
+/*
+ * trust_test.c - whom the client trusts, whom it tells its keys, and what it says when it is not
+ * let in.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "double.h"
+
+static mn_status get(mn_object_store *store, struct mn_error *err)
+{
+    struct mn_slice data;
+    mn_status st = mn_object_get(store, mn_str("k"), 0, &data, NULL, err);
+
+    if (st == MN_OK)
+        mn_object_free(data);
+    return st;
+}
+
+/* Opens a store, asks for one object, closes it. */
+static mn_status get_with(const struct mn_object_s3_options *options, struct mn_error *err)
+{
+    mn_object_store *store = double_open_with(options);
+    mn_status st = get(store, err);
+
+    double_close(store);
+    return st;
+}
+
+static void put_one(void)
+{
+    mn_object_store *store = double_open();
+
+    double_put(store, "k", "one");
+    double_close(store);
+}
+
+/* Redirects ---------- */
+
+/* Where a server points to learns nothing, not even that somebody was pointed there. */
+static void credentials_do_not_follow_a_redirect(void)
+{
+    static const int statuses[] = {301, 302, 303, 307, 308};
+    char text[128];
+
+    for (size_t i = 0; i < CHECK_COUNT(statuses); i++) {
+        struct mn_error err = {0};
+        double_reset();
+        put_one();
+        snprintf(text, sizeof text, "{'n': -1, 'do': 'redirect', 'status': %d}", statuses[i]);
+        double_plan(text);
+        mn_object_store *store = double_open();
+        CHECK(get(store, &err) < 0);
+        snprintf(text, sizeof text, "%d", statuses[i]);
+        CHECK_STR_HAS(err.message, text);
+        double_says_no_secret(&err);
+        CHECK(mn_object_put(store, mn_str("k"), mn_str("two"), NULL, NULL, NULL) < 0);
+        CHECK(mn_object_delete(store, mn_str("k"), NULL) < 0);
+        double_close(store);
+        CHECK_EQ(double_count("listener=other"), 0);
+    }
+    double_reset();
+}
+
+/* Credentials ---------- */
+
+static void wrong_keys_are_refused_once_and_not_repeated_aloud(void)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        struct mn_object_s3_options options = double_options();
+        struct mn_error err = {0};
+        double_reset();
+        if (i == 0)
+            options.secret_key = "another-secret";
+        else if (i == 1)
+            options.access_key = "AKIDOTHER";
+        else if (i == 2)
+            options.session_token = "another-token";
+        else
+            double_set("{'session_token': 'the token'}");
+        CHECK_STATUS(get_with(&options, &err), MN_ERR_ACCESS);
+        CHECK_EQ(double_count(""), 1);
+        double_says_no_secret(&err);
+        CHECK(strstr(err.message, "another-secret") == NULL);
+        CHECK(strstr(err.message, "AKIDOTHER") == NULL);
+        CHECK(strstr(err.message, "another-token") == NULL);
+    }
+}
+
+static void the_session_token_is_sent(void)
+{
+    struct mn_object_s3_options options = double_options();
+    struct mn_error err = {0};
+
+    double_reset();
+    put_one();
+    double_set("{'session_token': 'token/with+signs=='}");
+    options.session_token = "token/with+signs==";
+    CHECK_OK_ERR(get_with(&options, &err), &err);
+}
+
+/* A refusal in words of the server's own: they are passed on, without what is secret. */
+static void a_refusal_is_told_in_the_servers_words(void)
+{
+    struct mn_error err = {0};
+
+    double_reset();
+    double_plan("{'do': 'status', 'status': 403, 'code': 'AccountProblem',"
+                " 'message': 'pay your bill'}");
+    mn_object_store *store = double_open();
+    CHECK_STATUS(get(store, &err), MN_ERR_ACCESS);
+    CHECK_STR_HAS(err.message, "AccountProblem");
+    double_close(store);
+    double_plan("{'do': 'status', 'status': 403, 'code': 'AccessDenied', 'message':"
+                " 'your key AKIDEXAMPLE with wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY is bad'}");
+    store = double_open();
+    CHECK_STATUS(get(store, &err), MN_ERR_ACCESS);
+    double_says_no_secret(&err);
+    double_close(store);
+}
+
+static void a_wrong_region_is_found_out(void)
+{
+    struct mn_object_s3_options options = double_options();
+    struct mn_error err = {0};
+
+    double_reset();
+    put_one();
+    options.region = "eu-west-1";
+    mn_status st = get_with(&options, &err);
+    if (st != MN_OK) { /* the server says which region it is: following that is fine too */
+        CHECK(st == MN_ERR_INVALID || st == MN_ERR_ACCESS);
+        CHECK_STR_HAS(err.message, "us-east-1");
+        double_says_no_secret(&err);
+    }
+    CHECK(double_count("") <= 3);
+}
+
+/* A clock that is wrong is corrected by the server's, or named. */
+static void a_wrong_clock_is_found_out(void)
+{
+    struct mn_error err = {0};
+
+    for (int i = -1; i <= 1; i += 2) {
+        double_reset();
+        put_one();
+        double_set(i < 0 ? "{'clock_offset_s': -1200}" : "{'clock_offset_s': 1200}");
+        mn_object_store *store = double_open();
+        mn_status st = get(store, &err);
+        if (st != MN_OK) {
+            CHECK_STATUS(st, MN_ERR_ACCESS);
+            CHECK_STR_HAS(err.message, "RequestTimeTooSkewed");
+            double_says_no_secret(&err);
+        }
+        CHECK(double_count("operation=GetObject") <= 2);
+        double_close(store);
+    }
+    double_reset();
+}
+
+/* TLS ---------- */
+
+static void tls_needs_a_certificate_that_is_trusted(void)
+{
+    struct mn_object_s3_options options = double_options();
+    struct mn_error err = {0};
+    char endpoint[64];
+
+    double_reset();
+    put_one();
+    options.n_tries_max = 2;
+    options.endpoint = endpoint;
+    snprintf(endpoint, sizeof endpoint, "https://localhost:%s", getenv("MNEME_DOUBLE_TLS_PORT"));
+    mn_status st = get_with(&options, &err);
+    CHECK(st == MN_ERR_ACCESS || st == MN_ERR_REMOTE);
+    CHECK_STR_HAS(err.message, "certificate");
+    options.ca_file = getenv("MNEME_DOUBLE_CA_FILE");
+    CHECK_OK_ERR(get_with(&options, &err), &err);
+    CHECK_EQ(double_count("listener=tls"), 1);
+
+    /* the right certificate, for another name */
+    snprintf(endpoint, sizeof endpoint, "https://127.0.0.1:%s", getenv("MNEME_DOUBLE_TLS_PORT"));
+    st = get_with(&options, &err);
+    CHECK(st == MN_ERR_ACCESS || st == MN_ERR_REMOTE);
+    CHECK_EQ(double_count("listener=tls"), 1);
+
+    /* and many requests over one connection */
+    snprintf(endpoint, sizeof endpoint, "https://localhost:%s", getenv("MNEME_DOUBLE_TLS_PORT"));
+    mn_object_store *store = double_open_with(&options);
+    struct mn_object_stats stats = {.size = sizeof stats};
+    for (unsigned i = 0; i < 5; i++)
+        CHECK_OK_ERR(get(store, &err), &err);
+    CHECK_OK(mn_object_stats(store, &stats, NULL));
+    CHECK_EQ(stats.n_connections, 1);
+    double_close(store);
+}
+
+static void tls_is_not_spoken_to_a_server_without(void)
+{
+    struct mn_object_s3_options options = double_options();
+    struct mn_error err = {0};
+    char endpoint[64];
+
+    double_reset();
+    options.n_tries_max = 2;
+    options.endpoint = endpoint;
+    snprintf(endpoint, sizeof endpoint, "https://localhost:%s", getenv("MNEME_DOUBLE_PORT"));
+    CHECK_STATUS(get_with(&options, &err), MN_ERR_REMOTE);
+    snprintf(endpoint, sizeof endpoint, "http://localhost:%s", getenv("MNEME_DOUBLE_TLS_PORT"));
+    CHECK_STATUS(get_with(&options, &err), MN_ERR_REMOTE);
+    CHECK_EQ(double_count(""), 0);
+}
+
+/* Addresses ---------- */
+
+static void the_bucket_is_in_the_host_when_asked(void)
+{
+    struct mn_object_s3_options options = double_options();
+    struct mn_error err = {0};
+    char endpoint[64];
+
+    double_reset();
+    put_one();
+    CHECK_EQ(double_count("style=path"), double_count(""));
+    options.endpoint = endpoint;
+    options.addressing = MN_OBJECT_ADDRESSING_HOST;
+    snprintf(endpoint, sizeof endpoint, "http://localhost:%s", getenv("MNEME_DOUBLE_PORT"));
+    CHECK_OK_ERR(get_with(&options, &err), &err);
+    CHECK_EQ(double_count("style=host"), 1);
+    mn_object_store *store = double_open_with(&options);
+    struct mn_object_page *page;
+    CHECK_OK_ERR(mn_object_list(store, mn_str(""), mn_str(""), 0, &page, &err), &err);
+    CHECK_EQ(page->n_entries, 1);
+    mn_object_page_free(page);
+    double_close(store);
+}
+
+static void a_bucket_that_is_not_there_is_named(void)
+{
+    struct mn_object_s3_options options = double_options();
+    struct mn_error err = {0};
+
+    double_reset();
+    options.bucket = "nobodys-bucket";
+    mn_object_store *store = double_open_with(&options);
+    mn_status st = get(store, &err);
+    CHECK(st < 0); /* not MN_NOT_FOUND: that would be about the object */
+    CHECK_STR_HAS(err.message, "nobodys-bucket");
+    CHECK(mn_object_put(store, mn_str("k"), mn_str("one"), NULL, NULL, NULL) < 0);
+    CHECK(mn_object_delete(store, mn_str("k"), NULL) < 0);
+    double_close(store);
+}
+
+/* Two handles with prefixes in one bucket see nothing of each other. */
+static void prefixes_keep_apart(void)
+{
+    struct mn_object_s3_options options = double_options();
+    struct mn_error err = {0};
+    struct mn_object_page *page;
+
+    double_reset();
+    put_one();
+    options.prefix = "team/";
+    mn_object_store *store = double_open_with(&options);
+    CHECK_STATUS(get(store, &err), MN_NOT_FOUND);
+    double_put(store, "k", "two");
+    CHECK_OK_ERR(mn_object_list(store, mn_str(""), mn_str(""), 0, &page, &err), &err);
+    CHECK_EQ(page->n_entries, 1);
+    CHECK_EQ(page->entries[0].key.n_bytes, 1);
+    mn_object_page_free(page);
+    double_close(store);
+    double_holds("team/k", "two");
+    double_holds("k", "one");
+}
+
+/* Conditions ---------- */
+
+static void stores_without_conditions_are_found_out(void)
+{
+    static const char *const faults[] = {
+        "{'n': -1, 'do': 'ignore_conditions'}",
+        "{'n': -1, 'with': 'if-none-match', 'do': 'ignore_conditions'}",
+        "{'n': -1, 'with': 'if-match', 'do': 'ignore_conditions'}",
+        "{'n': -1, 'with': 'if-none-match', 'operation': 'PutObject', 'do': 'status',"
+        " 'status': 501, 'code': 'NotImplemented'}",
+    };
+    struct mn_error err = {0};
+    struct mn_object_page *page;
+
+    double_reset();
+    mn_object_store *store = double_open();
+    CHECK_OK_ERR(mn_object_check_conditions(store, &err), &err);
+    for (size_t i = 0; i < CHECK_COUNT(faults); i++) {
+        double_reset();
+        double_plan(faults[i]);
+        CHECK_STATUS(mn_object_check_conditions(store, &err), MN_ERR_UNSUPPORTED);
+        CHECK(err.message[0] != '\0');
+    }
+    double_close(store);
+    store = double_open();
+    CHECK_OK_ERR(mn_object_list(store, mn_str(""), mn_str(""), 0, &page, &err), &err);
+    CHECK_EQ(page->n_entries, 0); /* nothing is left behind */
+    mn_object_page_free(page);
+    double_close(store);
+}
+
+/* Servers differ in whether the ETag of If-Match has quotes. */
+static void conditions_work_with_and_without_quotes(void)
+{
+    static const char *const forms[] = {"{'if_match_form': 'quoted'}", "{'if_match_form': 'bare'}"};
+    struct mn_error err = {0};
+
+    for (size_t i = 0; i < CHECK_COUNT(forms); i++) {
+        struct mn_object_info info;
+        double_reset();
+        double_set(forms[i]);
+        mn_object_store *store = double_open();
+        CHECK_OK_ERR(mn_object_check_conditions(store, &err), &err);
+        CHECK_OK_ERR(mn_object_put(store, mn_str("k"), mn_str("one"), NULL, &info, &err), &err);
+        struct mn_object_condition condition = {.if_match = info.etag};
+        CHECK_OK_ERR(mn_object_put(store, mn_str("k"), mn_str("two"), &condition, NULL, &err),
+                     &err);
+        CHECK_STATUS(mn_object_put(store, mn_str("k"), mn_str("three"), &condition, NULL, NULL),
+                     MN_CHANGED);
+        double_holds("k", "two");
+        double_close(store);
+    }
+    double_reset();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct check_test tests[] = {
+        CHECK_TEST(credentials_do_not_follow_a_redirect),
+        CHECK_TEST(wrong_keys_are_refused_once_and_not_repeated_aloud),
+        CHECK_TEST(the_session_token_is_sent),
+        CHECK_TEST(a_refusal_is_told_in_the_servers_words),
+        CHECK_TEST(a_wrong_region_is_found_out),
+        CHECK_TEST(a_wrong_clock_is_found_out),
+        CHECK_TEST(tls_needs_a_certificate_that_is_trusted),
+        CHECK_TEST(tls_is_not_spoken_to_a_server_without),
+        CHECK_TEST(the_bucket_is_in_the_host_when_asked),
+        CHECK_TEST(a_bucket_that_is_not_there_is_named),
+        CHECK_TEST(prefixes_keep_apart),
+        CHECK_TEST(stores_without_conditions_are_found_out),
+        CHECK_TEST(conditions_work_with_and_without_quotes),
+    };
+    return check_run("s3.trust", tests, CHECK_COUNT(tests), argc, argv);
+}
