@@ -47,7 +47,7 @@ int main(int argc, char **argv)
     struct object_factory factory = {.suite = is_ceph ? "object.ceph" : "object.double",
                                      .open_fresh = open_fresh,
                                      .open_again = open_again,
-                                     .is_slow = true,
+                                     .is_slow = is_ceph,
                                      .has_no_conditions_of_uploads = is_ceph,
                                      .key_bytes_max = MN_OBJECT_KEY_BYTES_MAX - PREFIX_BYTES,
                                      .part_bytes = PART_BYTES};
