@@ -46,6 +46,10 @@ CASES = {
     "export-again-bytes": "what an incremental export adds",
     "restore-link": "restore by link",
     "restore-copy": "restore by copy",
+    "s3-get-1": "objects of 8 MiB from S3, one at a time",
+    "s3-get-4": "objects of 8 MiB from S3, 4 at a time",
+    "s3-put-1": "objects of 8 MiB to S3, one at a time",
+    "s3-put-4": "objects of 8 MiB to S3, 4 at a time",
 }
 
 
