@@ -7,6 +7,7 @@
 #define MNI_API_API_H
 
 #include "io/env.h"
+#include "mneme/diskcache.h"
 #include "mneme/object.h"
 #include "mneme/ramcache.h"
 #include "mneme/snapshot.h"
@@ -39,6 +40,15 @@ void mni_api_store_abandon(mn_store *store);
 
 /* The engine below a handle; borrowed. */
 struct mni_engine *mni_api_store_engine(mn_store *store);
+
+/* mn_diskcache_open in this world, which is borrowed and outlives the cache; RocksDB lives in the
+ * real one. */
+MN_MUST_USE mn_status mni_api_diskcache_open(struct mni_env *env,
+                                             const struct mn_diskcache_options *options,
+                                             mn_diskcache **cache_out, struct mn_error *err);
+
+/* Frees the handle as if the process had ended: nothing is sealed. NULL is fine. */
+void mni_api_diskcache_abandon(mn_diskcache *cache);
 
 /* mn_wal_open in this world, which is borrowed and outlives the log. */
 MN_MUST_USE mn_status mni_api_wal_open(struct mni_env *env, const char *path,

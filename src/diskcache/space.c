@@ -1,0 +1,261 @@
+/*
+ * space.c - the bound of bytes: what counts against it, generations, and eviction.
+ *
+ * A value's room is taken before it is given to RocksDB, at the most that it can become; when its
+ * file is written, the file's length takes the place of that. The oldest file is removed whole.
+ *
+ * Owns:    the division of max_bytes; `generation_bytes`.
+ * Threads: the caller holds write_lock.
+ * Fails:   with what RocksDB answers; the caller then rebuilds the cache.
+ */
+#include <inttypes.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "diskcache/diskcache_private.h"
+
+enum {
+    OTHER_FILES_BYTES = 128 << 10, /* RocksDB's report twice, its options three times, small ones */
+    MANIFEST_BYTES_MIN = 16 << 10,
+    MANIFEST_BYTES_MAX = 4 << 20,
+    MANIFEST_SHARE = 256,
+    MANIFEST_FILE_BYTES = 256, /* of a file in the manifest */
+    MOVE_DOWN_FILES = 8,       /* of level 0 */
+    EVICT_STEP = 256,          /* entries, while nobody else has the index */
+    BUFFER_COUNT_MAX = 16,
+};
+
+mn_status dc_space_plan(struct mni_diskcache *c, uint64_t buffer_bytes, uint32_t n_buffers,
+                        struct mn_error *err)
+{
+    c->n_buffers = n_buffers == 0 ? DC_BUFFER_COUNT_DEFAULT : n_buffers;
+    if (c->n_buffers < 2 || c->n_buffers > BUFFER_COUNT_MAX)
+        return mni_fail(err, MN_ERR_INVALID, "write_buffer_count is 2 to %d", BUFFER_COUNT_MAX);
+    if (buffer_bytes != 0 &&
+        (buffer_bytes < DC_BUFFER_BYTES_MIN || buffer_bytes > DC_VALUE_BYTES_MAX))
+        return mni_fail(err, MN_ERR_INVALID, "write_buffer_bytes is 64 KiB to 1 GiB");
+    if (c->max_bytes == UINT64_MAX) {
+        c->manifest_bytes_max = MANIFEST_BYTES_MAX;
+        c->buffer_bytes = buffer_bytes == 0 ? DC_BUFFER_BYTES_DEFAULT : buffer_bytes;
+        c->value_bytes_max = DC_VALUE_BYTES_MAX;
+        return MN_OK;
+    }
+    if (c->max_bytes < DC_MAX_BYTES_MIN)
+        return mni_fail(err, MN_ERR_INVALID, "max_bytes is %d at least", DC_MAX_BYTES_MIN);
+    uint64_t share = c->max_bytes / 4 / c->n_buffers;
+    if (buffer_bytes > share)
+        return mni_fail(err, MN_ERR_INVALID,
+                        "%" PRIu32 " write buffers of %" PRIu64 " bytes are more than a quarter of"
+                        " max_bytes, %" PRIu64,
+                        c->n_buffers, buffer_bytes, c->max_bytes);
+
+    c->buffer_bytes = buffer_bytes != 0 ? buffer_bytes : DC_BUFFER_BYTES_DEFAULT;
+    if (buffer_bytes == 0 && c->buffer_bytes > c->max_bytes / DC_GENERATIONS_MIN)
+        c->buffer_bytes = c->max_bytes / DC_GENERATIONS_MIN;
+    if (buffer_bytes == 0 && c->buffer_bytes > share)
+        c->buffer_bytes = share;
+    c->manifest_bytes_max = c->max_bytes / MANIFEST_SHARE;
+    if (c->manifest_bytes_max < MANIFEST_BYTES_MIN)
+        c->manifest_bytes_max = MANIFEST_BYTES_MIN;
+    if (c->manifest_bytes_max > MANIFEST_BYTES_MAX)
+        c->manifest_bytes_max = MANIFEST_BYTES_MAX;
+    /* When one is full the next is written beside it, with all files. */
+    c->fixed_bytes = OTHER_FILES_BYTES + 2 * c->manifest_bytes_max +
+                     2 * MANIFEST_FILE_BYTES * (c->max_bytes / c->buffer_bytes);
+    c->value_bytes_max = (c->max_bytes - c->fixed_bytes) / 4 - DC_FILE_OVERHEAD_BYTES;
+    if (c->value_bytes_max > DC_VALUE_BYTES_MAX)
+        c->value_bytes_max = DC_VALUE_BYTES_MAX;
+    return MN_OK;
+}
+
+uint64_t dc_space_used(const struct mni_diskcache *c)
+{
+    return c->fixed_bytes + c->generation_bytes + dc_seal_bytes(&c->index);
+}
+
+/* Generations ----------*/
+
+bool dc_space_has_room(struct mni_diskcache *c, uint64_t value_bytes, uint64_t seal_bytes)
+{
+    const struct dc_generation *g = dc_generation_newest(&c->index);
+    uint64_t file_bytes = g->bytes_max == 0 ? DC_FILE_OVERHEAD_BYTES : 0;
+
+    if (g->bytes_max > 0 && g->bytes_max + value_bytes > c->buffer_bytes)
+        return false;
+    if (c->max_bytes == UINT64_MAX)
+        return true;
+    mni_mutex_lock(&c->index_lock);
+    uint64_t used = dc_space_used(c);
+    mni_mutex_unlock(&c->index_lock);
+    return used + file_bytes + value_bytes + seal_bytes <= c->max_bytes;
+}
+
+uint64_t dc_space_take(struct mni_diskcache *c, uint64_t value_bytes)
+{
+    mni_mutex_lock(&c->index_lock);
+    struct dc_generation *g = dc_generation_newest(&c->index);
+    if (g->bytes_max == 0)
+        value_bytes += DC_FILE_OVERHEAD_BYTES;
+    g->bytes_max += value_bytes;
+    c->generation_bytes += value_bytes;
+    g->last = c->next_number;
+    mni_mutex_unlock(&c->index_lock);
+    return c->next_number++;
+}
+
+mn_status dc_space_end_generation(struct mni_diskcache *c, bool wait, struct mn_error *err)
+{
+    bool is_empty = dc_generation_newest(&c->index)->bytes_max == 0;
+    /* What was put before belongs to this generation's file. */
+    mn_status st = dc_rocks_write(c->rocks, err);
+
+    if (st == MN_OK && (wait || !is_empty))
+        st = dc_rocks_flush(c->rocks, wait, err);
+    if (st == MN_OK && !is_empty) {
+        mni_mutex_lock(&c->index_lock);
+        st = dc_generation_begin(&c->index, c->next_number, err);
+        mni_mutex_unlock(&c->index_lock);
+    }
+    if (st == MN_OK)
+        dc_space_refresh(c);
+    return st;
+}
+
+/* A file holds one generation or several, those that were waiting together. */
+static void learn_file(void *context, const struct dc_rocks_file *file)
+{
+    struct mni_diskcache *c = context;
+    struct dc_index *x = &c->index;
+    uint32_t i = 0;
+    uint32_t n = 0;
+
+    /* New files are among the newest generations. */
+    for (i = x->n_generations; i > 0 && x->generations[i - 1]->first > file->first; i--)
+        ;
+    if (i == 0 || x->generations[i - 1]->first != file->first)
+        return;
+    struct dc_generation *g = x->generations[--i];
+    g->level = file->level;
+    if (g->is_file)
+        return;
+    while (i + n < x->n_generations && x->generations[i + n]->bytes_max > 0 &&
+           x->generations[i + n]->last <= file->last)
+        n++;
+    MNI_CHECK(n > 0);
+    dc_generation_join(x, i, n);
+    c->generation_bytes -= g->bytes_max;
+    c->generation_bytes += file->n_bytes;
+    g->file_bytes = file->n_bytes;
+    g->file_number = file->file_number;
+    g->is_file = true;
+}
+
+void dc_space_refresh(struct mni_diskcache *c)
+{
+    const struct dc_index *x = &c->index;
+    uint64_t first = 0;
+    uint64_t last = 0;
+    uint32_t n = 0;
+
+    mni_mutex_lock(&c->index_lock);
+    dc_rocks_files(c->rocks, learn_file, c);
+    for (uint32_t i = 0; i < x->n_generations; i++) {
+        const struct dc_generation *g = x->generations[i];
+        if (!g->is_file || g->level != 0)
+            continue;
+        first = n++ == 0 ? g->first : first;
+        last = g->last;
+    }
+    mni_mutex_unlock(&c->index_lock);
+    if (n < MOVE_DOWN_FILES)
+        return;
+    dc_rocks_move_down(c->rocks, first, last);
+    mni_mutex_lock(&c->index_lock);
+    dc_rocks_files(c->rocks, learn_file, c);
+    mni_mutex_unlock(&c->index_lock);
+}
+
+/* Eviction ----------*/
+
+/* In slices, so that nobody waits long for the index. */
+static void evict_entries(struct mni_diskcache *c, const struct dc_generation *g)
+{
+    struct dc_index *x = &c->index;
+    bool is_done = false;
+
+    while (!is_done) {
+        mni_mutex_lock(&c->index_lock);
+        for (uint32_t i = 0; i < EVICT_STEP && g->head != DC_NO_ENTRY; i++) {
+            struct dc_space *s = x->spaces[dc_entry_at(x, g->head)->space];
+            if (!s->is_cleared) {
+                c->counts.n_evicted++;
+                s->n_evicted++;
+            }
+            dc_entry_remove(x, g->head);
+        }
+        is_done = g->head == DC_NO_ENTRY;
+        mni_mutex_unlock(&c->index_lock);
+    }
+}
+
+/* Whoever reads the file has finished before it goes: its space comes back at once. */
+static mn_status drop_generation(struct mni_diskcache *c, uint32_t i, struct mn_error *err)
+{
+    struct dc_generation *g = c->index.generations[i];
+
+    MNI_CHECK(g->is_file);
+    evict_entries(c, g);
+    if (c->drain.first == g->first)
+        c->drain = (struct dc_drain){0};
+    mni_rwlock_write(&c->files_lock);
+    mn_status st = dc_rocks_remove_file(c->rocks, g->file_number, err);
+    mni_rwlock_unlock(&c->files_lock);
+    if (st != MN_OK)
+        return st;
+    mni_mutex_lock(&c->index_lock);
+    c->generation_bytes -= g->file_bytes;
+    dc_generation_drop(&c->index, i);
+    mni_mutex_unlock(&c->index_lock);
+    return MN_OK;
+}
+
+static mn_status free_some(struct mni_diskcache *c, struct mn_error *err)
+{
+    const struct dc_index *x = &c->index;
+
+    if (x->generations[0]->is_file)
+        return drop_generation(c, 0, err);
+    if (x->n_generations == 1 && x->generations[0]->bytes_max == 0)
+        return mni_fail(err, MN_ERR_NO_SPACE, "there is no more room to make in the cache");
+    return dc_space_end_generation(c, true, err);
+}
+
+mn_status dc_space_keep(struct mni_diskcache *c, struct mn_error *err)
+{
+    mn_status st = MN_OK;
+
+    while (st == MN_OK && dc_space_used(c) > c->max_bytes)
+        st = free_some(c, err);
+    return st;
+}
+
+mn_status dc_space_make(struct mni_diskcache *c, uint64_t value_bytes, uint64_t seal_bytes,
+                        struct mn_error *err)
+{
+    const struct dc_generation *g = dc_generation_newest(&c->index);
+    mn_status st = MN_OK;
+
+    if (g->bytes_max > 0 && g->bytes_max + value_bytes > c->buffer_bytes)
+        st = dc_space_end_generation(c, false, err);
+    /* What is written by now takes less than was reserved for it. */
+    if (st == MN_OK && !dc_space_has_room(c, value_bytes, seal_bytes))
+        dc_space_refresh(c);
+    while (st == MN_OK && !dc_space_has_room(c, value_bytes, seal_bytes))
+        st = free_some(c, err);
+    return st;
+}
+
+mn_status dc_space_drop_oldest(struct mni_diskcache *c, struct mn_error *err)
+{
+    return drop_generation(c, 0, err);
+}

@@ -1,0 +1,323 @@
+/*
+ * bound_test.c - long random runs: all files together never exceed the bound, and the numbers are
+ * exact, after every single operation.
+ */
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "diskcache/kit.h"
+
+enum { N_IDS = 1500, N_NAMES = 3, VALUE_BYTES_MAX = 24 << 10, STEPS = 12000 };
+
+/* What every id had last, as far as values go: a value begins with its name, id and turn. */
+struct run {
+    mn_diskcache *cache;
+    const char *path;
+    uint64_t max_bytes;
+    uint64_t seed;
+    uint32_t turns[N_NAMES][N_IDS]; /* 0: nothing may be there */
+    uint64_t n_gets;    /* since it was opened */
+    uint64_t n_evicted; /* before it was opened */
+    unsigned char value[VALUE_BYTES_MAX];
+};
+
+static const char *name_of(uint64_t n)
+{
+    static const char *const names[] = {"a", "a:b", "b"};
+
+    return names[n];
+}
+
+static size_t id_of(char text[16], uint64_t n)
+{
+    return (size_t)snprintf(text, 16, "id-%d", (int)n);
+}
+
+static size_t make_value(struct run *r, uint64_t name, uint64_t id, uint32_t turn)
+{
+    uint64_t state = name * 7919 + id * 104729 + turn;
+    size_t n = 12 + check_below(&state, check_below(&state, 8) == 0 ? VALUE_BYTES_MAX - 12 : 3000);
+    /* Half of it can be compressed. */
+    uint64_t mask = check_below(&state, 2) == 0 ? 0x0F0F0F0F : UINT64_MAX;
+
+    for (size_t i = 0; i + 8 <= n; i += 8)
+        mni_put_u64(r->value + i, check_random(&state) & mask);
+    memset(r->value + n - n % 8, 0, n % 8);
+    mni_put_u32(r->value, (uint32_t)name);
+    mni_put_u32(r->value + 4, (uint32_t)id);
+    mni_put_u32(r->value + 8, turn);
+    return n;
+}
+
+static void put_some(struct run *r, uint64_t name, uint32_t turn)
+{
+    uint64_t id = check_below(&r->seed, N_IDS);
+    char text[16];
+    const struct mn_diskcache_item item = {.id = {text, id_of(text, id)},
+                                           .value = {r->value, make_value(r, name, id, turn)}};
+    bool kept = false;
+
+    CHECK_OK(mn_diskcache_put(r->cache, mn_str(name_of(name)), &item, &kept, NULL));
+    CHECK(kept);
+    r->turns[name][id] = turn;
+}
+
+static void put_many(struct run *r, uint64_t name, uint32_t turn)
+{
+    enum { N = 40 };
+    static unsigned char values[N][3100];
+    static char ids[N][16];
+    struct mn_diskcache_item items[N];
+    uint64_t n_kept = 0;
+    uint64_t n_distinct = 0;
+
+    for (int i = 0; i < N; i++) {
+        uint64_t id = check_below(&r->seed, N_IDS);
+        size_t n = make_value(r, name, id, turn);
+        if (n > sizeof values[0])
+            n = 12;
+        memcpy(values[i], r->value, n);
+        items[i] =
+            (struct mn_diskcache_item){.id = {ids[i], id_of(ids[i], id)}, .value = {values[i], n}};
+        n_distinct += r->turns[name][id] != turn;
+        r->turns[name][id] = turn;
+    }
+    CHECK_OK(mn_diskcache_put_batch(r->cache, mn_str(name_of(name)), items, N, &n_kept, NULL));
+    CHECK_EQ(n_kept, n_distinct);
+}
+
+/* What is got is what was put last; it may be gone. */
+static void get_some(struct run *r, uint64_t name)
+{
+    /* Some are asked for more often than others. */
+    uint64_t id = check_below(&r->seed, 1 + check_below(&r->seed, N_IDS));
+    char text[16];
+    struct mn_slice id_slice = {text, id_of(text, id)};
+    struct mn_diskcache_value got;
+    bool contains = false;
+
+    CHECK_OK(mn_diskcache_contains(r->cache, mn_str(name_of(name)), id_slice, &contains, NULL));
+    mn_status st = mn_diskcache_get(r->cache, mn_str(name_of(name)), id_slice, &got, NULL);
+    r->n_gets++;
+    CHECK_EQ(st == MN_OK, contains);
+    if (st != MN_OK)
+        return;
+    CHECK(r->turns[name][id] != 0);
+    size_t n = make_value(r, name, id, r->turns[name][id]);
+    CHECK(got.value.n_bytes == n || got.value.n_bytes == 12);
+    CHECK_MEM_EQ(got.value.data, r->value, got.value.n_bytes);
+    mn_diskcache_value_release(&got);
+}
+
+static void delete_some(struct run *r, uint64_t name)
+{
+    uint64_t id = check_below(&r->seed, N_IDS);
+    char text[16];
+    struct mn_slice id_slice = {text, id_of(text, id)};
+    bool contains = false;
+    bool existed = false;
+
+    CHECK_OK(mn_diskcache_contains(r->cache, mn_str(name_of(name)), id_slice, &contains, NULL));
+    CHECK_OK(mn_diskcache_delete(r->cache, mn_str(name_of(name)), id_slice, &existed, NULL));
+    CHECK_EQ(existed, contains);
+    r->turns[name][id] = 0;
+}
+
+static uint64_t count_contained(struct run *r, uint64_t name)
+{
+    uint64_t n = 0;
+
+    for (uint64_t id = 0; id < N_IDS; id++) {
+        char text[16];
+        struct mn_slice id_slice = {text, id_of(text, id)};
+        bool contains = false;
+        CHECK_OK(mn_diskcache_contains(r->cache, mn_str(name_of(name)), id_slice, &contains, NULL));
+        n += contains;
+    }
+    return n;
+}
+
+static void clear_one(struct run *r, uint64_t name)
+{
+    uint64_t n_contained = count_contained(r, name);
+    uint64_t n_removed = 0;
+
+    CHECK_OK(mn_diskcache_clear_namespace(r->cache, mn_str(name_of(name)), &n_removed, NULL));
+    CHECK_EQ(n_removed, n_contained);
+    memset(r->turns[name], 0, sizeof r->turns[name]);
+}
+
+static void check_numbers(struct run *r, bool counts_all)
+{
+    struct mn_diskcache_stats s = kit_stats(r->cache);
+    uint64_t n = 0;
+
+    CHECK(kit_adds_up(&s));
+    CHECK(s.disk_bytes <= r->max_bytes);
+    CHECK_EQ(s.n_errors, 0);
+    CHECK_EQ(s.n_lost, 0);
+    CHECK_EQ(s.n_rebuilds, 0);
+    CHECK_EQ(s.n_hits + s.n_misses, r->n_gets);
+    for (uint64_t name = 0; counts_all && name < N_NAMES; name++)
+        n += count_contained(r, name);
+    if (counts_all)
+        CHECK_EQ(n, s.n_entries);
+}
+
+static void step(struct run *r, uint32_t turn)
+{
+    uint64_t name = check_below(&r->seed, N_NAMES);
+    uint64_t what = check_below(&r->seed, 1000);
+
+    if (what < 400)
+        put_some(r, name, turn);
+    else if (what < 420)
+        put_many(r, name, turn);
+    else if (what < 950)
+        get_some(r, name);
+    else if (what < 990)
+        delete_some(r, name);
+    else if (what < 992)
+        clear_one(r, name);
+    else if (what < 994)
+        CHECK_OK(mn_diskcache_flush(r->cache, NULL, NULL));
+    else if (what == 994) {
+        r->n_evicted += kit_stats(r->cache).n_evicted;
+        r->cache = kit_again(r->cache, r->path, r->max_bytes);
+        r->n_gets = 0;
+    }
+}
+
+static void run_with(uint64_t max_bytes, uint32_t n_steps)
+{
+    static struct run r;
+    uint64_t heaviest = 0;
+
+    memset(&r, 0, sizeof r);
+    r.seed = check_seed();
+    r.path = kit_path(check_temp_dir(), "cache");
+    r.max_bytes = max_bytes;
+    r.cache = kit_open(r.path, max_bytes);
+    for (uint32_t turn = 1; turn <= n_steps; turn++) {
+        step(&r, turn);
+        uint64_t weight = kit_weigh(r.path);
+        CHECK(weight <= max_bytes);
+        heaviest = weight > heaviest ? weight : heaviest;
+        check_numbers(&r, turn % 500 == 0);
+    }
+    CHECK(r.n_evicted + kit_stats(r.cache).n_evicted > 100);
+    kit_close(r.cache);
+    CHECK(kit_weigh(r.path) <= max_bytes);
+    /* The bound is made use of. */
+    CHECK(heaviest > max_bytes / 4 * 3);
+}
+
+static void the_smallest_bound_holds(void)
+{
+    run_with(4 << 20, STEPS);
+}
+
+static void a_larger_bound_holds(void)
+{
+    run_with(9 << 20, STEPS);
+}
+
+static void make_noise(unsigned char *value, size_t n_bytes, uint64_t *seed)
+{
+    for (size_t k = 0; k < n_bytes; k += 8)
+        mni_put_u64(value + k, check_random(seed));
+}
+
+/* One in ten is got again and again. */
+static void what_is_in_use_outlives_what_is_not(void)
+{
+    static unsigned char value[2000];
+    const char *path = kit_path(check_temp_dir(), "cache");
+    mn_diskcache *cache = kit_open(path, 4 << 20);
+    uint64_t seed = check_seed();
+    int n_hot = 0;
+
+    for (int i = 0; i < 20000; i++) {
+        char id[16];
+        struct mn_diskcache_value got;
+        make_noise(value, sizeof value, &seed);
+        (void)snprintf(id, sizeof id, i % 10 == 0 && i < 1000 ? "hot%d" : "cold%d", i);
+        CHECK(kit_put_bytes(cache, "a", id, value, sizeof value));
+        (void)snprintf(id, sizeof id, "hot%d", i % 100 * 10);
+        n_hot += mn_diskcache_get(cache, mn_str("a"), mn_str(id), &got, NULL) == MN_OK;
+        mn_diskcache_value_release(&got);
+    }
+    CHECK(n_hot > 19000);
+    struct mn_diskcache_stats s = kit_stats(cache);
+    CHECK(s.n_moved > 500);
+    CHECK(kit_adds_up(&s));
+    kit_close(cache);
+    CHECK(kit_weigh(path) <= 4 << 20);
+}
+
+/* Without a bound nothing is evicted, and what is dead is reclaimed. */
+static void without_a_bound_dead_space_comes_back(void)
+{
+    static unsigned char value[60000];
+    const char *path = kit_path(check_temp_dir(), "cache");
+    const struct mn_diskcache_options o = {
+        .size = sizeof o, .path = path, .has_max_bytes = true, .write_buffer_bytes = 1 << 20};
+    mn_diskcache *cache = NULL;
+    uint64_t seed = check_seed();
+    char id[16];
+
+    CHECK_OK(mn_diskcache_open(&o, &cache, NULL));
+    for (int i = 0; i < 2000; i++) {
+        make_noise(value, sizeof value, &seed);
+        (void)snprintf(id, sizeof id, "%d", i < 20 ? 1000 + i : i % 50);
+        CHECK(kit_put_bytes(cache, "a", id, value, sizeof value));
+    }
+    struct mn_diskcache_stats s = kit_stats(cache);
+    CHECK_EQ(s.n_entries, 70);
+    CHECK_EQ(s.n_evicted, 0);
+    CHECK(kit_adds_up(&s));
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(id, sizeof id, "%d", 1000 + i);
+        struct mn_diskcache_value got;
+        CHECK_OK(mn_diskcache_get(cache, mn_str("a"), mn_str(id), &got, NULL));
+        mn_diskcache_value_release(&got);
+    }
+    kit_close(cache);
+    CHECK(kit_weigh(path) < 32 << 20);
+}
+
+/* A smaller bound than before holds when the cache is open. */
+static void a_bound_can_shrink(void)
+{
+    static unsigned char value[4000];
+    const char *path = kit_path(check_temp_dir(), "cache");
+    mn_diskcache *cache = kit_open(path, 16 << 20);
+    uint64_t seed = check_seed();
+
+    for (int i = 0; i < 3000; i++) {
+        char id[16];
+        make_noise(value, sizeof value, &seed);
+        (void)snprintf(id, sizeof id, "%d", i);
+        CHECK(kit_put_bytes(cache, "a", id, value, sizeof value));
+    }
+    cache = kit_again(cache, path, 6 << 20);
+    CHECK(kit_weigh(path) <= 6 << 20);
+    struct mn_diskcache_stats s = kit_stats(cache);
+    CHECK(s.n_entries > 500);
+    CHECK(s.n_evicted > 0);
+    CHECK(kit_adds_up(&s));
+    kit_close(cache);
+    CHECK(kit_weigh(path) <= 6 << 20);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct check_test tests[] = {
+        CHECK_TEST(the_smallest_bound_holds),
+        CHECK_TEST(a_larger_bound_holds),
+        CHECK_TEST(what_is_in_use_outlives_what_is_not),
+        CHECK_TEST(without_a_bound_dead_space_comes_back),
+        CHECK_TEST(a_bound_can_shrink),
+    };
+    return check_run("diskcache.bound", tests, CHECK_COUNT(tests), argc, argv);
+}
