@@ -58,7 +58,8 @@ struct mn_diskcache_options {
  *
  * MN_ERR_INVALID: settings out of their range, or buffers that do not fit into max_bytes.
  * MN_ERR_IN_USE: another handle or process has it open. MN_ERR_NO_STORE: the directory holds other
- * things; nothing in it was touched. MN_ERR_UNSUPPORTED: built without RocksDB. MN_NOT_FOUND,
+ * things; nothing in it was touched. MN_ERR_UNSUPPORTED: built without RocksDB. MN_ERR_FORKED: this
+ * process is a fork of one in which a cache was opened before. MN_NOT_FOUND,
  * MN_ERR_ACCESS, MN_ERR_IO, MN_ERR_READ_ONLY, MN_ERR_NO_SPACE: there is no such directory and it
  * cannot be made, or it cannot be read. A directory that is there but cannot be written is no
  * error: the cache is open and off.

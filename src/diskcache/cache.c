@@ -323,9 +323,9 @@ mn_status mni_diskcache_open(const struct mni_diskcache_config *config,
     struct mni_diskcache *c;
 
     *cache_out = NULL;
-    if (!dc_rocks_is_built_in())
-        return mni_fail(err, MN_ERR_UNSUPPORTED,
-                        "the disk cache needs RocksDB, without which this libmneme was built");
+    mn_status st = dc_rocks_check(err);
+    if (st != MN_OK)
+        return st;
     c = mni_alloc_zero(sizeof *c);
     if (c == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "handle of the cache");
@@ -338,7 +338,7 @@ mn_status mni_diskcache_open(const struct mni_diskcache_config *config,
     mni_mutex_init(&c->write_lock);
     mni_mutex_init(&c->index_lock);
     mni_rwlock_init(&c->files_lock);
-    mn_status st = init(c, config, err);
+    st = init(c, config, err);
     if (st != MN_OK) {
         mni_diskcache_abandon(c);
         return st;

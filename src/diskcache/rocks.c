@@ -15,8 +15,11 @@
 
 #include <inttypes.h>
 #include <rocksdb/c.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "io/thread.h"
 
 enum {
     KEY_BYTES = 8,
@@ -36,11 +39,6 @@ struct dc_rocks {
     rocksdb_flushoptions_t *flush_later;
     rocksdb_writebatch_t *batch;
 };
-
-bool dc_rocks_is_built_in(void)
-{
-    return true;
-}
 
 /* Big-endian, so that RocksDB's order of bytes is the order of the numbers. */
 static void put_key(char key[KEY_BYTES], uint64_t number)
@@ -115,6 +113,28 @@ static rocksdb_options_t *make_options(const struct dc_rocks_config *config)
     rocksdb_options_set_block_based_table_factory(o, t);
     rocksdb_block_based_options_destroy(t);
     return o;
+}
+
+/* RocksDB has threads of its own, one set for the process, that a fork leaves behind: whatever
+ * waits for them then waits for ever. The first opening leaves a guard, which stays. */
+mn_status dc_rocks_check(struct mn_error *err)
+{
+    static _Atomic(struct mni_fork_guard *) first;
+    struct mni_fork_guard *guard = atomic_load(&first);
+    struct mni_fork_guard *none = NULL;
+    mn_status st = MN_OK;
+
+    if (guard == NULL) {
+        st = mni_fork_guard_new(&guard, err);
+        if (st == MN_OK && !atomic_compare_exchange_strong(&first, &none, guard)) {
+            mni_fork_guard_free(guard);
+            guard = none;
+        }
+    }
+    if (st == MN_OK && mni_fork_guard_is_child(guard))
+        return mni_fail(err, MN_ERR_FORKED,
+                        "a cache was open in the process of which this one is a fork");
+    return st;
 }
 
 mn_status dc_rocks_open(const struct dc_rocks_config *config, struct dc_rocks **rocks_out,
@@ -279,9 +299,15 @@ mn_status dc_rocks_remove_file(struct dc_rocks *r, uint64_t file_number, struct 
 
 #else
 
-bool dc_rocks_is_built_in(void)
+static mn_status no_rocks(struct mn_error *err)
 {
-    return false;
+    return mni_fail(err, MN_ERR_UNSUPPORTED,
+                    "the disk cache needs RocksDB, without which this libmneme was built");
+}
+
+mn_status dc_rocks_check(struct mn_error *err)
+{
+    return no_rocks(err);
 }
 
 mn_status dc_rocks_open(const struct dc_rocks_config *config, struct dc_rocks **rocks_out,
@@ -289,7 +315,7 @@ mn_status dc_rocks_open(const struct dc_rocks_config *config, struct dc_rocks **
 {
     (void)config;
     *rocks_out = NULL;
-    return mni_fail(err, MN_ERR_UNSUPPORTED, "this libmneme is built without RocksDB");
+    return no_rocks(err);
 }
 
 /* Nobody has a handle. */
@@ -308,15 +334,10 @@ void dc_rocks_put(struct dc_rocks *rocks, uint64_t number, struct mn_slice heade
     (void)value;
 }
 
-static mn_status no_handle(struct mn_error *err)
-{
-    return mni_fail(err, MN_ERR_UNSUPPORTED, "this libmneme is built without RocksDB");
-}
-
 mn_status dc_rocks_write(struct dc_rocks *rocks, struct mn_error *err)
 {
     (void)rocks;
-    return no_handle(err);
+    return no_rocks(err);
 }
 
 mn_status dc_rocks_get(struct dc_rocks *rocks, uint64_t number, void **pin_out,
@@ -326,7 +347,7 @@ mn_status dc_rocks_get(struct dc_rocks *rocks, uint64_t number, void **pin_out,
     (void)number;
     (void)pin_out;
     (void)value_out;
-    return no_handle(err);
+    return no_rocks(err);
 }
 
 void dc_rocks_free(void *pin)
@@ -338,7 +359,7 @@ mn_status dc_rocks_flush(struct dc_rocks *rocks, bool wait, struct mn_error *err
 {
     (void)rocks;
     (void)wait;
-    return no_handle(err);
+    return no_rocks(err);
 }
 
 void dc_rocks_files(struct dc_rocks *rocks, dc_rocks_file_fn *each, void *context)
@@ -359,7 +380,7 @@ mn_status dc_rocks_remove_file(struct dc_rocks *rocks, uint64_t file_number, str
 {
     (void)rocks;
     (void)file_number;
-    return no_handle(err);
+    return no_rocks(err);
 }
 
 #endif

@@ -32,8 +32,9 @@ struct dc_rocks_config {
     int n_open_files_max;        /* -1: all */
 };
 
-/* MN_ERR_UNSUPPORTED: built without RocksDB. */
-bool dc_rocks_is_built_in(void);
+/* Whether one can be opened in this process. MN_ERR_UNSUPPORTED: built without RocksDB.
+ * MN_ERR_FORKED: the process is a fork of one that asked before. */
+MN_MUST_USE mn_status dc_rocks_check(struct mn_error *err);
 MN_MUST_USE mn_status dc_rocks_open(const struct dc_rocks_config *config,
                                     struct dc_rocks **rocks_out, struct mn_error *err);
 void dc_rocks_close(struct dc_rocks *rocks); /* NULL is fine */

@@ -16,8 +16,8 @@ struct run {
     uint64_t max_bytes;
     uint64_t seed;
     uint32_t turns[N_NAMES][N_IDS]; /* 0: nothing may be there */
-    uint64_t n_gets;    /* since it was opened */
-    uint64_t n_evicted; /* before it was opened */
+    uint64_t n_gets;                /* since it was opened */
+    uint64_t n_evicted;             /* before it was opened */
     unsigned char value[VALUE_BYTES_MAX];
 };
 
@@ -219,7 +219,7 @@ static void the_smallest_bound_holds(void)
 
 static void a_larger_bound_holds(void)
 {
-    run_with(9 << 20, STEPS);
+    run_with(6 << 20, STEPS);
 }
 
 static void make_noise(unsigned char *value, size_t n_bytes, uint64_t *seed)

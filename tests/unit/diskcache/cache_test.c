@@ -75,25 +75,46 @@ static void a_closed_cache_is_warm(void)
     kit_close(cache);
 }
 
-/* A process that ends without closing. */
+/* What another process does with a cache before it ends without closing it. */
+static int child_main(const char *what, const char *path)
+{
+    const struct mn_diskcache_options options = {
+        .size = sizeof options, .path = path, .max_bytes = SMALL_BYTES};
+    const struct mn_diskcache_item item = {.id = mn_str("1"), .value = mn_str("one")};
+    mn_diskcache *cache = NULL;
+    bool sealed = true;
+
+    if (mn_diskcache_open(&options, &cache, NULL) != MN_OK ||
+        mn_diskcache_put(cache, mn_str("a"), &item, NULL, NULL) != MN_OK)
+        return 1;
+    if (strcmp(what, "put") != 0 && (mn_diskcache_flush(cache, &sealed, NULL) != MN_OK || !sealed))
+        return 1;
+    if (strcmp(what, "delete") == 0 &&
+        mn_diskcache_delete(cache, mn_str("a"), mn_str("1"), NULL, NULL) != MN_OK)
+        return 1;
+    _exit(0);
+}
+
+/* RocksDB's threads do not survive a fork: the child becomes a program of its own. */
+static void run_child(const char *what, const char *path)
+{
+    int how = 0;
+    pid_t child = fork();
+
+    if (child == 0) {
+        (void)execl("/proc/self/exe", "child", "--child", what, path, (char *)NULL);
+        _exit(2);
+    }
+    CHECK_EQ(waitpid(child, &how, 0), child);
+    CHECK_EQ(how, 0);
+}
+
 static void without_a_seal_it_is_empty_and_says_so(void)
 {
     const char *path = kit_path(check_temp_dir(), "cache");
     char text[MN_ERROR_MESSAGE_BYTES];
-    pid_t child = fork();
 
-    if (child == 0) {
-        const struct mn_diskcache_options options = {.size = sizeof options, .path = path};
-        const struct mn_diskcache_item item = {.id = mn_str("1"), .value = mn_str("one")};
-        mn_diskcache *cache = NULL;
-        if (mn_diskcache_open(&options, &cache, NULL) != MN_OK ||
-            mn_diskcache_put(cache, mn_str("a"), &item, NULL, NULL) != MN_OK)
-            _exit(1);
-        _exit(0);
-    }
-    int how = 0;
-    CHECK_EQ(waitpid(child, &how, 0), child);
-    CHECK_EQ(how, 0);
+    run_child("put", path);
     mn_diskcache *cache = kit_open(path, SMALL_BYTES);
     CHECK(kit_has(cache, "a", "1", NULL));
     struct mn_diskcache_stats s = kit_stats(cache);
@@ -104,33 +125,12 @@ static void without_a_seal_it_is_empty_and_says_so(void)
     kit_close(cache);
 }
 
-static void run_flushed_child(const char *path, bool deletes)
-{
-    const struct mn_diskcache_options options = {.size = sizeof options, .path = path};
-    const struct mn_diskcache_item item = {.id = mn_str("1"), .value = mn_str("one")};
-    mn_diskcache *cache = NULL;
-    bool sealed = false;
-
-    if (mn_diskcache_open(&options, &cache, NULL) != MN_OK ||
-        mn_diskcache_put(cache, mn_str("a"), &item, NULL, NULL) != MN_OK ||
-        mn_diskcache_flush(cache, &sealed, NULL) != MN_OK || !sealed)
-        _exit(1);
-    if (deletes && mn_diskcache_delete(cache, mn_str("a"), mn_str("1"), NULL, NULL) != MN_OK)
-        _exit(2);
-    _exit(0);
-}
-
 static void a_flushed_cache_is_warm_until_something_changes(void)
 {
     for (int deletes = 0; deletes < 2; deletes++) {
         const char *path = kit_path(check_temp_dir(), deletes == 0 ? "kept" : "deleted");
-        int how = 0;
-        pid_t child = fork();
-        if (child == 0)
-            run_flushed_child(path, deletes == 1);
-        CHECK_EQ(waitpid(child, &how, 0), child);
-        CHECK_EQ(how, 0);
-        mn_diskcache *cache = kit_open(path, 0);
+        run_child(deletes == 0 ? "flush" : "delete", path);
+        mn_diskcache *cache = kit_open(path, SMALL_BYTES);
         CHECK(kit_has(cache, "a", "1", deletes == 0 ? "one" : NULL));
         CHECK_EQ(kit_stats(cache).n_rebuilds, deletes);
         kit_close(cache);
@@ -509,14 +509,17 @@ static void wrong_arguments_are_refused(void)
 static void a_forked_handle_is_refused(void)
 {
     mn_diskcache *cache = kit_open(kit_path(check_temp_dir(), "cache"), SMALL_BYTES);
+    struct mn_diskcache_options o = {.size = sizeof o, .path = kit_path(check_temp_dir(), "other")};
     int how = 0;
     pid_t child = fork();
 
     if (child == 0) {
+        mn_diskcache *other = NULL;
         struct mn_diskcache_value got;
         bool is_right = mn_diskcache_get(cache, mn_str("a"), mn_str("1"), &got, NULL) ==
                             MN_ERR_FORKED &&
-                        mn_diskcache_close(cache, NULL) == MN_ERR_FORKED;
+                        mn_diskcache_close(cache, NULL) == MN_ERR_FORKED &&
+                        mn_diskcache_open(&o, &other, NULL) == MN_ERR_FORKED;
         _exit(is_right ? 0 : 1);
     }
     CHECK_EQ(waitpid(child, &how, 0), child);
@@ -572,5 +575,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_forked_handle_is_refused),
         CHECK_TEST(compression_off_means_none),
     };
+    if (argc == 4 && strcmp(argv[1], "--child") == 0)
+        return child_main(argv[2], argv[3]);
     return check_run("diskcache.cache", tests, CHECK_COUNT(tests), argc, argv);
 }
