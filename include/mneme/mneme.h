@@ -10,12 +10,9 @@
  *     txn.h       transactions
  *     snapshot.h  snapshots, and restoring them
  *     wal.h       the write-ahead log on its own
-<<<<<<< HEAD
  *     object.h    object storage: a directory, memory, a bucket of an S3 server
  *     ramcache.h  a cache in memory, on its own
  *     diskcache.h a cache on disk, on its own
-=======
->>>>>>> 3f222c8 (diskcache: a cache on disk that keeps its bound of bytes)
  */
 #ifndef MNEME_H
 #define MNEME_H
