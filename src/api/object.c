@@ -375,15 +375,15 @@ mn_status mn_object_get_ranges(mn_object_store *store, struct mn_object_range *r
         st = check_range(&ranges[i], err);
     if (st != MN_OK || n_ranges == 0)
         return st;
-    for (size_t i = 0; i < n_ranges; i++)
+    for (size_t i = 0; i < n_ranges; i++) {
+        ranges[i].status = MN_OK;
         ranges[i].n_read = 0;
+    }
     st = store->store->ops->get_ranges(store->store, ranges, n_ranges, err);
     while (i_bad < n_ranges && ranges[i_bad].status == MN_OK)
         i_bad++;
-    if (i_bad == n_ranges)
-        return st;
-    MNI_CHECK(st == ranges[i_bad].status);
-    return api_object_name(store, ranges[i_bad].key, st, err);
+    MNI_CHECK((st == MN_OK) == (i_bad == n_ranges));
+    return st == MN_OK ? st : api_object_name(store, ranges[i_bad].key, st, err);
 }
 
 mn_status mn_object_head(mn_object_store *store, struct mn_slice key,
