@@ -6,7 +6,8 @@
  * put is seen whole or not at all; who puts last wins, unless a condition says otherwise.
  *
  * Every object carries an ETag, text that changes with its content, and a CRC-32C that is checked
- * when the whole object is read. What other programs put may have none; it is then read unchecked.
+ * when the whole object is read. What other programs put may have none, and so has what an S3
+ * server put together from an upload's parts; it is then read unchecked.
  *
  * Threads: any number may use a store at once, and their requests run side by side. An upload may
  * be used by many threads for different parts. Close when no other call runs.
@@ -15,8 +16,9 @@
  * MN_ERR_FORKED, MN_ERR_IO, MN_ERR_ACCESS (also: credentials refused), MN_ERR_NO_SPACE,
  * MN_ERR_READ_ONLY; with S3 also MN_ERR_REMOTE (it cannot be reached, or went on answering errors,
  * until the budget of retries was used up), MN_ERR_TIMEOUT (the deadline passed), MN_ERR_CORRUPT
- * (what came is not what was put, again and again). After MN_ERR_REMOTE, MN_ERR_TIMEOUT and
- * MN_ERR_CANCELLED it is unknown whether a put or delete happened.
+ * (what came is not what was put, again and again), MN_ERR_NO_STORE (there is no such bucket).
+ * After MN_ERR_REMOTE, MN_ERR_TIMEOUT, MN_ERR_CORRUPT and MN_ERR_CANCELLED it is unknown whether a
+ * put or delete happened.
  */
 #ifndef MNEME_OBJECT_H
 #define MNEME_OBJECT_H
@@ -82,8 +84,8 @@ struct mn_object_s3_options {
     uint32_t timeout_ms;        /* of a call, its retries included; default 60,000 */
     uint32_t idle_timeout_ms;   /* without a byte moving, a request is given up; default 10,000 */
     uint32_t n_tries_max;       /* of one request; default 6 */
-    uint64_t part_bytes;        /* mn_object_put sends larger objects in parts of this size; 5 MiB
-                                   to 5 GiB, default 16 MiB */
+    uint64_t part_bytes;        /* mn_object_put sends larger objects in parts of this size, unless
+                                   it has a condition; 5 MiB to 5 GiB, default 16 MiB */
     /* Asked about ten times a second while a call waits; true ends the call with MN_ERR_CANCELLED.
      * Called by the thread that made the call. */
     bool (*is_cancelled)(void *context);
@@ -223,7 +225,8 @@ MN_API MN_MUST_USE mn_status mn_object_upload_part(mn_object_upload *upload, uin
                                                    struct mn_slice data, struct mn_error *err);
 /* Puts the parts together: 1 to the highest, MN_ERR_INVALID when one of them is missing. After
  * MN_OK, MN_EXISTS and MN_CHANGED the handle is freed (and after the latter two the upload
- * aborted); after an error it may be tried again. */
+ * aborted); after an error it may be tried again. MN_NOT_FOUND: there is no such upload any more.
+ * MN_ERR_UNSUPPORTED: there is a condition, and the server judges none of uploads. */
 MN_API MN_MUST_USE mn_status mn_object_upload_complete(mn_object_upload *upload,
                                                        const struct mn_object_condition *condition,
                                                        struct mn_object_info *info_out,
