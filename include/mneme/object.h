@@ -126,7 +126,8 @@ struct mn_object_condition {
 };
 
 /* Stores an object. A put whose answer was lost is recognised as done by reading back, so that
- * MN_EXISTS and MN_CHANGED are about others. Sets `info_out` (may be NULL). */
+ * MN_EXISTS and MN_CHANGED are about others; MN_ERR_REMOTE where, after a put over an ETag, that
+ * shows what another has put since. Sets `info_out` (may be NULL). */
 MN_API MN_MUST_USE mn_status mn_object_put(mn_object_store *store, struct mn_slice key,
                                            struct mn_slice data,
                                            const struct mn_object_condition *condition,

@@ -122,8 +122,14 @@ static mn_status look(struct put *put, mn_status st, struct mn_object_info *info
     if (seen == MN_OK && strcmp(reply.write_id, put->write_id) == 0) {
         s3_info_of(&reply, info_out);
         st = MN_OK;
-    } else if (seen == MN_OK && st == MN_CHANGED && has_if_match(put)) {
-        *is_same_out = strcmp(reply.etag, put->condition->if_match) == 0;
+    } else if (seen == MN_OK && st == MN_CHANGED && has_if_match(put) &&
+               strcmp(reply.etag, put->condition->if_match) == 0) {
+        *is_same_out = true;
+    } else if (seen >= 0 && (st == MN_CHANGED || st == MN_NOT_FOUND) && has_if_match(put) &&
+               put->is_in_doubt) {
+        st = mni_fail(err, MN_ERR_REMOTE,
+                      "whether the put has happened is unknown: another has "
+                      "changed the object, before it or after");
     } else if (seen < 0 && (st == MN_CHANGED || st == MN_NOT_FOUND) && put->is_in_doubt) {
         st = mni_fail(err, seen, "whether the put has happened could not be found out");
     }
