@@ -43,7 +43,8 @@ typedef enum mn_object_addressing {
  */
 
 /* A directory, which is made when it is missing. Objects are durable when a put returns. Several
- * processes may use it at once. `options` may be NULL; set `size` otherwise. */
+ * processes may use it at once. `options` may be NULL; set `size` otherwise. MN_ERR_NO_STORE: it
+ * holds other things, or with `read_only` no objects. */
 struct mn_object_dir_options {
     size_t size;
     bool read_only;

@@ -6,8 +6,10 @@
  * Threads: any; what others put and delete meanwhile is seen or not.
  * Fails:   MN_ERR_NOMEM, and as the disk does. What has gone when it is looked at was deleted.
  *
- * A page costs the entries of the directories that it goes through, and one look into each file
- * that it shows. A prefix is gone to without looking at what is beside it.
+ * A page costs a look at the names in the directories that it goes through, and one into each file
+ * that it shows. A prefix is gone to without looking at what is beside it. Of a directory only the
+ * next entries are kept, so that a page takes no more memory where there are millions. The names
+ * are looked at once more when these turn out too few: empty directories show nothing.
  */
 #include <stdlib.h>
 
@@ -20,6 +22,7 @@
 
 enum {
     HANDLES_MAX = 16, /* of the innermost directories of the way; others are opened again */
+    KEPT_MAX = MN_OBJECT_PAGE_ENTRIES_MAX + 100, /* of a directory, when it has twice as many */
     FRAMES_MAX = MN_OBJECT_KEY_BYTES_MAX + 1,
 };
 
@@ -28,8 +31,10 @@ struct frame {
     struct mni_dir *dir;    /* owned; NULL: to be opened again */
     struct mni_buf entries; /* struct dir_entry, in order */
     size_t n;
-    size_t at;         /* the next one; the one before is gone into */
-    size_t path_bytes; /* of the keys in here, what is common */
+    size_t at;              /* the next one; the one before is gone into */
+    bool was_cut;           /* the directory has more behind the last one */
+    struct dir_entry floor; /* only what comes behind it is looked for; of no bytes: all */
+    size_t path_bytes;      /* of the keys in here, what is common */
 };
 
 struct walk {
@@ -120,15 +125,45 @@ static bool is_wanted(struct walk *walk, const struct frame *frame, const struct
     return mni_key_compare(path, walk->after) > 0 || begins_with(walk->after, path);
 }
 
+static int compare_entries(const void *a, const void *b)
+{
+    const struct dir_entry *x = a;
+    const struct dir_entry *y = b;
+
+    return mni_key_compare((struct mn_slice){x->bytes, x->n_bytes},
+                           (struct mn_slice){y->bytes, y->n_bytes});
+}
+
+static void sort(struct frame *frame)
+{
+    if (frame->n > 1)
+        qsort(frame->entries.data, frame->n, sizeof(struct dir_entry), compare_entries);
+}
+
+static void cut(struct frame *frame)
+{
+    sort(frame);
+    frame->n = KEPT_MAX;
+    frame->entries.n_bytes = KEPT_MAX * sizeof(struct dir_entry);
+    frame->was_cut = true;
+}
+
 static mn_status add_entry(struct walk *walk, const struct dir_entry *entry, struct mn_error *err)
 {
     struct frame *frame = top(walk);
 
+    if (compare_entries(entry, &frame->floor) <= 0 && frame->floor.n_bytes > 0)
+        return MN_OK;
     if (!is_wanted(walk, frame, entry))
+        return MN_OK;
+    /* The first ones are in order since the last cut. */
+    if (frame->was_cut && compare_entries(entry, entry_at(frame, KEPT_MAX - 1)) > 0)
         return MN_OK;
     if (mni_buf_append(&frame->entries, entry, sizeof *entry) != MN_OK)
         return mni_fail(err, MN_ERR_NOMEM, "%zu entries of a directory", frame->n);
     frame->n++;
+    if (frame->n == 2 * (size_t)KEPT_MAX)
+        cut(frame);
     return MN_OK;
 }
 
@@ -137,15 +172,6 @@ static mn_status note_entry(void *context, const char *name, bool is_dir, struct
     struct dir_entry entry;
 
     return dir_read_name(name, is_dir, &entry) ? add_entry(context, &entry, err) : MN_OK;
-}
-
-static int compare_entries(const void *a, const void *b)
-{
-    const struct dir_entry *x = a;
-    const struct dir_entry *y = b;
-
-    return mni_key_compare((struct mn_slice){x->bytes, x->n_bytes},
-                           (struct mn_slice){y->bytes, y->n_bytes});
 }
 
 /* Fills the innermost frame. Where the prefix leads into one directory, only that one counts. */
@@ -167,9 +193,25 @@ static mn_status load(struct walk *walk, struct mn_error *err)
         }
     }
     mn_status st = mni_dir_list(frame->dir, note_entry, walk, err);
-    if (st == MN_OK && frame->n > 1)
-        qsort(frame->entries.data, frame->n, sizeof(struct dir_entry), compare_entries);
-    return st;
+    if (st != MN_OK)
+        return st;
+    if (frame->was_cut)
+        cut(frame);
+    sort(frame);
+    return MN_OK;
+}
+
+/* Goes on behind the entries that were kept. */
+static mn_status load_more(struct walk *walk, struct mn_error *err)
+{
+    struct frame *frame = top(walk);
+
+    frame->floor = *entry_at(frame, frame->n - 1);
+    mni_buf_reset(&frame->entries);
+    frame->n = 0;
+    frame->at = 0;
+    frame->was_cut = false;
+    return load(walk, err);
 }
 
 /* Goes into a directory, which is the caller's no more. */
@@ -234,17 +276,20 @@ static mn_status take_step(struct walk *walk, struct mn_error *err)
     struct frame *frame = top(walk);
     mn_status st = MN_OK;
 
-    if (frame->at == frame->n) {
+    if (frame->at == frame->n && !frame->was_cut) {
         pop(walk);
         return MN_OK;
     }
-    if (frame->dir == NULL) {
+    if (frame->dir == NULL)
         st = open_again(walk, err);
-        if (st == MN_NOT_FOUND)
-            pop(walk); /* it went, with all that was in it */
-        if (st != MN_OK)
-            return st == MN_NOT_FOUND ? MN_OK : st;
-    }
+    if (st == MN_OK && frame->at == frame->n)
+        st = load_more(walk, err);
+    if (st == MN_NOT_FOUND)
+        pop(walk); /* it went, with all that was in it */
+    if (st != MN_OK)
+        return st == MN_NOT_FOUND ? MN_OK : st;
+    if (frame->at == frame->n)
+        return MN_OK;
     const struct dir_entry entry = *entry_at(frame, frame->at++);
     size_t path_bytes = frame->path_bytes + entry.n_bytes;
     memcpy(walk->path + frame->path_bytes, entry.bytes, entry.n_bytes);

@@ -155,6 +155,44 @@ static void what_others_put_there_is_left_alone(void)
         CHECK(is_there(names[i]));
 }
 
+/* More entries than a listing keeps, most of them empty directories between the objects. */
+static void directories_of_any_size_are_listed_in_order(void)
+{
+    enum { ENTRIES = 9000, EVERY = 3 };
+    mn_object_store *store = open_new();
+    struct mn_object_page *page = NULL;
+    char name[64];
+    char last[16];
+    struct mn_slice after = {NULL, 0};
+    unsigned n = 0;
+
+    put(store, "00000", "x");
+    for (unsigned i = 1; i < ENTRIES; i++) {
+        unsigned k = i * 7919 % ENTRIES; /* in an order of its own */
+        char path[4096];
+        (void)snprintf(name, sizeof name, "objects/%05u%s", k, k % EVERY == 0 ? "@" : "");
+        (void)snprintf(path, sizeof path, "%s", path_of("objects/00000@"));
+        if (k % EVERY == 0)
+            CHECK_EQ(link(path, path_of(name)), 0);
+        else
+            CHECK_EQ(mkdir(path_of(name), 0700), 0);
+    }
+    for (bool is_last = false; !is_last;) {
+        OK(mn_object_list(store, mn_str(""), after, 0, &page, &err));
+        for (size_t i = 0; i < page->n_entries; i++, n++) {
+            (void)snprintf(name, sizeof name, "%05u", n * EVERY);
+            CHECK_EQ(page->entries[i].key.n_bytes, 5);
+            CHECK_MEM_EQ(page->entries[i].key.data, name, 5);
+        }
+        is_last = page->is_last;
+        memcpy(last, name, 5);
+        after = (struct mn_slice){last, 5};
+        mn_object_page_free(page);
+    }
+    CHECK_EQ(n, ENTRIES / EVERY);
+    OK(mn_object_close(store, &err));
+}
+
 static void damaged_objects_are_listed_and_not_read(void)
 {
     mn_object_store *store = open_new();
@@ -453,6 +491,7 @@ int main(int argc, char **argv)
         CHECK_TEST(people_can_read_the_names),
         CHECK_TEST(empty_directories_go),
         CHECK_TEST(what_others_put_there_is_left_alone),
+        CHECK_TEST(directories_of_any_size_are_listed_in_order),
         CHECK_TEST(damaged_objects_are_listed_and_not_read),
         CHECK_TEST(readers_change_nothing),
         CHECK_TEST(a_directory_with_other_things_is_refused),
