@@ -165,8 +165,10 @@ struct mni_s3_verdict mni_s3_judge(const struct mni_s3_reply *reply,
         return verdict;
     if (!find_code(fault->code, &verdict))
         verdict = judge_status(reply->status);
-    /* A gateway may have lost what the server behind it has done. */
-    verdict.is_in_doubt = reply->status >= 500 || reply->status == 408;
+    /* A gateway may have lost what the server behind it has done. With "UnknownError" Ceph 16 tells
+     * a put over an ETag that another one came first, where others say 409. */
+    verdict.is_in_doubt = (reply->status >= 500 || reply->status == 408) &&
+                          strcmp(fault->code, "UnknownError") != 0;
     return verdict;
 }
 

@@ -176,6 +176,23 @@ static void a_change_by_another_is_not_taken_for_ones_own(void)
     }
 }
 
+/* So Ceph answers a put over an ETag that another one came before: it has not happened. */
+static void a_race_lost_on_ceph_is_told_apart(void)
+{
+    struct mn_object_info first;
+    struct mn_error err = {0};
+
+    double_reset();
+    mn_object_store *store = double_open();
+    CHECK_OK_ERR(put(store, "k", "one", NULL, &first, &err), &err);
+    struct mn_object_condition condition = {.if_match = first.etag};
+    double_put(store, "k", "two");
+    plan("PutObject", "'do': 'status', 'status': 500, 'code': 'UnknownError'", 1);
+    CHECK_STATUS(put(store, "k", "three", &condition, NULL, NULL), MN_CHANGED);
+    double_holds("k", "two");
+    double_close(store);
+}
+
 struct follower {
     struct mni_thread thread;
     mn_object_store *store;
@@ -363,6 +380,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_put_if_match_recognises_itself),
         CHECK_TEST(what_another_has_put_is_not_taken_for_ones_own),
         CHECK_TEST(a_change_by_another_is_not_taken_for_ones_own),
+        CHECK_TEST(a_race_lost_on_ceph_is_told_apart),
         CHECK_TEST(a_put_that_another_followed_does_not_pass_for_undone),
         CHECK_TEST(what_stays_unknown_is_an_error),
         CHECK_TEST(a_delete_without_an_answer_is_done),
