@@ -27,6 +27,7 @@ struct slot {
     bool is_busy;
     struct mni_s3_body body;
     size_t n_sent_bytes; /* of the request's body */
+    unsigned n_sent;     /* times that the request was sent: libcurl may do so twice */
     uint64_t n_moves;    /* counts up when a byte moves */
     uint64_t n_moves_seen;
     int64_t moved_us; /* when it was last seen to have counted up */
@@ -279,7 +280,21 @@ static size_t on_send(char *data, size_t size, size_t n, void *context)
     return n_bytes;
 }
 
-/* libcurl sends again when a kept connection turns out to be closed. */
+/* libcurl sends a request again, without saying so, when a kept connection turns out to be closed
+ * before an answer. Only its log tells: what goes out is counted where it begins with a method. */
+static int on_log(CURL *easy, curl_infotype type, char *data, size_t n, void *context)
+{
+    struct slot *slot = context;
+    const char *method = slot->body.transfer->request.method;
+    size_t method_bytes = strlen(method);
+
+    (void)easy;
+    if (type == CURLINFO_HEADER_OUT && n > method_bytes + 1 &&
+        memcmp(data, method, method_bytes) == 0 && memcmp(data + method_bytes, " /", 2) == 0)
+        slot->n_sent++;
+    return 0;
+}
+
 static int on_seek(void *context, curl_off_t offset, int origin)
 {
     struct slot *slot = context;
@@ -402,6 +417,9 @@ static CURLcode set_callbacks(CURL *easy, struct slot *slot)
     SET(CURLOPT_READDATA, slot);
     SET(CURLOPT_SEEKFUNCTION, on_seek);
     SET(CURLOPT_SEEKDATA, slot);
+    SET(CURLOPT_DEBUGFUNCTION, on_log);
+    SET(CURLOPT_DEBUGDATA, slot);
+    SET(CURLOPT_VERBOSE, 1L);
     SET(CURLOPT_ERRORBUFFER, slot->error);
     SET(CURLOPT_USERAGENT, "mneme/" MNEME_VERSION);
     SET(CURLOPT_PRIVATE, slot);
@@ -459,6 +477,7 @@ mn_status mni_s3_lane_start(struct mni_s3_lane *lane, unsigned slot_index,
     curl_easy_reset(slot->easy);
     slot->body = (struct mni_s3_body){.transfer = transfer, .reply = reply};
     slot->n_sent_bytes = 0;
+    slot->n_sent = 0;
     slot->n_moves = 0;
     slot->n_moves_seen = 0;
     slot->moved_us = mni_env_mono_us(http->env);
@@ -540,6 +559,7 @@ static void end_slot(struct mni_s3_lane *lane, struct slot *slot, CURLcode code)
     /* A body without bytes has not begun yet. */
     if (code == CURLE_OK && !mni_s3_body_begin(&slot->body))
         code = CURLE_WRITE_ERROR;
+    reply->n_sent = slot->n_sent;
     reply->end = end_of(code, slot);
     if (reply->end == MNI_S3_ANSWERED && slot->body.left_bytes > 0)
         reply->end = MNI_S3_CUT;
@@ -568,6 +588,7 @@ static bool end_idle(struct mni_s3_lane *lane, unsigned *slot_out)
             struct mni_s3_reply *reply = slot->body.reply;
             mni_s3_lane_stop(lane, i);
             reply->end = MNI_S3_IDLE;
+            reply->n_sent = slot->n_sent;
             (void)snprintf(reply->detail, sizeof reply->detail, "no byte moved for %u ms",
                            (unsigned)http->idle_timeout_ms);
             *slot_out = i;

@@ -58,6 +58,7 @@ struct mni_s3_reply {
     enum mni_s3_end end;
     char detail[MNI_S3_DETAIL_BYTES]; /* of an end that is not ANSWERED */
     int status;                       /* 0: no answer has begun */
+    unsigned n_sent;                  /* times that the request was sent */
 
     /* Headers. */
     bool has_length;

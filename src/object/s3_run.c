@@ -254,6 +254,11 @@ static void judge(struct run *run, struct place *place)
 
     if (reply->end == MNI_S3_ANSWERED && (reply->status < 200 || reply->status > 299))
         (void)mni_s3_read_fault(text, &fault);
+    if (reply->n_sent > 1) { /* libcurl has found the connection closed, and tried again */
+        place->is_in_doubt = true;
+        atomic_fetch_add(&store->n_requests, reply->n_sent - 1);
+        atomic_fetch_add(&store->n_retries, reply->n_sent - 1);
+    }
     struct mni_s3_verdict verdict = mni_s3_judge(reply, &fault);
     if (looks_skewed(run, place, &fault) && !place->has_set_clock)
         verdict.again = MNI_S3_SET_CLOCK;
