@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "double.h"
+#include "io/thread.h"
 
 static const char KEY[] = "some key";
 
@@ -151,30 +152,83 @@ static void what_cannot_get_better_is_not_tried_again(void)
     }
 }
 
-/* Tries wait in between, not all equally long; and as long as the server asks for. */
+/* So that those who were turned away together do not come back together. */
+static void tries_wait_for_different_times(void)
+{
+    mn_object_store *store = begin(10, 0, 0);
+    uint64_t gaps[DOUBLE_GAPS_MAX];
+    struct mn_error err = {0};
+    uint64_t shortest = UINT64_MAX;
+    uint64_t longest = 0;
+
+    for (unsigned i = 0; i < 12; i++) {
+        char fields[64];
+        char key[16];
+        snprintf(key, sizeof key, "key-%u.", i);
+        double_put(store, key, "one");
+        double_plan("{'operation': 'GetObject', 'do': 'status', 'status': 500}");
+        CHECK_OK_ERR(get(store, key, &err), &err);
+        snprintf(fields, sizeof fields, "operation=GetObject&key=%s", key);
+        CHECK_EQ(double_gaps(fields, gaps), 1);
+        shortest = gaps[0] < shortest ? gaps[0] : shortest;
+        longest = gaps[0] > longest ? gaps[0] : longest;
+    }
+    CHECK(longest - shortest >= 10);
+    double_close(store);
+}
+
+/* All the longer the more often they failed, and as long as the server asks for. */
 static void tries_wait_in_between(void)
 {
     mn_object_store *store = begin(10, 0, 0);
     uint64_t gaps[DOUBLE_GAPS_MAX];
     struct mn_error err = {0};
     uint64_t sum = 0;
-    bool are_equal = true;
 
-    double_plan("{'operation': 'GetObject', 'n': 6, 'do': 'status', 'status': 503}");
+    double_plan("{'operation': 'GetObject', 'n': 5, 'do': 'status', 'status': 500}");
     CHECK_OK_ERR(get(store, KEY, &err), &err);
-    CHECK_EQ(double_gaps("operation=GetObject", gaps), 6);
-    for (size_t i = 0; i < 6; i++) {
+    CHECK_EQ(double_gaps("operation=GetObject", gaps), 5);
+    for (size_t i = 0; i < 5; i++)
         sum += gaps[i];
-        are_equal = are_equal && gaps[i] == gaps[0];
-    }
     CHECK(sum >= 100);
-    CHECK(!are_equal);
 
     double_plan("{'operation': 'HeadObject', 'do': 'status', 'status': 503, 'retry_after': 1}");
     struct mn_object_info info;
     CHECK_OK_ERR(mn_object_head(store, mn_str(KEY), &info, &err), &err);
     CHECK_EQ(double_gaps("operation=HeadObject", gaps), 1);
     CHECK(gaps[0] >= 990); /* the double rounds */
+    double_close(store);
+}
+
+enum { N_CALLERS = 16, N_CALLS = 8 };
+
+static void call_often(void *context)
+{
+    mn_object_store *store = context;
+    struct mn_object_info info;
+
+    for (unsigned i = 0; i < N_CALLS; i++)
+        (void)!mn_object_head(store, mn_str(KEY), &info, NULL);
+}
+
+/* While nothing succeeds the tries of all calls together have a budget; then each call asks once. */
+static void an_outage_is_not_made_worse(void)
+{
+    mn_object_store *store = begin(4, 0, 0);
+    struct mni_thread threads[N_CALLERS];
+    struct mn_error err = {0};
+
+    double_plan("{'operation': 'HeadObject', 'n': -1, 'do': 'status', 'status': 500}");
+    for (unsigned i = 0; i < N_CALLERS; i++)
+        CHECK_OK(mni_thread_start(&threads[i], call_often, store, NULL));
+    for (unsigned i = 0; i < N_CALLERS; i++)
+        mni_thread_join(&threads[i]);
+    uint64_t n = double_count("operation=HeadObject");
+    CHECK(n >= N_CALLERS * N_CALLS);
+    CHECK(n <= N_CALLERS * N_CALLS + 110);
+    double_reset();
+    double_put(store, KEY, "one"); /* afterwards all is well */
+    CHECK_OK_ERR(get(store, KEY, &err), &err);
     double_close(store);
 }
 
@@ -314,7 +368,9 @@ int main(int argc, char **argv)
         CHECK_TEST(conflicts_are_tried_again),
         CHECK_TEST(the_number_of_tries_has_an_end),
         CHECK_TEST(what_cannot_get_better_is_not_tried_again),
+        CHECK_TEST(tries_wait_for_different_times),
         CHECK_TEST(tries_wait_in_between),
+        CHECK_TEST(an_outage_is_not_made_worse),
         CHECK_TEST(the_deadline_ends_a_call),
         CHECK_TEST(a_silent_request_is_given_up),
         CHECK_TEST(a_slow_body_is_waited_for),
