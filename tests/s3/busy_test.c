@@ -211,7 +211,7 @@ static void call_often(void *context)
         (void)!mn_object_head(store, mn_str(KEY), &info, NULL);
 }
 
-/* While nothing succeeds the tries of all calls together have a budget; then each call asks once. */
+/* While nothing succeeds, the tries of all calls have one budget; then each call asks once. */
 static void an_outage_is_not_made_worse(void)
 {
     mn_object_store *store = begin(4, 0, 0);
