@@ -591,7 +591,6 @@ static int is_directory(int dir_fd, const struct dirent *entry, bool *is_dir_out
 static mn_status list_stream(const struct posix_dir *d, DIR *stream, mni_list_fn *each,
                              void *context, struct mn_error *err)
 {
-    rewinddir(stream); /* its descriptor shares the position with ours, left by the last listing */
     for (;;) {
         errno = 0;
         const struct dirent *entry = readdir(stream);
@@ -620,7 +619,8 @@ static mn_status dir_list(struct mni_dir *dir, mni_list_fn *each, void *context,
         os_errno = ENOENT; /* a removed directory would list as an empty one */
     if (os_errno != 0)
         return mni_fail_os(err, os_errno, "list directory %s", d->label);
-    int fd = fcntl(d->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    /* Opened anew: a duplicate would share its position with other listings. */
+    int fd = open_at(d->fd, ".", O_RDONLY | O_DIRECTORY);
     DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
     if (stream == NULL) {
         os_errno = errno;

@@ -150,7 +150,7 @@ static struct mni_s3_verdict judge_end(enum mni_s3_end end)
     case MNI_S3_ANSWERED:
         break;
     }
-    MNI_CHECK(!"an end without a verdict");
+    MNI_CHECK(false); /* every end has a verdict */
     return (struct mni_s3_verdict){0};
 }
 

@@ -100,7 +100,7 @@ void mni_ramcache_table_remove(struct shard *shard, struct entry *entry)
         if (bucket->n_passed < UINT16_MAX)
             bucket->n_passed--;
     }
-    MNI_CHECK(!"the entry is in its table");
+    MNI_CHECK(false); /* the entry is in its table */
 }
 
 struct bucket *mni_ramcache_table_move(struct shard *shard, struct bucket *buckets,
