@@ -20,6 +20,17 @@ static void s3_says_what_is_missing(void)
     CHECK_STR_HAS(err.message, "libcurl");
 }
 
+static void the_disk_cache_says_what_is_missing(void)
+{
+    struct mn_diskcache_options options = {.size = sizeof options, .path = check_temp_dir()};
+    mn_diskcache *cache = NULL;
+    struct mn_error err = {0};
+
+    CHECK_STATUS(mn_diskcache_open(&options, &cache, &err), MN_ERR_UNSUPPORTED);
+    CHECK(cache == NULL);
+    CHECK_STR_HAS(err.message, "RocksDB");
+}
+
 static void other_object_stores_work(void)
 {
     struct mn_slice data;
@@ -38,6 +49,7 @@ int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(s3_says_what_is_missing),
+        CHECK_TEST(the_disk_cache_says_what_is_missing),
         CHECK_TEST(other_object_stores_work),
     };
     return check_run("lean", tests, CHECK_COUNT(tests), argc, argv);
