@@ -38,10 +38,11 @@ struct mni_s3_lane {
     struct mni_s3_http *http; /* borrowed; outlives the lane */
     struct mni_s3_lane *next; /* of the idle ones; the most recent first */
     CURLM *multi;             /* owned */
-    unsigned n_slots;         /* taken now */
-    unsigned n_slots_max;     /* at any time: it has no more connections than that */
-    unsigned n_connections;   /* at most */
-    struct slot slots[];      /* n_connections_max of the store */
+    unsigned n_slots;         /* taken now, those included that were yielded */
+    unsigned n_yielded;
+    unsigned n_slots_max;   /* at any time: it has no more connections than that */
+    unsigned n_connections; /* at most */
+    struct slot slots[];    /* n_connections_max of the store */
 };
 
 struct mni_s3_http {
@@ -53,6 +54,7 @@ struct mni_s3_http {
     struct mni_mutex lock;
     struct mni_cond cond; /* a slot has become free */
     unsigned n_taken;
+    atomic_uint n_waiting;    /* for a slot; changed under the lock */
     struct mni_s3_lane *idle; /* owned */
     atomic_uint_fast64_t n_connections_made;
 };
@@ -189,6 +191,7 @@ mn_status mni_s3_lane_take(struct mni_s3_http *http, unsigned n_wanted,
 
     MNI_CHECK(n_wanted > 0);
     mni_mutex_lock(&http->lock);
+    atomic_fetch_add(&http->n_waiting, 1);
     while (st == MN_OK && http->n_taken == http->n_connections_max) {
         (void)mni_cond_wait_for(&http->cond, &http->lock, MNI_S3_WAIT_US);
         /* What the caller is asked may take locks of its own. */
@@ -196,6 +199,7 @@ mn_status mni_s3_lane_take(struct mni_s3_http *http, unsigned n_wanted,
         st = mni_s3_patience_check(patience, err);
         mni_mutex_lock(&http->lock);
     }
+    atomic_fetch_sub(&http->n_waiting, 1);
     if (st == MN_OK) {
         unsigned n_free = http->n_connections_max - http->n_taken;
         n_slots = n_wanted < n_free ? n_wanted : n_free;
@@ -215,6 +219,7 @@ mn_status mni_s3_lane_take(struct mni_s3_http *http, unsigned n_wanted,
     }
     lane->next = NULL;
     lane->n_slots = n_slots;
+    lane->n_yielded = 0;
     if (lane->n_slots_max < n_slots)
         lane->n_slots_max = n_slots;
     *lane_out = lane;
@@ -226,14 +231,38 @@ unsigned mni_s3_lane_slots(const struct mni_s3_lane *lane)
     return lane->n_slots;
 }
 
+/* Closes idle connections beyond this number, the next time that one becomes idle. */
+static void limit_connections(struct mni_s3_lane *lane, unsigned n_max)
+{
+    (void)curl_multi_setopt(lane->multi, CURLMOPT_MAXCONNECTS, (long)n_max);
+    if (lane->n_connections > n_max)
+        lane->n_connections = n_max;
+}
+
+bool mni_s3_lane_yield(struct mni_s3_lane *lane, unsigned slot)
+{
+    struct mni_s3_http *http = lane->http;
+
+    MNI_CHECK(slot < lane->n_slots);
+    MNI_CHECK(!lane->slots[slot].is_busy);
+    if (atomic_load_explicit(&http->n_waiting, memory_order_relaxed) == 0 ||
+        lane->n_yielded + 1 >= lane->n_slots)
+        return false;
+    lane->n_yielded++;
+    limit_connections(lane, lane->n_slots - lane->n_yielded);
+    give_back(http, 1);
+    return true;
+}
+
 void mni_s3_lane_give(struct mni_s3_lane *lane)
 {
     if (lane == NULL)
         return;
     struct mni_s3_http *http = lane->http;
-    unsigned n_slots = lane->n_slots;
-    for (unsigned i = 0; i < n_slots; i++)
+    unsigned n_slots = lane->n_slots - lane->n_yielded;
+    for (unsigned i = 0; i < lane->n_slots; i++)
         mni_s3_lane_stop(lane, i);
+    limit_connections(lane, lane->n_yielded > 0 ? n_slots : http->n_connections_max);
     mni_mutex_lock(&http->lock);
     lane->n_slots = 0;
     lane->next = http->idle;

@@ -1,7 +1,8 @@
 /*
  * s3_http_private.h - requests over HTTP, several side by side in one thread.
  *
- *     lane take -> (start -> wait ... | stop) for each of its slots, again and again -> lane give
+ *     lane take -> (start -> wait ... | stop) for each of its slots, again and again, until it is
+ *     yielded -> lane give
  *
  * A lane belongs to one call while it is taken, and keeps its connections for the next one. All
  * lanes of a store together have no more connections than the store may have.
@@ -119,6 +120,9 @@ MN_MUST_USE mn_status mni_s3_lane_start(struct mni_s3_lane *lane, unsigned slot,
 /* Moves bytes until a request has ended, at most so long. False: none has. */
 bool mni_s3_lane_wait(struct mni_s3_lane *lane, int64_t timeout_us, unsigned *slot_out);
 void mni_s3_lane_stop(struct mni_s3_lane *lane, unsigned slot); /* also one that is free */
+/* Where others wait for a connection, gives a free slot of several back, which is then out of use
+ * until the lane is given: false when nobody waits, or it is the last one. */
+bool mni_s3_lane_yield(struct mni_s3_lane *lane, unsigned slot);
 void mni_s3_lane_give(struct mni_s3_lane *lane);
 
 #endif

@@ -79,10 +79,11 @@ void s3_header_text(struct mni_s3_transfer *transfer, const char *name, const ch
 /* One request and its tries ---------------------------------------------------------------------
  */
 
-enum place_state { PLACE_FREE, PLACE_WAITS, PLACE_FLIES };
+enum place_state { PLACE_FREE, PLACE_WAITS, PLACE_FLIES, PLACE_YIELDED };
 
 struct place {
     enum place_state state;
+    bool is_used; /* has had an item */
     size_t item;
     struct mni_s3_transfer transfer;
     struct mni_s3_reply reply;
@@ -316,6 +317,7 @@ static void begin_item(struct run *run, struct place *place)
     size_t item = run->next_item++;
 
     place->item = item;
+    place->is_used = true;
     place->n_tries = 0;
     place->n_tokens = 0;
     place->is_in_doubt = false;
@@ -338,6 +340,8 @@ static int64_t start_due(struct run *run)
 
     for (unsigned i = 0; i < run->n_places; i++) {
         struct place *place = &run->places[i];
+        if (place->state == PLACE_FREE && place->is_used && mni_s3_lane_yield(run->lane, i))
+            place->state = PLACE_YIELDED;
         while (place->state == PLACE_FREE && !is_over(run))
             begin_item(run, place);
         if (place->state == PLACE_WAITS && place->next_us <= now_us)
@@ -388,7 +392,7 @@ static void give_up(struct run *run, mn_status why, const struct mn_error *err)
 {
     for (unsigned i = 0; i < run->n_places; i++) {
         struct place *place = &run->places[i];
-        if (place->state == PLACE_FREE)
+        if (place->state == PLACE_FREE || place->state == PLACE_YIELDED)
             continue;
         if (place->state == PLACE_FLIES) {
             mni_s3_lane_stop(run->lane, i);
