@@ -199,16 +199,22 @@ static mn_status check_page(struct s3_call *call, struct mn_slice prefix, struct
                             struct mni_s3_suspect suspects[MNI_S3_SUSPECTS_MAX],
                             const struct mni_s3_suspect **stale_out, struct mn_error *err)
 {
-    size_t n = mni_s3_recent_check(call->store->recent, prefix, after, page, begun_us, suspects);
     mn_status st = MN_OK;
+    size_t n;
 
     *stale_out = NULL;
-    for (size_t i = 0; st == MN_OK && *stale_out == NULL && i < n && i < MNI_S3_SUSPECTS_MAX; i++) {
-        bool stale = false;
-        st = is_stale(call, &suspects[i], &stale, err);
-        if (stale)
-            *stale_out = &suspects[i];
-    }
+    /* Those that turn out to be others' are forgotten, so that the next ones come to light. */
+    do {
+        n = mni_s3_recent_check(call->store->recent, prefix, after, page, begun_us, suspects);
+        for (size_t i = 0; i < n && i < MNI_S3_SUSPECTS_MAX; i++) {
+            bool stale = false;
+            st = is_stale(call, &suspects[i], &stale, err);
+            if (stale)
+                *stale_out = &suspects[i];
+            if (st != MN_OK || stale)
+                return st;
+        }
+    } while (n > MNI_S3_SUSPECTS_MAX);
     return st;
 }
 

@@ -295,6 +295,47 @@ static void stale_listings_are_not_believed(void)
     }
 }
 
+/* What another has put or deleted since is no sign of an old listing, however much it is. */
+static void changes_of_others_are_listed(void)
+{
+    enum { N = 40 };
+    mn_object_store *store = begin();
+    mn_object_store *other = double_open();
+    struct mn_object_page *page;
+    struct mn_error err = {0};
+    char key[16];
+
+    for (unsigned i = 0; i < N; i++) {
+        (void)snprintf(key, sizeof key, "x/%02u", i);
+        double_put(store, key, "mine");
+    }
+    for (unsigned i = 0; i < N; i++) {
+        (void)snprintf(key, sizeof key, "x/%02u", i);
+        if (i % 2 == 0)
+            double_put(other, key, "another's");
+        else
+            CHECK_OK_ERR(mn_object_delete(other, mn_str(key), &err), &err);
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        uint64_t n_heads = double_count("operation=HeadObject");
+        CHECK_OK_ERR(mn_object_list(store, mn_str("x/"), mn_str(""), 0, &page, &err), &err);
+        CHECK_EQ(page->n_entries, N / 2);
+        for (size_t i = 0; i < page->n_entries; i++)
+            CHECK_EQ(page->entries[i].n_bytes, strlen("another's"));
+        mn_object_page_free(page);
+        CHECK_EQ(double_count("operation=HeadObject") - n_heads, round == 0 ? N : 0);
+    }
+    CHECK_EQ(n_bad_bodies(store), 0);
+    double_plan("{'do': 'stale_list', 'operation': 'ListObjectsV2', 'forget': 3}");
+    double_put(store, "x/99", "mine");
+    CHECK_OK_ERR(mn_object_list(store, mn_str("x/"), mn_str(""), 0, &page, &err), &err);
+    CHECK_EQ(page->n_entries, N / 2 + 1);
+    mn_object_page_free(page);
+    CHECK_EQ(n_bad_bodies(store), 1);
+    double_close(other);
+    double_close(store);
+}
+
 /* Stale for ever: right, or an error; not an old page. */
 static void a_listing_that_stays_stale_is_no_answer(void)
 {
@@ -339,6 +380,7 @@ int main(int argc, char **argv)
         CHECK_TEST(ranges_stand_alone),
         CHECK_TEST(listings_that_are_none_are_asked_again),
         CHECK_TEST(stale_listings_are_not_believed),
+        CHECK_TEST(changes_of_others_are_listed),
         CHECK_TEST(a_listing_that_stays_stale_is_no_answer),
         CHECK_TEST(pages_follow_each_other_through_faults),
     };
