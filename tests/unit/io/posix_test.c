@@ -676,35 +676,6 @@ static void a_listing_shows_every_entry_once_and_every_time(void)
     mni_dir_close(dir);
 }
 
-struct outer_listing {
-    struct mni_dir *dir;
-    int n_entries;
-};
-
-/* Lists the directory that is being listed. */
-static mn_status list_inside(void *context, const char *name, bool is_dir, struct mn_error *error)
-{
-    struct outer_listing *outer = context;
-    struct listing l = {0};
-    mn_status st = mni_dir_list(outer->dir, add_entry, &l, error);
-
-    (void)name;
-    (void)is_dir;
-    outer->n_entries++;
-    return st == MN_OK && l.n_files != 5 ? MN_ERR_CORRUPT : st;
-}
-
-static void listings_do_not_disturb_each_other(void)
-{
-    struct outer_listing outer = {.dir = open_dir(check_temp_dir())};
-
-    for (int i = 0; i < 5; i++)
-        mni_file_close(create_file(outer.dir, (const char[]){(char)('a' + i), 0}));
-    CHECK_OK_ERR(mni_dir_list(outer.dir, list_inside, &outer, &err), &err);
-    CHECK_EQ(outer.n_entries, 5);
-    mni_dir_close(outer.dir);
-}
-
 static void rename_replaces_and_open_handles_follow(void)
 {
     struct mni_dir *dir = open_dir(check_temp_dir());
@@ -1007,7 +978,6 @@ int main(int argc, char **argv)
         CHECK_TEST(a_file_is_no_directory_and_the_message_names_it),
         CHECK_TEST(messages_stay_one_line_of_utf8_whatever_the_path),
         CHECK_TEST(a_listing_shows_every_entry_once_and_every_time),
-        CHECK_TEST(listings_do_not_disturb_each_other),
         CHECK_TEST(rename_replaces_and_open_handles_follow),
         CHECK_TEST(space_is_given_back_in_steps_once_no_name_is_left),
         CHECK_TEST(a_directory_that_moved_is_followed),
