@@ -130,7 +130,7 @@ static mn_status begin(struct mni_ramcache *cache, const struct key *key,
 {
     uint64_t charge = charge_of_load(key);
 
-    if (mni_ramcache_make_room(cache, charge, NULL, mni_ramcache_now(cache)) != ROOM_MADE)
+    if (mni_ramcache_make_room(cache, charge, NULL, false, mni_ramcache_now(cache)) != ROOM_MADE)
         return mni_fail(err, MN_ERR_BUDGET, "no room for a load beside what is held");
     mn_ramcache_load *load = mni_alloc_zero(sizeof *load + key->name.n_bytes + key->id.n_bytes);
     if (load == NULL) {
@@ -196,7 +196,7 @@ static void keep_negative(struct mni_ramcache *cache, mn_ramcache_load *load, in
     if (mni_ramcache_space_get(cache, &load->key, &space) != MN_OK)
         return;
     mni_ramcache_space_use(cache, space);
-    if (mni_ramcache_make_room(cache, charge, NULL, now_us) == ROOM_MADE) {
+    if (mni_ramcache_make_room(cache, charge, NULL, false, now_us) == ROOM_MADE) {
         struct entry *entry = mni_ramcache_entry_new(&load->key, 0, expiry);
         if (entry == NULL) {
             mni_ramcache_give_back(cache, charge);
@@ -302,7 +302,7 @@ mn_status mni_ramcache_load_room(mn_ramcache_load *load, size_t n_bytes,
         return mni_fail(err, MN_ERR_INVALID, "the load has its room already");
     mni_mutex_lock(&cache->lock);
     bool is_made = n_bytes <= cache->entry_bytes_max && charge <= cache->entry_bytes_max &&
-                   mni_ramcache_make_room(cache, charge, NULL, mni_ramcache_now(cache)) ==
+                   mni_ramcache_make_room(cache, charge, NULL, false, mni_ramcache_now(cache)) ==
                        ROOM_MADE;
     if (!is_made)
         cache->n_refused++;

@@ -13,27 +13,15 @@
 #include "ramcache/ramcache_private.h"
 
 enum {
-    CLIMB_PER_ENTRY = 10, /* look-ups per entry in a period of the climber */
-    CLIMB_MIN = 4096,
-    LUCKY_COUNT_MIN = 6, /* a candidate asked for so often may get in by luck, */
     LARGE_ONE_IN = 32,   /* a newcomer that is larger than this part is judged before it comes in */
-    LUCKY_ONE_IN = 128,  /* so that keys chosen to collide with it cannot keep it out */
+    CANDIDATES_MAX = 16, /* of a put: a window that is too large gets smaller bit by bit */
 };
 static const double PROTECTED_SHARE = 0.8;
-static const double WINDOW_SHARE_FIRST = 0.01;
-static const double WINDOW_SHARE_MIN = 0.01;
-static const double WINDOW_SHARE_MAX = 0.8;
-static const double STEP_FIRST = 0.0625;
-static const double STEP_DECAY = 0.9;
-static const double STEP_RESTART = 0.05; /* change of the hit ratio that says: another workload */
 
 void mni_ramcache_policy_init(struct mni_ramcache *cache)
 {
     for (int i = 0; i < N_QUEUES; i++)
         link_init(&cache->queues[i].entries);
-    cache->climber = (struct climber){
-        .previous_ratio = -1, .window_share = WINDOW_SHARE_FIRST, .step = STEP_FIRST};
-    cache->random = cache->config.hash_seed | 1;
 }
 
 /* Queues ----------*/
@@ -92,7 +80,7 @@ static struct entry *oldest_free(struct mni_ramcache *cache, enum queue_id id, u
 
     for (; n_left > 0 && *n_looks > 0; n_left--) {
         struct entry *entry = oldest(queue);
-        if (!is_pinned(entry))
+        if (entry == NULL || !is_pinned(entry))
             return entry;
         move_to(cache, entry, id);
         (*n_looks)--;
@@ -100,78 +88,53 @@ static struct entry *oldest_free(struct mni_ramcache *cache, enum queue_id id, u
     return NULL;
 }
 
-/* What entries may take of the cache, and the shares of it. */
+/* What entries of the three queues may take. */
 static uint64_t capacity(struct mni_ramcache *cache)
 {
-    uint64_t used = used_bytes(cache);
+    uint64_t used = used_bytes(cache) + cache->queues[QUEUE_NEGATIVE].bytes;
     uint64_t others = used > cache->entry_bytes ? used - cache->entry_bytes : 0;
 
     return others < cache->config.max_bytes ? cache->config.max_bytes - others : 0;
 }
 
-/* The room that newcomers may have. */
-static uint64_t window_bytes_max(struct mni_ramcache *cache)
+/* The shares of it. */
+static uint64_t window_max(struct mni_ramcache *cache)
 {
-    return (uint64_t)((double)capacity(cache) * cache->climber.window_share);
+    return (uint64_t)((double)capacity(cache) * mni_ramcache_tuner_share(&cache->tuner));
 }
 
-/* The climber ----------*/
-
-/* Hit ratios of two periods differ by chance. The window moves on only as long as that is better,
- * in steps that get smaller, and anew when the workload changes. */
-static void climb(struct mni_ramcache *cache)
+static uint64_t main_max(struct mni_ramcache *cache)
 {
-    struct climber *c = &cache->climber;
-    uint64_t n = c->n_hits + c->n_misses;
+    return capacity(cache) - window_max(cache);
+}
 
-    if (n < CLIMB_MIN || n < cache->n_entries * CLIMB_PER_ENTRY)
-        return;
-    double ratio = (double)c->n_hits / (double)n;
-    double change = c->previous_ratio < 0 ? 0 : ratio - c->previous_ratio;
-    double direction = c->step < 0 ? -1 : 1;
-    if (change < 0)
-        direction = -direction;
-    double size = c->step < 0 ? -c->step : c->step;
-    size = change >= STEP_RESTART || change <= -STEP_RESTART ? STEP_FIRST : size * STEP_DECAY;
-    c->step = direction * size;
-    c->previous_ratio = ratio;
-    c->n_hits = c->n_misses = 0;
-    double share = c->window_share + c->step;
-    share = share < WINDOW_SHARE_MIN ? WINDOW_SHARE_MIN : share;
-    c->window_share = share > WINDOW_SHARE_MAX ? WINDOW_SHARE_MAX : share;
+static uint64_t main_bytes(const struct mni_ramcache *cache)
+{
+    return cache->queues[QUEUE_PROBATION].bytes + cache->queues[QUEUE_PROTECTED].bytes;
 }
 
 /* Accesses ----------*/
 
 static void balance_protected(struct mni_ramcache *cache)
 {
-    uint64_t cap = capacity(cache);
-    uint64_t bytes_max = (uint64_t)((double)(cap - window_bytes_max(cache)) * PROTECTED_SHARE);
+    struct queue *queue = &cache->queues[QUEUE_PROTECTED];
+    uint64_t bytes_max = (uint64_t)((double)main_max(cache) * PROTECTED_SHARE);
 
-    while (cache->queues[QUEUE_PROTECTED].bytes > bytes_max &&
-           cache->queues[QUEUE_PROTECTED].n_entries > 1)
-        move_to(cache, oldest(&cache->queues[QUEUE_PROTECTED]), QUEUE_PROBATION);
-}
-
-/* What does not fit into the window goes on without a contest: there is room. */
-static void balance_window(struct mni_ramcache *cache)
-{
-    uint64_t bytes_max = window_bytes_max(cache);
-
-    while (cache->queues[QUEUE_WINDOW].bytes > bytes_max &&
-           cache->queues[QUEUE_WINDOW].n_entries > 1)
-        move_to(cache, oldest(&cache->queues[QUEUE_WINDOW]), QUEUE_PROBATION);
+    for (int n = 0; n < CANDIDATES_MAX && queue->bytes > bytes_max; n++)
+        move_to(cache, entry_of_queue(queue->entries.prev), QUEUE_PROBATION);
 }
 
 static void note_access(struct mni_ramcache *cache, struct entry *entry)
 {
-    entry->space->n_hits++;
     mni_ramcache_sketch_add(&cache->sketch, entry->hash);
-    move_to(cache, entry, entry->queue == QUEUE_PROBATION ? QUEUE_PROTECTED : entry->queue);
+    mni_ramcache_tuner_follow(&cache->tuner, &cache->sketch, entry->hash, charge_of_entry(entry),
+                              capacity(cache), cache->n_entries);
 }
 
 void mni_ramcache_policy_drain(struct mni_ramcache *cache, struct shard *shard)
 {
+    if (shard->n_records == 0)
+        return;
     for (uint32_t i = 0; i < shard->n_records; i++)
         if (shard->records[i] != NULL)
             mni_ramcache_sketch_prefetch(&cache->sketch, shard->records[i]->hash);
@@ -180,27 +143,20 @@ void mni_ramcache_policy_drain(struct mni_ramcache *cache, struct shard *shard)
         if (entry == NULL)
             continue;
         entry->n_records--;
+        entry->space->n_hits++;
         note_access(cache, entry);
+        move_to(cache, entry, entry->queue == QUEUE_PROBATION ? QUEUE_PROTECTED : entry->queue);
     }
     shard->n_records = 0;
     balance_protected(cache);
-    cache->climber.n_hits += shard->n_hits - shard->n_hits_told;
-    cache->climber.n_misses += shard->n_misses - shard->n_misses_told;
-    shard->n_hits_told = shard->n_hits;
-    shard->n_misses_told = shard->n_misses;
-    climb(cache);
 }
 
 void mni_ramcache_policy_entered(struct mni_ramcache *cache, struct entry *entry,
                                  enum queue_id queue)
 {
-    if (entry->is_negative)
-        queue = QUEUE_NEGATIVE;
-    enter_queue(cache, entry, queue);
-    if (queue != QUEUE_NEGATIVE)
-        mni_ramcache_sketch_add(&cache->sketch, entry->hash);
-    balance_window(cache);
-    balance_protected(cache);
+    enter_queue(cache, entry, entry->is_negative ? QUEUE_NEGATIVE : queue);
+    if (!entry->is_negative)
+        note_access(cache, entry);
 }
 
 void mni_ramcache_policy_left(struct mni_ramcache *cache, struct entry *entry)
@@ -218,43 +174,41 @@ static uint64_t missing_bytes(struct mni_ramcache *cache, uint64_t n_bytes)
     return used + n_bytes > max ? used + n_bytes - max : 0;
 }
 
-/* Whether a key is worth more than the oldest entries of the main part that make `n_bytes` of
- * room together. */
-static bool is_worth_it(struct mni_ramcache *cache, uint64_t hash, uint64_t n_bytes)
+enum verdict { IS_MUCH_LESS, IS_NO_MORE, IS_MORE };
+
+/* Compares what a key is worth with the oldest entries of the main part that make `n_bytes` of room
+ * together. */
+static enum verdict compare(struct mni_ramcache *cache, uint64_t hash, uint64_t n_bytes)
 {
     static const enum queue_id order[] = {QUEUE_PROBATION, QUEUE_PROTECTED};
     unsigned count = mni_ramcache_sketch_count(&cache->sketch, hash);
+    unsigned much = 2 * count + 1;
     unsigned sum = 0;
     uint64_t found_bytes = 0;
     unsigned n_looks = PINNED_LOOKS_MAX;
 
     for (int i = 0; i < 2; i++) {
         struct link *head = &cache->queues[order[i]].entries;
-        for (struct link *at = head->prev; at != head && found_bytes < n_bytes; at = at->prev) {
+        for (struct link *at = head->prev;
+             at != head && found_bytes < n_bytes && sum <= much && n_looks > 0; at = at->prev) {
             struct entry *victim = entry_of_queue(at);
             if (is_pinned(victim)) {
-                if (n_looks-- == 0)
-                    return false;
+                n_looks--;
                 continue;
             }
             found_bytes += charge_of_entry(victim);
             sum += mni_ramcache_sketch_count(&cache->sketch, victim->hash);
-            if (sum >= count)
-                break;
         }
-        if (sum >= count)
-            break;
     }
-    if (count > sum)
-        return found_bytes >= n_bytes;
-    cache->random = cache->random * UINT64_C(6364136223846793005) + 1442695040888963407;
-    return count >= LUCKY_COUNT_MIN && (cache->random >> 33) % LUCKY_ONE_IN == 0;
+    if (sum < count && found_bytes >= n_bytes)
+        return IS_MORE;
+    return sum <= much ? IS_NO_MORE : IS_MUCH_LESS;
 }
 
-/* Evicts the oldest of the main part until nothing is missing. False: they are pinned. */
+/* Evicts the oldest of the main part until so much more fits into it. False: they are pinned. */
 static bool evict_main(struct mni_ramcache *cache, uint64_t n_bytes, unsigned *n_looks)
 {
-    while (missing_bytes(cache, n_bytes) > 0) {
+    while (main_bytes(cache) > 0 && main_bytes(cache) + n_bytes > main_max(cache)) {
         struct entry *victim = oldest_free(cache, QUEUE_PROBATION, n_looks);
         if (victim == NULL)
             victim = oldest_free(cache, QUEUE_PROTECTED, n_looks);
@@ -265,17 +219,21 @@ static bool evict_main(struct mni_ramcache *cache, uint64_t n_bytes, unsigned *n
     return true;
 }
 
-/* The window is full: its oldest entry gets into the main part, or goes. */
-static void judge_candidate(struct mni_ramcache *cache, struct entry *candidate, uint64_t n_bytes,
-                            unsigned *n_looks)
+/* The window is full: its oldest entry gets into the main part, or goes. Then a victim that was
+ * much more becomes new, so that it does not keep the next ones out as well; one that was worth
+ * about the same stays, so that a loop larger than the cache does not go round in it. */
+static void judge(struct mni_ramcache *cache, struct entry *candidate, unsigned *n_looks)
 {
-    /* The place that it leaves in the window will be filled at the cost of the main part. */
-    uint64_t cost_bytes = missing_bytes(cache, n_bytes);
-    if (cost_bytes < charge_of_entry(candidate))
-        cost_bytes = charge_of_entry(candidate);
+    uint64_t n_bytes = charge_of_entry(candidate);
+    uint64_t wanted = main_bytes(cache) + n_bytes;
+    uint64_t max = main_max(cache);
+    enum verdict verdict = wanted <= max ? IS_MORE : compare(cache, candidate->hash, wanted - max);
 
-    if (!is_worth_it(cache, candidate->hash, cost_bytes)) {
+    if (verdict != IS_MORE) {
+        struct entry *victim = oldest_free(cache, QUEUE_PROBATION, n_looks);
         mni_ramcache_unlink(cache, candidate, LEAVE_EVICTED);
+        if (verdict == IS_MUCH_LESS && victim != NULL)
+            move_to(cache, victim, QUEUE_PROBATION);
         return;
     }
     /* First the victims: the candidate must not be one of them. */
@@ -283,8 +241,8 @@ static void judge_candidate(struct mni_ramcache *cache, struct entry *candidate,
     move_to(cache, candidate, QUEUE_PROBATION);
 }
 
-/* What goes without a contest, when the window has its share or less: the oldest of the main part,
- * then of the window, then what is remembered as absent, then names of empty namespaces. */
+/* What goes without a contest: the oldest of the main part, then of the window, then what is
+ * remembered as absent, then names of empty namespaces. */
 static bool evict_any(struct mni_ramcache *cache, unsigned *n_looks)
 {
     static const enum queue_id order[] = {QUEUE_PROBATION, QUEUE_PROTECTED, QUEUE_WINDOW,
@@ -300,33 +258,41 @@ static bool evict_any(struct mni_ramcache *cache, unsigned *n_looks)
     return mni_ramcache_space_drop_empty(cache);
 }
 
+/* Makes the window small enough for a newcomer. */
+static void make_way(struct mni_ramcache *cache, uint64_t n_bytes, unsigned *n_looks)
+{
+    for (int n = 0; n < CANDIDATES_MAX; n++) {
+        if (cache->queues[QUEUE_WINDOW].bytes + n_bytes <= window_max(cache))
+            return;
+        struct entry *candidate = oldest_free(cache, QUEUE_WINDOW, n_looks);
+        if (candidate == NULL)
+            return;
+        judge(cache, candidate, n_looks);
+    }
+}
+
 enum room mni_ramcache_make_room(struct mni_ramcache *cache, uint64_t n_bytes,
-                                 const uint64_t *key_hash, int64_t now_us)
+                                 const uint64_t *key_hash, bool may_reject, int64_t now_us)
 {
     unsigned n_looks = PINNED_LOOKS_MAX;
 
     if (n_bytes > cache->config.max_bytes)
         return ROOM_NONE;
-    while (missing_bytes(cache, n_bytes) > 0) {
-        if (mni_ramcache_reclaim(cache, now_us, 1) > 0)
-            continue;
-        uint64_t window_max = window_bytes_max(cache);
-        if (key_hash != NULL && n_bytes > window_max && n_bytes > capacity(cache) / LARGE_ONE_IN) {
-            /* Too large to be tried in the window. */
-            bool is_worth = is_worth_it(cache, *key_hash, missing_bytes(cache, n_bytes));
-            if (is_worth && evict_main(cache, n_bytes, &n_looks))
-                break;
-            mni_ramcache_sketch_add(&cache->sketch, *key_hash);
-            return is_worth ? ROOM_NONE : ROOM_REJECTED;
-        }
-        struct entry *candidate = NULL;
-        if (key_hash != NULL && cache->queues[QUEUE_WINDOW].bytes + n_bytes > window_max)
-            candidate = oldest_free(cache, QUEUE_WINDOW, &n_looks);
-        if (candidate != NULL)
-            judge_candidate(cache, candidate, n_bytes, &n_looks);
-        else if (!evict_any(cache, &n_looks))
-            return ROOM_NONE;
+    while (missing_bytes(cache, n_bytes) > 0 && mni_ramcache_reclaim(cache, now_us, 1) > 0)
+        continue;
+    /* Too large to be tried in the window: it is judged at once. */
+    bool is_large = may_reject && n_bytes > window_max(cache) &&
+                    n_bytes > capacity(cache) / LARGE_ONE_IN;
+    uint64_t missing = missing_bytes(cache, n_bytes);
+    if (is_large && missing > 0 && compare(cache, *key_hash, missing) != IS_MORE) {
+        mni_ramcache_sketch_add(&cache->sketch, *key_hash);
+        return ROOM_REJECTED;
     }
+    if (key_hash != NULL && !is_large)
+        make_way(cache, n_bytes, &n_looks);
+    while (missing_bytes(cache, n_bytes) > 0)
+        if (!evict_any(cache, &n_looks))
+            return ROOM_NONE;
     mni_ramcache_take(cache, n_bytes);
     return ROOM_MADE;
 }

@@ -38,6 +38,7 @@ static void free_parts(struct mni_ramcache *cache)
     mni_free(cache->shards);
     mni_free(cache->names);
     mni_ramcache_sketch_done(&cache->sketch);
+    mni_ramcache_tuner_done(&cache->tuner);
     mni_rwlock_done(&cache->names_lock);
     mni_mutex_done(&cache->lock);
     mni_free(cache);
@@ -66,6 +67,11 @@ static mn_status make_parts(struct mni_ramcache *cache)
     cache->names = mni_alloc_zero(NAMES_SLOTS_MIN * sizeof *cache->names);
     if (cache->names == NULL || !mni_ramcache_sketch_init(&cache->sketch, SKETCH_WORDS_MIN))
         return MN_ERR_NOMEM;
+    uint32_t n_nodes = mni_ramcache_tuner_nodes(cache->config.max_bytes);
+    if (!mni_ramcache_tuner_init(&cache->tuner, n_nodes))
+        return MN_ERR_NOMEM;
+    if (n_nodes > 0)
+        mni_ramcache_take(cache, mni_ramcache_tuner_charge(n_nodes));
     mni_ramcache_take(cache, charge_of_names(NAMES_SLOTS_MIN));
     mni_ramcache_take(cache, mni_ramcache_sketch_charge(SKETCH_WORDS_MIN));
     return MN_OK;
@@ -184,7 +190,9 @@ static bool note_access(struct mni_ramcache *cache, struct shard *shard, struct 
         entry->access_count++;
     entry->n_records++;
     shard->records[shard->n_records++] = entry;
-    if (shard->n_records < RECORDS_SOFT || !mni_mutex_try_lock(&cache->lock))
+    if (shard->n_records < RECORDS_MIN ||
+        (shard->n_records < shard->n_used / RECORDS_ONE_IN && shard->n_records < RECORDS_MAX) ||
+        !mni_mutex_try_lock(&cache->lock))
         return shard->n_records == RECORDS_MAX;
     mni_ramcache_policy_drain(cache, shard);
     mni_mutex_unlock(&cache->lock);
@@ -299,7 +307,7 @@ static void fit_table(struct mni_ramcache *cache, struct shard *shard, int64_t n
     if (n_wanted == n_buckets || n_wanted == 0)
         return;
     uint64_t charge = mni_ramcache_table_charge(n_wanted);
-    if (mni_ramcache_make_room(cache, charge, NULL, now_us) != ROOM_MADE)
+    if (mni_ramcache_make_room(cache, charge, NULL, false, now_us) != ROOM_MADE)
         return;
     struct bucket *buckets = mni_ramcache_table_new(n_wanted);
     if (buckets == NULL) {
@@ -321,7 +329,7 @@ static void fit_sketch(struct mni_ramcache *cache, int64_t now_us)
     if (cache->n_entries <= n_words)
         return;
     uint64_t charge = mni_ramcache_sketch_charge(n_words * 2);
-    if (mni_ramcache_make_room(cache, charge, NULL, now_us) != ROOM_MADE)
+    if (mni_ramcache_make_room(cache, charge, NULL, false, now_us) != ROOM_MADE)
         return;
     if (mni_ramcache_sketch_grow(&cache->sketch))
         mni_ramcache_give_back(cache, mni_ramcache_sketch_charge(n_words));
@@ -412,7 +420,7 @@ static mn_status begin_put(struct mni_ramcache *cache, struct put *put)
     if (st != MN_OK)
         return st;
     mni_ramcache_space_use(cache, put->space);
-    enum room room = mni_ramcache_make_room(cache, put->charge, &put->key.hash, put->now_us);
+    enum room room = mni_ramcache_make_room(cache, put->charge, &put->key.hash, true, put->now_us);
     if (room == ROOM_MADE)
         return MN_OK;
     if (room == ROOM_REJECTED)

@@ -39,8 +39,9 @@ enum {
     LINE_BYTES = 64,
     BUCKET_SLOTS = 6,
     BUCKETS_MIN = 2,       /* of a shard */
-    RECORDS_SOFT = 64,     /* accesses noted in a shard before the policy is told, if it is free */
-    RECORDS_MAX = 96,      /* before it is waited for */
+    RECORDS_MIN = 8,       /* accesses noted in a shard before the policy is told, if it is free, */
+    RECORDS_ONE_IN = 256,  /* or one for so many entries of the shard; */
+    RECORDS_MAX = 64,      /* before it is waited for */
     RECLAIM_PER_PUT = 4,   /* dead and expired entries that a put removes on its way */
     PINNED_LOOKS_MAX = 64, /* pinned entries passed over in search of a victim */
     UNLOCKED_COPY_MIN = 8192, /* larger values are copied without the cache's lock */
@@ -113,8 +114,6 @@ struct shard {
     uint64_t n_misses;
     uint64_t n_negative_hits;
     atomic_uint_fast64_t pinned_bytes;
-    uint64_t n_hits_told; /* cache's lock: how many the policy has counted */
-    uint64_t n_misses_told;
     struct entry *records[RECORDS_MAX]; /* accesses in their order; NULL: the entry has gone */
 };
 
@@ -155,13 +154,20 @@ struct sketch {
     uint64_t n_added_max; /* then all counters are halved */
 };
 
-/* The share of the window, moved to where more is hit. */
-struct climber {
-    uint64_t n_hits; /* of this period */
-    uint64_t n_misses;
-    double previous_ratio; /* below 0: none yet */
-    double window_share;
-    double step;
+enum { TUNER_SIMS = 4 };
+struct tuner_sim;
+
+/* Which share of the cache the window should have. */
+struct tuner {
+    struct tuner_sim *sims; /* owned, with their nodes behind them */
+    uint32_t n_nodes;       /* of each; 0: the cache is too small for a tuner */
+    unsigned shift;         /* one key in 2^shift is followed */
+    uint64_t skip_mask;
+    uint64_t capacity_units;
+    uint64_t n_accesses; /* of this period */
+    double score;        /* accesses, older periods by half each */
+    bool is_warm;
+    int choice;
 };
 
 /* One walk over a ring that lets go of the lock: its own link stands in the ring meanwhile. */
@@ -181,8 +187,7 @@ struct mni_ramcache {
     struct mni_mutex lock;
     struct queue queues[N_QUEUES];
     struct sketch sketch;
-    struct climber climber;
-    uint64_t random;
+    struct tuner tuner;
     struct expiry_node *heap;
     uint64_t entry_bytes;     /* of all linked entries */
     uint64_t entry_bytes_max; /* of one */
@@ -356,6 +361,17 @@ void mni_ramcache_sketch_prefetch(const struct sketch *sketch, uint64_t hash);
 /* Twice as large, remembering what it knew. False: no memory. The old words are freed. */
 MN_MUST_USE bool mni_ramcache_sketch_grow(struct sketch *sketch);
 
+/* tuner.c: the share of the window; under the cache's lock ------------------------------------- */
+
+uint32_t mni_ramcache_tuner_nodes(uint64_t max_bytes);
+uint64_t mni_ramcache_tuner_charge(uint32_t n_nodes);
+MN_MUST_USE bool mni_ramcache_tuner_init(struct tuner *tuner, uint32_t n_nodes);
+void mni_ramcache_tuner_done(struct tuner *tuner);
+double mni_ramcache_tuner_share(const struct tuner *tuner);
+/* A key of an entry of this size was asked for, or put. `capacity`: bytes of entries that fit. */
+void mni_ramcache_tuner_follow(struct tuner *tuner, const struct sketch *sketch, uint64_t hash,
+                               uint64_t charge, uint64_t capacity, uint64_t n_entries);
+
 /* expiry.c: the heap of what expires; under the cache's lock ----------------------------------- */
 
 void mni_ramcache_heap_add(struct mni_ramcache *cache, struct entry *entry);
@@ -403,10 +419,10 @@ int64_t mni_ramcache_sweep_all(struct mni_ramcache *cache);
 
 void mni_ramcache_policy_init(struct mni_ramcache *cache);
 enum room { ROOM_MADE, ROOM_REJECTED, ROOM_NONE };
-/* Makes `n_bytes` of room and takes them. With `key_hash`, which may be NULL, the room is for an
- * entry that has to be worth it; without, entries make way whatever they are worth. */
+/* Makes `n_bytes` of room and takes them. `key_hash` is of the entry that they are for; NULL: it is
+ * no entry. With `may_reject` a large one has to be worth what it pushes out. */
 enum room mni_ramcache_make_room(struct mni_ramcache *cache, uint64_t n_bytes,
-                                 const uint64_t *key_hash, int64_t now_us);
+                                 const uint64_t *key_hash, bool may_reject, int64_t now_us);
 /* `queue`: where it begins; a negative result always in its own. */
 void mni_ramcache_policy_entered(struct mni_ramcache *cache, struct entry *entry,
                                  enum queue_id queue);

@@ -59,8 +59,9 @@ bool mni_ramcache_sketch_grow(struct sketch *sketch)
 /* Another mix of the hash than the table's. */
 static uint64_t spread(uint64_t hash)
 {
-    hash *= UINT64_C(0x9e3779b97f4a7c15);
-    return hash ^ (hash >> 32);
+    hash = (hash ^ (hash >> 29)) * UINT64_C(0xbf58476d1ce4e5b9);
+    hash = (hash ^ (hash >> 32)) * UINT64_C(0x94d049bb133111eb);
+    return hash ^ (hash >> 29);
 }
 
 static uint64_t *line_of(const struct sketch *sketch, uint64_t spread_hash)
