@@ -299,6 +299,30 @@ void mni_word_wake_all(atomic_uint *word)
     wake(word, INT_MAX);
 }
 
+/* Latches ----------------------------------------------------------------------------------------
+ */
+
+enum { LATCH_SPINS = 64 };
+
+void mni_latch_wait(struct mni_latch *latch)
+{
+    /* Whoever has it is about to give it up, unless it was put off its processor. */
+    for (int i = 0; i < LATCH_SPINS; i++) {
+        unsigned expected = 0;
+        if (atomic_load_explicit(&latch->state, memory_order_relaxed) == 0 &&
+            atomic_compare_exchange_weak_explicit(&latch->state, &expected, 1, memory_order_acquire,
+                                                  memory_order_relaxed))
+            return;
+    }
+    while (atomic_exchange_explicit(&latch->state, 2, memory_order_acquire) != 0)
+        mni_word_wait(&latch->state, 2);
+}
+
+void mni_latch_wake(struct mni_latch *latch)
+{
+    mni_word_wake_one(&latch->state);
+}
+
 /* Fork guard -------------------------------------------------------------------------------------
  */
 

@@ -93,6 +93,29 @@ void mni_word_wait(atomic_uint *word, unsigned expected);
 void mni_word_wake_one(atomic_uint *word);
 void mni_word_wake_all(atomic_uint *word);
 
+/* A mutex of one word, for what there are many of and is held for moments: it fits into the line of
+ * what it guards, and taking it is one step where nobody has it. Zero is free. */
+struct mni_latch {
+    atomic_uint state; /* 0 free, 1 held, 2 held and somebody may sleep */
+};
+void mni_latch_wait(struct mni_latch *latch);
+void mni_latch_wake(struct mni_latch *latch);
+
+static inline void mni_latch_lock(struct mni_latch *latch)
+{
+    unsigned expected = 0;
+
+    if (!atomic_compare_exchange_strong_explicit(&latch->state, &expected, 1, memory_order_acquire,
+                                                 memory_order_relaxed))
+        mni_latch_wait(latch);
+}
+
+static inline void mni_latch_unlock(struct mni_latch *latch)
+{
+    if (atomic_exchange_explicit(&latch->state, 0, memory_order_release) == 2)
+        mni_latch_wake(latch);
+}
+
 /*
  * Tells whether this process is a fork of the one that made the guard: one load, no system call
  * (a page that the kernel clears in children, MADV_WIPEONFORK).

@@ -105,9 +105,9 @@ void mni_ramcache_unlink(struct mni_ramcache *cache, struct entry *entry, enum l
 {
     struct shard *shard = shard_of(cache, entry->hash);
 
-    mni_mutex_lock(&shard->lock);
+    mni_latch_lock(&shard->lock);
     mni_ramcache_unlink_locked(cache, shard, entry, why);
-    mni_mutex_unlock(&shard->lock);
+    mni_latch_unlock(&shard->lock);
 }
 
 /* The first entry of a dead space; NULL: there is none but what walks still hold. */

@@ -19,10 +19,10 @@ static void check_table(struct mni_ramcache *cache, struct shard *shard, struct 
 {
     uint32_t n_used = 0;
 
-    for (uint32_t i = 0; i <= shard->bucket_mask; i++) {
+    for (uint32_t i = 0; i <= mask_of(shard); i++) {
         unsigned n_in_bucket = 0;
         for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
-            struct bucket *bucket = &shard->buckets[i];
+            struct bucket *bucket = &buckets_of(shard)[i];
             struct entry *entry = bucket->entries[slot];
             MNI_CHECK((entry == NULL) == (bucket->tags[slot] == 0));
             if (entry == NULL)
@@ -38,7 +38,7 @@ static void check_table(struct mni_ramcache *cache, struct shard *shard, struct 
             sums->entry_bytes += charge_of_entry(entry);
             sums->n_expiring += entry->has_expiry;
         }
-        MNI_CHECK(n_in_bucket == shard->buckets[i].n_used);
+        MNI_CHECK(n_in_bucket == buckets_of(shard)[i].n_used);
         n_used += n_in_bucket;
     }
     MNI_CHECK(n_used == shard->n_used);

@@ -72,7 +72,7 @@ static bool is_pinned(const struct entry *entry)
 }
 
 /* The oldest entry that nobody holds. Those that are passed over become new, so that the next look
- * does not meet them again; `n_looks` bounds how many. */
+ * does not meet them again, and leave the window; `n_looks` bounds how many. */
 static struct entry *oldest_free(struct mni_ramcache *cache, enum queue_id id, unsigned *n_looks)
 {
     struct queue *queue = &cache->queues[id];
@@ -82,7 +82,7 @@ static struct entry *oldest_free(struct mni_ramcache *cache, enum queue_id id, u
         struct entry *entry = oldest(queue);
         if (entry == NULL || !is_pinned(entry))
             return entry;
-        move_to(cache, entry, id);
+        move_to(cache, entry, id == QUEUE_WINDOW ? QUEUE_PROBATION : id);
         (*n_looks)--;
     }
     return NULL;
@@ -259,15 +259,17 @@ static bool evict_any(struct mni_ramcache *cache, unsigned *n_looks)
 }
 
 /* Makes the window small enough for a newcomer. */
-static void make_way(struct mni_ramcache *cache, uint64_t n_bytes, unsigned *n_looks)
+static void make_way(struct mni_ramcache *cache, uint64_t n_bytes)
 {
+    unsigned n_looks = PINNED_LOOKS_MAX;
+
     for (int n = 0; n < CANDIDATES_MAX; n++) {
         if (cache->queues[QUEUE_WINDOW].bytes + n_bytes <= window_max(cache))
             return;
-        struct entry *candidate = oldest_free(cache, QUEUE_WINDOW, n_looks);
+        struct entry *candidate = oldest_free(cache, QUEUE_WINDOW, &n_looks);
         if (candidate == NULL)
             return;
-        judge(cache, candidate, n_looks);
+        judge(cache, candidate, &n_looks);
     }
 }
 
@@ -289,7 +291,7 @@ enum room mni_ramcache_make_room(struct mni_ramcache *cache, uint64_t n_bytes,
         return ROOM_REJECTED;
     }
     if (key_hash != NULL && !is_large)
-        make_way(cache, n_bytes, &n_looks);
+        make_way(cache, n_bytes);
     while (missing_bytes(cache, n_bytes) > 0)
         if (!evict_any(cache, &n_looks))
             return ROOM_NONE;

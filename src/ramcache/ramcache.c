@@ -32,8 +32,7 @@ static uint64_t charge_of_names(uint32_t n_slots)
 static void free_parts(struct mni_ramcache *cache)
 {
     for (uint32_t i = 0; cache->shards != NULL && i <= cache->shard_mask; i++) {
-        mni_free(cache->shards[i].buckets);
-        mni_mutex_done(&cache->shards[i].lock);
+        mni_free(buckets_of(&cache->shards[i]));
     }
     mni_free(cache->shards);
     mni_free(cache->names);
@@ -52,15 +51,13 @@ static mn_status make_parts(struct mni_ramcache *cache)
     if (shards == NULL)
         return MN_ERR_NOMEM;
     memset(shards, 0, n_shards * sizeof *shards);
-    for (uint32_t i = 0; i < n_shards; i++)
-        mni_mutex_init(&shards[i].lock);
     cache->shards = shards;
     mni_ramcache_take(cache, charge_of_shards(n_shards));
     for (uint32_t i = 0; i < n_shards; i++) {
-        shards[i].buckets = mni_ramcache_table_new(BUCKETS_MIN);
-        if (shards[i].buckets == NULL)
+        struct bucket *buckets = mni_ramcache_table_new(BUCKETS_MIN);
+        if (buckets == NULL)
             return MN_ERR_NOMEM;
-        shards[i].bucket_mask = BUCKETS_MIN - 1;
+        set_buckets(&shards[i], buckets, BUCKETS_MIN);
         mni_ramcache_take(cache, mni_ramcache_table_charge(BUCKETS_MIN));
     }
     cache->n_names_slots = NAMES_SLOTS_MIN;
@@ -203,9 +200,9 @@ static bool note_access(struct mni_ramcache *cache, struct shard *shard, struct 
 static void lock_and_drain(struct mni_ramcache *cache, struct shard *shard)
 {
     mni_mutex_lock(&cache->lock);
-    mni_mutex_lock(&shard->lock);
+    mni_latch_lock(&shard->lock);
     mni_ramcache_policy_drain(cache, shard);
-    mni_mutex_unlock(&shard->lock);
+    mni_latch_unlock(&shard->lock);
     mni_mutex_unlock(&cache->lock);
 }
 
@@ -215,11 +212,12 @@ enum found mni_ramcache_look_up(struct mni_ramcache *cache, const struct key *ke
     struct shard *shard = shard_of(cache, key->hash);
     struct entry *entry = NULL;
 
-    mni_mutex_lock(&shard->lock);
+    __builtin_prefetch(&buckets_of(shard)[(uint32_t)key->hash & mask_of(shard)]);
+    mni_latch_lock(&shard->lock);
     while (shard->n_records == RECORDS_MAX) {
-        mni_mutex_unlock(&shard->lock);
+        mni_latch_unlock(&shard->lock);
         lock_and_drain(cache, shard);
-        mni_mutex_lock(&shard->lock);
+        mni_latch_lock(&shard->lock);
     }
     enum found found = find(cache, shard, key, &entry);
     if (found == FOUND_VALUE) {
@@ -235,7 +233,7 @@ enum found mni_ramcache_look_up(struct mni_ramcache *cache, const struct key *ke
         else
             shard->n_misses++;
     }
-    mni_mutex_unlock(&shard->lock);
+    mni_latch_unlock(&shard->lock);
     if (found == FOUND_NOTHING)
         mni_ramcache_space_missed(cache, key);
     return found;
@@ -247,7 +245,7 @@ enum found mni_ramcache_peek(struct mni_ramcache *cache, const struct key *key,
     struct shard *shard = shard_of(cache, key->hash);
     struct entry *entry = NULL;
 
-    mni_mutex_lock(&shard->lock);
+    mni_latch_lock(&shard->lock);
     enum found found = find(cache, shard, key, &entry);
     if (found == FOUND_VALUE) {
         mni_ramcache_pin(cache, entry, 1);
@@ -256,7 +254,7 @@ enum found mni_ramcache_peek(struct mni_ramcache *cache, const struct key *key,
     } else {
         *value_out = (struct mn_ramcache_value){0};
     }
-    mni_mutex_unlock(&shard->lock);
+    mni_latch_unlock(&shard->lock);
     return found;
 }
 
@@ -275,7 +273,7 @@ mn_status mni_ramcache_info(struct mni_ramcache *cache, struct mn_slice name, st
     struct shard *shard = shard_of(cache, key.hash);
     struct entry *entry = NULL;
 
-    mni_mutex_lock(&shard->lock);
+    mni_latch_lock(&shard->lock);
     enum found found = find(cache, shard, &key, &entry);
     if (found == FOUND_VALUE) {
         info_out->value_bytes = entry->value_bytes;
@@ -285,7 +283,7 @@ mn_status mni_ramcache_info(struct mni_ramcache *cache, struct mn_slice name, st
         info_out->has_expires_at = entry->has_expiry;
         info_out->expires_at_us = entry->has_expiry ? expiry_of(entry)->expires_at_us : 0;
     }
-    mni_mutex_unlock(&shard->lock);
+    mni_latch_unlock(&shard->lock);
     return found == FOUND_VALUE ? MN_OK : MN_NOT_FOUND;
 }
 
@@ -296,7 +294,7 @@ mn_status mni_ramcache_info(struct mni_ramcache *cache, struct mn_slice name, st
  * That may fail, as long as a slot is free. */
 static void fit_table(struct mni_ramcache *cache, struct shard *shard, int64_t now_us)
 {
-    uint32_t n_buckets = shard->bucket_mask + 1;
+    uint32_t n_buckets = mask_of(shard) + 1;
     uint32_t n_slots = table_slots(shard);
     uint32_t n_wanted = n_buckets;
 
@@ -314,9 +312,9 @@ static void fit_table(struct mni_ramcache *cache, struct shard *shard, int64_t n
         mni_ramcache_give_back(cache, charge);
         return;
     }
-    mni_mutex_lock(&shard->lock);
+    mni_latch_lock(&shard->lock);
     buckets = mni_ramcache_table_move(shard, buckets, n_wanted);
-    mni_mutex_unlock(&shard->lock);
+    mni_latch_unlock(&shard->lock);
     mni_free(buckets);
     mni_ramcache_give_back(cache, mni_ramcache_table_charge(n_buckets));
 }
@@ -347,11 +345,11 @@ mn_status mni_ramcache_finish(struct mni_ramcache *cache, const struct key *key,
     *replaced_same_batch_out = false;
     fit_table(cache, shard, now_us);
     fit_sketch(cache, now_us);
-    mni_mutex_lock(&shard->lock);
+    mni_latch_lock(&shard->lock);
     mni_ramcache_policy_drain(cache, shard);
     struct entry *old = mni_ramcache_table_find(shard, key);
     if (old == NULL && shard->n_used == table_slots(shard)) {
-        mni_mutex_unlock(&shard->lock);
+        mni_latch_unlock(&shard->lock);
         mni_ramcache_entry_unref(cache, entry);
         return MN_ERR_NOMEM;
     }
@@ -365,7 +363,7 @@ mn_status mni_ramcache_finish(struct mni_ramcache *cache, const struct key *key,
     entry->created_at_us = now_us;
     mni_ramcache_link(cache, shard, space, entry);
     mni_ramcache_policy_entered(cache, entry, queue);
-    mni_mutex_unlock(&shard->lock);
+    mni_latch_unlock(&shard->lock);
     return MN_OK;
 }
 
@@ -376,14 +374,14 @@ static bool remove_key(struct mni_ramcache *cache, const struct key *key, int64_
     struct shard *shard = shard_of(cache, key->hash);
     bool existed = false;
 
-    mni_mutex_lock(&shard->lock);
+    mni_latch_lock(&shard->lock);
     struct entry *entry = mni_ramcache_table_find(shard, key);
     if (entry != NULL) {
         bool was_due = is_due(entry, now_us);
         existed = !was_due && !entry->is_negative;
         mni_ramcache_unlink_locked(cache, shard, entry, was_due ? LEAVE_EXPIRED : why);
     }
-    mni_mutex_unlock(&shard->lock);
+    mni_latch_unlock(&shard->lock);
     return existed;
 }
 
@@ -591,11 +589,11 @@ void mni_ramcache_stats(struct mni_ramcache *cache, struct mn_ramcache_stats *s)
             s->n_namespaces += CONTAINER(struct space, in_cache, at)->n_entries > 0;
     for (uint32_t i = 0; i <= cache->shard_mask; i++) {
         struct shard *shard = &cache->shards[i];
-        mni_mutex_lock(&shard->lock);
+        mni_latch_lock(&shard->lock);
         s->n_hits += shard->n_hits;
         s->n_misses += shard->n_misses;
         s->n_negative_hits += shard->n_negative_hits;
-        mni_mutex_unlock(&shard->lock);
+        mni_latch_unlock(&shard->lock);
     }
     mni_mutex_unlock(&cache->lock);
 }

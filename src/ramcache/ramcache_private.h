@@ -38,12 +38,12 @@
 enum {
     LINE_BYTES = 64,
     BUCKET_SLOTS = 6,
-    BUCKETS_MIN = 2,       /* of a shard */
-    RECORDS_MIN = 8,       /* accesses noted in a shard before the policy is told, if it is free, */
-    RECORDS_ONE_IN = 256,  /* or one for so many entries of the shard; */
-    RECORDS_MAX = 64,      /* before it is waited for */
-    RECLAIM_PER_PUT = 4,   /* dead and expired entries that a put removes on its way */
-    PINNED_LOOKS_MAX = 64, /* pinned entries passed over in search of a victim */
+    BUCKETS_MIN = 2,      /* of a shard */
+    RECORDS_MIN = 8,      /* accesses noted in a shard before the policy is told, if it is free, */
+    RECORDS_ONE_IN = 256, /* or one for so many entries of the shard; */
+    RECORDS_MAX = 64,     /* before it is waited for */
+    RECLAIM_PER_PUT = 4,  /* dead and expired entries that a put removes on its way */
+    PINNED_LOOKS_MAX = 256,   /* pinned entries passed over in search of a victim */
     UNLOCKED_COPY_MIN = 8192, /* larger values are copied without the cache's lock */
 };
 
@@ -105,17 +105,39 @@ struct bucket {
 static_assert(sizeof(struct bucket) == LINE_BYTES, "one bucket, one line");
 
 struct shard {
-    struct mni_mutex lock;
-    struct bucket *buckets; /* owned */
-    uint32_t bucket_mask;
-    uint32_t n_used; /* slots */
+    /* One line, with all that a look-up changes but the record of it. */
+    struct mni_latch lock;
+    atomic_uint bucket_mask;
+    _Atomic(struct bucket *) buckets; /* owned */
+    uint32_t n_used;                  /* slots */
     uint32_t n_records;
     uint64_t n_hits;
     uint64_t n_misses;
     uint64_t n_negative_hits;
     atomic_uint_fast64_t pinned_bytes;
-    struct entry *records[RECORDS_MAX]; /* accesses in their order; NULL: the entry has gone */
+    /* Accesses in their order; NULL: the entry has gone. */
+    _Alignas(LINE_BYTES) struct entry *records[RECORDS_MAX];
 };
+static_assert(offsetof(struct shard, records) == LINE_BYTES, "one line");
+static_assert(sizeof(struct shard) % LINE_BYTES == 0, "no line is shared");
+
+/* The buckets and their number change under the shard's lock, and are read without it to fetch a
+ * bucket into the processor's cache ahead. */
+static inline struct bucket *buckets_of(const struct shard *shard)
+{
+    return atomic_load_explicit(&shard->buckets, memory_order_relaxed);
+}
+
+static inline uint32_t mask_of(const struct shard *shard)
+{
+    return atomic_load_explicit(&shard->bucket_mask, memory_order_relaxed);
+}
+
+static inline void set_buckets(struct shard *shard, struct bucket *buckets, uint32_t n_buckets)
+{
+    atomic_store_explicit(&shard->buckets, buckets, memory_order_relaxed);
+    atomic_store_explicit(&shard->bucket_mask, n_buckets - 1, memory_order_relaxed);
+}
 
 /* One life of a namespace: from the first put until it is cleared. */
 struct space {
@@ -343,7 +365,7 @@ void mni_ramcache_table_insert(struct shard *shard, struct entry *entry);
 void mni_ramcache_table_remove(struct shard *shard, struct entry *entry);
 static inline uint32_t table_slots(const struct shard *shard)
 {
-    return (shard->bucket_mask + 1) * BUCKET_SLOTS;
+    return (mask_of(shard) + 1) * BUCKET_SLOTS;
 }
 struct bucket *mni_ramcache_table_new(uint32_t n_buckets);
 /* Moves all entries over, and returns the old buckets. */

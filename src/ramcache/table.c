@@ -43,9 +43,9 @@ struct entry *mni_ramcache_table_find(struct shard *shard, const struct key *key
 {
     uint16_t tag = tag_of(key->hash);
 
-    for (uint32_t i = 0; i <= shard->bucket_mask; i++) {
+    for (uint32_t i = 0; i <= mask_of(shard); i++) {
         const struct bucket *bucket =
-            &shard->buckets[(uint32_t)(key->hash + i) & shard->bucket_mask];
+            &buckets_of(shard)[(uint32_t)(key->hash + i) & mask_of(shard)];
         for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)
             if (bucket->tags[slot] == tag && is_of_key(bucket->entries[slot], key))
                 return bucket->entries[slot];
@@ -71,7 +71,7 @@ void mni_ramcache_table_insert(struct shard *shard, struct entry *entry)
 {
     MNI_CHECK(shard->n_used < table_slots(shard));
     for (uint32_t i = (uint32_t)entry->hash;; i++) {
-        struct bucket *bucket = &shard->buckets[i & shard->bucket_mask];
+        struct bucket *bucket = &buckets_of(shard)[i & mask_of(shard)];
         if (bucket->n_used < BUCKET_SLOTS) {
             put_into(bucket, tag_of(entry->hash), entry);
             break;
@@ -85,8 +85,8 @@ void mni_ramcache_table_insert(struct shard *shard, struct entry *entry)
 void mni_ramcache_table_remove(struct shard *shard, struct entry *entry)
 {
     MNI_CHECK(shard->n_used > 0);
-    for (uint32_t i = 0; i <= shard->bucket_mask; i++) {
-        struct bucket *bucket = &shard->buckets[(uint32_t)(entry->hash + i) & shard->bucket_mask];
+    for (uint32_t i = 0; i <= mask_of(shard); i++) {
+        struct bucket *bucket = &buckets_of(shard)[(uint32_t)(entry->hash + i) & mask_of(shard)];
         for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
             if (bucket->tags[slot] == 0 || bucket->entries[slot] != entry)
                 continue;
@@ -106,11 +106,10 @@ void mni_ramcache_table_remove(struct shard *shard, struct entry *entry)
 struct bucket *mni_ramcache_table_move(struct shard *shard, struct bucket *buckets,
                                        uint32_t n_buckets)
 {
-    struct bucket *old = shard->buckets;
-    uint32_t n_old = shard->bucket_mask + 1;
+    struct bucket *old = buckets_of(shard);
+    uint32_t n_old = mask_of(shard) + 1;
 
-    shard->buckets = buckets;
-    shard->bucket_mask = n_buckets - 1;
+    set_buckets(shard, buckets, n_buckets);
     shard->n_used = 0;
     for (uint32_t i = 0; i < n_old; i++)
         for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)

@@ -60,9 +60,9 @@ static void drain_all(struct mni_ramcache *cache)
 {
     for (uint32_t i = 0; i <= cache->shard_mask; i++) {
         struct shard *shard = &cache->shards[i];
-        mni_mutex_lock(&shard->lock);
+        mni_latch_lock(&shard->lock);
         mni_ramcache_policy_drain(cache, shard);
-        mni_mutex_unlock(&shard->lock);
+        mni_latch_unlock(&shard->lock);
     }
 }
 
@@ -149,9 +149,9 @@ static mn_status show_all(struct mni_ramcache *cache, struct entry **entries, un
             .has_expires_at = entry->has_expiry,
             .expires_at_us = entry->has_expiry ? expiry_of(entry)->expires_at_us : 0,
         };
-        mni_mutex_lock(&shard->lock);
+        mni_latch_lock(&shard->lock);
         shown.access_count = entry->access_count;
-        mni_mutex_unlock(&shard->lock);
+        mni_latch_unlock(&shard->lock);
         if (st == MN_OK)
             st = each(context, &shown);
         mni_ramcache_unpin(cache, entry);
