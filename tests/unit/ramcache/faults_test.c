@@ -1,4 +1,4 @@
-/* Each allocation of each call fails once: nothing leaks, nothing breaks, nothing wrong is shown. */
+/* Each allocation of each call fails once: nothing leaks or breaks, nothing wrong is shown. */
 #include "fixture.h"
 
 enum { N_BEFORE = 400 };

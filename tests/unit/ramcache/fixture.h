@@ -125,6 +125,17 @@ static inline uint64_t clear(mn_ramcache *cache, const char *name)
     return n;
 }
 
+/* The number that an id begins with; there is no NUL behind it. */
+static inline unsigned number_of(struct mn_slice id)
+{
+    const char *digits = id.data;
+    unsigned number = 0;
+
+    for (size_t i = 0; i < id.n_bytes && digits[i] >= '0' && digits[i] <= '9'; i++)
+        number = number * 10 + (unsigned)(digits[i] - '0');
+    return number;
+}
+
 static inline struct mn_ramcache_stats stats_of(mn_ramcache *cache)
 {
     struct mn_ramcache_stats stats = {.size = sizeof stats};

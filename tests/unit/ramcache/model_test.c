@@ -185,7 +185,7 @@ struct walk {
 static mn_status see(void *context, const struct mn_ramcache_entry *entry)
 {
     struct walk *walk = context;
-    unsigned i = (unsigned)strtoul(entry->id.data, NULL, 10);
+    unsigned i = number_of(entry->id);
     struct known *k = &run.known[walk->n][i];
 
     CHECK(is_live(k));

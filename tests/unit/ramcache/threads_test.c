@@ -55,7 +55,7 @@ static mn_status fetch(void *context, mn_ramcache_load *load, struct mn_slice na
 {
     struct worker *worker = context;
     uint64_t words[VALUE_WORDS_MAX];
-    unsigned key = (unsigned)strtoul(id.data, NULL, 10);
+    unsigned key = number_of(id);
 
     (void)name;
     worker->n_fetches++;
@@ -85,7 +85,7 @@ static mn_status see(void *context, const struct mn_ramcache_entry *entry)
     struct worker *worker = context;
     const struct mn_ramcache_value value = {.value = entry->value};
 
-    worker->n_wrong += !is_whole(&value, (unsigned)strtoul(entry->id.data, NULL, 10));
+    worker->n_wrong += !is_whole(&value, number_of(entry->id));
     return MN_OK;
 }
 
