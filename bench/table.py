@@ -50,6 +50,15 @@ CASES = {
     "s3-get-4": "objects of 8 MiB from S3, 4 at a time",
     "s3-put-1": "objects of 8 MiB to S3, one at a time",
     "s3-put-4": "objects of 8 MiB to S3, 4 at a time",
+    "ramcache-get-1": "gets of the cache in memory, 1 thread",
+    "ramcache-get-2": "gets of the cache in memory, 2 threads",
+    "ramcache-zipf": "hits in memory, zipf 0.9",
+    "ramcache-scan": "hits in memory, zipf 0.9 and scans",
+    "ramcache-loop": "hits in memory, a loop larger than the cache",
+    "ramcache-shift": "hits in memory, zipf 0.9 whose keys change",
+    "ramcache-recent": "hits in memory, what was asked for lately",
+    "ramcache-zipf-sizes": "hits in memory, zipf 0.9, sizes differ",
+    "ramcache-scan-sizes": "hits in memory, zipf 0.9 and scans, sizes differ",
 }
 
 

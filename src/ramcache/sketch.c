@@ -11,7 +11,15 @@
  */
 #include "ramcache/ramcache_private.h"
 
-enum { WORDS_PER_LINE = 8, ADDED_PER_WORD = 10 };
+enum {
+    WORDS_PER_LINE = 8,
+    ADDED_PER_WORD = 10,
+    /* What counts towards the age of a sketch: a key that is at the top count counts less, or a few
+     * of them would make all others old; but it counts, or what is not asked for any more would
+     * never get old beside them. */
+    GROWN = 4,
+    AT_TOP = 1,
+};
 
 uint64_t mni_ramcache_sketch_charge(uint64_t n_words)
 {
@@ -21,7 +29,7 @@ uint64_t mni_ramcache_sketch_charge(uint64_t n_words)
 static void set_size(struct sketch *sketch, uint64_t n_words)
 {
     sketch->n_words = n_words;
-    sketch->n_added_max = n_words * ADDED_PER_WORD;
+    sketch->n_added_max = n_words * ADDED_PER_WORD * GROWN;
 }
 
 bool mni_ramcache_sketch_init(struct sketch *sketch, uint64_t n_words)
@@ -110,7 +118,7 @@ void mni_ramcache_sketch_add(struct sketch *sketch, uint64_t hash)
 {
     uint64_t x = spread(hash);
     uint64_t *line = line_of(sketch, x);
-    bool has_grown = false;
+    unsigned weight = AT_TOP;
 
     x >>= 32;
     for (unsigned i = 0; i < 4; i++) {
@@ -118,9 +126,10 @@ void mni_ramcache_sketch_add(struct sketch *sketch, uint64_t hash)
         unsigned shift = shift_of(x, i);
         if ((*word >> shift & 15) < 15) {
             *word += UINT64_C(1) << shift;
-            has_grown = true;
+            weight = GROWN;
         }
     }
-    if (has_grown && ++sketch->n_added >= sketch->n_added_max)
+    sketch->n_added += weight;
+    if (sketch->n_added >= sketch->n_added_max)
         halve(sketch);
 }

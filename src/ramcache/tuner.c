@@ -28,7 +28,7 @@ enum {
 static const double SHARES[TUNER_SIMS] = {0.01, 0.1, 0.4, 1};
 static const double PROTECTED_SHARE = 0.8;
 /* How much better another share must be, in look-ups of those that count now. */
-static const double MARGIN = 0.006;
+static const double MARGIN = 0.01;
 
 struct node {
     uint64_t hash;

@@ -137,6 +137,7 @@ static void signals_stay_with_the_program(void)
 
 struct shared {
     struct mni_mutex mutex;
+    struct mni_latch latch;
     struct mni_rwlock lock;
     struct mni_cond cond;
     long counter; /* guarded by what the test is about */
@@ -183,6 +184,32 @@ static void a_mutex_lets_one_thread_in(void)
     start_all(threads, N_THREADS, count_under_mutex, &s);
     join_all(threads, N_THREADS);
     CHECK_EQ(s.counter, N_THREADS * N_ROUNDS);
+    done_shared(&s);
+}
+
+static void count_under_latch(void *context)
+{
+    struct shared *s = context;
+
+    for (int i = 0; i < N_ROUNDS; i++) {
+        mni_latch_lock(&s->latch);
+        s->counter++;
+        if (i % 1000 == 0)
+            pause_us(100); /* the others have to sleep */
+        mni_latch_unlock(&s->latch);
+    }
+}
+
+static void a_latch_lets_one_thread_in(void)
+{
+    struct shared s;
+    struct mni_thread threads[N_THREADS];
+
+    init_shared(&s);
+    start_all(threads, N_THREADS, count_under_latch, &s);
+    join_all(threads, N_THREADS);
+    CHECK_EQ(s.counter, N_THREADS * N_ROUNDS);
+    CHECK_EQ(atomic_load(&s.latch.state), 0);
     done_shared(&s);
 }
 
@@ -526,6 +553,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_thread_that_cannot_start_is_an_error),
         CHECK_TEST(signals_stay_with_the_program),
         CHECK_TEST(a_mutex_lets_one_thread_in),
+        CHECK_TEST(a_latch_lets_one_thread_in),
         CHECK_TEST(readers_never_see_a_writer_half_way),
         CHECK_TEST(a_waiting_writer_goes_before_new_readers),
         CHECK_TEST(a_writer_that_yields_lets_those_in_who_wait),
