@@ -122,7 +122,8 @@ static mn_status open_rocks(struct mni_diskcache *c, struct dc_rocks **rocks_out
     };
 
     (void)snprintf(path, sizeof path, "%s/%s", c->path, DC_ROCKS_NAME);
-    return dc_rocks_open(&config, rocks_out, err);
+    mn_status st = dc_place_probe(c->dir, err);
+    return st == MN_OK ? dc_rocks_open(&config, rocks_out, err) : st;
 }
 
 static mn_status begin_generation(struct mni_diskcache *c, struct mn_error *err)
@@ -247,6 +248,7 @@ static mn_status begin_warm(struct mni_diskcache *c, struct mn_error *err)
 
     if (st != MN_OK)
         return st;
+    c->counts.n_found = c->index.n_entries;
     mni_ignore(mni_dir_unlink(c->dir, DC_SEAL_TEMP_NAME, NULL));
     st = dc_seal_break(c, err);
     if (st == MN_OK)
@@ -256,7 +258,6 @@ static mn_status begin_warm(struct mni_diskcache *c, struct mn_error *err)
     if (st == MN_OK)
         st = begin_generation(c, err);
     if (st == MN_OK) {
-        c->counts.n_found = c->index.n_entries;
         (void)dc_now(c);
         st = dc_space_keep(c, err);
     }

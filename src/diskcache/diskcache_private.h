@@ -107,6 +107,9 @@ MN_MUST_USE mn_status dc_place_clear(struct mni_dir *dir, struct mn_error *err);
 MN_MUST_USE mn_status dc_place_rocks(struct mni_dir *dir, bool create, struct mni_dir **rocks_out,
                                      struct mn_error *err);
 
+/* Whether the directory takes what RocksDB writes when it is opened. */
+MN_MUST_USE mn_status dc_place_probe(struct mni_dir *dir, struct mn_error *err);
+
 /* Names of RocksDB's files, in `name_out` of MNI_NAME_BYTES_MAX bytes. */
 void dc_place_file_name(uint64_t number, char *name_out);
 void dc_place_manifest_name(uint64_t number, char *name_out);

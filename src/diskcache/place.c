@@ -10,7 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "diskcache/diskcache_private.h"
+
+#define PROBE_NAME "000000.dbtmp"
+enum { PROBE_BYTES = 96 << 10 };
 
 /* "000012" and what follows. */
 static bool has_number(const char *name, const char *suffix)
@@ -142,6 +146,34 @@ mn_status dc_place_clear(struct mni_dir *dir, struct mn_error *err)
     if (st == MN_OK)
         st = mni_dir_list(rocks, remove_one, rocks, err);
     mni_dir_close(rocks);
+    return st;
+}
+
+/* RocksDB reports what it does to a file when it is opened, at this level of reports only then; if
+ * the disk does not take that, it ends the process: writing on after an error is an assertion. */
+mn_status dc_place_probe(struct mni_dir *dir, struct mn_error *err)
+{
+    struct mni_dir *rocks = NULL;
+    struct mni_file *file = NULL;
+    unsigned char *bytes = mni_alloc_zero(PROBE_BYTES);
+
+    if (bytes == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "probe of the disk");
+    mn_status st = dc_place_rocks(dir, false, &rocks, err);
+    if (st == MN_OK)
+        st = remove_if_there(rocks, PROBE_NAME, err);
+    if (st == MN_OK)
+        st = mni_dir_open_file(rocks, PROBE_NAME, MNI_OPEN_WRITE | MNI_OPEN_CREATE, &file, err);
+    if (st == MN_OK)
+        st = mni_file_write(file, 0, bytes, PROBE_BYTES, err);
+    mni_file_close(file);
+    if (file != NULL) {
+        struct mn_error *why = st == MN_OK ? err : NULL;
+        mn_status removed = mni_dir_unlink(rocks, PROBE_NAME, why);
+        st = st == MN_OK ? removed : st;
+    }
+    mni_dir_close(rocks);
+    mni_free(bytes);
     return st;
 }
 

@@ -23,7 +23,6 @@
 
 enum {
     KEY_BYTES = 8,
-    LOG_BYTES_MAX = 32 << 10,
     LOG_LEVEL_FATAL = 4,
     ARENA_BLOCK_BYTES_MIN = 16 << 10,
     ARENA_BLOCK_BYTES_MAX = 1 << 20,
@@ -94,8 +93,10 @@ static rocksdb_options_t *make_options(const struct dc_rocks_config *config)
         arena_bytes = ARENA_BLOCK_BYTES_MAX;
     rocksdb_options_set_arena_block_size(o, arena_bytes);
     rocksdb_options_set_max_write_buffer_number(o, (int)config->n_buffers);
+    /* While one file is synced the next is written. */
+    rocksdb_options_set_max_background_flushes(o, (int)config->n_buffers - 1);
+    rocksdb_options_set_max_background_compactions(o, 1);
     rocksdb_options_set_info_log_level(o, LOG_LEVEL_FATAL);
-    rocksdb_options_set_max_log_file_size(o, LOG_BYTES_MAX);
     rocksdb_options_set_keep_log_file_num(o, 1);
     rocksdb_options_set_max_manifest_file_size(o, config->manifest_bytes_max);
     rocksdb_options_set_manifest_preallocation_size(o, 4096);

@@ -15,7 +15,7 @@
 #include "diskcache/diskcache_private.h"
 
 enum {
-    OTHER_FILES_BYTES = 128 << 10, /* RocksDB's report twice, its options three times, small ones */
+    OTHER_FILES_BYTES = 192 << 10, /* RocksDB's report twice, its options three times, a probe */
     MANIFEST_BYTES_MIN = 16 << 10,
     MANIFEST_BYTES_MAX = 4 << 20,
     MANIFEST_SHARE = 256,

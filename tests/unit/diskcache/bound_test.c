@@ -195,7 +195,7 @@ static void run_with(uint64_t max_bytes, uint32_t n_steps)
 
     memset(&r, 0, sizeof r);
     r.seed = check_seed();
-    r.path = kit_path(check_temp_dir(), "cache");
+    r.path = kit_place("cache");
     r.max_bytes = max_bytes;
     r.cache = kit_open(r.path, max_bytes);
     for (uint32_t turn = 1; turn <= n_steps; turn++) {
@@ -232,7 +232,7 @@ static void make_noise(unsigned char *value, size_t n_bytes, uint64_t *seed)
 static void what_is_in_use_outlives_what_is_not(void)
 {
     static unsigned char value[2000];
-    const char *path = kit_path(check_temp_dir(), "cache");
+    const char *path = kit_place("cache");
     mn_diskcache *cache = kit_open(path, 4 << 20);
     uint64_t seed = check_seed();
     int n_hot = 0;
@@ -259,7 +259,7 @@ static void what_is_in_use_outlives_what_is_not(void)
 static void without_a_bound_dead_space_comes_back(void)
 {
     static unsigned char value[60000];
-    const char *path = kit_path(check_temp_dir(), "cache");
+    const char *path = kit_place("cache");
     const struct mn_diskcache_options o = {
         .size = sizeof o, .path = path, .has_max_bytes = true, .write_buffer_bytes = 1 << 20};
     mn_diskcache *cache = NULL;
@@ -290,7 +290,7 @@ static void without_a_bound_dead_space_comes_back(void)
 static void a_bound_can_shrink(void)
 {
     static unsigned char value[4000];
-    const char *path = kit_path(check_temp_dir(), "cache");
+    const char *path = kit_place("cache");
     mn_diskcache *cache = kit_open(path, 16 << 20);
     uint64_t seed = check_seed();
 

@@ -10,7 +10,7 @@ enum { SMALL_BYTES = 4 << 20 };
 
 static void what_was_put_is_got(void)
 {
-    const char *path = kit_path(check_temp_dir(), "cache");
+    const char *path = kit_place("cache");
     mn_diskcache *cache = kit_open(path, SMALL_BYTES);
     struct mn_diskcache_value got;
 
@@ -46,7 +46,7 @@ static void what_was_put_is_got(void)
 
 static void a_closed_cache_is_warm(void)
 {
-    const char *path = kit_path(check_temp_dir(), "cache");
+    const char *path = kit_place("cache");
     mn_diskcache *cache = kit_open(path, SMALL_BYTES);
     char text[MN_ERROR_MESSAGE_BYTES];
     struct mn_diskcache_info before = {.size = sizeof before};
@@ -111,7 +111,7 @@ static void run_child(const char *what, const char *path)
 
 static void without_a_seal_it_is_empty_and_says_so(void)
 {
-    const char *path = kit_path(check_temp_dir(), "cache");
+    const char *path = kit_place("cache");
     char text[MN_ERROR_MESSAGE_BYTES];
 
     run_child("put", path);
@@ -128,7 +128,7 @@ static void without_a_seal_it_is_empty_and_says_so(void)
 static void a_flushed_cache_is_warm_until_something_changes(void)
 {
     for (int deletes = 0; deletes < 2; deletes++) {
-        const char *path = kit_path(check_temp_dir(), deletes == 0 ? "kept" : "deleted");
+        const char *path = kit_place(deletes == 0 ? "kept" : "deleted");
         run_child(deletes == 0 ? "flush" : "delete", path);
         mn_diskcache *cache = kit_open(path, SMALL_BYTES);
         CHECK(kit_has(cache, "a", "1", deletes == 0 ? "one" : NULL));
@@ -139,7 +139,7 @@ static void a_flushed_cache_is_warm_until_something_changes(void)
 
 static void deletes_tell_what_was_there(void)
 {
-    const char *path = kit_path(check_temp_dir(), "cache");
+    const char *path = kit_place("cache");
     mn_diskcache *cache = kit_open(path, SMALL_BYTES);
     const struct mn_slice ids[] = {mn_str("1"), mn_str("2"), mn_str("1"), mn_str("9")};
     bool existed = true;
@@ -167,7 +167,7 @@ static void deletes_tell_what_was_there(void)
 
 static void batches_count_distinct_ids_and_keep_positions(void)
 {
-    const char *path = kit_path(check_temp_dir(), "cache");
+    const char *path = kit_place("cache");
     mn_diskcache *cache = kit_open(path, SMALL_BYTES);
     const struct mn_diskcache_item items[] = {
         {.id = mn_str("1"), .value = mn_str("early")},
@@ -201,7 +201,7 @@ static void batches_count_distinct_ids_and_keep_positions(void)
 
 static void namespaces_have_exact_borders(void)
 {
-    const char *path = kit_path(check_temp_dir(), "cache");
+    const char *path = kit_place("cache");
     mn_diskcache *cache = kit_open(path, SMALL_BYTES);
     const char *const names[] = {"a", "a:b", "a/b", "ab", "a\xc3\xa9"};
     uint64_t n = 0;
@@ -264,7 +264,7 @@ static mn_status see_entry(void *context, const struct mn_diskcache_entry *entry
 
 static void walks_show_what_is_there(void)
 {
-    const char *path = kit_path(check_temp_dir(), "cache");
+    const char *path = kit_place("cache");
     mn_diskcache *cache = kit_open(path, SMALL_BYTES);
     struct seen seen = {"", 0};
 
@@ -288,7 +288,7 @@ static void walks_show_what_is_there(void)
 
 static void namespaces_have_numbers_of_their_own(void)
 {
-    const char *path = kit_path(check_temp_dir(), "cache");
+    const char *path = kit_place("cache");
     mn_diskcache *cache = kit_open(path, SMALL_BYTES);
     struct mn_diskcache_namespace_stats s = {.size = sizeof s};
 
@@ -308,7 +308,7 @@ static void namespaces_have_numbers_of_their_own(void)
 
 static void expired_entries_are_gone_at_once(void)
 {
-    const char *path = kit_path(check_temp_dir(), "cache");
+    const char *path = kit_place("cache");
     mn_diskcache *cache = kit_open(path, SMALL_BYTES);
     struct mn_diskcache_item item = {.id = mn_str("1"), .value = mn_str("x"), .has_ttl = true};
     struct mn_diskcache_info info = {.size = sizeof info};
@@ -347,7 +347,7 @@ static void expired_entries_are_gone_at_once(void)
 static void what_is_too_large_is_not_kept_and_hides_nothing_old(void)
 {
     static char large[2 << 20];
-    const char *path = kit_path(check_temp_dir(), "cache");
+    const char *path = kit_place("cache");
     mn_diskcache *cache = kit_open(path, SMALL_BYTES);
 
     CHECK(kit_put(cache, "a", "1", "old"));
@@ -365,7 +365,7 @@ static void what_is_too_large_is_not_kept_and_hides_nothing_old(void)
 
 static void settings_that_do_not_fit_are_refused(void)
 {
-    const char *path = kit_path(check_temp_dir(), "cache");
+    const char *path = kit_place("cache");
     struct mn_diskcache_options o = {.size = sizeof o, .path = path};
     mn_diskcache *cache = NULL;
     struct mn_error err;
@@ -391,7 +391,7 @@ static void settings_that_do_not_fit_are_refused(void)
     o.size = 3;
     CHECK_STATUS(mn_diskcache_open(&o, &cache, &err), MN_ERR_INVALID);
     o.size = sizeof o;
-    o.path = kit_path(check_temp_dir(), "missing/cache");
+    o.path = kit_place("missing/cache");
     CHECK_STATUS(mn_diskcache_open(&o, &cache, &err), MN_NOT_FOUND);
     CHECK(access(path, F_OK) != 0);
     CHECK(cache == NULL);
@@ -399,7 +399,7 @@ static void settings_that_do_not_fit_are_refused(void)
 
 static void zero_is_the_default_and_can_mean_no_bound(void)
 {
-    const char *path = kit_path(check_temp_dir(), "cache");
+    const char *path = kit_place("cache");
     struct mn_diskcache_options o = {.size = sizeof o, .path = path};
     mn_diskcache *cache = NULL;
 
@@ -414,7 +414,7 @@ static void zero_is_the_default_and_can_mean_no_bound(void)
 
 static void only_one_handle_has_it(void)
 {
-    const char *path = kit_path(check_temp_dir(), "cache");
+    const char *path = kit_place("cache");
     struct mn_diskcache_options o = {.size = sizeof o, .path = path};
     mn_diskcache *cache = kit_open(path, SMALL_BYTES);
     mn_diskcache *second = NULL;
@@ -441,7 +441,7 @@ static void a_directory_with_other_things_is_left_alone(void)
     for (size_t i = 0; i < CHECK_COUNT(foreign); i++) {
         char name[16];
         (void)snprintf(name, sizeof name, "dir%zu", i);
-        const char *path = kit_path(check_temp_dir(), name);
+        const char *path = kit_place(name);
         struct mn_diskcache_options o = {.size = sizeof o, .path = path};
         mn_diskcache *cache = NULL;
         struct mn_error err;
@@ -456,7 +456,7 @@ static void a_directory_with_other_things_is_left_alone(void)
         CHECK_EQ(access(kit_path(path, foreign[i]), F_OK), 0);
         CHECK_EQ(kit_weigh(path), before);
     }
-    const char *path = kit_path(check_temp_dir(), "file");
+    const char *path = kit_place("file");
     struct mn_diskcache_options o = {.size = sizeof o, .path = path};
     mn_diskcache *cache = NULL;
     touch_file(path);
@@ -466,7 +466,7 @@ static void a_directory_with_other_things_is_left_alone(void)
 static void wrong_arguments_are_refused(void)
 {
     static char long_id[MN_ID_BYTES_MAX + 1];
-    mn_diskcache *cache = kit_open(kit_path(check_temp_dir(), "cache"), SMALL_BYTES);
+    mn_diskcache *cache = kit_open(kit_place("cache"), SMALL_BYTES);
     struct mn_diskcache_item item = {.id = mn_str("1"), .value = {NULL, 3}};
     struct mn_diskcache_value got;
     struct mn_error err;
@@ -508,8 +508,8 @@ static void wrong_arguments_are_refused(void)
 
 static void a_forked_handle_is_refused(void)
 {
-    mn_diskcache *cache = kit_open(kit_path(check_temp_dir(), "cache"), SMALL_BYTES);
-    struct mn_diskcache_options o = {.size = sizeof o, .path = kit_path(check_temp_dir(), "other")};
+    mn_diskcache *cache = kit_open(kit_place("cache"), SMALL_BYTES);
+    struct mn_diskcache_options o = {.size = sizeof o, .path = kit_place("other")};
     int how = 0;
     pid_t child = fork();
 
@@ -534,7 +534,7 @@ static void compression_off_means_none(void)
     uint64_t bytes[2];
 
     for (int off = 0; off < 2; off++) {
-        const char *path = kit_path(check_temp_dir(), off == 1 ? "off" : "on");
+        const char *path = kit_place(off == 1 ? "off" : "on");
         const struct mn_diskcache_options o = {
             .size = sizeof o,
             .path = path,

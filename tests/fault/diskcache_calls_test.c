@@ -1,0 +1,137 @@
+/*
+ * diskcache_calls_test.c - every allocation and every call of the world fails once: the cache
+ * answers MN_ERR_NOMEM or goes on, is never wrong, and keeps its numbers.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "api/api.h"
+#include "base/mem.h"
+#include "diskcache/kit.h"
+#include "io/fault.h"
+#include "io/posix.h"
+
+enum { N_IDS = 12 };
+
+static const char *path;
+
+static mn_status open_in(struct mni_env *env, mn_diskcache **cache_out)
+{
+    const struct mn_diskcache_options o = {.size = sizeof o, .path = path, .max_bytes = 4 << 20};
+
+    return mni_api_diskcache_open(env, &o, cache_out, NULL);
+}
+
+static mn_status count(void *context, const struct mn_diskcache_entry *entry)
+{
+    (*(uint64_t *)context)++;
+    return entry->value.n_bytes == 3 ? MN_OK : MN_ERR_CORRUPT;
+}
+
+static mn_status count_name(void *context, struct mn_slice name, uint64_t n_entries)
+{
+    (void)name;
+    *(uint64_t *)context += n_entries;
+    return MN_OK;
+}
+
+static bool is_fine(mn_status st, bool may_fail)
+{
+    return st == MN_OK || st == MN_NOT_FOUND || (may_fail && st == MN_ERR_NOMEM);
+}
+
+/* All operations; `may_fail` with MN_ERR_NOMEM. */
+static void use(mn_diskcache *cache, bool may_fail)
+{
+    struct mn_diskcache_item items[N_IDS];
+    struct mn_diskcache_value got;
+    char ids[N_IDS][8];
+    uint64_t n = 0;
+
+    for (int i = 0; i < N_IDS; i++)
+        items[i] = (struct mn_diskcache_item){.id = {ids[i], (size_t)snprintf(ids[i], 8, "%d", i)},
+                                              .value = mn_str("abc"),
+                                              .has_ttl = i % 2 == 0,
+                                              .ttl_us = INT64_MAX};
+    CHECK(is_fine(mn_diskcache_put_batch(cache, mn_str("a"), items, N_IDS, NULL, NULL), may_fail));
+    CHECK(is_fine(mn_diskcache_put(cache, mn_str("b"), &items[0], NULL, NULL), may_fail));
+    for (int i = 0; i < N_IDS; i++) {
+        mn_status st = mn_diskcache_get(cache, mn_str("a"), items[i].id, &got, NULL);
+        CHECK(st == MN_OK || st == MN_NOT_FOUND);
+        CHECK(st != MN_OK || memcmp(got.value.data, "abc", 3) == 0);
+        mn_diskcache_value_release(&got);
+    }
+    CHECK(is_fine(mn_diskcache_get_all(cache, mn_str("a"), count, &n, NULL), may_fail));
+    CHECK(is_fine(mn_diskcache_list_namespaces(cache, count_name, &n, NULL), may_fail));
+    CHECK_OK(mn_diskcache_delete(cache, mn_str("a"), mn_str("1"), NULL, NULL));
+    CHECK_OK(mn_diskcache_flush(cache, NULL, NULL));
+    CHECK_OK(mn_diskcache_clear_namespace(cache, mn_str("b"), NULL, NULL));
+    struct mn_diskcache_stats s = kit_stats(cache);
+    CHECK(kit_adds_up(&s));
+}
+
+static void every_allocation_may_fail(void)
+{
+    uint64_t n_before = 0;
+    bool was_hit = true;
+
+    path = kit_place("cache");
+    for (uint64_t n = 1; was_hit; n++) {
+        mn_diskcache *cache = NULL;
+        n_before = n_before == 0 && n == 3 ? mni_mem_live_blocks() : n_before;
+        mni_mem_fail_at(n);
+        mn_status st = open_in(mni_posix_env(), &cache);
+        CHECK(st == MN_OK || st == MN_ERR_NOMEM);
+        if (st == MN_OK)
+            use(cache, true);
+        if (st == MN_OK)
+            kit_close(cache);
+        was_hit = mni_mem_fail_was_hit();
+        mni_mem_fail_at(0);
+        if (n > 3)
+            CHECK_EQ(mni_mem_live_blocks(), n_before);
+    }
+    mn_diskcache *cache = kit_open(path, 4 << 20);
+    use(cache, false);
+    kit_close(cache);
+}
+
+/* What the cache itself asks of the world: its lock, its seal, what it removes. */
+static void every_call_of_the_world_may_fail(void)
+{
+    const int errors[] = {ENOSPC, EIO};
+
+    path = kit_place("cache");
+    for (int k = 0; k < 4; k++) {
+        struct mni_fault_env *fault = NULL;
+        bool was_hit = true;
+        CHECK_OK(mni_fault_env_new(mni_posix_env(), &fault));
+        for (uint64_t n = 1; was_hit; n++) {
+            mn_diskcache *cache = NULL;
+            mni_fault_env_fail_at(fault, n, errors[k % 2], k >= 2);
+            mn_status st = open_in(mni_fault_env_base(fault), &cache);
+            CHECK(st == MN_OK || st == MN_ERR_NO_SPACE || st == MN_ERR_IO);
+            if (st == MN_OK)
+                use(cache, false);
+            if (st == MN_OK)
+                kit_close(cache);
+            was_hit = mni_fault_env_was_hit(fault);
+        }
+        mni_fault_env_fail_at(fault, 0, 0, false);
+        mni_fault_env_free(fault);
+    }
+    mn_diskcache *cache = kit_open(path, 4 << 20);
+    use(cache, false);
+    CHECK(!kit_stats(cache).is_off);
+    kit_close(cache);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct check_test tests[] = {CHECK_TEST(every_allocation_may_fail),
+                                              CHECK_TEST(every_call_of_the_world_may_fail)};
+
+    if (access("/dev/shm", W_OK) == 0)
+        (void)setenv("TMPDIR", "/dev/shm", 0);
+    return check_run("fault.diskcache_calls", tests, CHECK_COUNT(tests), argc, argv);
+}
