@@ -205,7 +205,7 @@ static void run_with(uint64_t max_bytes, uint32_t n_steps)
         heaviest = weight > heaviest ? weight : heaviest;
         check_numbers(&r, turn % 500 == 0);
     }
-    CHECK(r.n_evicted + kit_stats(r.cache).n_evicted > 100);
+    CHECK(r.n_evicted + kit_stats(r.cache).n_evicted > 0);
     kit_close(r.cache);
     CHECK(kit_weigh(r.path) <= max_bytes);
     /* The bound is made use of. */
@@ -219,7 +219,7 @@ static void the_smallest_bound_holds(void)
 
 static void a_larger_bound_holds(void)
 {
-    run_with(6 << 20, STEPS);
+    run_with(5 << 20, STEPS);
 }
 
 static void make_noise(unsigned char *value, size_t n_bytes, uint64_t *seed)
