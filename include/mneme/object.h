@@ -42,9 +42,11 @@ typedef enum mn_object_addressing {
 /* Opening ---------------------------------------------------------------------------------------
  */
 
-/* A directory, which is made when it is missing. Objects are durable when a put returns. Several
- * processes may use it at once. `options` may be NULL; set `size` otherwise. MN_ERR_NO_STORE: it
- * holds other things, or with `read_only` no objects. */
+/* A directory, which is made when it is missing (its parent is not). Objects are durable when a put
+ * returns. Several processes may use it at once. `options` may be NULL; set `size` otherwise.
+ * MN_ERR_NO_STORE: it is no store (a file in it marks one) and not empty, so that nothing in it was
+ * touched; with `read_only` also: there is none. MN_ERR_CORRUPT, MN_ERR_UNSUPPORTED: the mark is
+ * damaged, or of a newer version. */
 struct mn_object_dir_options {
     size_t size;
     bool read_only;

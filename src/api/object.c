@@ -170,8 +170,10 @@ mn_status mni_api_object_open_dir(struct mni_env *env, const char *path,
     mn_status st = api_copy_options(options, &o, sizeof o, "mn_object_dir_options", err);
     if (st == MN_OK)
         st = mni_object_open_dir(env, path, &o, &store, err);
-    if (st != MN_OK)
+    if (st != MN_OK) {
+        mni_error_prefix(err, "dir:%s", path);
         return st;
+    }
     (void)snprintf(label, sizeof label, "dir:%s", path);
     return mni_api_object_new(env, store, label, store_out, err);
 }

@@ -1,10 +1,10 @@
 /*
- * dir_open.c - opens a directory of objects, and removes what dead processes left in it.
+ * dir_open.c - opens or makes a directory of objects, and removes what dead processes left in it.
  *
  * Owns:    the handles of the store's own directories, and the lock on what it is writing.
  * Format:  docs/format/object.md
  * Threads: one while it opens or closes; other processes do the same at once.
- * Fails:   MN_ERR_NO_STORE where there is none; as the disk does.
+ * Fails:   MN_ERR_NO_STORE where there is none, and a writer may make none; as the disk does.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,49 +13,46 @@
 #include "base/check.h"
 #include "object/dir_private.h"
 
-enum { CLAIM_TRIES_MAX = 16, TMP_NAME_BYTES = 17 };
+enum { MARK_TRIES_MAX = 3, CLAIM_TRIES_MAX = 16, TMP_NAME_BYTES = 17 };
 
 /* The place ----------*/
 
-struct listed {
-    bool has_objects;
-    bool has_others;
-};
-
-static mn_status note_entry(void *context, const char *name, bool is_dir, struct mn_error *err)
-{
-    struct listed *listed = context;
-
-    (void)is_dir;
-    (void)err;
-    if (strcmp(name, "objects") == 0)
-        listed->has_objects = true;
-    else if (strcmp(name, "uploads") != 0 && strcmp(name, "tmp") != 0 && strcmp(name, "locks") != 0)
-        listed->has_others = true;
-    return MN_OK;
-}
-
+/* A mark that was just made is read through another handle, since the lock stays with the one that
+ * made it. */
 static mn_status open_root(struct dir_store *store, const char *path, struct mn_error *err)
 {
-    struct listed listed = {0};
-    mn_status st = mni_env_open_dir(store->env, path, !store->is_read_only, &store->root, err);
+    bool create = !store->is_read_only;
+    mn_status st = MN_OK;
 
-    if (st == MN_OK)
-        st = mni_dir_list(store->root, note_entry, &listed, err);
-    if (st == MN_NOT_FOUND)
-        return mni_fail(err, MN_ERR_NO_STORE, "there is no directory %s", path);
-    if (st == MN_OK && !listed.has_objects && store->is_read_only)
-        return mni_fail(err, MN_ERR_NO_STORE, "%s holds no objects", path);
-    if (st == MN_OK && !listed.has_objects && listed.has_others)
-        return mni_fail(err, MN_ERR_NO_STORE, "%s holds other things and no objects", path);
-    return st;
+    for (unsigned i = 0; i < MARK_TRIES_MAX; i++) {
+        st = mni_env_open_dir(store->env, path, create, &store->root, err);
+        if (st == MN_NOT_FOUND)
+            return mni_fail(err, MN_ERR_NO_STORE, "there is no such directory");
+        if (st == MN_OK)
+            st = dir_mark_read(store->root, err);
+        if (st != MN_NOT_FOUND)
+            return st;
+        if (store->is_read_only)
+            return mni_fail(err, MN_ERR_NO_STORE, "the directory is no store of objects");
+        st = dir_mark_make(store, store->root, err);
+        mni_dir_close(store->root);
+        store->root = NULL;
+        if (st != MN_OK && st != MN_NOT_FOUND)
+            return st;
+    }
+    return mni_fail(err, MN_ERR_IO, "the directory is removed again and again");
 }
 
 static mn_status open_parts(struct dir_store *store, struct mn_error *err)
 {
     bool create = !store->is_read_only;
-    mn_status st = mni_dir_open_dir(store->root, "objects", create, &store->objects, err);
+    mn_status st = MN_OK;
 
+    /* Without the mark the parts would be somebody else's, so it is durable before them. */
+    if (create)
+        st = mni_dir_sync(store->root, err);
+    if (st == MN_OK)
+        st = mni_dir_open_dir(store->root, "objects", create, &store->objects, err);
     if (st == MN_OK)
         st = mni_dir_open_dir(store->root, "uploads", create, &store->uploads, err);
     if (st == MN_NOT_FOUND)
@@ -113,10 +110,17 @@ static mn_status claim(struct dir_store *store, struct mn_error *err)
     return st;
 }
 
+/* Directories here, and the files in them, have names of one form. */
+static bool is_tmp_name(struct mni_dir *dir, const char *name)
+{
+    (void)dir;
+    return strlen(name) == TMP_NAME_BYTES - 1 &&
+           strspn(name, "0123456789abcdef") == TMP_NAME_BYTES - 1;
+}
+
 static mn_status note_name(void *context, const char *name, bool is_dir, struct mn_error *err)
 {
-    if (!is_dir || strlen(name) != TMP_NAME_BYTES - 1 ||
-        strspn(name, "0123456789abcdef") != TMP_NAME_BYTES - 1)
+    if (!is_dir || !is_tmp_name(NULL, name))
         return MN_OK;
     if (mni_buf_append(context, name, TMP_NAME_BYTES) != MN_OK)
         return mni_fail(err, MN_ERR_NOMEM, "names of temporary files");
@@ -136,7 +140,7 @@ static void tidy_tmp(struct dir_store *store)
             mni_dir_open_dir(store->tmp, name, false, &dir, NULL) != MN_OK)
             continue;
         if (mni_dir_lock(dir, MNI_LOCK_EXCLUSIVE, NULL) == MN_OK)
-            dir_remove_with_files(store->tmp, name);
+            dir_remove_with_files(store->tmp, name, is_tmp_name);
         mni_dir_close(dir);
     }
     mni_buf_done(&names);
@@ -164,7 +168,7 @@ mn_status dir_store_init(struct dir_store *store, const char *path, struct mn_er
 void dir_store_done(struct dir_store *store)
 {
     if (store->mine != NULL)
-        dir_remove_with_files(store->tmp, store->mine_name);
+        dir_remove_with_files(store->tmp, store->mine_name, is_tmp_name);
     mni_dir_close(store->mine);
     mni_dir_close(store->tmp);
     mni_dir_close(store->locks);

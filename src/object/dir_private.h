@@ -6,6 +6,7 @@
  *     dir_tree.c     directories, locks; an object gets its place or loses it
  *     dir_list.c     listing in the order of keys
  *     dir_uploads.c  uploads in parts
+ *     dir_mark.c     the file that marks a store
  *     dir_open.c     opening, and what dead processes left
  *     dir.c          the operations
  */
@@ -131,8 +132,14 @@ MN_MUST_USE mn_status dir_publish(struct dir_store *store, struct mn_slice key,
 MN_MUST_USE mn_status dir_unpublish(struct dir_store *store, struct mn_slice key,
                                     struct mn_error *err);
 
-/* Removes a directory with the files in it, as far as possible; who does it next goes on. */
-void dir_remove_with_files(struct mni_dir *parent, const char *name);
+/* Removes a directory with those files in it that are ours, as far as possible; who does it next
+ * goes on. One that holds anything else stays. */
+typedef bool dir_is_ours_fn(struct mni_dir *dir, const char *name);
+void dir_remove_with_files(struct mni_dir *parent, const char *name, dir_is_ours_fn *is_ours);
+
+/* Takes a lock that others hold for moments. */
+MN_MUST_USE mn_status dir_wait_for_lock(struct dir_store *store, struct mni_dir *dir,
+                                        struct mn_error *err);
 
 void dir_nap(int64_t us);
 
@@ -167,6 +174,12 @@ void dir_uploads_tidy(struct dir_store *store);
 /* Opening ---------------------------------------------------------------------------------------
  */
 
+/* MN_NOT_FOUND: there is none. MN_ERR_NO_STORE: a file of that name is somebody else's. */
+MN_MUST_USE mn_status dir_mark_read(struct mni_dir *root, struct mn_error *err);
+/* Makes the mark where there is nothing else, else MN_ERR_NO_STORE. Leaves `root` locked, and the
+ * mark to be synced. */
+MN_MUST_USE mn_status dir_mark_make(struct dir_store *store, struct mni_dir *root,
+                                    struct mn_error *err);
 /* Fills a store whose options are set; dir_store_done frees what it has, also after a failure. */
 MN_MUST_USE mn_status dir_store_init(struct dir_store *store, const char *path,
                                      struct mn_error *err);

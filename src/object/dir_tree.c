@@ -185,22 +185,29 @@ static void prune(struct dir_store *store, struct mn_slice key)
         continue;
 }
 
+struct removal {
+    struct mni_dir *dir;
+    dir_is_ours_fn *is_ours;
+};
+
 static mn_status remove_file(void *context, const char *name, bool is_dir, struct mn_error *err)
 {
+    const struct removal *removal = context;
+
     (void)err;
-    if (!is_dir)
-        mni_ignore(mni_dir_unlink(context, name, NULL));
+    if (!is_dir && removal->is_ours(removal->dir, name))
+        mni_ignore(mni_dir_unlink(removal->dir, name, NULL));
     return MN_OK;
 }
 
-void dir_remove_with_files(struct mni_dir *parent, const char *name)
+void dir_remove_with_files(struct mni_dir *parent, const char *name, dir_is_ours_fn *is_ours)
 {
-    struct mni_dir *dir = NULL;
+    struct removal removal = {NULL, is_ours};
 
-    if (mni_dir_open_dir(parent, name, false, &dir, NULL) != MN_OK)
+    if (mni_dir_open_dir(parent, name, false, &removal.dir, NULL) != MN_OK)
         return;
-    mni_ignore(mni_dir_list(dir, remove_file, dir, NULL));
-    mni_dir_close(dir);
+    mni_ignore(mni_dir_list(removal.dir, remove_file, &removal, NULL));
+    mni_dir_close(removal.dir);
     mni_ignore(mni_dir_remove_dir(parent, name, NULL));
 }
 
@@ -211,7 +218,7 @@ struct key_lock {
     struct mni_dir *dir;
 };
 
-static mn_status take_lock(struct dir_store *store, struct mni_dir *dir, struct mn_error *err)
+mn_status dir_wait_for_lock(struct dir_store *store, struct mni_dir *dir, struct mn_error *err)
 {
     int64_t began_us = mni_env_mono_us(store->env);
     int64_t nap_us = NAP_US_MIN;
@@ -239,7 +246,7 @@ static mn_status lock_key(struct dir_store *store, struct mn_slice key, struct k
     mni_mutex_lock(lock->mutex);
     mn_status st = mni_dir_open_dir(store->locks, name, true, &lock->dir, err);
     if (st == MN_OK)
-        st = take_lock(store, lock->dir, err);
+        st = dir_wait_for_lock(store, lock->dir, err);
     if (st == MN_NOT_FOUND)
         st = mni_fail(err, MN_ERR_IO, "the directory of locks was removed");
     if (st != MN_OK) {

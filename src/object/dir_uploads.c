@@ -44,11 +44,37 @@ static void make_part_name(uint32_t number, char name_out[PART_NAME_BYTES])
     (void)snprintf(name_out, PART_NAME_BYTES, "%05" PRIu32, number);
 }
 
+/* Of a part's file; 0: it is none. */
+static uint32_t number_of(const char *name)
+{
+    char again[PART_NAME_BYTES];
+    uint32_t number = 0;
+
+    for (size_t i = 0; i < 5 && name[i] >= '0' && name[i] <= '9'; i++)
+        number = number * 10 + (uint32_t)(name[i] - '0');
+    make_part_name(number, again);
+    return number <= MN_OBJECT_PARTS_MAX && strcmp(again, name) == 0 ? number : 0;
+}
+
 static bool is_id(const char *name)
 {
     size_t n = strspn(name, "0123456789abcdef");
 
     return n == DIR_UPLOAD_ID_BYTES - 1 && name[n] == '\0';
+}
+
+static bool is_our_file(struct mni_dir *dir, const char *name)
+{
+    (void)dir;
+    return strcmp(name, KEY_NAME) == 0 || number_of(name) > 0;
+}
+
+/* For what nobody living has made: a file that ends as only ours do. */
+static bool is_our_whole_file(struct mni_dir *dir, const char *name)
+{
+    struct mn_object_info info;
+
+    return is_our_file(dir, name) && dir_file_info(dir, name, &info, NULL) == MN_OK;
 }
 
 static mn_status no_upload(struct mn_error *err)
@@ -82,13 +108,9 @@ static mn_status note_part(void *context, const char *name, bool is_dir, struct 
 {
     const struct part_listing *listing = context;
     struct mn_object_info info;
-    char again[PART_NAME_BYTES];
-    uint32_t number = 0;
+    uint32_t number = number_of(name);
 
-    for (size_t i = 0; i < 5 && name[i] >= '0' && name[i] <= '9'; i++)
-        number = number * 10 + (uint32_t)(name[i] - '0');
-    make_part_name(number, again);
-    if (is_dir || number < 1 || number > MN_OBJECT_PARTS_MAX || strcmp(again, name) != 0)
+    if (is_dir || number == 0)
         return MN_OK;
     mn_status st = dir_file_info(listing->dir, name, &info, err);
     return st == MN_OK ? note_size(listing->upload, number, info.n_bytes, err) : st;
@@ -137,7 +159,7 @@ static mn_status try_to_begin(struct dir_upload *upload, const struct dir_temp *
         st = mni_dir_sync(store->uploads, err);
     mni_dir_close(dir);
     if (st != MN_OK)
-        dir_remove_with_files(store->uploads, upload->id);
+        dir_remove_with_files(store->uploads, upload->id, is_our_file);
     return st;
 }
 
@@ -343,7 +365,7 @@ mn_status dir_upload_end(struct dir_upload *upload, struct mn_error *err)
     if (st == MN_OK)
         st = mni_dir_sync(uploads, err);
     if (st == MN_OK)
-        dir_remove_with_files(uploads, over);
+        dir_remove_with_files(uploads, over, is_our_file);
     return st;
 }
 
@@ -439,12 +461,12 @@ static void tidy(struct dir_store *store, const char *name)
         if (st == MN_OK)
             st = mni_dir_open_file(dir, KEY_NAME, MNI_OPEN_READ, &file, NULL);
         mni_file_close(file);
-        if (st == MN_NOT_FOUND)
-            dir_remove_with_files(store->uploads, name);
+        if (st == MN_NOT_FOUND) /* it can hold nothing yet: what holds something is not ours */
+            mni_ignore(mni_dir_remove_dir(store->uploads, name, NULL));
         mni_dir_close(dir);
         return;
     }
-    dir_remove_with_files(store->uploads, name);
+    dir_remove_with_files(store->uploads, name, is_our_whole_file);
 }
 
 void dir_uploads_tidy(struct dir_store *store)

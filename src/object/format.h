@@ -1,5 +1,5 @@
 /*
- * format.h - where bytes stand in a file of a directory of objects: docs/format/object.md.
+ * format.h - where bytes stand in the files of a directory of objects: docs/format/object.md.
  */
 #ifndef MNI_OBJECT_FORMAT_H
 #define MNI_OBJECT_FORMAT_H
@@ -24,5 +24,17 @@ enum {
 };
 static_assert(sizeof OBJECT_MAGIC - 1 == OBJECT_MAGIC_BYTES, "mark");
 static_assert(OBJECT_OFF_CRC + 4 == OBJECT_FOOTER_BYTES, "footer layout");
+
+/* The file MNEME-OBJECTS. */
+#define MARK_MAGIC "MNOBJDIR"
+enum {
+    MARK_OFF_MAGIC = 0,   /* 8 bytes */
+    MARK_OFF_VERSION = 8, /* u32 */
+    MARK_OFF_CRC = 12,    /* u32, CRC-32C of the bytes before */
+    MARK_BYTES = 16,
+    MARK_VERSION = 1,
+};
+static_assert(sizeof MARK_MAGIC - 1 == OBJECT_MAGIC_BYTES, "mark");
+static_assert(MARK_OFF_CRC + 4 == MARK_BYTES, "layout of the mark");
 
 #endif

@@ -272,6 +272,36 @@ static void any_allocation_may_fail(void)
     }
 }
 
+/* A store that was made half is made by whoever comes next. */
+static void making_a_store_may_fail_at_any_call(void)
+{
+    struct mni_fault_env *fault = NULL;
+    bool was_hit = true;
+    unsigned n_errors = 0;
+
+    CHECK_OK(mni_fault_env_new(mni_posix_env(), &fault));
+    for (uint64_t n = 1; was_hit; n++) {
+        for (unsigned keep_failing = 0; keep_failing < 2; keep_failing++) {
+            mn_object_store *store = NULL;
+            (void)snprintf(dir, sizeof dir, "%s/new", check_temp_dir());
+            mni_fault_env_fail_at(fault, n, ENOSPC, keep_failing == 1);
+            mn_status st =
+                mni_api_object_open_dir(mni_fault_env_base(fault), dir, NULL, &store, &err);
+            was_hit = mni_fault_env_was_hit(fault);
+            mni_fault_env_fail_at(fault, 0, 0, false);
+            CHECK(st == MN_OK || st == MN_ERR_NO_SPACE);
+            n_errors += st != MN_OK;
+            CHECK_OK(mn_object_close(store, NULL));
+            CHECK_OK_ERR(mn_object_open_dir(dir, NULL, &store, &err), &err);
+            CHECK_OK_ERR(mn_object_put(store, mn_str("a"), mn_str("1"), NULL, NULL, &err), &err);
+            CHECK(holds(store, "a", "1"));
+            CHECK_OK_ERR(mn_object_close(store, &err), &err);
+        }
+    }
+    CHECK(n_errors > 20);
+    mni_fault_env_free(fault);
+}
+
 /* Where there are no links, a put where there is none is done in another way. */
 static void stores_work_without_links(void)
 {
@@ -323,11 +353,9 @@ static void memory_takes_failed_allocations_too(void)
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
-        CHECK_TEST(any_call_of_the_disk_may_fail),
-        CHECK_TEST(the_disk_may_fail_for_good),
-        CHECK_TEST(any_allocation_may_fail),
-        CHECK_TEST(stores_work_without_links),
-        CHECK_TEST(memory_takes_failed_allocations_too),
+        CHECK_TEST(any_call_of_the_disk_may_fail), CHECK_TEST(the_disk_may_fail_for_good),
+        CHECK_TEST(any_allocation_may_fail),       CHECK_TEST(making_a_store_may_fail_at_any_call),
+        CHECK_TEST(stores_work_without_links),     CHECK_TEST(memory_takes_failed_allocations_too),
     };
 
     return check_run("fault.object_calls", tests, CHECK_COUNT(tests), argc, argv);

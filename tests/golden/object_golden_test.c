@@ -1,10 +1,11 @@
 /*
- * The file of an object of version 1 still means what docs/format/object.md says, and is written the
- * same, under the same name.
+ * The files of a directory of objects of version 1 still mean what docs/format/object.md says, and are
+ * written the same, under the same names.
  *
- *     object-v1.bin    "golden/object 1", 1,000 bytes of the sequence 0, 7, 14, ... modulo 256
+ *     object-v1.bin          "golden/object 1", 1,000 bytes of the sequence 0, 7, 14, ... modulo 256
+ *     object-mark-v1.bin     the mark of the store, MNEME-OBJECTS
  *
- * It was written by `golden_object --write DIRECTORY`.
+ * They were written by `golden_object --write DIRECTORY`.
  */
 #include "check.h"
 
@@ -17,7 +18,8 @@
 
 enum { CONTENT = 1000, FILE_BYTES_MAX = 2000 };
 
-static const char file_name[] = "object-v1.bin";
+static const char object_name[] = "object-v1.bin";
+static const char mark_name[] = "object-mark-v1.bin";
 static struct mn_error err;
 
 struct image {
@@ -66,41 +68,57 @@ static mn_object_store *put_object(struct mni_crash_env *crash)
     return store;
 }
 
-static void make_image(struct image *image)
+static void read_image(struct mni_dir *dir, const char *name, struct image *image)
 {
-    struct mni_crash_env *crash = NULL;
     struct mni_file *file = NULL;
 
-    CHECK_OK(mni_crash_env_new(1, &crash));
-    CHECK_OK_ERR(mn_object_close(put_object(crash), &err), &err);
-    struct mni_dir *dir = find_dir(crash);
-    CHECK_OK_ERR(mni_dir_open_file(dir, "object%201@", MNI_OPEN_READ, &file, &err), &err);
+    CHECK_OK_ERR(mni_dir_open_file(dir, name, MNI_OPEN_READ, &file, &err), &err);
     CHECK_OK_ERR(mni_file_read(file, 0, image->bytes, FILE_BYTES_MAX, &image->n, &err), &err);
     mni_file_close(file);
     mni_dir_close(dir);
+}
+
+static void make_images(struct image *object, struct image *mark)
+{
+    struct mni_crash_env *crash = NULL;
+    struct mni_dir *root = NULL;
+
+    CHECK_OK(mni_crash_env_new(1, &crash));
+    CHECK_OK_ERR(mn_object_close(put_object(crash), &err), &err);
+    read_image(find_dir(crash), "object%201@", object);
+    CHECK_OK(mni_env_open_dir(mni_crash_env_base(crash), "/objects", false, &root, &err));
+    read_image(root, "MNEME-OBJECTS", mark);
     mni_crash_env_free(crash);
 }
 
-static void read_golden(struct image *image)
+static void read_golden(const char *name, struct image *image)
 {
     char path[4096];
 
-    (void)snprintf(path, sizeof path, "%s/%s", GOLDEN_DIR, file_name);
+    (void)snprintf(path, sizeof path, "%s/%s", GOLDEN_DIR, name);
     FILE *file = fopen(path, "rb");
     CHECK(file != NULL);
     image->n = fread(image->bytes, 1, FILE_BYTES_MAX, file);
     CHECK_EQ(fclose(file), 0);
 }
 
-static void it_is_written_the_same(void)
+static void check_same(const char *name, const struct image *made)
 {
     struct image golden;
-    struct image made;
 
-    read_golden(&golden);
-    make_image(&made);
-    CHECK_EQ(made.n, golden.n);
-    CHECK_MEM_EQ(made.bytes, golden.bytes, golden.n);
+    read_golden(name, &golden);
+    CHECK_EQ(made->n, golden.n);
+    CHECK_MEM_EQ(made->bytes, golden.bytes, golden.n);
+}
+
+static void they_are_written_the_same(void)
+{
+    struct image object;
+    struct image mark;
+
+    make_images(&object, &mark);
+    check_same(object_name, &object);
+    check_same(mark_name, &mark);
 }
 
 static void it_reads_as_it_was_put(void)
@@ -113,7 +131,7 @@ static void it_reads_as_it_was_put(void)
     struct image golden;
 
     make_content(content);
-    read_golden(&golden);
+    read_golden(object_name, &golden);
     CHECK_OK(mni_crash_env_new(1, &crash));
     mn_object_store *store = put_object(crash);
     CHECK_OK_ERR(mn_object_put(store, mn_str("golden/x"), mn_str(""), NULL, NULL, &err), &err);
@@ -134,24 +152,33 @@ static void it_reads_as_it_was_put(void)
     mni_crash_env_free(crash);
 }
 
-static int write_golden(const char *directory)
+static bool write_image(const char *directory, const char *name, const struct image *image)
 {
-    struct image made;
     char path[4096];
 
-    make_image(&made);
-    (void)snprintf(path, sizeof path, "%s/%s", directory, file_name);
+    (void)snprintf(path, sizeof path, "%s/%s", directory, name);
     FILE *file = fopen(path, "wb");
     if (file == NULL)
-        return 1;
-    size_t n = fwrite(made.bytes, 1, made.n, file);
-    return fclose(file) == 0 && n == made.n ? 0 : 1;
+        return false;
+    size_t n = fwrite(image->bytes, 1, image->n, file);
+    return fclose(file) == 0 && n == image->n;
+}
+
+static int write_golden(const char *directory)
+{
+    struct image object;
+    struct image mark;
+
+    make_images(&object, &mark);
+    return write_image(directory, object_name, &object) && write_image(directory, mark_name, &mark)
+               ? 0
+               : 1;
 }
 
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
-        CHECK_TEST(it_is_written_the_same),
+        CHECK_TEST(they_are_written_the_same),
         CHECK_TEST(it_reads_as_it_was_put),
     };
     if (argc == 3 && strcmp(argv[1], "--write") == 0)

@@ -260,6 +260,105 @@ static void a_directory_with_other_things_is_refused(void)
     CHECK_STATUS(mn_object_open_dir(path_of("none/none"), NULL, &store, &err), MN_ERR_NO_STORE);
 }
 
+/* Any directory may have parts that are named like ours, and files that are named like ours. */
+static void no_other_directory_is_taken_for_a_store(void)
+{
+    static const char *const dirs[] = {"objects",  "objects/pack",
+                                       "uploads",  "uploads/0123456789abcdef0123456789abcdef",
+                                       "tmp",      "locks",
+                                       "locks/00", "uploads/0123456789abcdef0123456789abcdef.over",
+                                       "refs",     "tmp/0123456789abcdef"};
+    static const char *const files[] = {"uploads/0123456789abcdef0123456789abcdef/photo.jpg",
+                                        "uploads/0123456789abcdef0123456789abcdef.over/00001",
+                                        "tmp/0123456789abcdef/0000000000000000", "HEAD"};
+    static const struct mn_object_dir_options reading = {.size = sizeof reading, .read_only = true};
+    mn_object_store *store = NULL;
+
+    (void)snprintf(dir, sizeof dir, "%s", check_temp_dir());
+    for (size_t i = 0; i < CHECK_COUNT(dirs); i++) {
+        CHECK_EQ(mkdir(path_of(dirs[i]), 0700), 0);
+        CHECK_STATUS(mn_object_open_dir(dir, NULL, &store, &err), MN_ERR_NO_STORE);
+    }
+    for (size_t i = 0; i < CHECK_COUNT(files); i++)
+        write_file(files[i], "x", 1);
+    CHECK_STATUS(mn_object_open_dir(dir, NULL, &store, &err), MN_ERR_NO_STORE);
+    CHECK(strstr(err.message, dir) != NULL);
+    CHECK_STATUS(mn_object_open_dir(dir, &reading, &store, &err), MN_ERR_NO_STORE);
+    for (size_t i = 0; i < CHECK_COUNT(files); i++)
+        CHECK(is_there(files[i]));
+    CHECK_EQ(n_entries("."), 6);
+    CHECK_EQ(n_entries("uploads"), 2);
+    CHECK_EQ(n_entries("tmp"), 1);
+    CHECK_EQ(n_entries("locks"), 1);
+}
+
+/* A store may be made where making one was cut off, and not beside anything else. */
+static void only_our_own_remains_are_made_a_store(void)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+        bool is_ours;
+    } remains[] = {
+        {"", 0, true},
+        {"MNOB", 4, true},
+        {"MNOBJDIR\0\0\0\0\0\0\0\0", 16, true},
+        {"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, true},
+        {"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 17, false},
+        {"notes", 5, false},
+    };
+
+    for (size_t i = 0; i < CHECK_COUNT(remains); i++) {
+        mn_object_store *store = NULL;
+        (void)snprintf(dir, sizeof dir, "%s", check_temp_dir());
+        write_file("MNEME-OBJECTS.new", remains[i].bytes, remains[i].n);
+        CHECK_STATUS(mn_object_open_dir(dir, NULL, &store, &err),
+                     remains[i].is_ours ? MN_OK : MN_ERR_NO_STORE);
+        CHECK_EQ(is_there("MNEME-OBJECTS.new"), !remains[i].is_ours);
+        CHECK_EQ(is_there("MNEME-OBJECTS"), remains[i].is_ours);
+        OK(mn_object_close(store, &err));
+        CHECK_EQ(unlink(path_of(remains[i].is_ours ? "MNEME-OBJECTS" : "MNEME-OBJECTS.new")), 0);
+        if (remains[i].is_ours) /* a store that has lost its mark is any directory */
+            CHECK_STATUS(mn_object_open_dir(dir, NULL, &store, &err), MN_ERR_NO_STORE);
+        else
+            CHECK_EQ(n_entries("."), 0);
+    }
+}
+
+static void a_mark_that_is_not_right_is_refused(void)
+{
+    unsigned char mark[17] = {0};
+    mn_object_store *store = open_new();
+
+    OK(mn_object_close(store, &err));
+    FILE *file = fopen(path_of("MNEME-OBJECTS"), "rb");
+    CHECK(file != NULL);
+    CHECK_EQ(fread(mark, 1, sizeof mark, file), 16);
+    CHECK_EQ(fclose(file), 0);
+    for (unsigned bit = 0; bit < 16 * 8; bit++) {
+        mark[bit / 8] ^= (unsigned char)(1U << bit % 8);
+        write_file("MNEME-OBJECTS", mark, 16);
+        CHECK_STATUS(mn_object_open_dir(dir, NULL, &store, &err),
+                     bit < 64 ? MN_ERR_NO_STORE : MN_ERR_CORRUPT);
+        mark[bit / 8] ^= (unsigned char)(1U << bit % 8);
+    }
+    for (size_t n = 0; n <= sizeof mark; n++) {
+        write_file("MNEME-OBJECTS", mark, n);
+        mn_status st = mn_object_open_dir(dir, NULL, &store, &err);
+        CHECK_STATUS(st, n < 8 ? MN_ERR_NO_STORE : n == 16 ? MN_OK : MN_ERR_CORRUPT);
+        if (st == MN_OK)
+            OK(mn_object_close(store, &err));
+    }
+    /* A newer version, with its checksum. */
+    static const unsigned char newer[] = {'M', 'N', 'O', 'B', 'J',  'D',  'I',  'R',
+                                          2,   0,   0,   0,   0x31, 0xd1, 0x7e, 0x48};
+    write_file("MNEME-OBJECTS", newer, sizeof newer);
+    CHECK_STATUS(mn_object_open_dir(dir, NULL, &store, &err), MN_ERR_UNSUPPORTED);
+    CHECK_EQ(unlink(path_of("MNEME-OBJECTS")), 0);
+    CHECK_EQ(mkdir(path_of("MNEME-OBJECTS"), 0700), 0);
+    CHECK_STATUS(mn_object_open_dir(dir, NULL, &store, &err), MN_ERR_NO_STORE);
+}
+
 static void urls_tell_what_to_open(void)
 {
     static const char *const wrong[] = {"",    "dir",   "dir:",    "mem",  "mem:x",
@@ -280,20 +379,42 @@ static void urls_tell_what_to_open(void)
     OK(mn_object_close(store, &err));
 }
 
+static mn_status keep_id(void *context, struct mn_slice key, const char *upload_id,
+                         int64_t begun_us)
+{
+    (void)key;
+    (void)begun_us;
+    (void)snprintf(context, 64, "%s", upload_id);
+    return MN_OK;
+}
+
+/* An upload that is over, as a process leaves it that dies while it removes the files. */
+static void leave_upload_that_is_over(mn_object_store *store, char name_out[256])
+{
+    mn_object_upload *upload = NULL;
+    char id[64] = "";
+    char path[4096];
+
+    OK(mn_object_upload_begin(store, mn_str("u"), &upload, &err));
+    OK(mn_object_upload_part(upload, 1, mn_str("x"), &err));
+    OK(mn_object_uploads(store, mn_str(""), keep_id, id, &err));
+    mn_object_upload_leave(upload);
+    (void)snprintf(name_out, 256, "uploads/%s", id);
+    (void)snprintf(path, sizeof path, "%s", path_of(name_out));
+    (void)snprintf(name_out, 256, "uploads/%s.over", id);
+    CHECK_EQ(rename(path, path_of(name_out)), 0);
+}
+
 static void what_dead_processes_left_goes(void)
 {
-    static const char upload[] = "uploads/0123456789abcdef0123456789abcdef";
     char name[256];
 
     mn_object_store *store = open_new();
+    leave_upload_that_is_over(store, name);
     OK(mn_object_close(store, &err));
     CHECK_EQ(mkdir(path_of("tmp/0123456789abcdef"), 0700), 0);
-    write_file("tmp/0123456789abcdef/0000", "x", 1);
-    CHECK_EQ(mkdir(path_of(upload), 0700), 0); /* begun, without a key */
-    (void)snprintf(name, sizeof name, "%s.over", upload);
-    CHECK_EQ(mkdir(path_of(name), 0700), 0);
-    (void)snprintf(name, sizeof name, "%s.over/00001", upload);
-    write_file(name, "x", 1);
+    write_file("tmp/0123456789abcdef/0000000000000000", "x", 1);
+    CHECK_EQ(mkdir(path_of("uploads/0123456789abcdef0123456789abcdef"), 0700), 0); /* no key yet */
     CHECK_EQ(mkdir(path_of("tmp/foreign"), 0700), 0);
     CHECK_EQ(mkdir(path_of("uploads/foreign"), 0700), 0);
     store = open_with(NULL);
@@ -307,6 +428,32 @@ static void what_dead_processes_left_goes(void)
     put(store, "a", "y");
     OK(mn_object_close(store, &err));
     CHECK_EQ(n_entries("tmp"), 1);
+}
+
+/* Also in a store, and also where names are like ours. */
+static void what_is_not_provably_ours_is_never_removed(void)
+{
+    static const char *const dirs[] = {"tmp/0123456789abcdef",
+                                       "uploads/0123456789abcdef0123456789abcdef",
+                                       "uploads/0123456789abcdef0123456789abcdef.over"};
+    static const char *const files[] = {"tmp/0123456789abcdef/0000",
+                                        "tmp/0123456789abcdef/photo.jpg",
+                                        "uploads/0123456789abcdef0123456789abcdef/00001",
+                                        "uploads/0123456789abcdef0123456789abcdef/photo.jpg",
+                                        "uploads/0123456789abcdef0123456789abcdef.over/00001",
+                                        "uploads/0123456789abcdef0123456789abcdef.over/key",
+                                        "uploads/0123456789abcdef0123456789abcdef.over/a.jpg"};
+    mn_object_store *store = open_new();
+
+    OK(mn_object_close(store, &err));
+    for (size_t i = 0; i < CHECK_COUNT(dirs); i++)
+        CHECK_EQ(mkdir(path_of(dirs[i]), 0700), 0);
+    for (size_t i = 0; i < CHECK_COUNT(files); i++)
+        write_file(files[i], "x", 1);
+    store = open_with(NULL);
+    OK(mn_object_close(store, &err));
+    for (size_t i = 0; i < CHECK_COUNT(files); i++)
+        CHECK(is_there(files[i]));
 }
 
 /* Told to fail ----------*/
@@ -356,14 +503,6 @@ static void uploads_outlive_requests_that_fail(void)
 
 /* Uploads ----------*/
 
-static mn_status stop(void *context, struct mn_slice key, const char *upload_id, int64_t begun_us)
-{
-    (void)key;
-    (void)begun_us;
-    (void)snprintf(context, 64, "%s", upload_id);
-    return MN_OK;
-}
-
 static void a_damaged_part_is_found_when_parts_are_put_together(void)
 {
     mn_object_upload *upload = NULL;
@@ -374,7 +513,7 @@ static void a_damaged_part_is_found_when_parts_are_put_together(void)
     mn_object_store *store = open_new();
     OK(mn_object_upload_begin(store, mn_str("a"), &upload, &err));
     OK(mn_object_upload_part(upload, 1, mn_str("0123456789"), &err));
-    OK(mn_object_uploads(store, mn_str(""), stop, id, &err));
+    OK(mn_object_uploads(store, mn_str(""), keep_id, id, &err));
     (void)snprintf(name, sizeof name, "uploads/%s/00001", id);
     CHECK_EQ(stat(path_of(name), &info), 0);
     FILE *file = fopen(path_of(name), "r+b");
@@ -424,6 +563,45 @@ static int count_up(void)
             return 5;
     }
     return mn_object_close(store, NULL) == MN_OK ? 0 : 6;
+}
+
+/* Each makes the store if it is not there, and puts an object of its own. */
+static int make_and_put(void)
+{
+    mn_object_store *store = NULL;
+    char text[32];
+
+    if (mn_object_open_dir(dir, NULL, &store, NULL) != MN_OK)
+        return 1;
+    (void)snprintf(text, sizeof text, "%d", (int)getpid());
+    if (mn_object_put(store, mn_str(text), mn_str(text), NULL, NULL, NULL) != MN_OK)
+        return 2;
+    return mn_object_close(store, NULL) == MN_OK ? 0 : 3;
+}
+
+static void processes_make_one_store(void)
+{
+    pid_t children[2 * PROCESSES];
+    char base[1024];
+
+    (void)snprintf(base, sizeof base, "%s", check_temp_dir());
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        (void)snprintf(dir, sizeof dir, "%s/%u", base, round);
+        for (unsigned i = 0; i < 2 * PROCESSES; i++) {
+            children[i] = fork();
+            CHECK(children[i] >= 0);
+            if (children[i] == 0)
+                _exit(make_and_put());
+        }
+        for (unsigned i = 0; i < 2 * PROCESSES; i++) {
+            int status = -1;
+            CHECK_EQ(waitpid(children[i], &status, 0), children[i]);
+            CHECK(WIFEXITED(status));
+            CHECK_EQ(WEXITSTATUS(status), 0);
+        }
+        CHECK_EQ(n_entries("objects"), 2 * PROCESSES);
+        CHECK_EQ(n_entries("."), 5);
+    }
 }
 
 static void processes_share_a_directory(void)
@@ -495,11 +673,16 @@ int main(int argc, char **argv)
         CHECK_TEST(damaged_objects_are_listed_and_not_read),
         CHECK_TEST(readers_change_nothing),
         CHECK_TEST(a_directory_with_other_things_is_refused),
+        CHECK_TEST(no_other_directory_is_taken_for_a_store),
+        CHECK_TEST(only_our_own_remains_are_made_a_store),
+        CHECK_TEST(a_mark_that_is_not_right_is_refused),
         CHECK_TEST(urls_tell_what_to_open),
         CHECK_TEST(what_dead_processes_left_goes),
+        CHECK_TEST(what_is_not_provably_ours_is_never_removed),
         CHECK_TEST(requests_fail_as_told),
         CHECK_TEST(uploads_outlive_requests_that_fail),
         CHECK_TEST(a_damaged_part_is_found_when_parts_are_put_together),
+        CHECK_TEST(processes_make_one_store),
         CHECK_TEST(processes_share_a_directory),
         CHECK_TEST(a_forked_child_is_refused),
     };
