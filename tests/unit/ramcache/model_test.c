@@ -315,9 +315,30 @@ static void large_values_keep_the_bound(void)
     run_steps(512 << 10, 8, 1 << 16, false);
 }
 
+/* Many small entries: what each takes beside its value is counted, and not much more than that. */
+static void the_bound_is_used_and_kept_by_small_entries(void)
+{
+    enum { MAX_BYTES = 2 << 20, N_SMALL = 40000 };
+    uint64_t base = mni_mem_live_bytes();
+    mn_ramcache *cache = cache_of(MAX_BYTES);
+    char id[16];
+
+    mni_mem_reset_peak();
+    for (int i = 0; i < N_SMALL; i++) {
+        (void)snprintf(id, sizeof id, "%d", i);
+        (void)put_item(cache, "n", id, (struct mn_slice){id, (size_t)i % 40}, i % 3 ? -1 : 1000000);
+    }
+    /* The allocator has a header of 8 bytes before each block, which is no part of the block. */
+    uint64_t headers = 8 * stats_of(cache).n_entries;
+    CHECK(mni_mem_peak_bytes() - base + headers <= MAX_BYTES);
+    CHECK(mni_mem_live_bytes() - base + headers >= MAX_BYTES * 85 / 100);
+    free_cache(cache);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
+        CHECK_TEST(the_bound_is_used_and_kept_by_small_entries),
         CHECK_TEST(with_room_for_all_it_is_like_an_array),
         CHECK_TEST(a_small_cache_keeps_its_bound),
         CHECK_TEST(a_middling_cache_keeps_its_bound),
