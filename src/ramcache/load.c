@@ -17,6 +17,7 @@ struct mn_ramcache_load {
     const void *owner;                  /* the thread that loads */
     struct mn_ramcache_load *waits_for; /* of the owner, from within the loader */
     bool is_stale;                      /* the key was put, deleted or cleared since */
+    bool has_ended;                     /* who waits goes on, or will soon */
     unsigned n_waiters;
     atomic_uint n_users; /* the owner, and who waits */
     atomic_uint is_done;
@@ -53,14 +54,15 @@ void mni_ramcache_loads_are_stale(struct mni_ramcache *cache, const struct key *
     }
 }
 
-/* The load that is the newest of a thread and waits for another one; NULL: none does. */
-static mn_ramcache_load *waiting_load_of(struct mni_ramcache *cache, const void *owner)
+/* The load that a thread waits for within one of its own; NULL: it waits for none. */
+static mn_ramcache_load *awaited_by(struct mni_ramcache *cache, const void *owner)
 {
     mn_ramcache_load *load = cache->loads;
 
     while (load != NULL && (load->owner != owner || load->waits_for == NULL))
         load = load->next;
-    return load;
+    /* One that has ended is waited for until the thread wakes up, which nothing keeps it from. */
+    return load == NULL || load->waits_for->has_ended ? NULL : load->waits_for;
 }
 
 /* Whether the thread that runs `load` waits, over others or not, for this one. */
@@ -69,8 +71,7 @@ static bool is_circle(struct mni_ramcache *cache, const mn_ramcache_load *load)
     while (load != NULL) {
         if (load->owner == &this_thread)
             return true;
-        const mn_ramcache_load *waiting = waiting_load_of(cache, load->owner);
-        load = waiting == NULL ? NULL : waiting->waits_for;
+        load = awaited_by(cache, load->owner);
     }
     return false;
 }
@@ -79,8 +80,9 @@ static void leave_load(struct mni_ramcache *cache, mn_ramcache_load *load)
 {
     if (atomic_fetch_sub_explicit(&load->n_users, 1, memory_order_acq_rel) > 1)
         return;
-    mni_ramcache_give_back(cache, charge_of_load(&load->key));
+    uint64_t charge = charge_of_load(&load->key);
     mni_free(load);
+    mni_ramcache_give_back(cache, charge);
 }
 
 /* What a load has come to, for one of those who have a pin of it. */
@@ -224,6 +226,7 @@ static void end(struct mni_ramcache *cache, mn_ramcache_load *load)
 
     mni_mutex_lock(&cache->lock);
     unlist(cache, load);
+    load->has_ended = true;
     if (load->status != MN_OK && load->value != NULL) {
         mni_ramcache_entry_unref(cache, load->value);
         load->value = NULL;

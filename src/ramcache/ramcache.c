@@ -475,8 +475,11 @@ static mn_status put_locked(struct mni_ramcache *cache, struct put *put,
     if (is_large)
         mni_mutex_unlock(&cache->lock);
     struct entry *entry = make_entry(put);
-    if (is_large)
+    if (is_large) {
         mni_mutex_lock(&cache->lock);
+        /* Those that have begun meanwhile, too: the put ends now, or fails now. */
+        mni_ramcache_loads_are_stale(cache, &put->key);
+    }
     if (entry == NULL) {
         mni_ramcache_give_back(cache, put->charge);
         mni_ramcache_space_unuse(cache, put->space);
@@ -545,8 +548,9 @@ uint64_t mni_ramcache_clear(struct mni_ramcache *cache, struct mn_slice name)
     uint64_t n = 0;
 
     mni_mutex_lock(&cache->lock);
-    mni_ramcache_loads_are_stale(cache, &key);
     (void)mni_ramcache_sweep_all(cache);
+    /* After the sweep, which lets others in. */
+    mni_ramcache_loads_are_stale(cache, &key);
     struct space *space = mni_ramcache_space_find(cache, &key);
     if (space != NULL) {
         n = space->n_entries;
