@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "io/socket.h"
 #include "io/thread.h"
 #include "object/s3_reply_private.h"
 
@@ -18,6 +19,7 @@ enum {
     READ_BUFFER_BYTES = 256 << 10,
     WRITE_BUFFER_BYTES = 256 << 10,
     LARGE_BODY_BYTES = 64 << 10, /* from here on the large buffers are worth their memory */
+    SOCKETS_PER_SLOT = 4,        /* libcurl may try two addresses at once, beside what is idle */
     CONNECTIONS_MAX = 256,
 };
 
@@ -30,7 +32,9 @@ struct slot {
     unsigned n_sent;     /* times that the request was sent: libcurl may do so twice */
     uint64_t n_moves;    /* counts up when a byte moves */
     uint64_t n_moves_seen;
-    int64_t moved_us; /* when it was last seen to have counted up */
+    curl_off_t n_given_seen; /* bytes that the kernel has taken */
+    uint32_t n_queued_seen;  /* of these, the ones that the server has not taken yet */
+    int64_t moved_us;        /* when one of the three was last seen to have changed */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -40,9 +44,11 @@ struct mni_s3_lane {
     CURLM *multi;             /* owned */
     unsigned n_slots;         /* taken now, those included that were yielded */
     unsigned n_yielded;
-    unsigned n_slots_max;   /* at any time: it has no more connections than that */
-    unsigned n_connections; /* at most */
-    struct slot slots[];    /* n_connections_max of the store */
+    unsigned n_given_back; /* of those; the others' connections are still open */
+    unsigned n_slots_max;  /* at any time */
+    int *sockets;          /* owned; of the connections that are open */
+    unsigned n_connections;
+    struct slot slots[]; /* n_connections_max of the store */
 };
 
 struct mni_s3_http {
@@ -96,6 +102,7 @@ static void free_lane(struct mni_s3_lane *lane)
         curl_easy_cleanup(lane->slots[i].easy);
     }
     (void)curl_multi_cleanup(lane->multi);
+    mni_free(lane->sockets);
     mni_free(lane);
 }
 
@@ -107,29 +114,25 @@ static struct mni_s3_lane *new_lane(struct mni_s3_http *http)
     if (lane == NULL)
         return NULL;
     lane->http = http;
+    lane->sockets = mni_alloc_array(http->n_connections_max, SOCKETS_PER_SLOT * sizeof(int));
     lane->multi = curl_multi_init();
-    if (lane->multi == NULL || curl_multi_setopt(lane->multi, CURLMOPT_MAXCONNECTS,
-                                                 (long)http->n_connections_max) != CURLM_OK) {
+    if (lane->sockets == NULL || lane->multi == NULL) {
         free_lane(lane);
         return NULL;
     }
     return lane;
 }
 
-/* Under the lock: takes the idle lane whose connections fit best; NULL when there is none. */
+/* Under the lock: takes the idle lane with the most connections of those that have no more than will
+ * be used, since others may open the rest; NULL when there is none. */
 static struct mni_s3_lane *pop_best(struct mni_s3_http *http, unsigned n_slots)
 {
     struct mni_s3_lane **best = NULL;
-    unsigned best_distance = 0;
 
-    for (struct mni_s3_lane **at = &http->idle; *at != NULL; at = &(*at)->next) {
-        unsigned n = (*at)->n_connections;
-        unsigned distance = n > n_slots ? n - n_slots : n_slots - n;
-        if (best == NULL || distance < best_distance) {
+    for (struct mni_s3_lane **at = &http->idle; *at != NULL; at = &(*at)->next)
+        if ((*at)->n_connections <= n_slots &&
+            (best == NULL || (*at)->n_connections > (*best)->n_connections))
             best = at;
-            best_distance = distance;
-        }
-    }
     if (best == NULL)
         return NULL;
     struct mni_s3_lane *lane = *best;
@@ -180,6 +183,12 @@ static void give_back(struct mni_s3_http *http, unsigned n_slots)
     mni_mutex_unlock(&http->lock);
 }
 
+/* Each time that a connection becomes idle, closes one, while there are more than this. */
+static void limit_connections(struct mni_s3_lane *lane, unsigned n_max)
+{
+    (void)curl_multi_setopt(lane->multi, CURLMOPT_MAXCONNECTS, (long)n_max);
+}
+
 mn_status mni_s3_lane_take(struct mni_s3_http *http, unsigned n_wanted,
                            const struct mni_s3_patience *patience, struct mni_s3_lane **lane_out,
                            struct mn_error *err)
@@ -220,6 +229,8 @@ mn_status mni_s3_lane_take(struct mni_s3_http *http, unsigned n_wanted,
     lane->next = NULL;
     lane->n_slots = n_slots;
     lane->n_yielded = 0;
+    lane->n_given_back = 0;
+    limit_connections(lane, http->n_connections_max);
     if (lane->n_slots_max < n_slots)
         lane->n_slots_max = n_slots;
     *lane_out = lane;
@@ -231,12 +242,16 @@ unsigned mni_s3_lane_slots(const struct mni_s3_lane *lane)
     return lane->n_slots;
 }
 
-/* Closes idle connections beyond this number, the next time that one becomes idle. */
-static void limit_connections(struct mni_s3_lane *lane, unsigned n_max)
+/* Gives those that were yielded back as far as their connections are closed. */
+static void give_back_yielded(struct mni_s3_lane *lane)
 {
-    (void)curl_multi_setopt(lane->multi, CURLMOPT_MAXCONNECTS, (long)n_max);
-    if (lane->n_connections > n_max)
-        lane->n_connections = n_max;
+    unsigned n_before = lane->n_given_back;
+
+    while (lane->n_given_back < lane->n_yielded &&
+           lane->n_connections < lane->n_slots - lane->n_given_back)
+        lane->n_given_back++;
+    if (lane->n_given_back > n_before)
+        give_back(lane->http, lane->n_given_back - n_before);
 }
 
 bool mni_s3_lane_yield(struct mni_s3_lane *lane, unsigned slot)
@@ -250,7 +265,7 @@ bool mni_s3_lane_yield(struct mni_s3_lane *lane, unsigned slot)
         return false;
     lane->n_yielded++;
     limit_connections(lane, lane->n_slots - lane->n_yielded);
-    give_back(http, 1);
+    give_back_yielded(lane);
     return true;
 }
 
@@ -259,10 +274,9 @@ void mni_s3_lane_give(struct mni_s3_lane *lane)
     if (lane == NULL)
         return;
     struct mni_s3_http *http = lane->http;
-    unsigned n_slots = lane->n_slots - lane->n_yielded;
+    unsigned n_slots = lane->n_slots - lane->n_given_back;
     for (unsigned i = 0; i < lane->n_slots; i++)
         mni_s3_lane_stop(lane, i);
-    limit_connections(lane, lane->n_yielded > 0 ? n_slots : http->n_connections_max);
     mni_mutex_lock(&http->lock);
     lane->n_slots = 0;
     lane->next = http->idle;
@@ -333,6 +347,33 @@ static int on_seek(void *context, curl_off_t offset, int origin)
         return CURL_SEEKFUNC_FAIL;
     slot->n_sent_bytes = (size_t)offset;
     return CURL_SEEKFUNC_OK;
+}
+
+/* Programs that are started do not inherit it. */
+static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct mni_s3_lane *lane = context;
+
+    (void)purpose;
+    if (lane->n_connections == lane->http->n_connections_max * SOCKETS_PER_SLOT)
+        return CURL_SOCKET_BAD;
+    int s = mni_socket_open(address->family, address->socktype, address->protocol);
+    if (s < 0)
+        return CURL_SOCKET_BAD;
+    lane->sockets[lane->n_connections++] = s;
+    return s;
+}
+
+static int on_close(void *context, curl_socket_t s)
+{
+    struct mni_s3_lane *lane = context;
+
+    for (unsigned i = 0; i < lane->n_connections; i++)
+        if (lane->sockets[i] == s) {
+            lane->sockets[i] = lane->sockets[--lane->n_connections];
+            break;
+        }
+    return mni_socket_close(s);
 }
 
 static bool add_header(struct slot *slot, const char *text)
@@ -430,10 +471,13 @@ static CURLcode set_safety(CURL *easy, const struct mni_s3_http *http)
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)http->idle_timeout_ms);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    SET(CURLOPT_QUICK_EXIT, 1L); /* who gives a request up does not wait for its name's resolver */
+#endif
     return code;
 }
 
-static CURLcode set_callbacks(CURL *easy, struct slot *slot)
+static CURLcode set_callbacks(CURL *easy, struct mni_s3_lane *lane, struct slot *slot)
 {
     CURLcode code = CURLE_OK;
 
@@ -446,6 +490,10 @@ static CURLcode set_callbacks(CURL *easy, struct slot *slot)
     SET(CURLOPT_READDATA, slot);
     SET(CURLOPT_SEEKFUNCTION, on_seek);
     SET(CURLOPT_SEEKDATA, slot);
+    SET(CURLOPT_OPENSOCKETFUNCTION, on_open);
+    SET(CURLOPT_OPENSOCKETDATA, lane);
+    SET(CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    SET(CURLOPT_CLOSESOCKETDATA, lane);
     SET(CURLOPT_DEBUGFUNCTION, on_log);
     SET(CURLOPT_DEBUGDATA, slot);
     SET(CURLOPT_VERBOSE, 1L);
@@ -509,6 +557,8 @@ mn_status mni_s3_lane_start(struct mni_s3_lane *lane, unsigned slot_index,
     slot->n_sent = 0;
     slot->n_moves = 0;
     slot->n_moves_seen = 0;
+    slot->n_given_seen = 0;
+    slot->n_queued_seen = 0;
     slot->moved_us = mni_env_mono_us(http->env);
     slot->error[0] = '\0';
     if (add_headers(slot, &transfer->request))
@@ -518,7 +568,7 @@ mn_status mni_s3_lane_start(struct mni_s3_lane *lane, unsigned slot_index,
     if (code == CURLE_OK)
         code = set_method(slot->easy, transfer);
     if (code == CURLE_OK)
-        code = set_callbacks(slot->easy, slot);
+        code = set_callbacks(slot->easy, lane, slot);
     /* Options fail when memory is short; all else about them is fixed. */
     if (code != CURLE_OK || curl_multi_add_handle(lane->multi, slot->easy) != CURLM_OK) {
         free_slot(slot);
@@ -583,8 +633,6 @@ static void end_slot(struct mni_s3_lane *lane, struct slot *slot, CURLcode code)
     (void)curl_easy_getinfo(slot->easy, CURLINFO_NUM_CONNECTS, &n_made);
     (void)curl_multi_remove_handle(lane->multi, slot->easy);
     atomic_fetch_add(&lane->http->n_connections_made, (uint64_t)(n_made > 0 ? n_made : 0));
-    if (n_made > 0 && lane->n_connections < lane->n_slots_max)
-        lane->n_connections++;
     /* A body without bytes has not begun yet. */
     if (code == CURLE_OK && !mni_s3_body_begin(&slot->body))
         code = CURLE_WRITE_ERROR;
@@ -598,6 +646,42 @@ static void end_slot(struct mni_s3_lane *lane, struct slot *slot, CURLcode code)
     if (code != CURLE_OK)
         renew_handle(slot);
     free_slot(slot);
+    give_back_yielded(lane);
+}
+
+/* Bytes that the server has not taken yet. While a request is under way libcurl does not tell its
+ * socket, only the port. */
+static uint32_t count_queued(const struct mni_s3_lane *lane, const struct slot *slot)
+{
+    long port = 0;
+
+    if (curl_easy_getinfo(slot->easy, CURLINFO_LOCAL_PORT, &port) != CURLE_OK || port <= 0)
+        return 0;
+    for (unsigned i = 0; i < lane->n_connections; i++)
+        if (mni_socket_port(lane->sockets[i]) == port)
+            return mni_socket_queued_bytes(lane->sockets[i]);
+    return 0;
+}
+
+/* Whether a byte has moved since this was asked last. Of a body that goes out the kernel takes a
+ * lot at once, so what it has not got rid of is looked at too. */
+static bool has_moved(const struct mni_s3_lane *lane, struct slot *slot)
+{
+    curl_off_t n_given = 0;
+
+    if (slot->n_moves != slot->n_moves_seen) {
+        slot->n_moves_seen = slot->n_moves;
+        return true;
+    }
+    if (slot->body.transfer->request.body.n_bytes == 0)
+        return false;
+    (void)curl_easy_getinfo(slot->easy, CURLINFO_SIZE_UPLOAD_T, &n_given);
+    uint32_t n_queued = count_queued(lane, slot);
+    if (n_given == slot->n_given_seen && n_queued == slot->n_queued_seen)
+        return false;
+    slot->n_given_seen = n_given;
+    slot->n_queued_seen = n_queued;
+    return true;
 }
 
 /* Ends a request on which nothing has moved for too long. */
@@ -610,8 +694,7 @@ static bool end_idle(struct mni_s3_lane *lane, unsigned *slot_out)
         struct slot *slot = &lane->slots[i];
         if (!slot->is_busy)
             continue;
-        if (slot->n_moves != slot->n_moves_seen) {
-            slot->n_moves_seen = slot->n_moves;
+        if (has_moved(lane, slot)) {
             slot->moved_us = now_us;
         } else if (now_us - slot->moved_us >= (int64_t)http->idle_timeout_ms * 1000) {
             struct mni_s3_reply *reply = slot->body.reply;
