@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes)
     unsigned n_meanings = 0;
 
     mn_status walked = walk(text);
-    n_meanings += mni_s3_read_fault(text, &fault);
+    n_meanings += mni_s3_read_fault(text, NULL, &fault);
     mn_status st = mni_s3_read_objects(text, &listing);
     n_meanings += st == MN_OK;
     check_listing(st, &listing, false);

@@ -123,8 +123,8 @@ static struct mni_s3_lane *new_lane(struct mni_s3_http *http)
     return lane;
 }
 
-/* Under the lock: takes the idle lane with the most connections of those that have no more than will
- * be used, since others may open the rest; NULL when there is none. */
+/* Under the lock: takes the idle lane with the most connections of those that have no more than
+ * will be used, since others may open the rest; NULL when there is none. */
 static struct mni_s3_lane *pop_best(struct mni_s3_http *http, unsigned n_slots)
 {
     struct mni_s3_lane **best = NULL;

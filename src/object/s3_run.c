@@ -132,27 +132,36 @@ static void finish(struct run *run, struct place *place, mn_status st)
     run->n_unfinished--;
 }
 
-/* What the server said, in a form for people. A text that holds a secret is not passed on. */
+static bool is_secret_in(const void *context, struct mn_slice text)
+{
+    return mni_s3_signer_is_secret_in(context, text);
+}
+
+static void read_fault(const struct s3_store *store, struct mn_slice text,
+                       struct mni_s3_fault *fault_out)
+{
+    struct mni_s3_unsaid secrets = {is_secret_in, store->signer};
+
+    (void)mni_s3_read_fault(text, &secrets, fault_out);
+}
+
+/* What the server said, in a form for people. The fault holds no secret. */
 static void describe(const struct s3_store *store, const struct place *place,
                      const struct mni_s3_fault *fault, char *text_out, size_t capacity)
 {
     const struct mni_s3_reply *reply = &place->reply;
-    const char *message = fault->message;
     const char *region = fault->region[0] != '\0' ? fault->region : reply->region;
 
     if (reply->detail[0] != '\0' && fault->code[0] == '\0') {
         (void)snprintf(text_out, capacity, "%s", reply->detail);
         return;
     }
-    if (mni_s3_signer_is_secret_in(store->signer, mn_str(message)) ||
-        mni_s3_signer_is_secret_in(store->signer, mn_str(fault->code)))
-        message = "";
     bool is_elsewhere = region[0] != '\0' && strcmp(region, store->settings.region) != 0 &&
                         !mni_s3_signer_is_secret_in(store->signer, mn_str(region));
     (void)snprintf(text_out, capacity, "HTTP %d%s%s%s%.200s%s%s", reply->status,
-                   message == fault->message && fault->code[0] != '\0' ? " " : "",
-                   message == fault->message ? fault->code : "", message[0] != '\0' ? ": " : "",
-                   message, is_elsewhere ? "; set the region to " : "", is_elsewhere ? region : "");
+                   fault->code[0] != '\0' ? " " : "", fault->code,
+                   fault->message[0] != '\0' ? ": " : "", fault->message,
+                   is_elsewhere ? "; set the region to " : "", is_elsewhere ? region : "");
 }
 
 static mn_status fail(struct run *run, struct place *place, mn_status st,
@@ -254,7 +263,7 @@ static void judge(struct run *run, struct place *place)
                             reply->text.n_bytes};
 
     if (reply->end == MNI_S3_ANSWERED && (reply->status < 200 || reply->status > 299))
-        (void)mni_s3_read_fault(text, &fault);
+        read_fault(store, text, &fault);
     if (reply->n_sent > 1) { /* libcurl has found the connection closed, and tried again */
         place->is_in_doubt = true;
         atomic_fetch_add(&store->n_requests, reply->n_sent - 1);
@@ -268,7 +277,7 @@ static void judge(struct run *run, struct place *place)
         if (run->job->accept != NULL)
             st = run->job->accept(run->context, place->item, reply, &place->err);
         if (st == MN_ERR_CORRUPT) {
-            (void)mni_s3_read_fault(text, &fault);
+            read_fault(store, text, &fault);
             verdict = mni_s3_judge_body(&fault);
         } else {
             atomic_store(&store->has_bucket, true);

@@ -176,21 +176,25 @@ static mn_status read_etag(struct mni_s3_xml *xml, struct mni_buf *scratch,
 /* Errors -----------------------------------------------------------------------------------------
  */
 
-static mn_status read_cut(struct mni_s3_xml *xml, struct mni_buf *scratch, char *out,
-                          size_t capacity)
+/* What is not to be passed on is as if it were not there: what is cut could hold a part of it. */
+static mn_status read_cut(struct mni_s3_xml *xml, struct mni_buf *scratch,
+                          const struct mni_s3_unsaid *unsaid, char *out, size_t capacity)
 {
     mn_status st = mni_s3_xml_read_text(xml, scratch);
 
     if (st != MN_OK)
         return st;
     size_t n = scratch->n_bytes < capacity - 1 ? scratch->n_bytes : capacity - 1;
+    if (unsaid != NULL && unsaid->is_in(unsaid->context, slice_of(scratch)))
+        n = 0;
     for (size_t i = 0; i < n; i++)
         out[i] = scratch->data[i] == '\0' ? '?' : (char)scratch->data[i];
     out[n] = '\0';
     return MN_OK;
 }
 
-bool mni_s3_read_fault(struct mn_slice text, struct mni_s3_fault *fault_out)
+bool mni_s3_read_fault(struct mn_slice text, const struct mni_s3_unsaid *unsaid,
+                       struct mni_s3_fault *fault_out)
 {
     struct mni_s3_fault fault = {0};
     struct mni_buf scratch = {0};
@@ -200,11 +204,11 @@ bool mni_s3_read_fault(struct mn_slice text, struct mni_s3_fault *fault_out)
 
     while (st == MN_OK && (st = next_child(&xml, &name)) == MN_OK) {
         if (is_text(name, "Code"))
-            st = read_cut(&xml, &scratch, fault.code, sizeof fault.code);
+            st = read_cut(&xml, &scratch, unsaid, fault.code, sizeof fault.code);
         else if (is_text(name, "Message"))
-            st = read_cut(&xml, &scratch, fault.message, sizeof fault.message);
+            st = read_cut(&xml, &scratch, unsaid, fault.message, sizeof fault.message);
         else if (is_text(name, "Region"))
-            st = read_cut(&xml, &scratch, fault.region, sizeof fault.region);
+            st = read_cut(&xml, &scratch, unsaid, fault.region, sizeof fault.region);
         else
             st = mni_s3_xml_skip(&xml);
     }

@@ -59,8 +59,15 @@ struct mni_s3_fault {
     char region[MNI_S3_CODE_BYTES];     /* where the bucket is, when the server says so */
 };
 
-/* Reads <Error>; false when the text is something else. */
-bool mni_s3_read_fault(struct mn_slice text, struct mni_s3_fault *fault_out);
+/* What is left out of a fault: a field that it is in is empty. */
+struct mni_s3_unsaid {
+    bool (*is_in)(const void *context, struct mn_slice text);
+    const void *context;
+};
+
+/* Reads <Error>; false when the text is something else. `unsaid` may be NULL. */
+bool mni_s3_read_fault(struct mn_slice text, const struct mni_s3_unsaid *unsaid,
+                       struct mni_s3_fault *fault_out);
 
 /* An object or an upload. Keys stand in `keys`, decoded. */
 struct mni_s3_listed {

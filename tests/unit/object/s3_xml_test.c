@@ -134,21 +134,21 @@ static void an_error_is_read(void)
                                    "  <Code>PermanentRedirect</Code><Message>use &quot;x&quot;"
                                    "</Message><Region>eu-west-1</Region><a><Code>no</Code></a>"
                                    "\n</Error>\n"),
-                            &fault));
+                            NULL, &fault));
     CHECK_STR_EQ(fault.code, "PermanentRedirect");
     CHECK_STR_EQ(fault.message, "use \"x\"");
     CHECK_STR_EQ(fault.region, "eu-west-1");
     (void)snprintf(text, sizeof text,
                    "<Error><Code>%0200d</Code><Message>%01000d</Message></Error>", 0, 0);
-    CHECK(mni_s3_read_fault(mn_str(text), &fault));
+    CHECK(mni_s3_read_fault(mn_str(text), NULL, &fault));
     CHECK_EQ(strlen(fault.code), MNI_S3_CODE_BYTES - 1);
     CHECK_EQ(strlen(fault.message), MNI_S3_MESSAGE_BYTES - 1);
     CHECK_STR_EQ(fault.region, "");
-    CHECK(!mni_s3_read_fault(mn_str("<html><Code>x</Code></html>"), &fault));
-    CHECK(!mni_s3_read_fault(mn_str("<Error><Message>x</Message></Error>"), &fault));
-    CHECK(!mni_s3_read_fault(mn_str("<Error><Code>x</Code>"), &fault));
-    CHECK(!mni_s3_read_fault(mn_str("<Error><Code>x</Code></Error>x"), &fault));
-    CHECK(!mni_s3_read_fault(mn_str(""), &fault));
+    CHECK(!mni_s3_read_fault(mn_str("<html><Code>x</Code></html>"), NULL, &fault));
+    CHECK(!mni_s3_read_fault(mn_str("<Error><Message>x</Message></Error>"), NULL, &fault));
+    CHECK(!mni_s3_read_fault(mn_str("<Error><Code>x</Code>"), NULL, &fault));
+    CHECK(!mni_s3_read_fault(mn_str("<Error><Code>x</Code></Error>x"), NULL, &fault));
+    CHECK(!mni_s3_read_fault(mn_str(""), NULL, &fault));
 }
 
 #define ITEM(key, rest)                                                                            \
