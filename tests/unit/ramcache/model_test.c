@@ -321,12 +321,14 @@ static void the_bound_is_used_and_kept_by_small_entries(void)
     enum { MAX_BYTES = 2 << 20, N_SMALL = 40000 };
     uint64_t base = mni_mem_live_bytes();
     mn_ramcache *cache = cache_of(MAX_BYTES);
+    static const char bytes[40];
     char id[16];
 
     mni_mem_reset_peak();
     for (int i = 0; i < N_SMALL; i++) {
         (void)snprintf(id, sizeof id, "%d", i);
-        (void)put_item(cache, "n", id, (struct mn_slice){id, (size_t)i % 40}, i % 3 ? -1 : 1000000);
+        (void)put_item(cache, "n", id, (struct mn_slice){bytes, (size_t)i % 40},
+                       i % 3 ? -1 : 1000000);
     }
     /* The allocator has a header of 8 bytes before each block, which is no part of the block. */
     uint64_t headers = 8 * stats_of(cache).n_entries;
