@@ -108,6 +108,8 @@ static mn_status open_object(struct dir_store *store, struct mn_slice key,
         st = dir_file_open(dir, name, file_out, info_out, err);
         dir_close_place(store, dir);
     }
+    if (st == MN_NOT_FOUND)
+        st = dir_check_missing(store, "objects", err);
     return st == MN_NOT_FOUND ? mni_fail(err, MN_NOT_FOUND, "there is none") : st;
 }
 

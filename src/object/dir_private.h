@@ -121,6 +121,11 @@ MN_MUST_USE mn_status dir_open_place(struct dir_store *store, struct mn_slice ke
                                      struct mni_dir **dir_out, char name_out[MNI_NAME_BYTES_MAX],
                                      struct mn_error *err);
 
+/* What MN_NOT_FOUND means for something in `part` ("objects", "uploads"): MN_ERR_IO where the part
+ * itself was removed under the open store. */
+MN_MUST_USE mn_status dir_check_missing(struct dir_store *store, const char *part,
+                                        struct mn_error *err);
+
 void dir_close_place(const struct dir_store *store, struct mni_dir *dir);
 
 /* Gives the file in `temp` to the key, if the condition holds. */

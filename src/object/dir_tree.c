@@ -101,6 +101,17 @@ mn_status dir_open_place(struct dir_store *store, struct mn_slice key, bool crea
     return st;
 }
 
+mn_status dir_check_missing(struct dir_store *store, const char *part, struct mn_error *err)
+{
+    struct mni_dir *dir = NULL;
+    mn_status st = mni_dir_open_dir(store->root, part, false, &dir, err);
+
+    mni_dir_close(dir);
+    if (st == MN_NOT_FOUND)
+        return mni_fail(err, MN_ERR_IO, "the directory of %s was removed", part);
+    return st == MN_OK ? MN_NOT_FOUND : st;
+}
+
 /* The directories of a key, outermost first, as the bytes of the key at which each ends. */
 struct folders {
     struct mn_slice key;
@@ -356,8 +367,10 @@ mn_status dir_unpublish(struct dir_store *store, struct mn_slice key, struct mn_
     struct key_lock lock;
     mn_status st = dir_open_place(store, key, false, &dir, name, err);
 
-    if (st == MN_NOT_FOUND)
-        return MN_OK;
+    if (st == MN_NOT_FOUND) {
+        st = dir_check_missing(store, "objects", err);
+        return st == MN_NOT_FOUND ? MN_OK : st;
+    }
     if (st != MN_OK)
         return st;
     st = lock_key(store, key, &lock, err);

@@ -77,8 +77,12 @@ static bool is_our_whole_file(struct mni_dir *dir, const char *name)
     return is_our_file(dir, name) && dir_file_info(dir, name, &info, NULL) == MN_OK;
 }
 
-static mn_status no_upload(struct mn_error *err)
+static mn_status no_upload(struct dir_store *store, struct mn_error *err)
 {
+    mn_status st = dir_check_missing(store, "uploads", err);
+
+    if (st != MN_NOT_FOUND)
+        return st;
     return mni_fail(err, MN_NOT_FOUND, "there is no such upload");
 }
 
@@ -185,7 +189,7 @@ static mn_status resume(struct dir_upload *upload, const char *upload_id, struct
     int64_t begun_us;
 
     if (!is_id(upload_id))
-        return no_upload(err);
+        return no_upload(upload->store, err);
     memcpy(upload->id, upload_id, DIR_UPLOAD_ID_BYTES);
     mn_status st = mni_dir_open_dir(upload->store->uploads, upload_id, false, &listing.dir, err);
     if (st == MN_OK)
@@ -196,7 +200,7 @@ static mn_status resume(struct dir_upload *upload, const char *upload_id, struct
         st = mni_dir_list(listing.dir, note_part, &listing, err);
     mni_free((void *)(uintptr_t)key.data);
     mni_dir_close(listing.dir);
-    return st == MN_NOT_FOUND ? no_upload(err) : st;
+    return st == MN_NOT_FOUND ? no_upload(upload->store, err) : st;
 }
 
 mn_status dir_upload_new(struct dir_store *store, struct mn_slice key, const char *upload_id,
@@ -249,7 +253,7 @@ static mn_status open_upload_dir(const struct dir_upload *upload, struct mni_dir
 {
     mn_status st = mni_dir_open_dir(upload->store->uploads, upload->id, false, dir_out, err);
 
-    return st == MN_NOT_FOUND ? no_upload(err) : st;
+    return st == MN_NOT_FOUND ? no_upload(upload->store, err) : st;
 }
 
 mn_status dir_upload_put_part(struct dir_upload *upload, uint32_t number, struct mn_slice data,
@@ -266,7 +270,7 @@ mn_status dir_upload_put_part(struct dir_upload *upload, uint32_t number, struct
     if (st == MN_OK) {
         st = mni_dir_move(dir, name, upload->store->mine, temp.name, err);
         if (st == MN_NOT_FOUND)
-            st = no_upload(err);
+            st = no_upload(upload->store, err);
     }
     if (st == MN_OK)
         st = mni_dir_sync(dir, err);
@@ -315,7 +319,7 @@ static mn_status copy_parts(struct dir_upload *upload, struct mni_dir *dir, stru
         make_part_name(number, name);
         st = dir_file_open(dir, name, &file, &info, err);
         if (st == MN_NOT_FOUND)
-            st = no_upload(err);
+            st = no_upload(upload->store, err);
         if (st == MN_OK)
             st = copy_part(file, &info, temp, buffer, err);
         mni_file_close(file);
@@ -360,8 +364,10 @@ mn_status dir_upload_end(struct dir_upload *upload, struct mn_error *err)
 
     (void)snprintf(over, sizeof over, "%s%s", upload->id, OVER_MARK);
     mn_status st = mni_dir_rename(uploads, upload->id, over, err);
-    if (st == MN_NOT_FOUND)
-        return MN_OK; /* another handle was faster */
+    if (st == MN_NOT_FOUND) { /* another handle was faster, unless all is gone */
+        st = dir_check_missing(upload->store, "uploads", err);
+        return st == MN_NOT_FOUND ? MN_OK : st;
+    }
     if (st == MN_OK)
         st = mni_dir_sync(uploads, err);
     if (st == MN_OK)

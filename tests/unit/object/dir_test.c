@@ -359,6 +359,42 @@ static void a_mark_that_is_not_right_is_refused(void)
     CHECK_STATUS(mn_object_open_dir(dir, NULL, &store, &err), MN_ERR_NO_STORE);
 }
 
+/* An object that is not there is one thing, a store that is not there another. */
+static void a_store_that_was_removed_under_its_handle_is_an_error(void)
+{
+    struct mn_object_page *page = NULL;
+    mn_object_upload *upload = NULL;
+    struct mn_object_info info;
+    struct mn_slice data;
+    char byte;
+    char id[64] = "";
+    char text[4200];
+    struct mn_object_range range = {.key = mn_str("a"), .n_bytes = 1, .data_out = &byte};
+    mn_object_store *store = open_new();
+
+    put(store, "a", "x");
+    put(store, "d/b", "x");
+    OK(mn_object_upload_begin(store, mn_str("u"), &upload, &err));
+    (void)snprintf(id, sizeof id, "%s", mn_object_upload_id(upload));
+    CHECK_STATUS(mn_object_head(store, mn_str("none"), &info, &err), MN_NOT_FOUND);
+    CHECK_STATUS(mn_object_head(store, mn_str("d/none"), &info, &err), MN_NOT_FOUND);
+    CHECK_STATUS(mn_object_head(store, mn_str("none/b"), &info, &err), MN_NOT_FOUND);
+    (void)snprintf(text, sizeof text, "rm -r '%s'", dir);
+    CHECK_EQ(system(text), 0);
+    CHECK_STATUS(mn_object_get(store, mn_str("a"), 0, &data, NULL, &err), MN_ERR_IO);
+    CHECK(strstr(err.message, "was removed") != NULL && strstr(err.message, dir) != NULL);
+    CHECK_STATUS(mn_object_head(store, mn_str("d/b"), &info, &err), MN_ERR_IO);
+    CHECK_STATUS(mn_object_get_ranges(store, &range, 1, &err), MN_ERR_IO);
+    CHECK_STATUS(mn_object_put(store, mn_str("a"), mn_str("x"), NULL, NULL, &err), MN_ERR_IO);
+    CHECK_STATUS(mn_object_delete(store, mn_str("a"), &err), MN_ERR_IO);
+    CHECK_STATUS(mn_object_delete(store, mn_str("d/b"), &err), MN_ERR_IO);
+    CHECK_STATUS(mn_object_list(store, mn_str(""), mn_str(""), 0, &page, &err), MN_ERR_IO);
+    CHECK_STATUS(mn_object_upload_part(upload, 1, mn_str("x"), &err), MN_ERR_IO);
+    CHECK_STATUS(mn_object_upload_abort(upload, &err), MN_ERR_IO);
+    CHECK_STATUS(mn_object_upload_resume(store, mn_str("u"), id, &upload, &err), MN_ERR_IO);
+    OK(mn_object_close(store, &err));
+}
+
 static void urls_tell_what_to_open(void)
 {
     static const char *const wrong[] = {"",    "dir",   "dir:",    "mem",  "mem:x",
@@ -676,6 +712,7 @@ int main(int argc, char **argv)
         CHECK_TEST(no_other_directory_is_taken_for_a_store),
         CHECK_TEST(only_our_own_remains_are_made_a_store),
         CHECK_TEST(a_mark_that_is_not_right_is_refused),
+        CHECK_TEST(a_store_that_was_removed_under_its_handle_is_an_error),
         CHECK_TEST(urls_tell_what_to_open),
         CHECK_TEST(what_dead_processes_left_goes),
         CHECK_TEST(what_is_not_provably_ours_is_never_removed),
