@@ -138,4 +138,6 @@ void mni_ramcache_check(struct mni_ramcache *cache)
     MNI_CHECK(cache->n_entries == cache->n_kept - cache->n_overwritten - cache->n_deleted -
                                       cache->n_cleared - cache->n_expired - cache->n_evicted);
     MNI_CHECK(used_bytes(cache) <= cache->config.max_bytes);
+    for (uint32_t i = 0; i <= cache->shard_mask; i++)
+        MNI_CHECK(cache->shards[i].detached_bytes <= cache->shards[i].pinned_bytes);
 }

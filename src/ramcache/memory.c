@@ -81,11 +81,16 @@ static void free_entry(struct mni_ramcache *cache, struct entry *entry)
 
 void mni_ramcache_entry_unref(struct mni_ramcache *cache, struct entry *entry)
 {
+    struct shard *shard = shard_of(cache, entry->hash);
+    uint64_t charge = charge_of_entry(entry);
     unsigned before = atomic_fetch_sub_explicit(&entry->refs, REF_TABLE, memory_order_acq_rel);
 
     MNI_CHECK((before & REF_TABLE) != 0);
     if (before == REF_TABLE)
         free_entry(cache, entry);
+    else
+        /* The last pin may have gone already: the sum is right all the same. */
+        atomic_fetch_add_explicit(&shard->detached_bytes, charge, memory_order_relaxed);
 }
 
 void mni_ramcache_pin(struct mni_ramcache *cache, struct entry *entry, unsigned n)
@@ -106,9 +111,35 @@ void mni_ramcache_unpin(struct mni_ramcache *cache, void *pin)
     unsigned before = atomic_fetch_sub_explicit(&entry->refs, 1, memory_order_acq_rel);
 
     MNI_CHECK((before & ~REF_TABLE) != 0);
-    if (before == 1)
+    if (before == 1) {
         free_entry(cache, entry);
+        atomic_fetch_sub_explicit(&shard->detached_bytes, charge, memory_order_relaxed);
+    }
     /* From here on the entry may be gone. */
     if ((before & ~REF_TABLE) == 1)
         atomic_fetch_sub_explicit(&shard->pinned_bytes, charge, memory_order_release);
+}
+
+uint64_t mni_ramcache_pinned_bytes(struct mni_ramcache *cache)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i <= cache->shard_mask; i++)
+        sum += atomic_load_explicit(&cache->shards[i].pinned_bytes, memory_order_acquire);
+    return sum;
+}
+
+uint64_t mni_ramcache_evictable_bytes(struct mni_ramcache *cache)
+{
+    uint64_t held = 0;
+
+    /* A sum of changes that other threads make meanwhile may be off by theirs. */
+    for (uint32_t i = 0; i <= cache->shard_mask; i++) {
+        struct shard *shard = &cache->shards[i];
+        held += atomic_load_explicit(&shard->pinned_bytes, memory_order_relaxed);
+        held -= atomic_load_explicit(&shard->detached_bytes, memory_order_relaxed);
+    }
+    if (held > INT64_MAX)
+        held = 0;
+    return held < cache->entry_bytes ? cache->entry_bytes - held : 0;
 }

@@ -71,19 +71,34 @@ static bool is_pinned(const struct entry *entry)
     return (atomic_load_explicit(&entry->refs, memory_order_relaxed) & ~REF_TABLE) != 0;
 }
 
+/* How many held entries one call may still pass over, in each queue on its own: where one is full
+ * of them there may be others in the next. */
+struct looks {
+    uint64_t n[N_QUEUES];
+};
+
+static struct looks looks_of(uint64_t n)
+{
+    struct looks looks;
+
+    for (int i = 0; i < N_QUEUES; i++)
+        looks.n[i] = n;
+    return looks;
+}
+
 /* The oldest entry that nobody holds. Those that are passed over become new, so that the next look
- * does not meet them again, and leave the window; `n_looks` bounds how many. */
-static struct entry *oldest_free(struct mni_ramcache *cache, enum queue_id id, unsigned *n_looks)
+ * does not meet them again, and leave the window. */
+static struct entry *oldest_free(struct mni_ramcache *cache, enum queue_id id, struct looks *looks)
 {
     struct queue *queue = &cache->queues[id];
     uint64_t n_left = queue->n_entries;
 
-    for (; n_left > 0 && *n_looks > 0; n_left--) {
+    for (; n_left > 0 && looks->n[id] > 0; n_left--) {
         struct entry *entry = oldest(queue);
         if (entry == NULL || !is_pinned(entry))
             return entry;
         move_to(cache, entry, id == QUEUE_WINDOW ? QUEUE_PROBATION : id);
-        (*n_looks)--;
+        looks->n[id]--;
     }
     return NULL;
 }
@@ -185,10 +200,10 @@ static enum verdict compare(struct mni_ramcache *cache, uint64_t hash, uint64_t 
     unsigned much = 2 * count + 1;
     unsigned sum = 0;
     uint64_t found_bytes = 0;
-    unsigned n_looks = PINNED_LOOKS_MAX;
 
     for (int i = 0; i < 2; i++) {
         struct link *head = &cache->queues[order[i]].entries;
+        unsigned n_looks = PINNED_LOOKS_MAX;
         for (struct link *at = head->prev;
              at != head && found_bytes < n_bytes && sum <= much && n_looks > 0; at = at->prev) {
             struct entry *victim = entry_of_queue(at);
@@ -206,12 +221,12 @@ static enum verdict compare(struct mni_ramcache *cache, uint64_t hash, uint64_t 
 }
 
 /* Evicts the oldest of the main part until so much more fits into it. False: they are pinned. */
-static bool evict_main(struct mni_ramcache *cache, uint64_t n_bytes, unsigned *n_looks)
+static bool evict_main(struct mni_ramcache *cache, uint64_t n_bytes, struct looks *looks)
 {
     while (main_bytes(cache) > 0 && main_bytes(cache) + n_bytes > main_max(cache)) {
-        struct entry *victim = oldest_free(cache, QUEUE_PROBATION, n_looks);
+        struct entry *victim = oldest_free(cache, QUEUE_PROBATION, looks);
         if (victim == NULL)
-            victim = oldest_free(cache, QUEUE_PROTECTED, n_looks);
+            victim = oldest_free(cache, QUEUE_PROTECTED, looks);
         if (victim == NULL)
             return false;
         mni_ramcache_unlink(cache, victim, LEAVE_EVICTED);
@@ -222,7 +237,7 @@ static bool evict_main(struct mni_ramcache *cache, uint64_t n_bytes, unsigned *n
 /* The window is full: its oldest entry gets into the main part, or goes. Then a victim that was
  * much more becomes new, so that it does not keep the next ones out as well; one that was worth
  * about the same stays, so that a loop larger than the cache does not go round in it. */
-static void judge(struct mni_ramcache *cache, struct entry *candidate, unsigned *n_looks)
+static void judge(struct mni_ramcache *cache, struct entry *candidate, struct looks *looks)
 {
     uint64_t n_bytes = charge_of_entry(candidate);
     uint64_t wanted = main_bytes(cache) + n_bytes;
@@ -230,26 +245,26 @@ static void judge(struct mni_ramcache *cache, struct entry *candidate, unsigned 
     enum verdict verdict = wanted <= max ? IS_MORE : compare(cache, candidate->hash, wanted - max);
 
     if (verdict != IS_MORE) {
-        struct entry *victim = oldest_free(cache, QUEUE_PROBATION, n_looks);
+        struct entry *victim = oldest_free(cache, QUEUE_PROBATION, looks);
         mni_ramcache_unlink(cache, candidate, LEAVE_EVICTED);
         if (verdict == IS_MUCH_LESS && victim != NULL)
             move_to(cache, victim, QUEUE_PROBATION);
         return;
     }
     /* First the victims: the candidate must not be one of them. */
-    (void)evict_main(cache, n_bytes, n_looks);
+    (void)evict_main(cache, n_bytes, looks);
     move_to(cache, candidate, QUEUE_PROBATION);
 }
 
 /* What goes without a contest: the oldest of the main part, then of the window, then what is
  * remembered as absent, then names of empty namespaces. */
-static bool evict_any(struct mni_ramcache *cache, unsigned *n_looks)
+static bool evict_any(struct mni_ramcache *cache, struct looks *looks)
 {
     static const enum queue_id order[] = {QUEUE_PROBATION, QUEUE_PROTECTED, QUEUE_WINDOW,
                                           QUEUE_NEGATIVE};
 
     for (int i = 0; i < 4; i++) {
-        struct entry *victim = oldest_free(cache, order[i], n_looks);
+        struct entry *victim = oldest_free(cache, order[i], looks);
         if (victim != NULL) {
             mni_ramcache_unlink(cache, victim, LEAVE_EVICTED);
             return true;
@@ -261,27 +276,63 @@ static bool evict_any(struct mni_ramcache *cache, unsigned *n_looks)
 /* Makes the window small enough for a newcomer. */
 static void make_way(struct mni_ramcache *cache, uint64_t n_bytes)
 {
-    unsigned n_looks = PINNED_LOOKS_MAX;
+    struct looks looks = looks_of(PINNED_LOOKS_MAX);
 
     for (int n = 0; n < CANDIDATES_MAX; n++) {
         if (cache->queues[QUEUE_WINDOW].bytes + n_bytes <= window_max(cache))
             return;
-        struct entry *candidate = oldest_free(cache, QUEUE_WINDOW, &n_looks);
+        struct entry *candidate = oldest_free(cache, QUEUE_WINDOW, &looks);
         if (candidate == NULL)
             return;
-        judge(cache, candidate, &n_looks);
+        judge(cache, candidate, &looks);
     }
+}
+
+/* Whether there would be room if all went that may go. */
+static bool can_fit(struct mni_ramcache *cache, uint64_t n_bytes)
+{
+    uint64_t missing = missing_bytes(cache, n_bytes);
+
+    return missing == 0 || missing <= mni_ramcache_evictable_bytes(cache) + cache->empties_bytes;
+}
+
+static uint64_t n_linked(const struct mni_ramcache *cache)
+{
+    uint64_t n = 0;
+
+    for (int i = 0; i < N_QUEUES; i++)
+        n += cache->queues[i].n_entries;
+    return n;
+}
+
+/* Evicts until so much fits. Where the first looks met held entries only, but others are there, all
+ * are looked at. */
+static bool evict(struct mni_ramcache *cache, uint64_t n_bytes)
+{
+    struct looks looks = looks_of(PINNED_LOOKS_MAX);
+    bool is_long = false;
+
+    while (missing_bytes(cache, n_bytes) > 0) {
+        if (evict_any(cache, &looks))
+            continue;
+        if (is_long || !can_fit(cache, n_bytes))
+            return false;
+        is_long = true;
+        looks = looks_of(n_linked(cache));
+    }
+    return true;
 }
 
 enum room mni_ramcache_make_room(struct mni_ramcache *cache, uint64_t n_bytes,
                                  const uint64_t *key_hash, bool may_reject, int64_t now_us)
 {
-    unsigned n_looks = PINNED_LOOKS_MAX;
-
     if (n_bytes > cache->config.max_bytes)
         return ROOM_NONE;
     while (missing_bytes(cache, n_bytes) > 0 && mni_ramcache_reclaim(cache, now_us, 1) > 0)
         continue;
+    /* What cannot succeed evicts nothing. Asking costs a line of each shard. */
+    if (n_bytes >= UNLOCKED_COPY_MIN && !can_fit(cache, n_bytes))
+        return ROOM_NONE;
     /* Too large to be tried in the window: it is judged at once. */
     bool is_large = may_reject && n_bytes > window_max(cache) &&
                     n_bytes > capacity(cache) / LARGE_ONE_IN;
@@ -292,9 +343,8 @@ enum room mni_ramcache_make_room(struct mni_ramcache *cache, uint64_t n_bytes,
     }
     if (key_hash != NULL && !is_large)
         make_way(cache, n_bytes);
-    while (missing_bytes(cache, n_bytes) > 0)
-        if (!evict_any(cache, &n_looks))
-            return ROOM_NONE;
+    if (!evict(cache, n_bytes))
+        return ROOM_NONE;
     mni_ramcache_take(cache, n_bytes);
     return ROOM_MADE;
 }

@@ -103,15 +103,6 @@ mn_status mni_ramcache_new(const struct mni_ramcache_config *config,
     return MN_OK;
 }
 
-static uint64_t pinned_bytes(struct mni_ramcache *cache)
-{
-    uint64_t sum = 0;
-
-    for (uint32_t i = 0; i <= cache->shard_mask; i++)
-        sum += atomic_load_explicit(&cache->shards[i].pinned_bytes, memory_order_acquire);
-    return sum;
-}
-
 static void remove_all(struct mni_ramcache *cache)
 {
     mni_mutex_lock(&cache->lock);
@@ -129,7 +120,7 @@ mn_status mni_ramcache_free(struct mni_ramcache *cache, struct mn_error *err)
 {
     if (cache == NULL)
         return MN_OK;
-    uint64_t n_bytes = pinned_bytes(cache);
+    uint64_t n_bytes = mni_ramcache_pinned_bytes(cache);
     if (n_bytes > 0)
         return mni_fail(err, MN_ERR_BUSY, "values of %llu bytes are held",
                         (unsigned long long)n_bytes);
@@ -574,7 +565,7 @@ void mni_ramcache_stats(struct mni_ramcache *cache, struct mn_ramcache_stats *s)
         .size = s->size,
         .max_bytes = cache->config.max_bytes,
         .bytes = used_bytes(cache),
-        .pinned_bytes = pinned_bytes(cache),
+        .pinned_bytes = mni_ramcache_pinned_bytes(cache),
         .n_entries = cache->n_entries,
         .n_negative = cache->n_negative,
         .n_puts = cache->n_kept,

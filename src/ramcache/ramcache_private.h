@@ -43,7 +43,7 @@ enum {
     RECORDS_ONE_IN = 256, /* or one for so many entries of the shard; */
     RECORDS_MAX = 64,     /* before it is waited for */
     RECLAIM_PER_PUT = 4,  /* dead and expired entries that a put removes on its way */
-    PINNED_LOOKS_MAX = 256,   /* pinned entries passed over in search of a victim */
+    PINNED_LOOKS_MAX = 256,   /* pinned entries of a queue passed over in search of a victim */
     UNLOCKED_COPY_MIN = 8192, /* larger values are copied without the cache's lock */
 };
 
@@ -115,6 +115,7 @@ struct shard {
     uint64_t n_misses;
     uint64_t n_negative_hits;
     atomic_uint_fast64_t pinned_bytes;
+    atomic_uint_fast64_t detached_bytes; /* of them, of entries that have left the table */
     /* Accesses in their order; NULL: the entry has gone. */
     _Alignas(LINE_BYTES) struct entry *records[RECORDS_MAX];
 };
@@ -346,6 +347,10 @@ struct entry *mni_ramcache_entry_new(const struct key *key, uint64_t value_bytes
 void mni_ramcache_entry_unref(struct mni_ramcache *cache, struct entry *entry);
 /* `n` pins, on top of a reference that keeps the entry meanwhile. */
 void mni_ramcache_pin(struct mni_ramcache *cache, struct entry *entry, unsigned n);
+
+/* Of entries that are held; and of those in the table that are not. */
+uint64_t mni_ramcache_pinned_bytes(struct mni_ramcache *cache);
+uint64_t mni_ramcache_evictable_bytes(struct mni_ramcache *cache); /* cache's lock */
 
 /* clock.c ------------------------------------------------------------------------------------- */
 

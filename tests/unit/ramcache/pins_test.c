@@ -136,6 +136,90 @@ static void some_held_values_do_not_keep_others_out(void)
     free_cache(cache);
 }
 
+static mn_status load_filled(void *context, mn_ramcache_load *load, struct mn_slice name,
+                             struct mn_slice id, struct mn_error *e)
+{
+    void *data = NULL;
+    size_t n_bytes = *(size_t *)context;
+
+    (void)name;
+    (void)id;
+    mn_status st = mn_ramcache_load_room(load, n_bytes, NULL, &data, e);
+    if (st == MN_OK)
+        memset(data, 'L', n_bytes);
+    return st;
+}
+
+static mn_status fetch(mn_ramcache *cache, const char *id, size_t n_bytes,
+                       struct mn_ramcache_value *value)
+{
+    return mn_ramcache_get_or_load(cache, mn_str("n"), mn_str(id), load_filled, &n_bytes, value,
+                                   &err);
+}
+
+/* However many are held, and wherever they stand: what may go makes way. */
+static void many_small_held_values_leave_room_for_loads(void)
+{
+    enum { N_HELD = 1500 };
+    static struct mn_ramcache_value held[N_HELD];
+    mn_ramcache *cache = cache_of(4 << 20);
+    struct mn_ramcache_value value;
+    char id[16];
+
+    for (int i = 0; i < N_HELD; i++) {
+        (void)snprintf(id, sizeof id, "h%d", i);
+        CHECK_OK_ERR(fetch(cache, id, 100, &held[i]), &err);
+        if (i % 2 == 0)
+            CHECK(text_of(cache, "n", id) != NULL); /* some get into the protected part */
+    }
+    for (int i = 0; i < 60000; i++) {
+        (void)snprintf(id, sizeof id, "%d", i);
+        CHECK_OK_ERR(fetch(cache, id, 256, &value), &err);
+        mn_ramcache_value_release(&value);
+        if (i % 100 == 0)
+            put_filled(cache, "put", 100, 'P');
+    }
+    CHECK(has(cache, "n", "put"));
+    /* As large as it gets: nearly everything else has to go. */
+    CHECK_OK_ERR(fetch(cache, "large", 2000000, &value), &err);
+    is_filled(&value, 2000000, 'L');
+    mn_ramcache_value_release(&value);
+    for (int i = 0; i < N_HELD; i++) {
+        is_filled(&held[i], 100, 'L');
+        mn_ramcache_value_release(&held[i]);
+    }
+    free_cache(cache);
+}
+
+static void what_cannot_fit_pushes_nothing_out(void)
+{
+    mn_ramcache *cache = cache_of(4 << 20);
+    struct mn_ramcache_value held[3], value;
+    char id[16];
+
+    CHECK_OK_ERR(fetch(cache, "h0", 900000, &held[0]), &err);
+    CHECK_OK_ERR(fetch(cache, "h1", 900000, &held[1]), &err);
+    CHECK_OK_ERR(fetch(cache, "h2", 900000, &held[2]), &err);
+    CHECK(drop(cache, "n", "h1")); /* no entry any more, and takes its room all the same */
+    for (int i = 0; i < 2000; i++) {
+        (void)snprintf(id, sizeof id, "%d", i);
+        put_filled(cache, id, 256, 's');
+    }
+    struct mn_ramcache_stats before = stats_of(cache);
+    CHECK(before.n_entries > 1500);
+    CHECK_STATUS(fetch(cache, "x", 1900000, &value), MN_ERR_BUDGET);
+    put_filled(cache, "y", 1900000, 'P');
+    struct mn_ramcache_stats after = stats_of(cache);
+    CHECK_EQ(after.n_refused, before.n_refused + 2);
+    CHECK(after.n_entries + 20 >= before.n_entries);
+    for (int i = 0; i < 3; i++)
+        mn_ramcache_value_release(&held[i]);
+    CHECK_OK_ERR(fetch(cache, "x", 1900000, &value), &err);
+    mn_ramcache_value_release(&value);
+    CHECK_EQ(stats_of(cache).pinned_bytes, 0);
+    free_cache(cache);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -143,6 +227,8 @@ int main(int argc, char **argv)
         CHECK_TEST(a_cache_with_held_values_is_not_freed),
         CHECK_TEST(a_cache_full_of_held_values_refuses_more),
         CHECK_TEST(some_held_values_do_not_keep_others_out),
+        CHECK_TEST(many_small_held_values_leave_room_for_loads),
+        CHECK_TEST(what_cannot_fit_pushes_nothing_out),
     };
     return check_run("ramcache.pins", tests, CHECK_COUNT(tests), argc, argv);
 }
