@@ -17,6 +17,7 @@ struct mn_ramcache_load {
     const void *owner;                  /* the thread that loads */
     struct mn_ramcache_load *waits_for; /* of the owner, from within the loader */
     bool is_stale;                      /* the key was put, deleted or cleared since */
+    bool is_rejected;                   /* too large for how seldom it is asked for */
     bool has_ended;                     /* who waits goes on, or will soon */
     unsigned n_waiters;
     atomic_uint n_users; /* the owner, and who waits */
@@ -162,7 +163,9 @@ static void keep_value(struct mni_ramcache *cache, mn_ramcache_load *load, int64
     struct space *space = NULL;
     bool ignored;
 
-    if (load->is_stale || is_due(entry, now_us) ||
+    if (load->is_rejected)
+        cache->n_rejected++;
+    if (load->is_rejected || load->is_stale || is_due(entry, now_us) ||
         mni_ramcache_space_get(cache, &load->key, &space) != MN_OK) {
         mni_ramcache_entry_unref(cache, entry);
         return;
@@ -294,6 +297,19 @@ struct mni_ramcache *mni_ramcache_of_load(const mn_ramcache_load *load)
     return load->cache;
 }
 
+/* A large one that is not worth what it pushes out needs its room all the same, since somebody waits
+ * for it; but it gives that back as soon as nobody holds it. */
+static bool make_room_of_value(struct mni_ramcache *cache, mn_ramcache_load *load, uint64_t charge)
+{
+    int64_t now_us = mni_ramcache_now(cache);
+    enum room room = mni_ramcache_make_room(cache, charge, &load->key.hash, true, now_us);
+
+    if (room != ROOM_REJECTED)
+        return room == ROOM_MADE;
+    load->is_rejected = true;
+    return mni_ramcache_make_room(cache, charge, &load->key.hash, false, now_us) == ROOM_MADE;
+}
+
 mn_status mni_ramcache_load_room(mn_ramcache_load *load, size_t n_bytes,
                                  struct mni_ramcache_expiry expiry, void **data_out,
                                  struct mn_error *err)
@@ -305,8 +321,7 @@ mn_status mni_ramcache_load_room(mn_ramcache_load *load, size_t n_bytes,
         return mni_fail(err, MN_ERR_INVALID, "the load has its room already");
     mni_mutex_lock(&cache->lock);
     bool is_made = n_bytes <= cache->entry_bytes_max && charge <= cache->entry_bytes_max &&
-                   mni_ramcache_make_room(cache, charge, NULL, false, mni_ramcache_now(cache)) ==
-                       ROOM_MADE;
+                   make_room_of_value(cache, load, charge);
     if (!is_made)
         cache->n_refused++;
     mni_mutex_unlock(&cache->lock);

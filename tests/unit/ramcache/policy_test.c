@@ -1,7 +1,42 @@
 /* Tests of who stays: what is read often survives what is read once, and loops are not all lost. */
 #include "fixture.h"
 
+struct visit {
+    size_t n_bytes;
+    bool was_there;
+};
+
 enum { CACHE_BYTES = 1 << 20, VALUE_BYTES = 200, N_HOT = 1000 };
+
+/* Whether misses are put, or loaded. */
+static bool with_loads;
+
+static mn_status load_bytes(void *context, mn_ramcache_load *load, struct mn_slice name,
+                            struct mn_slice id, struct mn_error *e)
+{
+    struct visit *visit = context;
+    void *data = NULL;
+
+    (void)name;
+    (void)id;
+    visit->was_there = false;
+    mn_status st = mn_ramcache_load_room(load, visit->n_bytes, NULL, &data, e);
+    if (st == MN_OK)
+        memset(data, 0, visit->n_bytes);
+    return st;
+}
+
+static bool visit_loading(mn_ramcache *cache, const char *id, size_t n_bytes)
+{
+    struct visit visit = {.n_bytes = n_bytes, .was_there = true};
+    struct mn_ramcache_value value;
+
+    CHECK_OK_ERR(
+        mn_ramcache_get_or_load(cache, mn_str("n"), mn_str(id), load_bytes, &visit, &value, &err),
+        &err);
+    mn_ramcache_value_release(&value);
+    return visit.was_there;
+}
 
 /* Looks a key up, and puts it after a miss. True: it was there. */
 static bool visit(mn_ramcache *cache, char kind, uint64_t number)
@@ -11,6 +46,8 @@ static bool visit(mn_ramcache *cache, char kind, uint64_t number)
     char id[32];
 
     (void)snprintf(id, sizeof id, "%c%llu", kind, (unsigned long long)number);
+    if (with_loads)
+        return visit_loading(cache, id, VALUE_BYTES);
     mn_status st = mn_ramcache_get(cache, mn_str("n"), mn_str(id), &value, &err);
     if (st == MN_OK) {
         mn_ramcache_value_release(&value);
@@ -64,12 +101,19 @@ static void a_scan_of_large_values_does_not_either(void)
         (void)hot_hits(cache);
     for (int i = 0; i < 500; i++) {
         (void)snprintf(id, sizeof id, "large%d", i);
-        (void)put_item(cache, "n", id, (struct mn_slice){bytes, sizeof bytes}, -1);
+        if (with_loads)
+            (void)visit_loading(cache, id, sizeof bytes);
+        else
+            (void)put_item(cache, "n", id, (struct mn_slice){bytes, sizeof bytes}, -1);
     }
     CHECK(hot_hits(cache) >= N_HOT * 85 / 100);
     /* One that is asked for again and again gets in all the same. */
-    for (int i = 0; i < 40; i++)
-        (void)put_item(cache, "n", "wanted", (struct mn_slice){bytes, sizeof bytes}, -1);
+    for (int i = 0; i < 40; i++) {
+        if (with_loads)
+            (void)visit_loading(cache, "wanted", sizeof bytes);
+        else
+            (void)put_item(cache, "n", "wanted", (struct mn_slice){bytes, sizeof bytes}, -1);
+    }
     struct mn_ramcache_stats s = stats_of(cache);
     CHECK(s.n_rejected > 0);
     free_cache(cache);
@@ -127,6 +171,36 @@ static void a_new_workload_takes_the_place_of_the_old_one(void)
     free_cache(cache);
 }
 
+/* The same by loads. */
+
+static void a_scan_by_loads_does_not_wash_out(void)
+{
+    with_loads = true;
+    a_scan_does_not_wash_out_what_is_read_often();
+    with_loads = false;
+}
+
+static void a_scan_of_large_values_by_loads_does_not_either(void)
+{
+    with_loads = true;
+    a_scan_of_large_values_does_not_either();
+    with_loads = false;
+}
+
+static void a_loop_by_loads_is_hit_in_part(void)
+{
+    with_loads = true;
+    a_loop_larger_than_the_cache_is_hit_in_part();
+    with_loads = false;
+}
+
+static void the_window_grows_by_loads(void)
+{
+    with_loads = true;
+    the_window_grows_where_recency_counts();
+    with_loads = false;
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -135,6 +209,10 @@ int main(int argc, char **argv)
         CHECK_TEST(a_loop_larger_than_the_cache_is_hit_in_part),
         CHECK_TEST(the_window_grows_where_recency_counts),
         CHECK_TEST(a_new_workload_takes_the_place_of_the_old_one),
+        CHECK_TEST(a_scan_by_loads_does_not_wash_out),
+        CHECK_TEST(a_scan_of_large_values_by_loads_does_not_either),
+        CHECK_TEST(a_loop_by_loads_is_hit_in_part),
+        CHECK_TEST(the_window_grows_by_loads),
     };
     return check_run("ramcache.policy", tests, CHECK_COUNT(tests), argc, argv);
 }
