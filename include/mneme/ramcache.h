@@ -173,7 +173,8 @@ typedef mn_status mn_ramcache_load_fn(void *context, mn_ramcache_load *load, str
  * loader gave no value; or this would wait for ever, since a loader asks for the key that it loads,
  * or loaders for each other's. A put, delete or clear of the key while it is loaded is newer than
  * the load: the value still goes to those who wait, but is not kept, and who asks from then on has
- * it loaded again.
+ * it loaded again. A value that a put would not keep, because it is asked for too seldom for its
+ * size, goes to those who wait, too.
  */
 MN_API MN_MUST_USE mn_status mn_ramcache_get_or_load(mn_ramcache *cache, struct mn_slice name,
                                                      struct mn_slice id, mn_ramcache_load_fn *load,

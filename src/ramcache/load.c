@@ -297,7 +297,7 @@ struct mni_ramcache *mni_ramcache_of_load(const mn_ramcache_load *load)
     return load->cache;
 }
 
-/* A large one that is not worth what it pushes out needs its room all the same, since somebody waits
+/* A large one that is not worth what it pushes out needs its room all the same: somebody waits
  * for it; but it gives that back as soon as nobody holds it. */
 static bool make_room_of_value(struct mni_ramcache *cache, mn_ramcache_load *load, uint64_t charge)
 {
@@ -307,7 +307,8 @@ static bool make_room_of_value(struct mni_ramcache *cache, mn_ramcache_load *loa
     if (room != ROOM_REJECTED)
         return room == ROOM_MADE;
     load->is_rejected = true;
-    return mni_ramcache_make_room(cache, charge, &load->key.hash, false, now_us) == ROOM_MADE;
+    room = mni_ramcache_make_room(cache, charge, &load->key.hash, false, now_us);
+    return room == ROOM_MADE;
 }
 
 mn_status mni_ramcache_load_room(mn_ramcache_load *load, size_t n_bytes,
