@@ -45,23 +45,12 @@ static void other_object_stores_work(void)
     CHECK_OK_ERR(mn_object_close(store, &err), &err);
 }
 
-static void the_disk_cache_says_what_is_missing(void)
-{
-    mn_diskcache *cache = NULL;
-    struct mn_error err = {0};
-
-    CHECK_STATUS(mn_diskcache_open(NULL, &cache, &err), MN_ERR_UNSUPPORTED);
-    CHECK(cache == NULL);
-    CHECK_STR_HAS(err.message, "RocksDB");
-}
-
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(s3_says_what_is_missing),
         CHECK_TEST(the_disk_cache_says_what_is_missing),
         CHECK_TEST(other_object_stores_work),
-        CHECK_TEST(the_disk_cache_says_what_is_missing),
     };
     return check_run("lean", tests, CHECK_COUNT(tests), argc, argv);
 }
