@@ -14,11 +14,11 @@
  *
  * Errors anywhere: MN_ERR_INVALID, MN_ERR_NOMEM, MN_ERR_LIMIT (key or object too long),
  * MN_ERR_FORKED, MN_ERR_IO, MN_ERR_ACCESS (also: credentials refused), MN_ERR_NO_SPACE,
- * MN_ERR_READ_ONLY; with S3 also MN_ERR_REMOTE (it cannot be reached, or went on answering errors,
- * until the budget of retries was used up), MN_ERR_TIMEOUT (the deadline passed), MN_ERR_CORRUPT
- * (what came is not what was put, again and again), MN_ERR_NO_STORE (there is no such bucket).
- * After MN_ERR_REMOTE, MN_ERR_TIMEOUT, MN_ERR_CORRUPT and MN_ERR_CANCELLED it is unknown whether a
- * put or delete happened.
+ * MN_ERR_READ_ONLY; with S3 also MN_ERR_REMOTE (it cannot be reached, is no object store, or went
+ * on answering errors until the budget of retries was used up), MN_ERR_TIMEOUT (the deadline
+ * passed), MN_ERR_CORRUPT (what came is not what was put, again and again), MN_ERR_NO_STORE (there
+ * is no such bucket). After MN_ERR_REMOTE, MN_ERR_TIMEOUT, MN_ERR_CORRUPT and MN_ERR_CANCELLED it
+ * is unknown whether a put or delete happened.
  */
 #ifndef MNEME_OBJECT_H
 #define MNEME_OBJECT_H
@@ -72,11 +72,12 @@ MN_API MN_MUST_USE mn_status mn_object_open_memory(mn_object_store **store_out,
  */
 struct mn_object_s3_options {
     size_t size;
-    const char *bucket;     /* required */
-    const char *prefix;     /* before every key, for example "team/"; default none */
-    const char *endpoint;   /* "https://host[:port]"; default AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL,
+    const char *bucket;   /* required */
+    const char *prefix;   /* before every key, for example "team/"; default none. With a key it has
+                               at most 1,024 bytes: else MN_ERR_LIMIT */
+    const char *endpoint; /* "https://host[:port]"; default AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL,
                                else AWS itself */
-    const char *region;     /* default AWS_REGION, AWS_DEFAULT_REGION, else "us-east-1" */
+    const char *region;   /* default AWS_REGION, AWS_DEFAULT_REGION, else "us-east-1" */
     const char *access_key; /* with secret_key */
     const char *secret_key;
     const char *session_token;

@@ -198,9 +198,13 @@ static mn_status check_s3_options(const struct mn_object_s3_options *o, struct m
 {
     if (o->bucket == NULL || o->bucket[0] == '\0')
         return mni_fail(err, MN_ERR_INVALID, "no bucket");
-    if (strnlen(o->bucket, BUCKET_BYTES_MAX + 1) > BUCKET_BYTES_MAX ||
-        strchr(o->bucket, '/') != NULL)
-        return mni_fail(err, MN_ERR_INVALID, "this is no name of a bucket");
+    if (strnlen(o->bucket, BUCKET_BYTES_MAX + 1) > BUCKET_BYTES_MAX)
+        return mni_fail(err, MN_ERR_INVALID, "a bucket's name has at most %d bytes",
+                        BUCKET_BYTES_MAX);
+    if (strchr(o->bucket, '/') != NULL)
+        return mni_fail(err, MN_ERR_INVALID,
+                        "bucket %s: a name has no \"/\"; what is behind it belongs into the prefix",
+                        o->bucket);
     if ((o->access_key == NULL) != (o->secret_key == NULL))
         return mni_fail(err, MN_ERR_INVALID, "access_key and secret_key go together");
     if (o->session_token != NULL && o->access_key == NULL)
@@ -237,9 +241,10 @@ mn_status mn_object_open_s3(const struct mn_object_s3_options *options, mn_objec
         st = mni_object_open_s3(mni_posix_env(), &o, &store, err);
     if (st != MN_OK)
         return st;
-    (void)snprintf(label, sizeof label, "s3://%s%s%s", o.bucket,
-                   o.prefix != NULL && o.prefix[0] != '\0' ? "/" : "",
-                   o.prefix != NULL ? o.prefix : "");
+    const char *prefix = o.prefix != NULL ? o.prefix : "";
+    (void)snprintf(label, sizeof label, "s3://%s%s%.40s%s at %s", o.bucket,
+                   prefix[0] != '\0' ? "/" : "", prefix, strlen(prefix) > 40 ? "..." : "",
+                   store->place);
     return mni_api_object_new(mni_posix_env(), store, label, store_out, err);
 }
 

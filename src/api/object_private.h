@@ -9,7 +9,7 @@
 #include "io/thread.h"
 #include "object/object.h"
 
-enum { OBJECT_LABEL_BYTES = 96 };
+enum { OBJECT_LABEL_BYTES = 224 };
 
 struct mn_object_store {
     struct mni_object_store *store; /* owned */

@@ -55,6 +55,7 @@ struct mni_object_ops {
 /* First member of every back end's store. */
 struct mni_object_store {
     const struct mni_object_ops *ops;
+    const char *place; /* the server, for messages; NULL: this machine. Owned by the back end */
 };
 
 /* First member of every back end's upload. */

@@ -64,13 +64,35 @@ static mn_status accept_head(void *context, size_t item, struct mni_s3_reply *re
     return MN_OK;
 }
 
+/* A 404 to HEAD has no body, and not every object store sends a header that tells it from another
+ * web server. The answer to a GET has the code. */
+static mn_status ask_with_body(struct s3_call *call, struct mn_slice key, mn_status st,
+                               struct mn_error *err)
+{
+    struct mni_s3_transfer transfer;
+    struct mni_s3_reply reply = {0};
+
+    s3_transfer_init(call->store, &transfer, "GET", &key);
+    s3_header_text(&transfer, "range", "bytes=0-0");
+    mn_status again = s3_ask(call, &transfer, NULL, NULL, &reply, NULL, NULL);
+    mni_s3_reply_done(&reply);
+    if (again == MN_NOT_FOUND)
+        return mni_fail(err, MN_NOT_FOUND, "there is none");
+    if (again == MN_ERR_NO_STORE)
+        return mni_fail(err, MN_ERR_NO_STORE, "there is no such bucket");
+    return st;
+}
+
 mn_status s3_head(struct s3_call *call, struct mn_slice key, struct mni_s3_reply *reply,
                   struct mn_error *err)
 {
     struct mni_s3_transfer transfer;
 
     s3_transfer_init(call->store, &transfer, "HEAD", &key);
-    return s3_ask(call, &transfer, accept_head, NULL, reply, NULL, err);
+    mn_status st = s3_ask(call, &transfer, accept_head, NULL, reply, NULL, err);
+    if (st == MN_ERR_REMOTE && reply->end == MNI_S3_ANSWERED && reply->status == 404)
+        st = ask_with_body(call, key, st, err);
+    return st;
 }
 
 /* An answer to HEAD does not tell whether the object or the bucket is missing. */
@@ -243,6 +265,19 @@ static mn_status get_ranges(struct mni_object_store *base, struct mn_object_rang
 /* Delete -----------------------------------------------------------------------------------------
  */
 
+/* Any web server may say 200. */
+static mn_status accept_removed(void *context, size_t item, struct mni_s3_reply *reply,
+                                struct mn_error *err)
+{
+    (void)context;
+    (void)item;
+    if (reply->status != 204 && !reply->is_s3)
+        return mni_fail(err, MN_ERR_REMOTE,
+                        "HTTP %d to a delete is no answer of an object store: is the endpoint one?",
+                        reply->status);
+    return MN_OK;
+}
+
 static mn_status remove_object(struct mni_object_store *base, struct mn_slice key,
                                struct mn_error *err)
 {
@@ -254,7 +289,7 @@ static mn_status remove_object(struct mni_object_store *base, struct mn_slice ke
 
     s3_call_init(&call, store);
     s3_transfer_init(store, &transfer, "DELETE", &key);
-    mn_status st = s3_ask(&call, &transfer, NULL, NULL, &reply, &is_in_doubt, err);
+    mn_status st = s3_ask(&call, &transfer, accept_removed, NULL, &reply, &is_in_doubt, err);
     mni_s3_reply_done(&reply);
     if (st == MN_NOT_FOUND)
         st = MN_OK;
@@ -382,6 +417,7 @@ mn_status mni_object_open_s3(struct mni_env *env, const struct mn_object_s3_opti
         close_store(&store->base);
         return st;
     }
+    store->base.place = store->address.host;
     *store_out = &store->base;
     return MN_OK;
 }

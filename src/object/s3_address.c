@@ -33,6 +33,22 @@ static mn_status refuse(const char *endpoint, const char *why, struct mn_error *
     return mni_fail(err, MN_ERR_INVALID, "endpoint %s: %s", endpoint, why);
 }
 
+static mn_status refuse_rest(const char *endpoint, const char *rest, struct mn_error *err)
+{
+    return mni_fail(err, MN_ERR_INVALID,
+                    "endpoint %s: \"%s\" does not belong to it: it is a scheme, a host and a port",
+                    endpoint, rest);
+}
+
+/* Schemes may be written in either case. */
+static bool has_scheme(const char *text, const char *scheme)
+{
+    for (size_t i = 0; scheme[i] != '\0'; i++)
+        if ((text[i] >= 'A' && text[i] <= 'Z' ? text[i] + 32 : text[i]) != scheme[i])
+            return false;
+    return true;
+}
+
 static bool is_host_char(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
@@ -61,10 +77,10 @@ static mn_status parse_endpoint(const char *text, struct endpoint *endpoint_out,
     /* Before anything of it stands in a message. */
     if (strchr(text, '@') != NULL)
         return mni_fail(err, MN_ERR_INVALID, "the endpoint may not hold a user or a password");
-    if (strncmp(text, "https://", 8) == 0) {
+    if (has_scheme(text, "https://")) {
         e.is_https = true;
         at += 8;
-    } else if (strncmp(text, "http://", 7) == 0) {
+    } else if (has_scheme(text, "http://")) {
         at += 7;
     } else {
         return refuse(text, "it begins with https:// (or http://)", err);
@@ -77,11 +93,17 @@ static mn_status parse_endpoint(const char *text, struct endpoint *endpoint_out,
     for (size_t i = 0; i < n; i++)
         e.host[i] = at[i] >= 'A' && at[i] <= 'Z' ? (char)(at[i] + 32) : at[i];
     size_t host_bytes = host_bytes_of(e.host);
-    if (host_bytes == 0 || (host_bytes < n && e.host[host_bytes] != ':'))
-        return refuse(text, "only a scheme, a host and a port are expected", err);
+    if (strchr("/?#", e.host[host_bytes]) != NULL && host_bytes < n)
+        return refuse_rest(text, at + host_bytes, err);
+    if (host_bytes == 0)
+        return refuse(text, "it names no host", err);
+    if (host_bytes < n && e.host[host_bytes] != ':')
+        return refuse(text, "the host's name has letters, digits, \"-\", \"_\" and \".\"", err);
     if (host_bytes < n) {
         const char *digits = e.host + host_bytes + 1;
         size_t n_digits = strspn(digits, "0123456789");
+        if (n_digits > 0 && digits[n_digits] != '\0' && strchr("/?#", digits[n_digits]) != NULL)
+            return refuse_rest(text, at + host_bytes + 1 + n_digits, err);
         if (n_digits == 0 || n_digits > 5 || digits[n_digits] != '\0')
             return refuse(text, "the port is a number", err);
         for (size_t i = 0; i < n_digits; i++)

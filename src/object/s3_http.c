@@ -610,8 +610,9 @@ static enum mni_s3_end end_of(CURLcode code, const struct slot *slot)
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:
         return MNI_S3_UNTRUSTED;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* of what came: ours are fixed */
+        return MNI_S3_NO_HTTP;
     case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
         return MNI_S3_MISSET;
     case CURLE_OUT_OF_MEMORY:
@@ -623,6 +624,25 @@ static enum mni_s3_end end_of(CURLcode code, const struct slot *slot)
     default:
         return has_answer ? MNI_S3_CUT : MNI_S3_BROKEN;
     }
+}
+
+/* What went wrong, and whether the endpoint's scheme may be the reason. */
+static void describe(CURLcode code, const struct mni_s3_lane *lane, const struct slot *slot,
+                     bool is_new_connection)
+{
+    struct mni_s3_reply *reply = slot->body.reply;
+    bool is_https = lane->http->address->is_https;
+    const char *hint = "";
+
+    if (is_https && code == CURLE_SSL_CONNECT_ERROR)
+        hint = " (if the server has no TLS, the endpoint begins with http://)";
+    else if (!is_https && (code == CURLE_UNSUPPORTED_PROTOCOL ||
+                           (is_new_connection && reply->status == 0 &&
+                            (code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR))))
+        hint = " (if the server wants TLS, the endpoint begins with https://)";
+    (void)snprintf(reply->detail, sizeof reply->detail, "%s%.150s%s",
+                   reply->end == MNI_S3_NO_HTTP ? "the server does not speak HTTP: " : "",
+                   slot->error[0] != '\0' ? slot->error : curl_easy_strerror(code), hint);
 }
 
 static void end_slot(struct mni_s3_lane *lane, struct slot *slot, CURLcode code)
@@ -641,8 +661,7 @@ static void end_slot(struct mni_s3_lane *lane, struct slot *slot, CURLcode code)
     if (reply->end == MNI_S3_ANSWERED && slot->body.left_bytes > 0)
         reply->end = MNI_S3_CUT;
     if (reply->end != MNI_S3_ANSWERED && reply->detail[0] == '\0')
-        (void)snprintf(reply->detail, sizeof reply->detail, "%s",
-                       slot->error[0] != '\0' ? slot->error : curl_easy_strerror(code));
+        describe(code, lane, slot, n_made > 0);
     if (code != CURLE_OK)
         renew_handle(slot);
     free_slot(slot);

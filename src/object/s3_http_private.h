@@ -18,7 +18,8 @@
 #include "object/s3_xml_private.h"
 
 enum {
-    MNI_S3_DETAIL_BYTES = 160,
+    MNI_S3_DETAIL_BYTES = 240,
+    MNI_S3_REDIRECT_BYTES = 128,
     MNI_S3_WRITE_ID_BYTES = 33, /* 128 bits in hexadecimal, and NUL */
     MNI_S3_TEXT_BYTES_MAX = 8 << 20,
     MNI_S3_WAIT_US = 100000, /* between two questions whether the call is cancelled */
@@ -39,7 +40,8 @@ struct mni_s3_transfer {
     enum mni_s3_sink sink;
     unsigned char *into; /* borrowed */
     uint64_t room_bytes;
-    uint64_t offset; /* of the range */
+    uint64_t offset;  /* of the range */
+    size_t key_bytes; /* with the store's prefix; 0: no key */
 };
 
 enum mni_s3_end {
@@ -49,6 +51,7 @@ enum mni_s3_end {
     MNI_S3_IDLE,      /* nothing moved for too long */
     MNI_S3_CUT,       /* the connection ended inside the answer */
     MNI_S3_WRONG,     /* an answer that cannot be one to this request */
+    MNI_S3_NO_HTTP,   /* what came is not HTTP */
     MNI_S3_TOO_LARGE, /* the object has more bytes than there may be */
     MNI_S3_UNTRUSTED, /* the server's certificate was refused */
     MNI_S3_MISSET,    /* a setting that libcurl refuses */
@@ -74,6 +77,8 @@ struct mni_s3_reply {
     uint32_t crc32c;
     char write_id[MNI_S3_WRITE_ID_BYTES];
     char region[MNI_S3_CODE_BYTES];
+    bool is_s3;                           /* has a header that only object stores send */
+    char redirect[MNI_S3_REDIRECT_BYTES]; /* scheme and host that it points to */
 
     /* The body. */
     struct mni_buf text;

@@ -97,6 +97,36 @@ static void copy(struct mn_slice value, char *out, size_t capacity)
     out[value.n_bytes] = '\0';
 }
 
+/* "https://host/path?query": scheme and host alone, since the rest may be signed. */
+static void read_location(struct mn_slice value, struct mni_s3_reply *reply)
+{
+    const char *at = value.data;
+    size_t n = 0;
+    unsigned n_slashes = 0;
+
+    while (n < value.n_bytes && at[n] > ' ' && at[n] < 0x7F && at[n] != '?' && at[n] != '#') {
+        n_slashes += at[n] == '/';
+        if (n_slashes == 3)
+            break;
+        n++;
+    }
+    if (memchr(at, '@', n) == NULL)
+        copy((struct mn_slice){at, n}, reply->redirect, sizeof reply->redirect);
+}
+
+/* What all object stores that speak S3 send with every answer, or nearly so. */
+static bool is_of_s3(struct mn_slice name)
+{
+    static const char *const beginnings[] = {"x-amz-", "x-goog-", "x-guploader-", "x-minio-"};
+
+    for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++) {
+        size_t n = strlen(beginnings[i]);
+        if (name.n_bytes > n && is_name((struct mn_slice){name.data, n}, beginnings[i]))
+            return true;
+    }
+    return false;
+}
+
 /* Seconds, or a time. */
 static void read_retry_after(struct mn_slice value, struct mni_s3_reply *reply)
 {
@@ -142,6 +172,7 @@ void mni_s3_reply_header(struct mni_s3_reply *reply, struct mn_slice line)
     while (value.n_bytes > 0 && *(const char *)value.data == ' ')
         value = (struct mn_slice){(const char *)value.data + 1, value.n_bytes - 1};
 
+    reply->is_s3 |= is_of_s3(name);
     if (is_name(name, "content-length"))
         reply->has_length = mni_s3_parse_u64(value, &reply->length_bytes);
     else if (is_name(name, "content-range"))
@@ -152,6 +183,8 @@ void mni_s3_reply_header(struct mni_s3_reply *reply, struct mn_slice line)
         (void)mni_s3_time_parse_http(value, &reply->modified_us);
     else if (is_name(name, "date"))
         (void)mni_s3_time_parse_http(value, &reply->date_us);
+    else if (is_name(name, "location"))
+        read_location(value, reply);
     else if (is_name(name, "retry-after"))
         read_retry_after(value, reply);
     else if (is_name(name, MNI_S3_META_CRC32C))

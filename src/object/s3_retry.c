@@ -56,9 +56,9 @@ static const struct {
     {"ExpiredToken", MN_ERR_ACCESS, MNI_S3_FINAL, false},
     {"InvalidToken", MN_ERR_ACCESS, MNI_S3_FINAL, false},
     {"AuthorizationHeaderMalformed", MN_ERR_INVALID, MNI_S3_FINAL, false},
-    {"PermanentRedirect", MN_ERR_INVALID, MNI_S3_FINAL, false},
-    {"TemporaryRedirect", MN_ERR_INVALID, MNI_S3_FINAL, false},
-    {"IllegalLocationConstraintException", MN_ERR_INVALID, MNI_S3_FINAL, false},
+    {"PermanentRedirect", MN_ERR_REMOTE, MNI_S3_FINAL, false},
+    {"TemporaryRedirect", MN_ERR_REMOTE, MNI_S3_FINAL, false},
+    {"IllegalLocationConstraintException", MN_ERR_REMOTE, MNI_S3_FINAL, false},
     {"InvalidRange", MN_ERR_INVALID, MNI_S3_FINAL, false},
     {"EntityTooSmall", MN_ERR_INVALID, MNI_S3_FINAL, false},
     {"InvalidPart", MN_ERR_INVALID, MNI_S3_FINAL, false},
@@ -95,11 +95,6 @@ static struct mni_s3_verdict judge_status(int status)
     case 304:
     case 412:
         return (struct mni_s3_verdict){.status = MN_CHANGED};
-    case 301:
-    case 302:
-    case 303:
-    case 307:
-    case 308:
     case 416:
         return (struct mni_s3_verdict){.status = MN_ERR_INVALID};
     case 405:
@@ -127,6 +122,11 @@ static struct mni_s3_verdict judge_end(enum mni_s3_end end)
     switch (end) {
     case MNI_S3_UNREACHED:
         return (struct mni_s3_verdict){.status = MN_ERR_REMOTE, .again = MNI_S3_AGAIN};
+    case MNI_S3_NO_HTTP: /* perhaps what an answer before has left on the connection */
+        return (struct mni_s3_verdict){.status = MN_ERR_REMOTE,
+                                       .again = MNI_S3_AGAIN,
+                                       .is_bad_body = true,
+                                       .is_in_doubt = true};
     case MNI_S3_BROKEN:
         return (struct mni_s3_verdict){
             .status = MN_ERR_REMOTE, .again = MNI_S3_AGAIN, .is_in_doubt = true};
@@ -154,6 +154,11 @@ static struct mni_s3_verdict judge_end(enum mni_s3_end end)
     return (struct mni_s3_verdict){0};
 }
 
+bool mni_s3_is_foreign(const struct mni_s3_reply *reply, const struct mni_s3_fault *fault)
+{
+    return reply->end == MNI_S3_ANSWERED && !reply->is_s3 && fault->code[0] == '\0';
+}
+
 struct mni_s3_verdict mni_s3_judge(const struct mni_s3_reply *reply,
                                    const struct mni_s3_fault *fault)
 {
@@ -165,6 +170,9 @@ struct mni_s3_verdict mni_s3_judge(const struct mni_s3_reply *reply,
         return verdict;
     if (!find_code(fault->code, &verdict))
         verdict = judge_status(reply->status);
+    /* Any web server says 404: only an object store knows that there is no object. */
+    if (verdict.status == MN_NOT_FOUND && mni_s3_is_foreign(reply, fault))
+        verdict.status = MN_ERR_REMOTE;
     /* A gateway may have lost what the server behind it has done. With "UnknownError" Ceph 16 tells
      * a put over an ETag that another one came first, where others say 409. */
     verdict.is_in_doubt = (reply->status >= 500 || reply->status == 408) &&

@@ -23,6 +23,8 @@ struct mni_s3_verdict {
 /* `fault` is what stood in the body; its code is empty when nothing did. */
 struct mni_s3_verdict mni_s3_judge(const struct mni_s3_reply *reply,
                                    const struct mni_s3_fault *fault);
+/* An answer with neither a header nor a body that only object stores send. */
+bool mni_s3_is_foreign(const struct mni_s3_reply *reply, const struct mni_s3_fault *fault);
 /* For an answer of 200 that is an error, or is not what it must be (`fault` is then empty). */
 struct mni_s3_verdict mni_s3_judge_body(const struct mni_s3_fault *fault);
 

@@ -49,6 +49,7 @@ void s3_transfer_init(struct s3_store *store, struct mni_s3_transfer *transfer, 
     mni_s3_request_init(request, method);
     mni_s3_request_path(request, mn_str(store->address.root));
     if (key != NULL) {
+        transfer->key_bytes = strlen(store->prefix) + key->n_bytes;
         mni_s3_request_path(request, mn_str(store->prefix));
         mni_s3_request_path(request, *key);
     } else if (request->path.n_bytes > 1 && !request->is_short_of_memory) {
@@ -145,6 +146,24 @@ static void read_fault(const struct s3_store *store, struct mn_slice text,
     (void)mni_s3_read_fault(text, &secrets, fault_out);
 }
 
+/* What is probably wrong with the endpoint. */
+static void hint(const struct s3_store *store, const struct mni_s3_reply *reply,
+                 const struct mni_s3_fault *fault, char *text_out, size_t capacity)
+{
+    bool is_told = reply->redirect[0] != '\0' &&
+                   !mni_s3_signer_is_secret_in(store->signer, mn_str(reply->redirect));
+
+    if (reply->status >= 300 && reply->status < 400 && reply->status != 304)
+        (void)snprintf(text_out, capacity,
+                       "; it points to %s, and redirects are not followed: region or endpoint "
+                       "are probably wrong",
+                       is_told ? reply->redirect : "another place");
+    else if (reply->status >= 400 && mni_s3_is_foreign(reply, fault))
+        (void)snprintf(text_out, capacity,
+                       "; that is no answer of an object store: is the endpoint %s one?",
+                       store->address.origin);
+}
+
 /* What the server said, in a form for people. The fault holds no secret. */
 static void describe(const struct s3_store *store, const struct place *place,
                      const struct mni_s3_fault *fault, char *text_out, size_t capacity)
@@ -158,10 +177,12 @@ static void describe(const struct s3_store *store, const struct place *place,
     }
     bool is_elsewhere = region[0] != '\0' && strcmp(region, store->settings.region) != 0 &&
                         !mni_s3_signer_is_secret_in(store->signer, mn_str(region));
-    (void)snprintf(text_out, capacity, "HTTP %d%s%s%s%.200s%s%s", reply->status,
-                   fault->code[0] != '\0' ? " " : "", fault->code,
-                   fault->message[0] != '\0' ? ": " : "", fault->message,
-                   is_elsewhere ? "; set the region to " : "", is_elsewhere ? region : "");
+    int n = snprintf(text_out, capacity, "HTTP %d%s%s%s%.200s%s%s", reply->status,
+                     fault->code[0] != '\0' ? " " : "", fault->code,
+                     fault->message[0] != '\0' ? ": " : "", fault->message,
+                     is_elsewhere ? "; set the region to " : "", is_elsewhere ? region : "");
+    if (n > 0 && (size_t)n < capacity)
+        hint(store, reply, fault, text_out + n, capacity - (size_t)n);
 }
 
 static mn_status fail(struct run *run, struct place *place, mn_status st,
@@ -280,7 +301,8 @@ static void judge(struct run *run, struct place *place)
             read_fault(store, text, &fault);
             verdict = mni_s3_judge_body(&fault);
         } else {
-            atomic_store(&store->has_bucket, true);
+            if (st != MN_ERR_REMOTE)
+                atomic_store(&store->has_bucket, true);
             mni_s3_budget_give(&store->budget, place->n_tries > 1 ? place->n_tokens : 0);
             finish(run, place, st);
             return;
@@ -337,6 +359,9 @@ static void begin_item(struct run *run, struct place *place)
     run->n_unfinished++;
     place->state = PLACE_WAITS;
     mn_status st = run->job->prepare(run->context, item, &place->transfer, &place->err);
+    if (st == MN_OK && place->transfer.key_bytes > MN_OBJECT_KEY_BYTES_MAX)
+        st = mni_fail(&place->err, MN_ERR_LIMIT, "with the store's prefix %zu bytes; at most %d",
+                      place->transfer.key_bytes, MN_OBJECT_KEY_BYTES_MAX);
     if (st != MN_OK)
         finish(run, place, st);
 }

@@ -206,6 +206,14 @@ def apart(server, request, fault):
         answer = bucket.error_answer(fault.get("status", 307), "TemporaryRedirect", "Planned.")
         answer.headers["Location"] = f"http://127.0.0.1:{server.ports['other']}{request.target}"
         return answer
+    if do == "foreign":
+        answer = Answer(fault.get("status", 404), {"Content-Type": "text/html"},
+                        fault.get("body", "<html><body><h1>Not Found</h1></body></html>").encode())
+        if "location" in fault:
+            answer.headers["Location"] = fault["location"]
+        return answer
+    if do == "raw":
+        return Answer(0, {}, fault["body"].encode())
     if do == "body":
         return Answer(200, {"Content-Type": "application/xml"}, fault["body"].encode())
     return None
@@ -312,11 +320,16 @@ class Connection(socketserver.BaseRequestHandler):
 
     def send(self, request, answer, fault):
         do = fault.get("do")
+        if do == "raw":
+            self.request.sendall(answer.body)
+            return False
         is_last = (request.header("connection") or "").lower() == "close"
         lines = [f"HTTP/1.1 {answer.status} {http.client.responses.get(answer.status, '')}"]
         now = time.time() + self.double.settings["clock_offset_s"]
         headers = {"Date": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(now)),
                    "Server": "double", "x-amz-request-id": f"{self.number:016X}", **answer.headers}
+        if do == "foreign":
+            del headers["x-amz-request-id"]
         is_error_of_head = request.method == "HEAD" and answer.status >= 400
         if answer.status not in (204, 304):
             headers.setdefault("Content-Length",
@@ -326,6 +339,8 @@ class Connection(socketserver.BaseRequestHandler):
         lines += [f"{name}: {value}" for name, value in headers.items()]
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
         body = b"" if request.method == "HEAD" or answer.status in (204, 304) else answer.body
+        if fault.get("even_to_head"):
+            body = answer.body
         if do == "truncate":
             body = body[:fault.get("keep", len(body) // 2)]
         if do == "drip":

@@ -12,6 +12,9 @@ A planned fault is a JSON object: which requests it is for, and what happens to 
         close                closes the connection instead of answering; `reset`: abruptly
         stall                never answers, until the client closes
         redirect             `status` with the Location of the other listener
+        foreign              answers `status` (404) and `body` (HTML) as another web server does,
+                             with `location`; `even_to_head`: sends the body after a HEAD too
+        raw                  sends `body` instead of HTTP, and closes
         body                 answers 200 with `body` as it is
         delay                waits `ms`, then goes on as usual
         truncate             sends the headers of the whole body, but only `keep` bytes of it
@@ -29,12 +32,12 @@ A planned fault is a JSON object: which requests it is for, and what happens to 
 import threading
 import time
 
-ACTIONS = ("status", "error_body", "close", "stall", "redirect", "body", "delay", "truncate",
-           "flip", "shorten", "lengthen", "drip", "headers", "reply_close", "stale_list",
-           "ignore_conditions", "ignore_range")
+ACTIONS = ("status", "error_body", "close", "stall", "redirect", "foreign", "raw", "body", "delay",
+           "truncate", "flip", "shorten", "lengthen", "drip", "headers", "reply_close",
+           "stale_list", "ignore_conditions", "ignore_range")
 FIELDS = ("operation", "method", "key", "with", "skip", "n", "do", "applies", "status", "code",
-          "message", "retry_after", "reset", "body", "ms", "keep", "at", "by", "bytes", "headers",
-          "forget")
+          "message", "retry_after", "reset", "location", "even_to_head", "body", "ms", "keep",
+          "at", "by", "bytes", "headers", "forget")
 
 
 class Plan:

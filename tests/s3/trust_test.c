@@ -234,8 +234,10 @@ static void tls_is_not_spoken_to_a_server_without(void)
     options.endpoint = endpoint;
     snprintf(endpoint, sizeof endpoint, "https://localhost:%s", getenv("MNEME_DOUBLE_PORT"));
     CHECK_STATUS(get_with(&options, &err), MN_ERR_REMOTE);
+    CHECK_STR_HAS(err.message, "http://");
     snprintf(endpoint, sizeof endpoint, "http://localhost:%s", getenv("MNEME_DOUBLE_TLS_PORT"));
     CHECK_STATUS(get_with(&options, &err), MN_ERR_REMOTE);
+    CHECK_STR_HAS(err.message, "https://");
     CHECK_EQ(double_count(""), 0);
 }
 
@@ -299,6 +301,183 @@ static void prefixes_keep_apart(void)
     double_close(store);
     double_holds("team/k", "two");
     double_holds("k", "one");
+}
+
+/* Servers that are none ---------- */
+
+static mn_status no_upload(void *context, struct mn_slice key, const char *upload_id,
+                           int64_t begun_us)
+{
+    (void)context;
+    (void)key;
+    (void)upload_id;
+    (void)begun_us;
+    return MN_OK;
+}
+
+/* Every operation answers `expected`, and says where the server is and nothing that is secret. */
+static void expect_of_all(const char *plan, mn_status expected, const char *text)
+{
+    struct mn_object_s3_options options = double_options();
+    struct mn_error errs[6] = {0};
+    struct mn_object_page *page = NULL;
+    struct mn_object_info info;
+
+    double_reset();
+    double_plan(plan);
+    options.n_tries_max = 2;
+    mn_object_store *store = double_open_with(&options);
+    CHECK_STATUS(get(store, &errs[0]), expected);
+    CHECK_STATUS(mn_object_head(store, mn_str("k"), &info, &errs[1]), expected);
+    CHECK_STATUS(mn_object_put(store, mn_str("k"), mn_str("x"), NULL, NULL, &errs[2]), expected);
+    CHECK_STATUS(mn_object_delete(store, mn_str("k"), &errs[3]), expected);
+    CHECK_STATUS(mn_object_list(store, mn_str(""), mn_str(""), 0, &page, &errs[4]), expected);
+    CHECK_STATUS(mn_object_uploads(store, mn_str(""), no_upload, NULL, &errs[5]), expected);
+    double_close(store);
+    for (size_t i = 0; i < CHECK_COUNT(errs); i++) {
+        CHECK_STR_HAS(errs[i].message, getenv("MNEME_DOUBLE_PORT"));
+        CHECK_STR_HAS(errs[i].message, text);
+        double_says_no_secret(&errs[i]);
+    }
+    double_reset();
+}
+
+static void another_web_server_is_not_taken_for_an_object_store(void)
+{
+    expect_of_all("{'n': -1, 'do': 'foreign'}", MN_ERR_REMOTE, "no answer of an object store");
+    expect_of_all("{'n': -1, 'do': 'foreign', 'body': ''}", MN_ERR_REMOTE, "HTTP 404");
+    expect_of_all("{'n': -1, 'do': 'foreign', 'status': 400}", MN_ERR_REMOTE, "HTTP 400");
+}
+
+static void a_server_that_speaks_no_http_is_named(void)
+{
+    expect_of_all("{'n': -1, 'do': 'raw', 'body': 'SSH-2.0-OpenSSH_9.2p1\\r\\n'}", MN_ERR_REMOTE,
+                  "does not speak HTTP");
+}
+
+/* Some servers send no header of S3; what is not there is not there all the same. */
+static void a_missing_object_is_known_by_the_code_alone(void)
+{
+    struct mn_object_info info;
+    struct mn_error err = {0};
+
+    double_reset();
+    double_plan("{'n': -1, 'do': 'foreign', 'body':"
+                " '<Error><Code>NoSuchKey</Code><Message>none</Message></Error>'}");
+    mn_object_store *store = double_open();
+    CHECK_STATUS(get(store, &err), MN_NOT_FOUND);
+    CHECK_STATUS(mn_object_head(store, mn_str("k"), &info, &err), MN_NOT_FOUND);
+    CHECK_OK_ERR(mn_object_delete(store, mn_str("k"), &err), &err);
+    double_close(store);
+    double_reset();
+}
+
+static void a_delete_is_believed_of_an_object_store_alone(void)
+{
+    mn_object_store *store;
+    struct mn_error err = {0};
+
+    double_reset();
+    double_plan("{'do': 'foreign', 'status': 200}");
+    store = double_open();
+    CHECK_STATUS(mn_object_delete(store, mn_str("k"), &err), MN_ERR_REMOTE);
+    double_plan("{'do': 'foreign', 'status': 204}");
+    CHECK_OK_ERR(mn_object_delete(store, mn_str("k"), &err), &err);
+    double_close(store);
+}
+
+/* A body behind the answer to a HEAD is taken for the next answer. */
+static void a_body_after_a_head_is_the_servers_fault(void)
+{
+    struct mn_object_info info;
+    struct mn_error err = {0};
+
+    double_reset();
+    put_one();
+    double_plan(
+        "{'n': -1, 'method': 'HEAD', 'do': 'foreign', 'status': 200, 'even_to_head': true}");
+    mn_object_store *store = double_open();
+    for (unsigned i = 0; i < 3; i++) {
+        mn_status st = mn_object_head(store, mn_str("k"), &info, &err);
+        CHECK(st == MN_ERR_REMOTE || st == MN_ERR_CORRUPT);
+        st = get(store, &err);
+        CHECK(st == MN_ERR_REMOTE || st == MN_ERR_CORRUPT || st == MN_OK);
+    }
+    double_close(store);
+    double_reset();
+}
+
+static void a_redirect_is_told_without_its_query(void)
+{
+    struct mn_error err = {0};
+
+    double_reset();
+    double_plan("{'n': -1, 'do': 'foreign', 'status': 302, 'location':"
+                " 'https://login.example.org/k?token=hidden'}");
+    mn_object_store *store = double_open();
+    CHECK_STATUS(get(store, &err), MN_ERR_REMOTE);
+    CHECK_STR_HAS(err.message, "https://login.example.org");
+    CHECK_STR_HAS(err.message, "not followed");
+    CHECK_STR_HAS(err.message, "region");
+    CHECK(strstr(err.message, "hidden") == NULL);
+    double_close(store);
+    double_reset();
+}
+
+/* What is wrong with settings is said with them. */
+static void wrong_settings_are_named(void)
+{
+    static const struct {
+        const char *endpoint, *bucket, *text;
+    } wrong[] = {
+        {"http://127.0.0.1:1/path", "bucket", "\"/path\""},
+        {"http://127.0.0.1/path/", "bucket", "\"/path/\""},
+        {"http://127.0.0.1:1?q=1", "bucket", "\"?q=1\""},
+        {"ftp://127.0.0.1", "bucket", "https://"},
+        {"127.0.0.1:80", "bucket", "https://"},
+        {"http://127.0.0.1:x", "bucket", "port"},
+        {"http://", "bucket", "host"},
+        {"http://127.0.0.1", "a/b", "a/b"},
+    };
+    mn_object_store *store = NULL;
+    struct mn_error err = {0};
+
+    for (size_t i = 0; i < CHECK_COUNT(wrong); i++) {
+        struct mn_object_s3_options options = double_options();
+        options.endpoint = wrong[i].endpoint;
+        options.bucket = wrong[i].bucket;
+        CHECK_STATUS(mn_object_open_s3(&options, &store, &err), MN_ERR_INVALID);
+        CHECK_STR_HAS(err.message, wrong[i].text);
+    }
+    struct mn_object_s3_options options = double_options();
+    options.endpoint = "HTTP://LOCALHOST:1/";
+    CHECK_OK_ERR(mn_object_open_s3(&options, &store, &err), &err);
+    double_close(store);
+}
+
+/* A key that is too long only with the prefix is refused here. */
+static void a_key_has_room_beside_the_prefix(void)
+{
+    struct mn_object_s3_options options = double_options();
+    struct mn_object_info info;
+    struct mn_error err = {0};
+    mn_object_upload *upload = NULL;
+    char text[MN_OBJECT_KEY_BYTES_MAX - 4];
+    struct mn_slice key = {text, sizeof text};
+
+    memset(text, 'k', sizeof text);
+    double_reset();
+    options.prefix = "team/";
+    mn_object_store *store = double_open_with(&options);
+    CHECK_STATUS(mn_object_put(store, key, mn_str("x"), NULL, NULL, &err), MN_ERR_LIMIT);
+    CHECK_STATUS(mn_object_head(store, key, &info, &err), MN_ERR_LIMIT);
+    CHECK_STATUS(mn_object_delete(store, key, &err), MN_ERR_LIMIT);
+    CHECK_STATUS(mn_object_upload_begin(store, key, &upload, &err), MN_ERR_LIMIT);
+    CHECK_EQ(double_count(""), 0);
+    key.n_bytes--;
+    CHECK_OK_ERR(mn_object_put(store, key, mn_str("x"), NULL, NULL, &err), &err);
+    CHECK_OK_ERR(mn_object_head(store, key, &info, &err), &err);
+    double_close(store);
 }
 
 /* Conditions ---------- */
@@ -371,6 +550,14 @@ int main(int argc, char **argv)
         CHECK_TEST(the_bucket_is_in_the_host_when_asked),
         CHECK_TEST(a_bucket_that_is_not_there_is_named),
         CHECK_TEST(prefixes_keep_apart),
+        CHECK_TEST(another_web_server_is_not_taken_for_an_object_store),
+        CHECK_TEST(a_server_that_speaks_no_http_is_named),
+        CHECK_TEST(a_missing_object_is_known_by_the_code_alone),
+        CHECK_TEST(a_delete_is_believed_of_an_object_store_alone),
+        CHECK_TEST(a_body_after_a_head_is_the_servers_fault),
+        CHECK_TEST(a_redirect_is_told_without_its_query),
+        CHECK_TEST(wrong_settings_are_named),
+        CHECK_TEST(a_key_has_room_beside_the_prefix),
         CHECK_TEST(stores_without_conditions_are_found_out),
         CHECK_TEST(conditions_work_with_and_without_quotes),
     };

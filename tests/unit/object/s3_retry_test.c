@@ -25,8 +25,8 @@ static void answers_have_a_status_and_perhaps_another_try(void)
         {200, "", MN_OK, MNI_S3_FINAL},
         {204, "", MN_OK, MNI_S3_FINAL},
         {206, "", MN_OK, MNI_S3_FINAL},
-        {301, "PermanentRedirect", MN_ERR_INVALID, MNI_S3_FINAL},
-        {307, "", MN_ERR_INVALID, MNI_S3_FINAL},
+        {301, "PermanentRedirect", MN_ERR_REMOTE, MNI_S3_FINAL},
+        {307, "", MN_ERR_REMOTE, MNI_S3_FINAL},
         {400, "", MN_ERR_REMOTE, MNI_S3_FINAL},
         {400, "RequestTimeout", MN_ERR_REMOTE, MNI_S3_AGAIN},
         {400, "ExpiredToken", MN_ERR_ACCESS, MNI_S3_FINAL},
@@ -40,7 +40,7 @@ static void answers_have_a_status_and_perhaps_another_try(void)
         {403, "SignatureDoesNotMatch", MN_ERR_ACCESS, MNI_S3_FINAL},
         {403, "RequestTimeTooSkewed", MN_ERR_ACCESS, MNI_S3_SET_CLOCK},
         {403, "QuotaExceeded", MN_ERR_NO_SPACE, MNI_S3_FINAL},
-        {404, "", MN_NOT_FOUND, MNI_S3_FINAL},
+        {404, "", MN_ERR_REMOTE, MNI_S3_FINAL},
         {404, "NoSuchKey", MN_NOT_FOUND, MNI_S3_FINAL},
         {404, "NoSuchUpload", MN_NOT_FOUND, MNI_S3_FINAL},
         {404, "NoSuchBucket", MN_ERR_NO_STORE, MNI_S3_FINAL},
@@ -71,6 +71,21 @@ static void answers_have_a_status_and_perhaps_another_try(void)
     }
 }
 
+/* A 404 without anything of S3 in it is any web server's. */
+static void a_404_is_believed_of_an_object_store_alone(void)
+{
+    struct mni_s3_reply reply = {.status = 404, .is_s3 = true};
+    struct mni_s3_fault fault = {0};
+
+    CHECK_STATUS(mni_s3_judge(&reply, &fault).status, MN_NOT_FOUND);
+    CHECK(!mni_s3_is_foreign(&reply, &fault));
+    reply.is_s3 = false;
+    CHECK_STATUS(mni_s3_judge(&reply, &fault).status, MN_ERR_REMOTE);
+    CHECK(mni_s3_is_foreign(&reply, &fault));
+    strcpy(fault.code, "NoSuchThing");
+    CHECK_STATUS(mni_s3_judge(&reply, &fault).status, MN_NOT_FOUND);
+}
+
 static void only_some_answers_leave_it_in_doubt(void)
 {
     CHECK(!judge(200, "").is_in_doubt);
@@ -94,6 +109,7 @@ static void connections_that_fail_are_tried_again(void)
     } cases[] = {
         {MNI_S3_UNREACHED, MN_ERR_REMOTE, MNI_S3_AGAIN, false, false},
         {MNI_S3_BROKEN, MN_ERR_REMOTE, MNI_S3_AGAIN, false, true},
+        {MNI_S3_NO_HTTP, MN_ERR_REMOTE, MNI_S3_AGAIN, true, true},
         {MNI_S3_IDLE, MN_ERR_REMOTE, MNI_S3_SLOWER, false, true},
         {MNI_S3_CUT, MN_ERR_CORRUPT, MNI_S3_AGAIN, true, true},
         {MNI_S3_WRONG, MN_ERR_CORRUPT, MNI_S3_AGAIN, true, true},
@@ -192,6 +208,7 @@ int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(answers_have_a_status_and_perhaps_another_try),
+        CHECK_TEST(a_404_is_believed_of_an_object_store_alone),
         CHECK_TEST(only_some_answers_leave_it_in_doubt),
         CHECK_TEST(connections_that_fail_are_tried_again),
         CHECK_TEST(an_error_in_a_good_answer_is_judged_by_its_code),
