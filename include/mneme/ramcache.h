@@ -43,7 +43,8 @@ struct mn_ramcache_options {
 MN_API MN_MUST_USE mn_status mn_ramcache_new(const struct mn_ramcache_options *options,
                                              mn_ramcache **cache_out, struct mn_error *err);
 
-/* NULL is fine. MN_ERR_BUSY: values are still held; the cache stays, too. */
+/* NULL is fine. MN_ERR_BUSY: values are still held, or this is called within a loader or the
+ * callback of a walk; the cache stays, too. */
 MN_API MN_MUST_USE mn_status mn_ramcache_free(mn_ramcache *cache, struct mn_error *err);
 
 /* Putting ---------------------------------------------------------------------------------------
@@ -70,8 +71,9 @@ MN_API MN_MUST_USE mn_status mn_ramcache_put(mn_ramcache *cache, struct mn_slice
                                              struct mn_error *err);
 
 /* Puts one after the other; where an id comes twice, the last one wins. All are checked before the
- * first one is put; an error names the item by its index from 0. `n_kept_out` (may be NULL): of how
- * many ids a value was kept. After MN_ERR_NOMEM those before the one it names have been put. */
+ * first one is put; an error names the item by its index from 0. `n_kept_out` (may be NULL): how
+ * many ids have a value of this call in the end. After MN_ERR_NOMEM those before the one it names
+ * have been put. */
 MN_API MN_MUST_USE mn_status mn_ramcache_put_batch(mn_ramcache *cache, struct mn_slice name,
                                                    const struct mn_ramcache_item *items,
                                                    size_t n_items, uint64_t *n_kept_out,
@@ -95,7 +97,7 @@ struct mn_ramcache_value {
 /* Gives a value back and clears it. A cleared one and NULL are fine. Any thread. */
 MN_API void mn_ramcache_value_release(struct mn_ramcache_value *value);
 
-/* MN_OK sets `value_out`, to be released. MN_NOT_FOUND clears it. */
+/* MN_OK sets `value_out`, to be released. Anything else clears it. */
 MN_API MN_MUST_USE mn_status mn_ramcache_get(mn_ramcache *cache, struct mn_slice name,
                                              struct mn_slice id,
                                              struct mn_ramcache_value *value_out,
@@ -120,7 +122,8 @@ struct mn_ramcache_entry {
 
 /* Calls `each`, which may call the cache, for the entries of a namespace, in the order in which
  * they were put; a status other than MN_OK ends the walk and is returned. Shown is every entry that
- * is there from the beginning of the walk to its end. Counts as no access, hit or miss. */
+ * is there from the beginning of the walk to its end, and none that is put after it has begun, in
+ * the place of another too. Counts as no access, hit or miss. */
 typedef mn_status mn_ramcache_each_fn(void *context, const struct mn_ramcache_entry *entry);
 MN_API MN_MUST_USE mn_status mn_ramcache_get_all(mn_ramcache *cache, struct mn_slice name,
                                                  mn_ramcache_each_fn *each, void *context,
@@ -160,7 +163,8 @@ typedef struct mn_ramcache_load mn_ramcache_load;
  * for `negative_ttl_us`, within its bounds. Any other status goes to all who wait, with `err`, and
  * is not remembered.
  *
- * Holds no lock: it may call the cache, for other keys also mn_ramcache_get_or_load.
+ * Holds no lock: it may call the cache, for other keys also mn_ramcache_get_or_load. Circles are
+ * found within one cache only: loaders of two caches that ask for each other's keys wait for ever.
  */
 typedef mn_status mn_ramcache_load_fn(void *context, mn_ramcache_load *load, struct mn_slice name,
                                       struct mn_slice id, struct mn_error *err);
@@ -266,8 +270,9 @@ MN_API MN_MUST_USE mn_status
 mn_ramcache_namespace_stats(mn_ramcache *cache, struct mn_slice name,
                             struct mn_ramcache_namespace_stats *stats_out, struct mn_error *err);
 
-/* Calls `each`, which may call the cache, for every namespace with entries, in no order; a status
- * other than MN_OK ends it and is returned. The name is valid during the callback. */
+/* Calls `each`, which may call the cache, for every namespace with entries, in no order; one that
+ * comes up meanwhile is not shown. A status other than MN_OK ends it and is returned. The
+ * name is valid during the callback. */
 typedef mn_status mn_ramcache_name_fn(void *context, struct mn_slice name, uint64_t n_entries);
 MN_API MN_MUST_USE mn_status mn_ramcache_list_namespaces(mn_ramcache *cache,
                                                          mn_ramcache_name_fn *each, void *context,

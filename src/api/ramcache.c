@@ -215,19 +215,18 @@ struct mni_ramcache *mni_api_ramcache_inside(mn_ramcache *cache)
 /* Putting ----------*/
 
 static mn_status put(mn_ramcache *cache, struct mn_slice name, const struct mn_ramcache_item *item,
-                     uint32_t batch, struct mni_ramcache_put_result *result_out,
-                     struct mn_error *err)
+                     uint32_t batch, bool *kept_out, struct mn_error *err)
 {
     struct mni_ramcache_expiry expiry = mni_ramcache_expiry(cache->cache, item);
 
-    return mni_ramcache_put(cache->cache, name, item->id, item->value, expiry, batch, result_out,
+    return mni_ramcache_put(cache->cache, name, item->id, item->value, expiry, batch, kept_out,
                             err);
 }
 
 mn_status mn_ramcache_put(mn_ramcache *cache, struct mn_slice name,
                           const struct mn_ramcache_item *item, bool *kept_out, struct mn_error *err)
 {
-    struct mni_ramcache_put_result result;
+    bool is_kept = false;
     mn_status st = check_name(cache, name, err);
 
     if (st == MN_OK && item == NULL)
@@ -235,9 +234,9 @@ mn_status mn_ramcache_put(mn_ramcache *cache, struct mn_slice name,
     if (st == MN_OK)
         st = check_item(item, err);
     if (st == MN_OK)
-        st = put(cache, name, item, 0, &result, err);
+        st = put(cache, name, item, 0, &is_kept, err);
     if (st == MN_OK && kept_out != NULL)
-        *kept_out = result.is_kept;
+        *kept_out = is_kept;
     return st;
 }
 
@@ -259,17 +258,18 @@ mn_status mn_ramcache_put_batch(mn_ramcache *cache, struct mn_slice name,
         return st;
     uint32_t batch = n_items > 0 ? mni_ramcache_batch(cache->cache) : 0;
     for (size_t i = 0; st == MN_OK && i < n_items; i++) {
-        struct mni_ramcache_put_result result;
-        st = put(cache, name, &items[i], batch, &result, err);
+        bool is_kept = false;
+        st = put(cache, name, &items[i], batch, &is_kept, err);
         if (st != MN_OK)
             mni_error_prefix(err, "item %zu", i);
-        /* What an earlier item of the same id has put is not there any more. */
-        n_kept += st == MN_OK && result.is_kept;
-        n_kept -= st == MN_OK && result.replaced_same_batch;
     }
-    if (st == MN_OK && n_kept_out != NULL)
-        *n_kept_out = n_kept;
-    return st;
+    if (st != MN_OK || n_kept_out == NULL)
+        return st;
+    /* Later items may have replaced or pushed out what earlier ones put. */
+    for (size_t i = 0; i < n_items; i++)
+        n_kept += mni_ramcache_count_of_batch(cache->cache, name, items[i].id, batch);
+    *n_kept_out = n_kept;
+    return MN_OK;
 }
 
 /* Getting ----------*/
@@ -289,6 +289,8 @@ mn_status mn_ramcache_get(mn_ramcache *cache, struct mn_slice name, struct mn_sl
 {
     mn_status st = check_cache(cache, err);
 
+    if (value_out != NULL)
+        *value_out = (struct mn_ramcache_value){0};
     if (st != MN_OK)
         return st;
     if (value_out == NULL)
@@ -298,7 +300,10 @@ mn_status mn_ramcache_get(mn_ramcache *cache, struct mn_slice name, struct mn_sl
     if (mni_ramcache_get(cache->cache, name, id, value_out) == MN_OK)
         return MN_OK;
     st = check_key(cache, name, id, err);
-    return st == MN_OK ? mni_fail(err, MN_NOT_FOUND, "no such value") : st;
+    if (st == MN_OK)
+        return mni_fail(err, MN_NOT_FOUND, "no such value");
+    mni_ramcache_uncount_miss(cache->cache, name, id);
+    return st;
 }
 
 mn_status mn_ramcache_get_batch(mn_ramcache *cache, struct mn_slice name,
@@ -309,6 +314,8 @@ mn_status mn_ramcache_get_batch(mn_ramcache *cache, struct mn_slice name,
     size_t n_found = 0;
     mn_status st = check_name(cache, name, err);
 
+    for (size_t i = 0; values_out != NULL && i < n_ids; i++)
+        values_out[i] = (struct mn_ramcache_value){0};
     if (st == MN_OK && n_ids > 0 && (ids == NULL || values_out == NULL))
         return mni_fail(err, MN_ERR_INVALID, "no ids, or no place for the values");
     for (size_t i = 0; st == MN_OK && i < n_ids; i++) {
@@ -372,6 +379,8 @@ mn_status mn_ramcache_get_or_load(mn_ramcache *cache, struct mn_slice name, stru
 {
     mn_status st = check_key(cache, name, id, err);
 
+    if (value_out != NULL)
+        *value_out = (struct mn_ramcache_value){0};
     if (st == MN_OK && (load == NULL || value_out == NULL))
         return mni_fail(err, MN_ERR_INVALID, "no loader, or no place for the value");
     if (st != MN_OK)

@@ -92,10 +92,17 @@ static mn_status take_result(struct mni_ramcache *cache, mn_ramcache_load *load,
 {
     mn_status st = load->status;
 
-    if (st == MN_OK)
+    if (st == MN_OK) {
+        struct shard *shard = shard_of(cache, load->value->hash);
         mni_ramcache_show(cache, load->value, value_out);
-    else if (err != NULL)
+        mni_latch_lock(&shard->lock);
+        if (load->value->access_count < UINT32_MAX)
+            load->value->access_count++;
+        value_out->access_count = load->value->access_count;
+        mni_latch_unlock(&shard->lock);
+    } else if (err != NULL) {
         *err = load->error;
+    }
     leave_load(cache, load);
     return st;
 }
@@ -161,17 +168,27 @@ static void keep_value(struct mni_ramcache *cache, mn_ramcache_load *load, int64
 {
     struct entry *entry = load->value;
     struct space *space = NULL;
-    bool ignored;
 
-    if (load->is_rejected)
+    entry->created_at_us = now_us;
+    bool is_kept = !load->is_stale && !load->is_rejected && !is_due(entry, now_us);
+    if (load->is_rejected) {
         cache->n_rejected++;
-    if (load->is_rejected || load->is_stale || is_due(entry, now_us) ||
-        mni_ramcache_space_get(cache, &load->key, &space) != MN_OK) {
+    } else if (!load->is_stale && !is_kept) {
+        /* It comes and goes at once. */
+        cache->n_kept++;
+        cache->n_expired++;
+    }
+    if (is_kept && mni_ramcache_space_get(cache, &load->key, &space) != MN_OK) {
+        cache->n_refused++;
+        is_kept = false;
+    }
+    if (!is_kept) {
         mni_ramcache_entry_unref(cache, entry);
         return;
     }
     mni_ramcache_space_use(cache, space);
-    mni_ignore(mni_ramcache_finish(cache, &load->key, space, entry, now_us, &ignored));
+    if (mni_ramcache_finish(cache, &load->key, space, entry, now_us) != MN_OK)
+        cache->n_refused++;
     mni_ramcache_space_unuse(cache, space);
 }
 
@@ -188,7 +205,6 @@ static void keep_negative(struct mni_ramcache *cache, mn_ramcache_load *load, in
     uint64_t charge = negative_charge(&load->key);
     struct mni_ramcache_expiry expiry = {.is_set = true};
     struct space *space = NULL;
-    bool ignored;
 
     if (load->is_stale || config->negative_ttl_us < 0 || charge > config->negative_bytes_max ||
         config->n_negative_max == 0)
@@ -207,7 +223,7 @@ static void keep_negative(struct mni_ramcache *cache, mn_ramcache_load *load, in
             mni_ramcache_give_back(cache, charge);
         } else {
             entry->is_negative = true;
-            mni_ignore(mni_ramcache_finish(cache, &load->key, space, entry, now_us, &ignored));
+            mni_ignore(mni_ramcache_finish(cache, &load->key, space, entry, now_us));
         }
     }
     mni_ramcache_space_unuse(cache, space);

@@ -124,7 +124,11 @@ mn_status mni_ramcache_free(struct mni_ramcache *cache, struct mn_error *err)
     if (n_bytes > 0)
         return mni_fail(err, MN_ERR_BUSY, "values of %llu bytes are held",
                         (unsigned long long)n_bytes);
-    MNI_CHECK(cache->loads == NULL && link_is_alone(&cache->walkers));
+    mni_mutex_lock(&cache->lock);
+    bool is_used = cache->loads != NULL || !link_is_alone(&cache->walkers);
+    mni_mutex_unlock(&cache->lock);
+    if (is_used)
+        return mni_fail(err, MN_ERR_BUSY, "a load or a walk is under way");
     remove_all(cache);
     free_parts(cache);
     return MN_OK;
@@ -170,9 +174,8 @@ static enum found find(struct mni_ramcache *cache, struct shard *shard, const st
     return entry->is_negative ? FOUND_NEGATIVE : FOUND_VALUE;
 }
 
-/* Notes an access for the policy, and tells it of what was noted if it is free. True: it has to be
- * told before the next one. */
-static bool note_access(struct mni_ramcache *cache, struct shard *shard, struct entry *entry)
+/* Notes an access for the policy, and tells it of what was noted if it is free. */
+static void note_access(struct mni_ramcache *cache, struct shard *shard, struct entry *entry)
 {
     if (entry->access_count < UINT32_MAX)
         entry->access_count++;
@@ -181,10 +184,9 @@ static bool note_access(struct mni_ramcache *cache, struct shard *shard, struct 
     if (shard->n_records < RECORDS_MIN ||
         (shard->n_records < shard->n_used / RECORDS_ONE_IN && shard->n_records < RECORDS_MAX) ||
         !mni_mutex_try_lock(&cache->lock))
-        return shard->n_records == RECORDS_MAX;
+        return;
     mni_ramcache_policy_drain(cache, shard);
     mni_mutex_unlock(&cache->lock);
-    return false;
 }
 
 /* Waits for the policy. Somebody else may have told it meanwhile. */
@@ -226,7 +228,7 @@ enum found mni_ramcache_look_up(struct mni_ramcache *cache, const struct key *ke
     }
     mni_latch_unlock(&shard->lock);
     if (found == FOUND_NOTHING)
-        mni_ramcache_space_missed(cache, key);
+        mni_ramcache_space_missed(cache, key, 1);
     return found;
 }
 
@@ -255,6 +257,17 @@ mn_status mni_ramcache_get(struct mni_ramcache *cache, struct mn_slice name, str
     const struct key key = mni_ramcache_key(cache, name, id);
 
     return mni_ramcache_look_up(cache, &key, value_out) == FOUND_VALUE ? MN_OK : MN_NOT_FOUND;
+}
+
+void mni_ramcache_uncount_miss(struct mni_ramcache *cache, struct mn_slice name, struct mn_slice id)
+{
+    const struct key key = mni_ramcache_key(cache, name, id);
+    struct shard *shard = shard_of(cache, key.hash);
+
+    mni_latch_lock(&shard->lock);
+    shard->n_misses--;
+    mni_latch_unlock(&shard->lock);
+    mni_ramcache_space_missed(cache, &key, -1);
 }
 
 mn_status mni_ramcache_info(struct mni_ramcache *cache, struct mn_slice name, struct mn_slice id,
@@ -327,13 +340,11 @@ static void fit_sketch(struct mni_ramcache *cache, int64_t now_us)
 }
 
 mn_status mni_ramcache_finish(struct mni_ramcache *cache, const struct key *key,
-                              struct space *space, struct entry *entry, int64_t now_us,
-                              bool *replaced_same_batch_out)
+                              struct space *space, struct entry *entry, int64_t now_us)
 {
     struct shard *shard = shard_of(cache, key->hash);
     enum queue_id queue = QUEUE_WINDOW;
 
-    *replaced_same_batch_out = false;
     fit_table(cache, shard, now_us);
     fit_sketch(cache, now_us);
     mni_latch_lock(&shard->lock);
@@ -345,7 +356,6 @@ mn_status mni_ramcache_finish(struct mni_ramcache *cache, const struct key *key,
         return MN_ERR_NOMEM;
     }
     if (old != NULL) {
-        *replaced_same_batch_out = entry->batch != 0 && old->batch == entry->batch;
         if (!old->is_negative)
             queue = old->queue;
         mni_ramcache_unlink_locked(cache, shard, old,
@@ -422,8 +432,7 @@ static mn_status begin_put(struct mni_ramcache *cache, struct put *put)
 
 /* Links the entry. The namespace may have been cleared while the value was copied; the put is the
  * later one then. */
-static mn_status end_put(struct mni_ramcache *cache, struct put *put, struct entry *entry,
-                         struct mni_ramcache_put_result *result)
+static mn_status end_put(struct mni_ramcache *cache, struct put *put, struct entry *entry)
 {
     mn_status st = MN_OK;
 
@@ -437,8 +446,7 @@ static mn_status end_put(struct mni_ramcache *cache, struct put *put, struct ent
         }
         mni_ramcache_space_use(cache, put->space);
     }
-    st = mni_ramcache_finish(cache, &put->key, put->space, entry, put->now_us,
-                             &result->replaced_same_batch);
+    st = mni_ramcache_finish(cache, &put->key, put->space, entry, put->now_us);
     mni_ramcache_space_unuse(cache, put->space);
     return st;
 }
@@ -455,8 +463,7 @@ static struct entry *make_entry(const struct put *put)
     return entry;
 }
 
-static mn_status put_locked(struct mni_ramcache *cache, struct put *put,
-                            struct mni_ramcache_put_result *result)
+static mn_status put_locked(struct mni_ramcache *cache, struct put *put)
 {
     bool is_large = put->value.n_bytes >= UNLOCKED_COPY_MIN;
     mn_status st = begin_put(cache, put);
@@ -476,12 +483,12 @@ static mn_status put_locked(struct mni_ramcache *cache, struct put *put,
         mni_ramcache_space_unuse(cache, put->space);
         return MN_ERR_NOMEM;
     }
-    return end_put(cache, put, entry, result);
+    return end_put(cache, put, entry);
 }
 
 mn_status mni_ramcache_put(struct mni_ramcache *cache, struct mn_slice name, struct mn_slice id,
                            struct mn_slice value, struct mni_ramcache_expiry expiry, uint32_t batch,
-                           struct mni_ramcache_put_result *result_out, struct mn_error *err)
+                           bool *kept_out, struct mn_error *err)
 {
     struct put put = {
         .key = mni_ramcache_key(cache, name, id),
@@ -494,16 +501,29 @@ mn_status mni_ramcache_put(struct mni_ramcache *cache, struct mn_slice name, str
                       : mni_ramcache_entry_charge(id.n_bytes, value.n_bytes, expiry.is_set),
     };
 
-    *result_out = (struct mni_ramcache_put_result){0};
     mni_mutex_lock(&cache->lock);
-    mn_status st = put_locked(cache, &put, result_out);
-    if (st == MN_OK)
-        result_out->is_kept = true;
+    mn_status st = put_locked(cache, &put);
+    *kept_out = st == MN_OK;
     /* The old value must not be shown in the place of one that was not kept. */
     if (st == MN_NOT_FOUND)
         (void)remove_key(cache, &put.key, put.now_us, LEAVE_OVERWRITTEN);
     mni_mutex_unlock(&cache->lock);
     return st == MN_ERR_NOMEM ? mni_fail(err, st, "a value of %zu bytes", value.n_bytes) : MN_OK;
+}
+
+bool mni_ramcache_count_of_batch(struct mni_ramcache *cache, struct mn_slice name,
+                                 struct mn_slice id, uint32_t batch)
+{
+    const struct key key = mni_ramcache_key(cache, name, id);
+    struct shard *shard = shard_of(cache, key.hash);
+    struct entry *entry = NULL;
+
+    mni_latch_lock(&shard->lock);
+    bool is_counted = find(cache, shard, &key, &entry) == FOUND_VALUE && entry->batch == batch;
+    if (is_counted)
+        entry->batch = 0;
+    mni_latch_unlock(&shard->lock);
+    return is_counted;
 }
 
 uint32_t mni_ramcache_batch(struct mni_ramcache *cache)

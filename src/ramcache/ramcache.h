@@ -30,7 +30,7 @@ uint64_t mni_ramcache_bytes_min(uint32_t n_shards);
 
 MN_MUST_USE mn_status mni_ramcache_new(const struct mni_ramcache_config *config,
                                        struct mni_ramcache **cache_out, struct mn_error *err);
-/* MN_ERR_BUSY: entries are pinned, and the cache stays. NULL is fine. */
+/* MN_ERR_BUSY: entries are pinned, or a load or walk is under way; the cache stays. NULL: fine. */
 MN_MUST_USE mn_status mni_ramcache_free(struct mni_ramcache *cache, struct mn_error *err);
 
 /* When a value expires: Unix time in microseconds, or never. */
@@ -42,25 +42,24 @@ struct mni_ramcache_expiry {
 struct mni_ramcache_expiry mni_ramcache_expiry(struct mni_ramcache *cache,
                                                const struct mn_ramcache_item *item);
 
-/* What became of a put. */
-struct mni_ramcache_put_result {
-    bool is_kept;
-    bool replaced_same_batch; /* the value that it replaced came from the same batch */
-};
-
 /* A number for a batch of puts, not 0. */
 uint32_t mni_ramcache_batch(struct mni_ramcache *cache);
 
-/* `batch` is 0 for a put on its own. */
+/* `batch` is 0 for a put on its own. `kept_out`: whether the value is in the cache. */
 MN_MUST_USE mn_status mni_ramcache_put(struct mni_ramcache *cache, struct mn_slice name,
                                        struct mn_slice id, struct mn_slice value,
                                        struct mni_ramcache_expiry expiry, uint32_t batch,
-                                       struct mni_ramcache_put_result *result_out,
-                                       struct mn_error *err);
+                                       bool *kept_out, struct mn_error *err);
+/* Whether a key has a value of this batch; true once for each. */
+bool mni_ramcache_count_of_batch(struct mni_ramcache *cache, struct mn_slice name,
+                                 struct mn_slice id, uint32_t batch);
 
 /* MN_OK or MN_NOT_FOUND, which clears `value_out`. */
 MN_MUST_USE mn_status mni_ramcache_get(struct mni_ramcache *cache, struct mn_slice name,
                                        struct mn_slice id, struct mn_ramcache_value *value_out);
+/* Takes a miss back: the key could not have been there. */
+void mni_ramcache_uncount_miss(struct mni_ramcache *cache, struct mn_slice name,
+                               struct mn_slice id);
 void mni_ramcache_unpin(struct mni_ramcache *cache, void *pin);
 MN_MUST_USE mn_status mni_ramcache_get_or_load(struct mni_ramcache *cache, struct mn_slice name,
                                                struct mn_slice id, mn_ramcache_load_fn *load,

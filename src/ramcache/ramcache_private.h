@@ -83,7 +83,7 @@ struct entry {
     uint64_t value_bytes;
     atomic_uint refs;      /* REF_TABLE, and one of each pin */
     uint32_t access_count; /* shard's lock; stays at its highest value */
-    uint32_t batch;        /* that put it, or 0 */
+    uint32_t batch;        /* that put it and has not counted it; shard's lock */
     uint16_t id_bytes;
     bool has_expiry;
     bool is_negative;
@@ -193,9 +193,10 @@ struct tuner {
     int choice;
 };
 
-/* One walk over a ring that lets go of the lock: its own link stands in the ring meanwhile. */
+/* One walk over a ring that lets go of the lock: its own links stand in the ring meanwhile. */
 struct walker {
     struct link at;
+    struct link end; /* what comes in later is behind it */
     struct link in_cache;
 };
 
@@ -419,8 +420,8 @@ void mni_ramcache_space_left(struct mni_ramcache *cache, struct space *space);
 void mni_ramcache_space_kill(struct mni_ramcache *cache, struct space *space);
 /* Frees the space that has been empty for longest. False: there is none. */
 bool mni_ramcache_space_drop_empty(struct mni_ramcache *cache);
-/* Counts a look-up that found nothing. Holds no lock of the cache. */
-void mni_ramcache_space_missed(struct mni_ramcache *cache, const struct key *key);
+/* Counts look-ups that found nothing. Holds no lock of the cache. */
+void mni_ramcache_space_missed(struct mni_ramcache *cache, const struct key *key, int n);
 /* Whether a link in a ring of entries or spaces is that of a walk. */
 bool mni_ramcache_is_walker(struct mni_ramcache *cache, const struct link *link);
 
@@ -480,7 +481,6 @@ void mni_ramcache_show(struct mni_ramcache *cache, struct entry *entry,
 /* Links a finished entry whose bytes are taken in the place of what has its key. Takes over the
  * reference of the caller, also when it fails. Under the cache's lock. */
 MN_MUST_USE mn_status mni_ramcache_finish(struct mni_ramcache *cache, const struct key *key,
-                                          struct space *space, struct entry *entry, int64_t now_us,
-                                          bool *replaced_same_batch_out);
+                                          struct space *space, struct entry *entry, int64_t now_us);
 
 #endif

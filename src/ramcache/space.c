@@ -31,12 +31,12 @@ struct space *mni_ramcache_space_find(struct mni_ramcache *cache, const struct k
     return find(cache, key);
 }
 
-void mni_ramcache_space_missed(struct mni_ramcache *cache, const struct key *key)
+void mni_ramcache_space_missed(struct mni_ramcache *cache, const struct key *key, int n)
 {
     mni_rwlock_read(&cache->names_lock);
     struct space *space = find(cache, key);
     if (space != NULL)
-        atomic_fetch_add_explicit(&space->n_misses, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&space->n_misses, (uint64_t)(int64_t)n, memory_order_relaxed);
     mni_rwlock_unlock(&cache->names_lock);
 }
 
@@ -213,7 +213,8 @@ void mni_ramcache_space_kill(struct mni_ramcache *cache, struct space *space)
 bool mni_ramcache_is_walker(struct mni_ramcache *cache, const struct link *link)
 {
     for (struct link *at = cache->walkers.next; at != &cache->walkers; at = at->next)
-        if (&CONTAINER(struct walker, in_cache, at)->at == link)
+        if (&CONTAINER(struct walker, in_cache, at)->at == link ||
+            &CONTAINER(struct walker, in_cache, at)->end == link)
             return true;
     return false;
 }

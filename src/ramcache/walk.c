@@ -6,7 +6,7 @@
  * Fails:   with what the callback returns.
  *
  * A walk stands in the ring that it goes through, as a link that others pass over. What is removed
- * meanwhile leaves its place alone, and what comes in comes in at the end.
+ * meanwhile leaves its place alone, and what comes in comes in behind the mark at which it ends.
  */
 #include "ramcache/ramcache_private.h"
 
@@ -17,23 +17,25 @@ enum { STEP_ENTRIES = 32 };
 static void begin_walk(struct mni_ramcache *cache, struct walker *walker, struct link *ring)
 {
     link_after(ring, &walker->at);
+    link_after(ring->prev, &walker->end);
     link_after(&cache->walkers, &walker->in_cache);
 }
 
 static void end_walk(struct walker *walker)
 {
     link_remove(&walker->at);
+    link_remove(&walker->end);
     link_remove(&walker->in_cache);
 }
 
-/* Moves a walk behind the next link that is none. NULL: it has gone round. */
-static struct link *step(struct mni_ramcache *cache, struct walker *walker, struct link *ring)
+/* Moves a walk behind the next link that is none. NULL: it has come to its end. */
+static struct link *step(struct mni_ramcache *cache, struct walker *walker)
 {
     struct link *next = walker->at.next;
 
-    while (next != ring && mni_ramcache_is_walker(cache, next))
+    while (next != &walker->end && mni_ramcache_is_walker(cache, next))
         next = next->next;
-    if (next == ring)
+    if (next == &walker->end)
         return NULL;
     link_remove(&walker->at);
     link_after(next, &walker->at);
@@ -96,7 +98,7 @@ mn_status mni_ramcache_list(struct mni_ramcache *cache, mn_ramcache_name_fn *eac
     mni_mutex_lock(&cache->lock);
     (void)mni_ramcache_sweep_all(cache);
     begin_walk(cache, &walker, &cache->spaces);
-    while (st == MN_OK && (at = step(cache, &walker, &cache->spaces)) != NULL) {
+    while (st == MN_OK && (at = step(cache, &walker)) != NULL) {
         struct space *space = CONTAINER(struct space, in_cache, at);
         uint64_t n_entries = space->n_entries;
         if (n_entries == 0)
@@ -113,14 +115,14 @@ mn_status mni_ramcache_list(struct mni_ramcache *cache, mn_ramcache_name_fn *eac
 }
 
 /* Pins the next entries that are shown. */
-static unsigned gather(struct mni_ramcache *cache, struct walker *walker, struct space *space,
+static unsigned gather(struct mni_ramcache *cache, struct walker *walker,
                        struct entry *entries[STEP_ENTRIES])
 {
     int64_t now_us = mni_ramcache_now(cache);
     unsigned n = 0;
     struct link *at;
 
-    while (n < STEP_ENTRIES && (at = step(cache, walker, &space->entries)) != NULL) {
+    while (n < STEP_ENTRIES && (at = step(cache, walker)) != NULL) {
         struct entry *entry = entry_of_space(at);
         if (entry->is_negative)
             continue;
@@ -134,8 +136,16 @@ static unsigned gather(struct mni_ramcache *cache, struct walker *walker, struct
     return n;
 }
 
-static mn_status show_all(struct mni_ramcache *cache, struct entry **entries, unsigned n,
-                          mn_ramcache_each_fn *each, void *context)
+/* Whether an entry that was in a space has been removed meanwhile. */
+static bool has_gone(const struct space *space, const struct entry *entry)
+{
+    return (atomic_load_explicit(&entry->refs, memory_order_relaxed) & REF_TABLE) == 0 ||
+           space_is_dead(space);
+}
+
+static mn_status show_all(struct mni_ramcache *cache, const struct space *space,
+                          struct entry **entries, unsigned n, mn_ramcache_each_fn *each,
+                          void *context)
 {
     mn_status st = MN_OK;
 
@@ -152,7 +162,7 @@ static mn_status show_all(struct mni_ramcache *cache, struct entry **entries, un
         mni_latch_lock(&shard->lock);
         shown.access_count = entry->access_count;
         mni_latch_unlock(&shard->lock);
-        if (st == MN_OK)
+        if (st == MN_OK && !has_gone(space, entry))
             st = each(context, &shown);
         mni_ramcache_unpin(cache, entry);
     }
@@ -174,9 +184,9 @@ mn_status mni_ramcache_get_all(struct mni_ramcache *cache, struct mn_slice name,
         mni_ramcache_space_use(cache, space);
         begin_walk(cache, &walker, &space->entries);
         while (st == MN_OK && n > 0 && !space_is_dead(space)) {
-            n = gather(cache, &walker, space, entries);
+            n = gather(cache, &walker, entries);
             mni_mutex_unlock(&cache->lock);
-            st = show_all(cache, entries, n, each, context);
+            st = show_all(cache, space, entries, n, each, context);
             mni_mutex_lock(&cache->lock);
         }
         end_walk(&walker);

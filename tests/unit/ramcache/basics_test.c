@@ -114,6 +114,32 @@ static void wrong_arguments_are_refused(void)
     free_cache(cache);
 }
 
+static void errors_clear_what_would_be_released(void)
+{
+    mn_ramcache *cache = cache_of(1 << 20);
+    const struct mn_slice bad = {"a\xff", 2}, ids[] = {mn_str("x"), bad};
+    struct mn_ramcache_value values[2];
+    struct mn_ramcache_namespace_stats of = {.size = sizeof of};
+
+    CHECK(put(cache, "n", "x", "1"));
+    memset(values, 7, sizeof values);
+    CHECK_STATUS(mn_ramcache_get(cache, mn_str("n"), bad, &values[0], &err), MN_ERR_INVALID);
+    CHECK(values[0].pin == NULL);
+    memset(values, 7, sizeof values);
+    CHECK_STATUS(mn_ramcache_get_batch(cache, mn_str("n"), ids, 2, values, NULL, &err),
+                 MN_ERR_INVALID);
+    CHECK(values[0].pin == NULL && values[1].pin == NULL);
+    memset(values, 7, sizeof values);
+    CHECK_STATUS(mn_ramcache_get_or_load(cache, mn_str("n"), bad, NULL, NULL, &values[0], &err),
+                 MN_ERR_INVALID);
+    CHECK(values[0].pin == NULL);
+    /* What was refused is no miss. */
+    CHECK_EQ(stats_of(cache).n_misses, 0);
+    CHECK_OK(mn_ramcache_namespace_stats(cache, mn_str("n"), &of, &err));
+    CHECK_EQ(of.n_misses, 0);
+    free_cache(cache);
+}
+
 static void a_batch_is_checked_before_it_begins(void)
 {
     mn_ramcache *cache = cache_of(1 << 20);
@@ -244,6 +270,97 @@ static void a_walk_survives_a_clear(void)
     free_cache(cache);
 }
 
+static mn_status put_while_walking(void *context, const struct mn_ramcache_entry *entry)
+{
+    struct seen *seen = context;
+    const struct mn_ramcache_item item = {.id = entry->id, .value = mn_str("again")};
+
+    CHECK(entry->value.n_bytes != 5);
+    CHECK(seen->n++ < 200);
+    CHECK_OK(mn_ramcache_put(seen->cache, mn_str("n"), &item, NULL, &err));
+    put_number(seen->cache, "n", 1000 + seen->n);
+    return MN_OK;
+}
+
+static mn_status drop_all_while_walking(void *context, const struct mn_ramcache_entry *entry)
+{
+    struct seen *seen = context;
+
+    (void)entry;
+    seen->n++;
+    for (unsigned i = 0; seen->n == 1 && i < 200; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "%u", i);
+        (void)drop(seen->cache, "n", id);
+    }
+    return MN_OK;
+}
+
+static mn_status renew_namespace(void *context, struct mn_slice name, uint64_t n_entries)
+{
+    struct seen *seen = context;
+
+    (void)n_entries;
+    CHECK(seen->n++ < 3);
+    CHECK_OK(mn_ramcache_clear_namespace(seen->cache, name, NULL, &err));
+    const struct mn_ramcache_item item = {.id = mn_str("x")};
+    CHECK_OK(mn_ramcache_put(seen->cache, name, &item, NULL, &err));
+    return MN_OK;
+}
+
+/* What its own callback does, a walk does not go after; nor does it show what that removed. */
+static void a_walk_ends_whatever_is_put(void)
+{
+    mn_ramcache *cache = cache_of(1 << 20);
+    struct seen seen = {.cache = cache};
+
+    for (unsigned i = 0; i < 200; i++)
+        put_number(cache, "n", i);
+    CHECK_OK(mn_ramcache_get_all(cache, mn_str("n"), put_while_walking, &seen, &err));
+    CHECK_EQ(seen.n, 200);
+    CHECK_EQ(stats_of(cache).n_entries, 400);
+    CHECK_EQ(clear(cache, "n"), 400);
+    for (unsigned i = 0; i < 200; i++)
+        put_number(cache, "n", i);
+    seen.n = 0;
+    CHECK_OK(mn_ramcache_get_all(cache, mn_str("n"), drop_all_while_walking, &seen, &err));
+    CHECK_EQ(seen.n, 1);
+    CHECK_EQ(stats_of(cache).n_entries, 0);
+    CHECK(put(cache, "a", "x", "1") && put(cache, "b", "x", "1") && put(cache, "c", "x", "1"));
+    seen.n = 0;
+    CHECK_OK(mn_ramcache_list_namespaces(cache, renew_namespace, &seen, &err));
+    CHECK_EQ(seen.n, 3);
+    free_cache(cache);
+}
+
+/* What is in the cache in the end counts, once for each id. */
+static void a_batch_counts_what_it_left(void)
+{
+    enum { N_ITEMS = 400 };
+    static struct mn_ramcache_item items[N_ITEMS];
+    static char ids[N_ITEMS][8], bytes[2 << 20];
+    mn_ramcache *cache = cache_of(1 << 20);
+    uint64_t n = 7;
+
+    items[0] = items[1] = (struct mn_ramcache_item){.id = mn_str("x"), .value = mn_str("1")};
+    items[1].value = (struct mn_slice){bytes, sizeof bytes};
+    CHECK_OK(mn_ramcache_put_batch(cache, mn_str("n"), items, 2, &n, &err));
+    CHECK(n == 0 && !has(cache, "n", "x"));
+    items[1] = (struct mn_ramcache_item){.id = mn_str("x"), .has_ttl = true};
+    CHECK_OK(mn_ramcache_put_batch(cache, mn_str("n"), items, 2, &n, &err));
+    CHECK(n == 0 && !has(cache, "n", "x"));
+    free_cache(cache);
+    cache = cache_of(1 << 16);
+    for (unsigned i = 0; i < N_ITEMS; i++) {
+        (void)snprintf(ids[i], sizeof ids[i], "%u", i % 100);
+        items[i] = (struct mn_ramcache_item){.id = mn_str(ids[i]), .value = {bytes, 500}};
+    }
+    CHECK_OK(mn_ramcache_put_batch(cache, mn_str("n"), items, N_ITEMS, &n, &err));
+    CHECK(n > 10 && n < 100);
+    CHECK_EQ(n, stats_of(cache).n_entries);
+    free_cache(cache);
+}
+
 static mn_status note_namespace(void *context, struct mn_slice name, uint64_t n_entries)
 {
     struct seen *seen = context;
@@ -370,10 +487,13 @@ int main(int argc, char **argv)
         CHECK_TEST(namespaces_have_borders),
         CHECK_TEST(any_character_may_stand_in_a_key),
         CHECK_TEST(wrong_arguments_are_refused),
+        CHECK_TEST(errors_clear_what_would_be_released),
         CHECK_TEST(a_batch_is_checked_before_it_begins),
         CHECK_TEST(batches_are_positional_and_counted),
         CHECK_TEST(a_walk_shows_each_entry_once),
         CHECK_TEST(a_walk_survives_a_clear),
+        CHECK_TEST(a_walk_ends_whatever_is_put),
+        CHECK_TEST(a_batch_counts_what_it_left),
         CHECK_TEST(namespaces_are_listed),
         CHECK_TEST(numbers_are_counted),
         CHECK_TEST(a_value_may_take_half_of_the_cache),

@@ -261,6 +261,65 @@ static void what_finds_no_room_is_an_error(void)
     free_cache(cache);
 }
 
+static void free_within(struct source *source)
+{
+    CHECK_STATUS(mn_ramcache_free(source->cache, &err), MN_ERR_BUSY);
+}
+
+static void a_cache_is_not_freed_within_a_loader(void)
+{
+    struct source source = {.cache = cache_of(1 << 20), .value = "1", .meanwhile = free_within};
+    struct mn_ramcache_value value;
+
+    CHECK_OK(ask(&source, "x", &value));
+    mn_ramcache_value_release(&value);
+    free_cache(source.cache);
+}
+
+static void loaded_values_tell_what_others_tell(void)
+{
+    struct source source = {.cache = cache_of(1 << 20), .value = "1"};
+    struct mn_ramcache_value value;
+
+    CHECK_OK(ask(&source, "x", &value));
+    CHECK_EQ(value.access_count, 1);
+    mn_ramcache_value_release(&value);
+    CHECK_OK(ask(&source, "x", &value));
+    CHECK_EQ(value.access_count, 2);
+    mn_ramcache_value_release(&value);
+    source.meanwhile = clear_meanwhile;
+    CHECK_OK(ask(&source, "y", &value));
+    CHECK_EQ(value.created_at_us, atomic_load(&wall_us));
+    CHECK_EQ(value.access_count, 1);
+    mn_ramcache_value_release(&value);
+    free_cache(source.cache);
+}
+
+static mn_status load_expired(void *context, mn_ramcache_load *load, struct mn_slice name,
+                              struct mn_slice id, struct mn_error *e)
+{
+    const struct mn_ramcache_item item = {.value = mn_str("1"), .has_ttl = true};
+
+    (void)context;
+    (void)name;
+    (void)id;
+    return mn_ramcache_load_value(load, &item, e);
+}
+
+static void what_is_loaded_expired_is_counted(void)
+{
+    mn_ramcache *cache = cache_of(1 << 20);
+    struct mn_ramcache_value value;
+
+    CHECK_OK(
+        mn_ramcache_get_or_load(cache, mn_str("n"), mn_str("x"), load_expired, NULL, &value, &err));
+    CHECK_MEM_EQ(value.value.data, "1", 1);
+    mn_ramcache_value_release(&value);
+    struct mn_ramcache_stats s = stats_of(cache);
+    CHECK(s.n_puts == 1 && s.n_expired == 1 && s.n_entries == 0);
+    free_cache(cache);
+}
+
 /* Many threads ----------*/
 
 enum { N_READERS = 64, N_READS_EACH = 157 };
@@ -442,6 +501,9 @@ int main(int argc, char **argv)
         CHECK_TEST(what_happens_during_a_load_is_newer),
         CHECK_TEST(a_loader_may_load_other_keys_only),
         CHECK_TEST(what_finds_no_room_is_an_error),
+        CHECK_TEST(a_cache_is_not_freed_within_a_loader),
+        CHECK_TEST(loaded_values_tell_what_others_tell),
+        CHECK_TEST(what_is_loaded_expired_is_counted),
         CHECK_TEST(ten_thousand_readers_make_one_fetch),
         CHECK_TEST(an_error_goes_to_all_who_wait),
         CHECK_TEST(loaders_that_wait_for_each_other_are_refused),
