@@ -263,7 +263,7 @@ static mn_status hash_canonical(const struct mni_s3_request *request, char hex_o
 mn_status mni_s3_sign(struct mni_s3_signer *signer, struct mni_s3_request *request, int64_t time_us)
 {
     char stamp[MNI_S3_STAMP_BYTES];
-    char hex[HEX_BYTES];
+    char hex[HEX_BYTES] = "";
     unsigned char key[MNI_S3_SHA256_BYTES] = {0};
     unsigned char mac[MNI_S3_SHA256_BYTES];
     struct mni_buf text = {0};
