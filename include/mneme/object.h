@@ -17,8 +17,9 @@
  * MN_ERR_READ_ONLY; with S3 also MN_ERR_REMOTE (it cannot be reached, is no object store, or went
  * on answering errors until the budget of retries was used up), MN_ERR_TIMEOUT (the deadline
  * passed), MN_ERR_CORRUPT (what came is not what was put, again and again), MN_ERR_NO_STORE (there
- * is no such bucket). After MN_ERR_REMOTE, MN_ERR_TIMEOUT, MN_ERR_CORRUPT and MN_ERR_CANCELLED it
- * is unknown whether a put or delete happened.
+ * is no such bucket). After MN_ERR_REMOTE, MN_ERR_TIMEOUT, MN_ERR_CORRUPT and MN_ERR_CANCELLED, and
+ * in a directory also after MN_ERR_IO, it is unknown whether a put, a completion or a delete
+ * happened.
  */
 #ifndef MNEME_OBJECT_H
 #define MNEME_OBJECT_H
@@ -129,9 +130,10 @@ struct mn_object_condition {
     const char *if_match; /* only over this ETag: else MN_CHANGED, also when there is none */
 };
 
-/* Stores an object. A put whose answer was lost is recognised as done by reading back, so that
- * MN_EXISTS and MN_CHANGED are about others; MN_ERR_REMOTE where, after a put over an ETag, that
- * shows what another has put since. Sets `info_out` (may be NULL). */
+/* Stores an object. A put whose answer was lost is recognised as done by reading back; where that
+ * shows another's object, or none, the answer is MN_ERR_REMOTE, because it may have come before or
+ * behind. So MN_EXISTS and MN_CHANGED say that this put has not happened. Sets `info_out` (may be
+ * NULL). */
 MN_API MN_MUST_USE mn_status mn_object_put(mn_object_store *store, struct mn_slice key,
                                            struct mn_slice data,
                                            const struct mn_object_condition *condition,
@@ -230,13 +232,16 @@ MN_API MN_MUST_USE mn_status mn_object_upload_part(mn_object_upload *upload, uin
                                                    struct mn_slice data, struct mn_error *err);
 /* Puts the parts together: 1 to the highest, MN_ERR_INVALID when one of them is missing. After
  * MN_OK, MN_EXISTS and MN_CHANGED the handle is freed (and after the latter two the upload
- * aborted); after an error it may be tried again. MN_NOT_FOUND: there is no such upload any more.
+ * aborted); after an error it may be tried again. MN_ERR_REMOTE: a completion by this handle may
+ * have happened, but the object does not show it. MN_NOT_FOUND: there is no such upload any more.
  * MN_ERR_UNSUPPORTED: there is a condition, and the server judges none of uploads. */
 MN_API MN_MUST_USE mn_status mn_object_upload_complete(mn_object_upload *upload,
                                                        const struct mn_object_condition *condition,
                                                        struct mn_object_info *info_out,
                                                        struct mn_error *err);
-/* Drops the upload and its parts, and frees the handle, whatever it returns. */
+/* Drops the upload and its parts, and frees the handle, whatever it returns. Not while a completion
+ * may be under way, also one that ended with an error: a server may keep an object that cannot be
+ * read. */
 MN_API MN_MUST_USE mn_status mn_object_upload_abort(mn_object_upload *upload, struct mn_error *err);
 /* Frees the handle and keeps the upload, to be resumed. NULL is fine. */
 MN_API void mn_object_upload_leave(mn_object_upload *upload);

@@ -200,7 +200,7 @@ static mn_status prepare_range(void *context, size_t item, struct mni_s3_transfe
     s3_header_text(transfer, "range", text);
     if (range->if_match != NULL) {
         (void)snprintf(text, sizeof text, "\"%s\"", range->if_match);
-        s3_header_text(transfer, "if-match", text);
+        s3_header_condition(transfer, "if-match", text);
     }
     return MN_OK;
 }
@@ -235,6 +235,14 @@ static void finish_range(void *context, size_t item, mn_status st, struct mni_s3
     atomic_fetch_add(&all->store->bytes_received, range->n_read);
 }
 
+static void skip_range(void *context, size_t item, mn_status st)
+{
+    struct ranges *all = context;
+
+    all->ranges[item].status = st;
+    all->ranges[item].n_read = 0;
+}
+
 static mn_status get_ranges(struct mni_object_store *base, struct mn_object_range *ranges,
                             size_t n_ranges, struct mn_error *err)
 {
@@ -246,20 +254,12 @@ static mn_status get_ranges(struct mni_object_store *base, struct mn_object_rang
         .prepare = prepare_range,
         .accept = accept_range,
         .finish = finish_range,
+        .skip = skip_range,
     };
     struct s3_call call;
 
     s3_call_init(&call, store);
-    /* Those that are never begun get the status of the call. */
-    for (size_t i = 0; i < n_ranges; i++) {
-        ranges[i].status = MN_END;
-        ranges[i].n_read = 0;
-    }
-    mn_status st = s3_run(&call, &job, &all, err);
-    for (size_t i = 0; i < n_ranges; i++)
-        if (ranges[i].status == MN_END)
-            ranges[i].status = st;
-    return s3_count(store, st);
+    return s3_count(store, s3_run(&call, &job, &all, err));
 }
 
 /* Delete -----------------------------------------------------------------------------------------
@@ -291,8 +291,7 @@ static mn_status remove_object(struct mni_object_store *base, struct mn_slice ke
     s3_transfer_init(store, &transfer, "DELETE", &key);
     mn_status st = s3_ask(&call, &transfer, accept_removed, NULL, &reply, &is_in_doubt, err);
     mni_s3_reply_done(&reply);
-    if (st == MN_NOT_FOUND)
-        st = MN_OK;
+    st = s3_settle(st == MN_NOT_FOUND ? MN_OK : st, is_in_doubt, err);
     if (st == MN_OK)
         mni_s3_recent_note(store->recent, key, NULL, mni_env_mono_us(store->env));
     else if (is_in_doubt)

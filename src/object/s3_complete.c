@@ -117,61 +117,96 @@ static mn_status accept_completed(void *context, size_t item, struct mni_s3_repl
 }
 
 /* Whether the object that is there now is this upload: its answer was lost, or it is gone because
- * it was completed before. */
-static bool is_there(struct s3_call *call, const struct s3_upload *upload,
-                     struct mn_object_info *info_out)
+ * it was completed before. `st` is the last answer: behind a refusal by a condition an ETag proves
+ * nothing, since another may have put the same there. */
+static mn_status look(struct s3_call *call, const struct s3_upload *upload, mn_status st,
+                      struct mn_object_info *info_out, bool *is_ours_out)
 {
-    struct mni_s3_reply reply = {0};
     char etag[MN_OBJECT_ETAG_BYTES] = "";
+    const struct s3_mark mark = {.write_id = upload->write_id, .etag = etag};
+    struct mn_object_info info = {0};
+
+    if (upload->write_id[0] == '\0' && (st == MN_CHANGED || !expected_etag(upload, etag)))
+        etag[0] = '\0';
+    mn_status seen = s3_look(call, s3_upload_key(upload), &mark, &info, is_ours_out);
+    if (*is_ours_out)
+        *info_out = info;
+    return seen;
+}
+
+/* Ceph 16 answers without the ETag. What is there may already be another's. */
+static mn_status find_etag(struct s3_call *call, struct s3_upload *upload,
+                           struct mn_object_info *info_out, struct mn_error *err)
+{
     bool is_ours = false;
 
-    if (s3_head(call, s3_upload_key(upload), &reply, NULL) == MN_OK) {
-        if (upload->write_id[0] != '\0')
-            is_ours = strcmp(reply.write_id, upload->write_id) == 0;
-        else if (expected_etag(upload, etag))
-            is_ours = strcmp(reply.etag, etag) == 0;
-        if (is_ours)
-            s3_info_of(&reply, info_out);
-    }
+    mni_ignore(look(call, upload, MN_OK, info_out, &is_ours));
+    if (is_ours || expected_etag(upload, info_out->etag))
+        return MN_OK;
+    upload->is_in_doubt = true; /* it is not to be aborted */
+    return mni_fail(err, MN_ERR_REMOTE, "the upload is complete, but its ETag is not to be had");
+}
+
+static mn_status send(struct s3_call *call, struct s3_upload *upload,
+                      const struct mn_object_condition *condition, struct mn_slice body,
+                      struct mn_object_info *info_out, struct mn_error *err)
+{
+    struct s3_store *store = call->store;
+    struct mn_slice key = s3_upload_key(upload);
+    struct mni_s3_transfer transfer;
+    struct mni_s3_reply reply = {0};
+    bool is_in_doubt = false;
+
+    s3_transfer_init(store, &transfer, "POST", &key);
+    mni_s3_request_param(&transfer.request, "uploadId", mn_str(upload->id));
+    s3_header_text(&transfer, "content-type", "application/xml");
+    s3_add_condition(&transfer, condition, atomic_load(&store->wants_bare_etag));
+    mni_s3_request_body(&transfer.request, body);
+    mn_status st = s3_ask(call, &transfer, accept_completed, info_out, &reply, &is_in_doubt, err);
+    upload->is_in_doubt |= is_in_doubt;
+    info_out->modified_us = reply.date_us != 0 ? reply.date_us : mni_env_wall_us(store->env);
+    for (uint32_t i = 0; i < upload->n_parts; i++)
+        info_out->n_bytes += upload->parts[i].n_bytes;
+    bool lacks_object = st == MN_NOT_FOUND && strcmp(reply.code, "NoSuchKey") == 0;
+    if (lacks_object && condition != NULL && condition->if_match != NULL)
+        st = mni_fail(err, MN_CHANGED, "there is no object");
     mni_s3_reply_done(&reply);
-    return is_ours;
+    return st;
+}
+
+/* Completes, and looks at what is there where the answer does not tell: `seen_out`, MN_END when
+ * there was no look. */
+static mn_status complete(struct s3_call *call, struct s3_upload *upload,
+                          const struct mn_object_condition *condition,
+                          struct mn_object_info *info_out, mn_status *seen_out,
+                          struct mn_error *err)
+{
+    struct mni_buf body = {0};
+    bool is_ours = false;
+
+    *seen_out = MN_END;
+    *info_out = (struct mn_object_info){0};
+    mn_status st = make_body(upload, &body, err);
+    if (st == MN_OK) {
+        st = send(call, upload, condition, (struct mn_slice){body.data, body.n_bytes}, info_out,
+                  err);
+        if (st == MN_OK && info_out->etag[0] == '\0')
+            st = find_etag(call, upload, info_out, err);
+        else if (s3_is_worth_a_look(st, upload->is_in_doubt))
+            *seen_out = look(call, upload, st, info_out, &is_ours);
+    }
+    mni_buf_done(&body);
+    return is_ours ? MN_OK : st;
 }
 
 mn_status s3_upload_finish(struct s3_call *call, struct s3_upload *upload,
                            const struct mn_object_condition *condition,
                            struct mn_object_info *info_out, struct mn_error *err)
 {
-    struct mn_slice key = s3_upload_key(upload);
-    struct mni_s3_transfer transfer;
-    struct mni_s3_reply reply = {0};
-    struct mni_buf body = {0};
-    bool is_in_doubt = false;
+    mn_status seen;
+    mn_status st = complete(call, upload, condition, info_out, &seen, err);
 
-    *info_out = (struct mn_object_info){0};
-    mn_status st = make_body(upload, &body, err);
-    if (st != MN_OK) {
-        mni_buf_done(&body);
-        return st;
-    }
-    s3_transfer_init(call->store, &transfer, "POST", &key);
-    mni_s3_request_param(&transfer.request, "uploadId", mn_str(upload->id));
-    s3_header_text(&transfer, "content-type", "application/xml");
-    s3_add_condition(call->store, &transfer, condition);
-    mni_s3_request_body(&transfer.request, (struct mn_slice){body.data, body.n_bytes});
-    st = s3_ask(call, &transfer, accept_completed, info_out, &reply, &is_in_doubt, err);
-    for (uint32_t i = 0; i < upload->n_parts; i++)
-        info_out->n_bytes += upload->parts[i].n_bytes;
-    info_out->modified_us = reply.date_us != 0 ? reply.date_us : mni_env_wall_us(call->store->env);
-    mni_s3_reply_done(&reply);
-    mni_buf_done(&body);
-    /* Ceph 16 answers without the ETag. What is there may already be another's. */
-    if (st == MN_OK && info_out->etag[0] == '\0' && !is_there(call, upload, info_out) &&
-        !expected_etag(upload, info_out->etag))
-        st = mni_fail(err, MN_ERR_REMOTE, "the upload is complete, but its ETag is not to be had");
-    bool is_refused = st == MN_CHANGED || st == MN_NOT_FOUND;
-    if (is_refused || (st != MN_OK && is_in_doubt && st != MN_ERR_CANCELLED))
-        if (is_there(call, upload, info_out))
-            st = MN_OK;
+    st = s3_settle(st, upload->is_in_doubt, err);
     if (st == MN_CHANGED && condition != NULL && condition->if_absent)
         st = mni_fail(err, MN_EXISTS, "there is an object already");
     if (st == MN_NOT_FOUND)
@@ -182,6 +217,26 @@ mn_status s3_upload_finish(struct s3_call *call, struct s3_upload *upload,
 /* Whether conditions hold -----------------------------------------------------------------------
  */
 
+/* One try, under a condition that must refuse it. Nobody else writes this key: what was refused and
+ * is not there has not happened, whatever got lost. */
+static mn_status try_condition(struct s3_call *call, struct s3_upload *upload,
+                               const struct mn_object_condition *refusing, enum s3_known *known_out,
+                               struct mn_error *err)
+{
+    struct mn_object_info info;
+    mn_status seen;
+    mn_status st = complete(call, upload, refusing, &info, &seen, err);
+
+    if (st == MN_CHANGED && seen == MN_OK)
+        upload->is_in_doubt = false;
+    st = s3_settle(st, upload->is_in_doubt, err);
+    if (st == MN_OK || st == MN_ERR_UNSUPPORTED)
+        *known_out = S3_NO;
+    if (st == MN_NOT_FOUND)
+        st = mni_fail(err, MN_ERR_REMOTE, "the server has lost an upload");
+    return st == MN_CHANGED || st == MN_ERR_UNSUPPORTED ? MN_OK : st;
+}
+
 /* Completes a small upload over an object, under conditions that both must refuse it. */
 static mn_status try_conditions(struct s3_call *call, struct mn_slice key, enum s3_known *known_out,
                                 struct mn_error *err)
@@ -191,7 +246,6 @@ static mn_status try_conditions(struct s3_call *call, struct mn_slice key, enum 
     struct s3_upload *upload = NULL;
     struct mni_s3_transfer transfer;
     struct mni_s3_reply reply = {0};
-    struct mn_object_info info;
 
     mn_status st = s3_upload_new(call->store, key, &upload, err);
     if (st == MN_OK)
@@ -206,14 +260,9 @@ static mn_status try_conditions(struct s3_call *call, struct mn_slice key, enum 
         st = mni_fail(err, MN_ERR_NOMEM, "an upload");
     mni_s3_reply_done(&reply);
     *known_out = S3_YES;
-    for (size_t i = 0; st == MN_OK && *known_out == S3_YES && i < 2; i++) {
-        st = s3_upload_finish(call, upload, &refusing[i], &info, err);
-        if (st == MN_OK || st == MN_ERR_UNSUPPORTED)
-            *known_out = S3_NO;
-        if (st == MN_EXISTS || st == MN_CHANGED || st == MN_ERR_UNSUPPORTED)
-            st = MN_OK;
-    }
-    if (st != MN_OK || *known_out == S3_YES)
+    for (size_t i = 0; st == MN_OK && *known_out == S3_YES && i < 2; i++)
+        st = try_condition(call, upload, &refusing[i], known_out, err);
+    if (!upload->is_in_doubt && (st != MN_OK || *known_out == S3_YES))
         mni_ignore(s3_upload_drop(call, upload, NULL));
     s3_upload_free(upload);
     return st;
@@ -288,6 +337,7 @@ mn_status s3_upload_complete(struct mni_object_upload *base,
         mni_s3_recent_forget(store->recent, s3_upload_key(upload));
     }
     if (st == MN_EXISTS || st == MN_CHANGED) {
+        MNI_CHECK(!upload->is_in_doubt);
         s3_call_init_cleanup(&call, store);
         mni_ignore(s3_upload_drop(&call, upload, NULL));
     }
@@ -337,12 +387,28 @@ static mn_status accept_part(void *context, size_t item, struct mni_s3_reply *re
     return st == MN_OK ? MN_OK : mni_fail(err, st, "the parts of an upload");
 }
 
+/* A server that may still be putting the parts together must not lose them under way: Ceph 16 then
+ * shows an object that cannot be read. Such an upload stays, and is named. */
+static void drop_failed(struct s3_store *store, struct s3_upload *upload, struct mn_error *err)
+{
+    struct s3_call cleanup;
+    struct mn_error last = {0};
+
+    if (!upload->is_in_doubt) {
+        s3_call_init_cleanup(&cleanup, store);
+        mni_ignore(s3_upload_drop(&cleanup, upload, NULL));
+    } else if (err != NULL) {
+        last = *err;
+        mni_ignore(mni_fail(err, last.status, "%.200s; left on the server: upload %.200s",
+                            last.message, upload->id));
+    }
+}
+
 mn_status s3_put_parts(struct s3_call *call, struct mn_slice key, struct mn_slice data,
                        uint32_t crc32c, struct mn_object_info *info_out, struct mn_error *err)
 {
     struct s3_store *store = call->store;
     struct put_parts put = {.data = data, .part_bytes = store->part_bytes};
-    struct s3_call cleanup;
 
     MNI_CHECK(data.n_bytes > put.part_bytes);
     MNI_CHECK((data.n_bytes - 1) / put.part_bytes < MN_OBJECT_PARTS_MAX);
@@ -373,10 +439,7 @@ mn_status s3_put_parts(struct s3_call *call, struct mn_slice key, struct mn_slic
         info_out->has_crc32c = true;
         info_out->crc32c = crc32c;
     } else {
-        /* After an error that leaves it in doubt, nothing is lost: a completed upload cannot be
-         * aborted. */
-        s3_call_init_cleanup(&cleanup, store);
-        mni_ignore(s3_upload_drop(&cleanup, put.upload, NULL));
+        drop_failed(store, put.upload, err);
     }
     s3_upload_free(put.upload);
     return st;

@@ -40,13 +40,14 @@ struct mni_s3_transfer {
     enum mni_s3_sink sink;
     unsigned char *into; /* borrowed */
     uint64_t room_bytes;
-    uint64_t offset;  /* of the range */
-    size_t key_bytes; /* with the store's prefix; 0: no key */
+    uint64_t offset;     /* of the range */
+    size_t key_bytes;    /* with the store's prefix; 0: no key */
+    bool is_conditional; /* If-Match or If-None-Match is sent: 412 and 304 are to be expected */
 };
 
 enum mni_s3_end {
     MNI_S3_ANSWERED,  /* a whole answer came */
-    MNI_S3_UNREACHED, /* no connection was made, nothing was sent */
+    MNI_S3_UNREACHED, /* no connection was made, or not another one behind one that ended */
     MNI_S3_BROKEN,    /* the connection ended before an answer */
     MNI_S3_IDLE,      /* nothing moved for too long */
     MNI_S3_CUT,       /* the connection ended inside the answer */
@@ -62,6 +63,7 @@ struct mni_s3_reply {
     enum mni_s3_end end;
     char detail[MNI_S3_DETAIL_BYTES]; /* of an end that is not ANSWERED */
     int status;                       /* 0: no answer has begun */
+    char code[MNI_S3_CODE_BYTES];     /* of the error in the body, once judged; empty: none */
     unsigned n_sent;                  /* times that the request was sent */
 
     /* Headers. */

@@ -29,6 +29,7 @@ struct s3_store {
     /* What was learnt about the server. */
     atomic_int_fast64_t clock_offset_us; /* its clock less ours */
     atomic_bool wants_bare_etag;         /* If-Match of a put without quotes */
+    atomic_bool knows_etag_form;         /* a put over an ETag has succeeded */
     atomic_bool has_bucket;              /* an answer has shown that the bucket is there */
     atomic_uint completes_conditions;    /* enum s3_known */
 
@@ -73,6 +74,8 @@ struct s3_job {
     /* Told once for each item that was prepared. May take what the reply owns. */
     void (*finish)(void *context, size_t item, mn_status st, struct mni_s3_reply *reply,
                    bool is_in_doubt);
+    /* Told once for each item that was not begun because the call came to its end. May be NULL. */
+    void (*skip)(void *context, size_t item, mn_status st);
 };
 
 /* The first status in the order of items that is not MN_OK. `err` is about it. */
@@ -96,6 +99,8 @@ void s3_transfer_init(struct s3_store *store, struct mni_s3_transfer *transfer, 
 void s3_transfer_done(struct mni_s3_transfer *transfer);
 void s3_param_u64(struct mni_s3_transfer *transfer, const char *name, uint64_t value);
 void s3_header_text(struct mni_s3_transfer *transfer, const char *name, const char *value);
+/* "if-match" or "if-none-match". */
+void s3_header_condition(struct mni_s3_transfer *transfer, const char *name, const char *value);
 
 /* Each of these belongs to the file that is named; `base` is an operation of object.h. */
 
@@ -112,9 +117,24 @@ mn_status s3_put(struct mni_object_store *base, struct mn_slice key, struct mn_s
                  struct mn_error *err);
 MN_MUST_USE mn_status s3_new_write_id(struct s3_store *store, char id_out[MNI_S3_WRITE_ID_BYTES],
                                       struct mn_error *err);
-/* Adds If-None-Match or If-Match; `condition` may be NULL. */
-void s3_add_condition(struct s3_store *store, struct mni_s3_transfer *transfer,
-                      const struct mn_object_condition *condition);
+/* Adds If-None-Match or If-Match; `condition` may be NULL. `is_bare`: the ETag without quotes. */
+void s3_add_condition(struct mni_s3_transfer *transfer, const struct mn_object_condition *condition,
+                      bool is_bare);
+
+/* s3_doubt.c */
+/* By what a write is recognised: the id in the object's metadata or, where that is empty, its ETag;
+ * where both are, it is not. */
+struct s3_mark {
+    const char *write_id;
+    const char *etag;
+};
+/* Whether looking at what is there can tell more than the last answer. */
+bool s3_is_worth_a_look(mn_status st, bool is_in_doubt);
+/* The status of a HEAD; after MN_OK `info_out` is about what is there, whosever it is. */
+MN_MUST_USE mn_status s3_look(struct s3_call *call, struct mn_slice key, const struct s3_mark *mark,
+                              struct mn_object_info *info_out, bool *is_ours_out);
+/* What a write answers that is not recognised: `st` and `err` are of its last answer. */
+MN_MUST_USE mn_status s3_settle(mn_status st, bool is_in_doubt, struct mn_error *err);
 
 /* s3_list.c */
 mn_status s3_list(struct mni_object_store *base, struct mn_slice prefix, struct mn_slice after,

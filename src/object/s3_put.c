@@ -1,5 +1,5 @@
 /*
- * s3_put.c - puts an object, and finds out what became of a put whose answer was lost.
+ * s3_put.c - puts an object, in one request or in parts.
  *
  * Owns:    nothing beyond a call.
  * Threads: any.
@@ -24,24 +24,18 @@ mn_status s3_new_write_id(struct s3_store *store, char id_out[MNI_S3_WRITE_ID_BY
     return st;
 }
 
-static void add_if_match(struct mni_s3_transfer *transfer, const char *etag, bool is_bare)
+void s3_add_condition(struct mni_s3_transfer *transfer, const struct mn_object_condition *condition,
+                      bool is_bare)
 {
     char text[MN_OBJECT_ETAG_BYTES + 2];
     const char *quote = is_bare ? "" : "\"";
 
-    (void)snprintf(text, sizeof text, "%s%.127s%s", quote, etag, quote);
-    s3_header_text(transfer, "if-match", text);
-}
-
-void s3_add_condition(struct s3_store *store, struct mni_s3_transfer *transfer,
-                      const struct mn_object_condition *condition)
-{
-    if (condition == NULL)
-        return;
-    if (condition->if_absent)
-        s3_header_text(transfer, "if-none-match", "*");
-    if (condition->if_match != NULL)
-        add_if_match(transfer, condition->if_match, atomic_load(&store->wants_bare_etag));
+    if (condition != NULL && condition->if_absent)
+        s3_header_condition(transfer, "if-none-match", "*");
+    if (condition != NULL && condition->if_match != NULL) {
+        (void)snprintf(text, sizeof text, "%s%.127s%s", quote, condition->if_match, quote);
+        s3_header_condition(transfer, "if-match", text);
+    }
 }
 
 /* One put, with what is known about it. */
@@ -53,6 +47,7 @@ struct put {
     uint32_t crc32c;
     char write_id[MNI_S3_WRITE_ID_BYTES];
     bool is_in_doubt;
+    mn_status seen; /* of the look at what is there; MN_END: there was none */
 };
 
 static mn_status accept_put(void *context, size_t item, struct mni_s3_reply *reply,
@@ -80,10 +75,7 @@ static mn_status send(struct put *put, bool is_bare, struct mni_s3_reply *reply,
     s3_header_text(&transfer, "content-type", "application/octet-stream");
     s3_header_text(&transfer, MNI_S3_META_CRC32C, crc);
     s3_header_text(&transfer, MNI_S3_META_WRITE, put->write_id);
-    if (put->condition != NULL && put->condition->if_match != NULL)
-        add_if_match(&transfer, put->condition->if_match, is_bare);
-    if (put->condition != NULL && put->condition->if_absent)
-        s3_header_text(&transfer, "if-none-match", "*");
+    s3_add_condition(&transfer, put->condition, is_bare);
     mni_s3_request_body(&transfer.request, put->data);
     mn_status st = s3_ask(put->call, &transfer, accept_put, NULL, reply, &is_in_doubt, err);
     put->is_in_doubt |= is_in_doubt;
@@ -107,48 +99,6 @@ static mn_status status_of(const struct put *put, mn_status st, struct mn_error 
     return st;
 }
 
-/*
- * A put was refused by a condition, or has ended in doubt: looks at what is there. MN_OK: it is
- * ours. `is_same_out`: it is what the condition asks for, so that the server has read the ETag in
- * another form than the one it was sent in.
- */
-static mn_status look(struct put *put, mn_status st, struct mn_object_info *info_out,
-                      bool *is_same_out, struct mn_error *err)
-{
-    struct mni_s3_reply reply = {0};
-    mn_status seen = s3_head(put->call, put->key, &reply, NULL);
-
-    *is_same_out = false;
-    if (seen == MN_OK && strcmp(reply.write_id, put->write_id) == 0) {
-        s3_info_of(&reply, info_out);
-        st = MN_OK;
-    } else if (seen == MN_OK && st == MN_CHANGED && has_if_match(put) &&
-               strcmp(reply.etag, put->condition->if_match) == 0) {
-        *is_same_out = true;
-    } else if (seen >= 0 && (st == MN_CHANGED || st == MN_NOT_FOUND) && has_if_match(put) &&
-               put->is_in_doubt) {
-        st = mni_fail(err, MN_ERR_REMOTE,
-                      "whether the put has happened is unknown: another has "
-                      "changed the object, before it or after");
-    } else if (seen < 0 && (st == MN_CHANGED || st == MN_NOT_FOUND) && put->is_in_doubt) {
-        st = mni_fail(err, seen, "whether the put has happened could not be found out");
-    }
-    mni_s3_reply_done(&reply);
-    return st;
-}
-
-/* Ceph 16 wants the ETag of If-Match without quotes, RFC 9110 with them: the form that worked is
- * kept. */
-static mn_status send_in_other_form(struct put *put, bool is_bare, struct mni_s3_reply *reply,
-                                    struct mn_error *err)
-{
-    mn_status st = send(put, !is_bare, reply, err);
-
-    if (st == MN_OK)
-        atomic_store(&put->call->store->wants_bare_etag, !is_bare);
-    return st;
-}
-
 static void info_of_put(const struct put *put, const struct mni_s3_reply *reply,
                         struct mn_object_info *info_out)
 {
@@ -162,40 +112,59 @@ static void info_of_put(const struct put *put, const struct mni_s3_reply *reply,
     memcpy(info_out->etag, reply->etag, sizeof info_out->etag);
 }
 
-static bool is_worth_a_look(const struct put *put, mn_status st)
+/* Sends, and looks at what is there where the answer does not tell: `info_out` is then about it. */
+static mn_status send_and_look(struct put *put, bool is_bare, struct mn_object_info *info_out,
+                               struct mn_error *err)
 {
-    if (st == MN_CHANGED || (st == MN_NOT_FOUND && has_if_match(put)))
-        return true;
-    return put->is_in_doubt && st != MN_OK && st != MN_ERR_CANCELLED && st != MN_ERR_TIMEOUT;
+    const struct s3_mark mark = {.write_id = put->write_id, .etag = ""};
+    struct mni_s3_reply reply = {0};
+    bool is_ours = false;
+    mn_status st = send(put, is_bare, &reply, err);
+
+    put->seen = MN_END;
+    if (st == MN_OK)
+        info_of_put(put, &reply, info_out);
+    else if (s3_is_worth_a_look(st, put->is_in_doubt))
+        put->seen = s3_look(put->call, put->key, &mark, info_out, &is_ours);
+    mni_s3_reply_done(&reply);
+    return is_ours ? MN_OK : st;
+}
+
+/* Ceph 16 wants the ETag of If-Match without quotes, RFC 9110 with them. A put that is refused over
+ * the very ETag that is there is tried in the other form; the form that worked is kept. */
+static mn_status send_in_both_forms(struct put *put, struct mn_object_info *info_out,
+                                    struct mn_error *err)
+{
+    struct s3_store *store = put->call->store;
+    bool is_bare = atomic_load(&store->wants_bare_etag);
+    mn_status st = send_and_look(put, is_bare, info_out, err);
+
+    if (!has_if_match(put))
+        return st;
+    if (st == MN_CHANGED && put->seen == MN_OK &&
+        strcmp(info_out->etag, put->condition->if_match) == 0) {
+        is_bare = !is_bare;
+        st = send_and_look(put, is_bare, info_out, err);
+    }
+    if (st == MN_OK) {
+        atomic_store(&store->wants_bare_etag, is_bare);
+        atomic_store(&store->knows_etag_form, true);
+    } else if (st == MN_CHANGED && put->seen < 0 && !atomic_load(&store->knows_etag_form)) {
+        st = mni_fail(err, put->seen,
+                      "the put was refused, perhaps for the quotes of its ETag: "
+                      "what is there could not be looked at");
+    }
+    return st;
 }
 
 static mn_status put_whole(struct put *put, struct mn_object_info *info_out, struct mn_error *err)
 {
-    struct s3_store *store = put->call->store;
-    struct mni_s3_reply reply = {0};
-    bool is_bare = atomic_load(&store->wants_bare_etag);
-    bool is_same = false;
-    bool is_seen = false;
-    mn_status st = s3_new_write_id(store, put->write_id, err);
+    mn_status st = s3_new_write_id(put->call->store, put->write_id, err);
 
     if (st != MN_OK)
         return st;
-    st = send(put, is_bare, &reply, err);
-    if (is_worth_a_look(put, st)) {
-        st = look(put, st, info_out, &is_same, err);
-        is_seen = st == MN_OK;
-    }
-    if (is_same) {
-        st = send_in_other_form(put, is_bare, &reply, err);
-        if (is_worth_a_look(put, st)) {
-            st = look(put, st, info_out, &is_same, err);
-            is_seen = st == MN_OK;
-        }
-    }
-    if (st == MN_OK && !is_seen)
-        info_of_put(put, &reply, info_out);
-    mni_s3_reply_done(&reply);
-    return status_of(put, st, err);
+    st = send_in_both_forms(put, info_out, err);
+    return status_of(put, s3_settle(st, put->is_in_doubt, err), err);
 }
 
 mn_status s3_put(struct mni_object_store *base, struct mn_slice key, struct mn_slice data,
@@ -214,12 +183,10 @@ mn_status s3_put(struct mni_object_store *base, struct mn_slice key, struct mn_s
     put.crc32c = mni_crc32c(0, data.data, data.n_bytes);
     /* Not every server judges conditions when an upload in parts is completed, every one takes up
      * to 5 GiB in one request. */
-    if (put.condition == NULL && data.n_bytes > store->part_bytes) {
-        put.is_in_doubt = true;
+    if (put.condition == NULL && data.n_bytes > store->part_bytes)
         st = s3_put_parts(&call, key, data, put.crc32c, &info, err);
-    } else {
+    else
         st = put_whole(&put, &info, err);
-    }
     if (st == MN_OK) {
         atomic_fetch_add(&store->bytes_sent, data.n_bytes);
         mni_s3_recent_note(store->recent, key, info.etag, mni_env_mono_us(store->env));

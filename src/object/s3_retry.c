@@ -131,8 +131,7 @@ static struct mni_s3_verdict judge_end(enum mni_s3_end end)
         return (struct mni_s3_verdict){
             .status = MN_ERR_REMOTE, .again = MNI_S3_AGAIN, .is_in_doubt = true};
     case MNI_S3_IDLE:
-        return (struct mni_s3_verdict){
-            .status = MN_ERR_REMOTE, .again = MNI_S3_SLOWER, .is_in_doubt = true};
+        return (struct mni_s3_verdict){.status = MN_ERR_REMOTE, .again = MNI_S3_SLOWER};
     case MNI_S3_CUT:
     case MNI_S3_WRONG:
         return (struct mni_s3_verdict){.status = MN_ERR_CORRUPT,
@@ -146,7 +145,7 @@ static struct mni_s3_verdict judge_end(enum mni_s3_end end)
     case MNI_S3_MISSET:
         return (struct mni_s3_verdict){.status = MN_ERR_INVALID};
     case MNI_S3_NO_MEMORY:
-        return (struct mni_s3_verdict){.status = MN_ERR_NOMEM, .is_in_doubt = true};
+        return (struct mni_s3_verdict){.status = MN_ERR_NOMEM};
     case MNI_S3_ANSWERED:
         break;
     }
@@ -159,13 +158,25 @@ bool mni_s3_is_foreign(const struct mni_s3_reply *reply, const struct mni_s3_fau
     return reply->end == MNI_S3_ANSWERED && !reply->is_s3 && fault->code[0] == '\0';
 }
 
+/* The server refused, there was no memory for why. */
+static bool was_refused(const struct mni_s3_reply *reply)
+{
+    return reply->end == MNI_S3_NO_MEMORY && reply->status >= 400 && reply->status < 500;
+}
+
 struct mni_s3_verdict mni_s3_judge(const struct mni_s3_reply *reply,
                                    const struct mni_s3_fault *fault)
 {
     struct mni_s3_verdict verdict = {0};
 
-    if (reply->end != MNI_S3_ANSWERED)
-        return judge_end(reply->end);
+    if (reply->end != MNI_S3_ANSWERED) {
+        verdict = judge_end(reply->end);
+        /* What libcurl has sent over a kept connection may have been carried out, also when no
+         * other connection could be made then; what was never sent was not. */
+        if (!verdict.is_in_doubt)
+            verdict.is_in_doubt = reply->n_sent > 0 && !was_refused(reply);
+        return verdict;
+    }
     if (reply->status >= 200 && reply->status < 300)
         return verdict;
     if (!find_code(fault->code, &verdict))
@@ -173,10 +184,11 @@ struct mni_s3_verdict mni_s3_judge(const struct mni_s3_reply *reply,
     /* Any web server says 404: only an object store knows that there is no object. */
     if (verdict.status == MN_NOT_FOUND && mni_s3_is_foreign(reply, fault))
         verdict.status = MN_ERR_REMOTE;
-    /* A gateway may have lost what the server behind it has done. With "UnknownError" Ceph 16 tells
-     * a put over an ETag that another one came first, where others say 409. */
+    /* A gateway may have lost what the server behind it has done; what would be answered again is a
+     * refusal. With "UnknownError" Ceph 16 tells a put over an ETag that another one came first,
+     * where others say 409. */
     verdict.is_in_doubt = (reply->status >= 500 || reply->status == 408) &&
-                          strcmp(fault->code, "UnknownError") != 0;
+                          verdict.again != MNI_S3_FINAL && strcmp(fault->code, "UnknownError") != 0;
     return verdict;
 }
 
@@ -189,7 +201,8 @@ struct mni_s3_verdict mni_s3_judge_body(const struct mni_s3_fault *fault)
     else
         (void)find_code(fault->code, &verdict);
     verdict.is_bad_body = true;
-    verdict.is_in_doubt = true;
+    /* An error that would come again is the answer; only its status came too early. */
+    verdict.is_in_doubt = verdict.again != MNI_S3_FINAL;
     return verdict;
 }
 

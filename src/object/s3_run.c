@@ -77,6 +77,12 @@ void s3_header_text(struct mni_s3_transfer *transfer, const char *name, const ch
     mni_s3_request_header(&transfer->request, name, mn_str(value));
 }
 
+void s3_header_condition(struct mni_s3_transfer *transfer, const char *name, const char *value)
+{
+    s3_header_text(transfer, name, value);
+    transfer->is_conditional = true;
+}
+
 /* One request and its tries ---------------------------------------------------------------------
  */
 
@@ -285,6 +291,7 @@ static void judge(struct run *run, struct place *place)
 
     if (reply->end == MNI_S3_ANSWERED && (reply->status < 200 || reply->status > 299))
         read_fault(store, text, &fault);
+    memcpy(reply->code, fault.code, sizeof reply->code);
     if (reply->n_sent > 1) { /* libcurl has found the connection closed, and tried again */
         place->is_in_doubt = true;
         atomic_fetch_add(&store->n_requests, reply->n_sent - 1);
@@ -299,8 +306,10 @@ static void judge(struct run *run, struct place *place)
             st = run->job->accept(run->context, place->item, reply, &place->err);
         if (st == MN_ERR_CORRUPT) {
             read_fault(store, text, &fault);
+            memcpy(reply->code, fault.code, sizeof reply->code);
             verdict = mni_s3_judge_body(&fault);
         } else {
+            place->is_in_doubt |= st != MN_OK;
             if (st != MN_ERR_REMOTE)
                 atomic_store(&store->has_bucket, true);
             mni_s3_budget_give(&store->budget, place->n_tries > 1 ? place->n_tokens : 0);
@@ -313,6 +322,8 @@ static void judge(struct run *run, struct place *place)
     place->is_in_doubt |= verdict.is_in_doubt;
     if (verdict.again != MNI_S3_FINAL)
         try_again(run, place, verdict, &fault);
+    else if (verdict.status == MN_CHANGED && !place->transfer.is_conditional)
+        finish(run, place, fail(run, place, MN_ERR_REMOTE, &fault, "no condition was sent"));
     else
         finish(run, place, fail(run, place, verdict.status, &fault, ""));
 }
@@ -421,6 +432,15 @@ mn_status s3_wait(struct s3_call *call, int64_t wait_us, struct mn_error *err)
     return st;
 }
 
+static void skip_rest(struct run *run, mn_status why, const struct mn_error *err)
+{
+    for (; run->next_item < run->job->n_items; run->next_item++) {
+        note_failure(run, run->next_item, why, err);
+        if (run->job->skip != NULL)
+            run->job->skip(run->context, run->next_item, why);
+    }
+}
+
 /* Patience is at an end: what is under way stays in doubt. */
 static void give_up(struct run *run, mn_status why, const struct mn_error *err)
 {
@@ -435,8 +455,7 @@ static void give_up(struct run *run, mn_status why, const struct mn_error *err)
         place->err = *err;
         finish(run, place, why);
     }
-    while (run->next_item < run->job->n_items)
-        note_failure(run, run->next_item++, why, err);
+    skip_rest(run, why, err);
 }
 
 static void run_all(struct run *run)
@@ -473,6 +492,7 @@ mn_status s3_run(struct s3_call *call, const struct s3_job *job, void *context,
                  struct mn_error *err)
 {
     struct run run = {.call = call, .job = job, .context = context, .err = err};
+    struct mn_error why = {0};
     unsigned n_wanted = job->n_side_by_side_max;
 
     MNI_CHECK(n_wanted > 0);
@@ -480,17 +500,20 @@ mn_status s3_run(struct s3_call *call, const struct s3_job *job, void *context,
         return MN_OK;
     if (n_wanted > job->n_items)
         n_wanted = (unsigned)job->n_items;
-    mn_status st = mni_s3_lane_take(call->store->http, n_wanted, &call->patience, &run.lane, err);
-    if (st != MN_OK)
-        return st;
-    run.n_places = mni_s3_lane_slots(run.lane);
-    run.places = mni_alloc_zero(run.n_places * sizeof run.places[0]);
-    if (run.places == NULL) {
-        mni_s3_lane_give(run.lane);
-        return mni_fail(err, MN_ERR_NOMEM, "requests");
+    mn_status st = mni_s3_lane_take(call->store->http, n_wanted, &call->patience, &run.lane, &why);
+    if (st == MN_OK) {
+        run.n_places = mni_s3_lane_slots(run.lane);
+        run.places = mni_alloc_zero(run.n_places * sizeof run.places[0]);
+        if (run.places == NULL)
+            st = mni_fail(&why, MN_ERR_NOMEM, "requests");
     }
-    run_all(&run);
+    if (st == MN_OK)
+        run_all(&run);
+    else
+        skip_rest(&run, st, &why);
     mni_s3_lane_give(run.lane);
+    if (run.places == NULL)
+        return st;
     for (unsigned i = 0; i < run.n_places; i++)
         mni_s3_reply_done(&run.places[i].reply);
     mni_free(run.places);

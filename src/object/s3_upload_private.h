@@ -19,6 +19,9 @@ struct s3_upload {
     /* In the object's metadata once it is completed; empty when the upload was resumed: then it is
      * not known. */
     char write_id[MNI_S3_WRITE_ID_BYTES];
+    /* It may have been completed, or be about to be: then it is not aborted unasked. Only of
+     * completing, which one thread does. */
+    bool is_in_doubt;
     struct mni_mutex lock; /* over the following */
     struct s3_part *parts; /* owned; part 1 first */
     uint32_t n_parts;      /* up to the highest that is there */

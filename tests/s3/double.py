@@ -139,12 +139,14 @@ class Server:
         self.ports = {}
         self.lock = threading.Lock()
         self.n_connections = 0
+        self.n_hang_ups = 0  # connections over TLS that are still to be closed at once
         self.reset()
 
     def reset(self):
         self.plan.clear()
         self.log.clear()
         self.bucket.clear()
+        self.n_hang_ups = 0
         self.change({**SETTINGS, "region": self.arguments.region})
 
     def change(self, settings):
@@ -160,6 +162,12 @@ class Server:
         with self.lock:
             self.n_connections += 1
             return self.n_connections
+
+    def hangs_up(self):
+        with self.lock:
+            hangs_up = self.n_hang_ups > 0
+            self.n_hang_ups -= hangs_up
+            return hangs_up
 
     def answer(self, request):
         """What a server without faults answers."""
@@ -245,6 +253,8 @@ class Connection(socketserver.BaseRequestHandler):
         self.double = self.server.double
         self.number = self.double.number_of_connection()
         if self.server.tls is not None:
+            if self.double.hangs_up():
+                raise ConnectionAbortedError("Planned.")
             self.request = self.server.tls.wrap_socket(self.request, server_side=True)
         self.reader = self.request.makefile("rb", 1 << 18)
 
@@ -315,6 +325,8 @@ class Connection(socketserver.BaseRequestHandler):
     def give_up(self, fault):
         if fault["do"] == "stall":
             select.select([self.request], [], [])  # readable when the client closes
+        with self.double.lock:
+            self.double.n_hang_ups += fault.get("hang_ups", 0)
         if fault.get("reset"):
             self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 

@@ -163,6 +163,19 @@ def buckets_are_in_the_path_or_in_the_host(place):
     same(place.double.count(style="host"), 2)
 
 
+def a_hang_up_meets_the_next_connection_over_tls(place):
+    client = Client(place.double.ports["tls_port"], KEY, SECRET)
+    trusting = ssl.create_default_context(cafile=place.double.ports["ca_file"])
+    place.double.plan(do="close", hang_ups=1)
+    for _ in range(2):
+        try:
+            client.request("GET", "/bucket?list-type=2", tls=trusting)
+            raise AssertionError("an answer came")
+        except (OSError, http.client.HTTPException):
+            pass
+    same(client.request("GET", "/bucket?list-type=2", tls=trusting)[0], 200)
+
+
 def tls_works_with_its_certificate_only(place):
     client = Client(place.double.ports["tls_port"], KEY, SECRET)
     trusting = ssl.create_default_context(cafile=place.double.ports["ca_file"])

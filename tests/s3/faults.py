@@ -9,7 +9,8 @@ A planned fault is a JSON object: which requests it is for, and what happens to 
     do                       one of the following
         status               answers `status`, `code`, `message`, `retry_after` (seconds)
         error_body           answers 200 with an error of `code` inside
-        close                closes the connection instead of answering; `reset`: abruptly
+        close                closes the connection instead of answering; `reset`: abruptly;
+                             `hang_ups`: so many of the next ones over TLS are closed at once
         stall                never answers, until the client closes
         redirect             `status` with the Location of the other listener
         foreign              answers `status` (404) and `body` (HTML) as another web server does,
@@ -37,7 +38,7 @@ ACTIONS = ("status", "error_body", "close", "stall", "redirect", "foreign", "raw
            "stale_list", "ignore_conditions", "ignore_range")
 FIELDS = ("operation", "method", "key", "with", "skip", "n", "do", "applies", "status", "code",
           "message", "retry_after", "reset", "location", "even_to_head", "body", "ms", "keep",
-          "at", "by", "bytes", "headers", "forget")
+          "at", "by", "bytes", "headers", "forget", "hang_ups")
 
 
 class Plan:

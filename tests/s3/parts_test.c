@@ -177,7 +177,8 @@ static void a_completion_without_an_answer_is_done(void)
     }
 }
 
-/* Of two uploads for one key the second finds the first's object there, whatever got lost. */
+/* Of two uploads for one key the second finds the first's object there. Where an answer got lost
+ * it may have been there before, and stays; without doubt it is refused and goes. */
 static void a_completion_that_came_second_says_so(void)
 {
     struct mn_object_condition absent = {.if_absent = true};
@@ -187,6 +188,7 @@ static void a_completion_that_came_second_says_so(void)
         mn_object_store *store = begin();
         mn_object_upload *first;
         mn_object_upload *second;
+        char id[UPLOAD_ID_BYTES];
         char text[160];
         CHECK_OK_ERR(mn_object_upload_begin(store, mn_str("k"), &first, &err), &err);
         CHECK_OK_ERR(mn_object_upload_begin(store, mn_str("k"), &second, &err), &err);
@@ -195,6 +197,11 @@ static void a_completion_that_came_second_says_so(void)
         CHECK_OK_ERR(mn_object_upload_complete(first, &absent, NULL, &err), &err);
         snprintf(text, sizeof text, "{'operation': 'CompleteMultipartUpload', %s}", LOST[i]);
         double_plan(text);
+        CHECK_STATUS(mn_object_upload_complete(second, &absent, NULL, NULL), MN_ERR_REMOTE);
+        CHECK_EQ(n_uploads(store), 1);
+        snprintf(id, sizeof id, "%s", mn_object_upload_id(second));
+        mn_object_upload_leave(second);
+        CHECK_OK_ERR(mn_object_upload_resume(store, mn_str("k"), id, &second, &err), &err);
         CHECK_STATUS(mn_object_upload_complete(second, &absent, NULL, NULL), MN_EXISTS);
         CHECK_EQ(n_uploads(store), 0);
         double_close(store);
@@ -216,6 +223,138 @@ static void a_completion_that_failed_is_tried_again(void)
     CHECK_OK_ERR(mn_object_upload_complete(upload, NULL, NULL, &err), &err);
     holds_the_data(store, N_BYTES);
     double_close(store);
+}
+
+static mn_object_upload *upload_of_one_part(mn_object_store *store)
+{
+    mn_object_upload *upload;
+    struct mn_error err = {0};
+
+    CHECK_OK_ERR(mn_object_upload_begin(store, mn_str("k"), &upload, &err), &err);
+    CHECK_OK_ERR(mn_object_upload_part(upload, 1, part(3), &err), &err);
+    return upload;
+}
+
+/* The completion was done and its answer lost; what is there is not to be seen, or another's. */
+static void a_completion_in_doubt_stays_unknown(void)
+{
+    static const char *const looks[] = {
+        "{'operation': 'HeadObject', 'n': -1, 'do': 'status', 'status': 500}",
+        "{'operation': 'HeadObject', 'n': -1, 'do': 'status', 'status': 403,"
+        " 'code': 'AccessDenied'}",
+        "{'operation': 'HeadObject', 'n': -1, 'do': 'headers',"
+        " 'headers': {'x-amz-meta-mneme-write': null}}",
+    };
+    static const char *const refusals[] = {
+        NULL,
+        "{'operation': 'CompleteMultipartUpload', 'do': 'status', 'status': 412, 'code': ''}",
+        "{'operation': 'CompleteMultipartUpload', 'do': 'status', 'status': 403,"
+        " 'code': 'ExpiredToken'}",
+    };
+    struct mn_object_condition absent = {.if_absent = true};
+    struct mn_error err = {0};
+
+    for (size_t i = 0; i < CHECK_COUNT(looks) * CHECK_COUNT(refusals) * 2; i++) {
+        const char *look = looks[i % CHECK_COUNT(looks)];
+        const char *refusal = refusals[i / CHECK_COUNT(looks) % CHECK_COUNT(refusals)];
+        bool is_conditional = i >= CHECK_COUNT(looks) * CHECK_COUNT(refusals);
+        mn_object_store *store = begin();
+        mn_object_upload *upload = upload_of_one_part(store);
+        mn_object_upload *other = upload_of_one_part(store);
+        if (is_conditional) { /* learns before the faults that the server judges conditions */
+            CHECK_OK_ERR(mn_object_upload_complete(other, &absent, NULL, &err), &err);
+            CHECK_OK_ERR(mn_object_delete(store, mn_str("k"), &err), &err);
+        } else {
+            mn_object_upload_leave(other);
+        }
+        double_plan("{'operation': 'CompleteMultipartUpload', 'do': 'close', 'applies': true}");
+        if (refusal != NULL)
+            double_plan(refusal);
+        double_plan(look);
+        CHECK_STATUS(mn_object_upload_complete(upload, is_conditional ? &absent : NULL, NULL, &err),
+                     MN_ERR_REMOTE);
+        double_says_no_secret(&err);
+        CHECK_EQ(double_count("operation=AbortMultipartUpload"), is_conditional ? 1 : 0);
+        /* The handle is still there, and remembers. */
+        CHECK_STATUS(mn_object_upload_complete(upload, is_conditional ? &absent : NULL, NULL, &err),
+                     MN_ERR_REMOTE);
+        mn_object_upload_leave(upload);
+        double_close(store);
+        double_reset();
+    }
+}
+
+/* What may still be put together must not be aborted: a server might be left with half of it. */
+static void a_large_put_in_doubt_leaves_its_upload(void)
+{
+    mn_object_store *store = begin();
+    struct mn_error err = {0};
+
+    double_plan("{'operation': 'CompleteMultipartUpload', 'n': 4, 'do': 'status', 'status': 500}");
+    CHECK_STATUS(
+        mn_object_put(store, mn_str("k"), (struct mn_slice){data, N_BYTES}, NULL, NULL, &err),
+        MN_ERR_REMOTE);
+    double_says_no_secret(&err);
+    CHECK_EQ(double_count("operation=AbortMultipartUpload"), 0);
+    CHECK_EQ(n_uploads(store), 1);
+    const char *id = strstr(err.message, "upload ");
+    CHECK(id != NULL);
+    char text[UPLOAD_ID_BYTES];
+    mn_object_upload *upload;
+    snprintf(text, sizeof text, "%.*s", (int)strcspn(id + 7, " ):"), id + 7);
+    CHECK_OK_ERR(mn_object_upload_resume(store, mn_str("k"), text, &upload, &err), &err);
+    CHECK_OK_ERR(mn_object_upload_complete(upload, NULL, NULL, &err), &err);
+    holds_the_data(store, N_BYTES);
+    double_close(store);
+}
+
+/* A refusal without doubt: nothing is under way any more. */
+static void a_large_put_that_is_refused_leaves_no_upload(void)
+{
+    mn_object_store *store = begin();
+    struct mn_error err = {0};
+
+    double_plan("{'operation': 'CompleteMultipartUpload', 'do': 'status', 'status': 403,"
+                " 'code': 'AccessDenied'}");
+    CHECK_STATUS(
+        mn_object_put(store, mn_str("k"), (struct mn_slice){data, N_BYTES}, NULL, NULL, &err),
+        MN_ERR_ACCESS);
+    CHECK_EQ(n_uploads(store), 0);
+    double_close(store);
+}
+
+static void a_completion_over_an_etag_needs_an_object(void)
+{
+    struct mn_object_condition condition = {.if_match = "00000000000000000000000000000000"};
+    mn_object_store *store = begin();
+
+    CHECK_STATUS(mn_object_upload_complete(upload_of_one_part(store), &condition, NULL, NULL),
+                 MN_CHANGED);
+    CHECK_EQ(n_uploads(store), 0);
+    double_lacks("k");
+    double_close(store);
+}
+
+/* Without a condition nothing is refused by one: the upload and its handle stay. */
+static void a_completion_without_a_condition_is_not_refused(void)
+{
+    static const char *const refusals[] = {
+        "{'operation': 'CompleteMultipartUpload', 'do': 'status', 'status': 412,"
+        " 'code': 'PreconditionFailed'}",
+        "{'operation': 'CompleteMultipartUpload', 'do': 'error_body',"
+        " 'code': 'PreconditionFailed'}",
+    };
+    struct mn_error err = {0};
+
+    for (size_t i = 0; i < CHECK_COUNT(refusals); i++) {
+        mn_object_store *store = begin();
+        mn_object_upload *upload = upload_of_one_part(store);
+        double_plan(refusals[i]);
+        CHECK_STATUS(mn_object_upload_complete(upload, NULL, NULL, &err), MN_ERR_REMOTE);
+        CHECK_EQ(n_uploads(store), 1);
+        CHECK_OK_ERR(mn_object_upload_complete(upload, NULL, NULL, &err), &err);
+        double_close(store);
+    }
 }
 
 static void large_puts_go_in_parts_through_faults(void)
@@ -309,7 +448,12 @@ int main(int argc, char **argv)
         CHECK_TEST(a_completion_without_an_answer_is_done),
         CHECK_TEST(a_completion_that_came_second_says_so),
         CHECK_TEST(a_completion_that_failed_is_tried_again),
+        CHECK_TEST(a_completion_in_doubt_stays_unknown),
+        CHECK_TEST(a_completion_over_an_etag_needs_an_object),
+        CHECK_TEST(a_completion_without_a_condition_is_not_refused),
         CHECK_TEST(large_puts_go_in_parts_through_faults),
+        CHECK_TEST(a_large_put_in_doubt_leaves_its_upload),
+        CHECK_TEST(a_large_put_that_is_refused_leaves_no_upload),
         CHECK_TEST(a_large_put_that_fails_leaves_no_parts),
         CHECK_TEST(an_abort_without_an_answer_is_done),
         CHECK_TEST(lists_of_parts_and_uploads_are_checked),

@@ -93,6 +93,8 @@ static void only_some_answers_leave_it_in_doubt(void)
     CHECK(!judge(409, "").is_in_doubt);
     CHECK(!judge(412, "").is_in_doubt);
     CHECK(!judge(429, "").is_in_doubt);
+    CHECK(!judge(501, "NotImplemented").is_in_doubt);
+    CHECK(!judge(507, "").is_in_doubt);
     CHECK(judge(500, "").is_in_doubt);
     CHECK(judge(503, "SlowDown").is_in_doubt);
     CHECK(judge(504, "").is_in_doubt);
@@ -105,22 +107,27 @@ static void connections_that_fail_are_tried_again(void)
         mn_status expected;
         enum mni_s3_again again;
         bool is_bad_body;
+        unsigned n_sent;
         bool is_in_doubt;
     } cases[] = {
-        {MNI_S3_UNREACHED, MN_ERR_REMOTE, MNI_S3_AGAIN, false, false},
-        {MNI_S3_BROKEN, MN_ERR_REMOTE, MNI_S3_AGAIN, false, true},
-        {MNI_S3_NO_HTTP, MN_ERR_REMOTE, MNI_S3_AGAIN, true, true},
-        {MNI_S3_IDLE, MN_ERR_REMOTE, MNI_S3_SLOWER, false, true},
-        {MNI_S3_CUT, MN_ERR_CORRUPT, MNI_S3_AGAIN, true, true},
-        {MNI_S3_WRONG, MN_ERR_CORRUPT, MNI_S3_AGAIN, true, true},
-        {MNI_S3_TOO_LARGE, MN_ERR_LIMIT, MNI_S3_FINAL, false, false},
-        {MNI_S3_UNTRUSTED, MN_ERR_REMOTE, MNI_S3_FINAL, false, false},
-        {MNI_S3_MISSET, MN_ERR_INVALID, MNI_S3_FINAL, false, false},
-        {MNI_S3_NO_MEMORY, MN_ERR_NOMEM, MNI_S3_FINAL, false, true},
+        {MNI_S3_UNREACHED, MN_ERR_REMOTE, MNI_S3_AGAIN, false, 0, false},
+        {MNI_S3_UNREACHED, MN_ERR_REMOTE, MNI_S3_AGAIN, false, 1, true},
+        {MNI_S3_BROKEN, MN_ERR_REMOTE, MNI_S3_AGAIN, false, 1, true},
+        {MNI_S3_NO_HTTP, MN_ERR_REMOTE, MNI_S3_AGAIN, true, 1, true},
+        {MNI_S3_IDLE, MN_ERR_REMOTE, MNI_S3_SLOWER, false, 0, false},
+        {MNI_S3_IDLE, MN_ERR_REMOTE, MNI_S3_SLOWER, false, 1, true},
+        {MNI_S3_CUT, MN_ERR_CORRUPT, MNI_S3_AGAIN, true, 1, true},
+        {MNI_S3_WRONG, MN_ERR_CORRUPT, MNI_S3_AGAIN, true, 1, true},
+        {MNI_S3_TOO_LARGE, MN_ERR_LIMIT, MNI_S3_FINAL, false, 1, true},
+        {MNI_S3_UNTRUSTED, MN_ERR_REMOTE, MNI_S3_FINAL, false, 0, false},
+        {MNI_S3_UNTRUSTED, MN_ERR_REMOTE, MNI_S3_FINAL, false, 1, true},
+        {MNI_S3_MISSET, MN_ERR_INVALID, MNI_S3_FINAL, false, 0, false},
+        {MNI_S3_NO_MEMORY, MN_ERR_NOMEM, MNI_S3_FINAL, false, 0, false},
+        {MNI_S3_NO_MEMORY, MN_ERR_NOMEM, MNI_S3_FINAL, false, 1, true},
     };
     for (size_t i = 0; i < CHECK_COUNT(cases); i++) {
         /* Whatever the status says: it is not a whole answer. */
-        struct mni_s3_reply reply = {.end = cases[i].end, .status = 200};
+        struct mni_s3_reply reply = {.end = cases[i].end, .status = 200, .n_sent = cases[i].n_sent};
         struct mni_s3_fault fault = {0};
         struct mni_s3_verdict verdict = mni_s3_judge(&reply, &fault);
         CHECK_STATUS(verdict.status, cases[i].expected);
@@ -128,6 +135,18 @@ static void connections_that_fail_are_tried_again(void)
         CHECK_EQ(verdict.is_bad_body, cases[i].is_bad_body);
         CHECK_EQ(verdict.is_in_doubt, cases[i].is_in_doubt);
     }
+}
+
+/* Only the words of the refusal had no room. */
+static void a_refusal_without_memory_is_no_doubt(void)
+{
+    struct mni_s3_reply reply = {.end = MNI_S3_NO_MEMORY, .status = 412, .n_sent = 1};
+    struct mni_s3_fault fault = {0};
+
+    CHECK_STATUS(mni_s3_judge(&reply, &fault).status, MN_ERR_NOMEM);
+    CHECK(!mni_s3_judge(&reply, &fault).is_in_doubt);
+    reply.status = 500;
+    CHECK(mni_s3_judge(&reply, &fault).is_in_doubt);
 }
 
 static void an_error_in_a_good_answer_is_judged_by_its_code(void)
@@ -148,6 +167,7 @@ static void an_error_in_a_good_answer_is_judged_by_its_code(void)
     strcpy(fault.code, "PreconditionFailed");
     CHECK_STATUS(mni_s3_judge_body(&fault).status, MN_CHANGED);
     CHECK_EQ(mni_s3_judge_body(&fault).again, MNI_S3_FINAL);
+    CHECK(!mni_s3_judge_body(&fault).is_in_doubt);
     strcpy(fault.code, "NeverHeardOf");
     CHECK_STATUS(mni_s3_judge_body(&fault).status, MN_ERR_REMOTE);
     CHECK_EQ(mni_s3_judge_body(&fault).again, MNI_S3_AGAIN);
@@ -211,6 +231,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_404_is_believed_of_an_object_store_alone),
         CHECK_TEST(only_some_answers_leave_it_in_doubt),
         CHECK_TEST(connections_that_fail_are_tried_again),
+        CHECK_TEST(a_refusal_without_memory_is_no_doubt),
         CHECK_TEST(an_error_in_a_good_answer_is_judged_by_its_code),
         CHECK_TEST(waits_are_spread_below_a_bound_that_doubles),
         CHECK_TEST(the_budget_ends_and_comes_back),
