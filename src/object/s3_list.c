@@ -99,7 +99,7 @@ static mn_status ask_page(struct s3_call *call, struct page_wish *wish, struct m
         mni_s3_request_param(&transfer.request, "start-after", slice_of(&wish->after));
     mn_status st = s3_ask(call, &transfer, accept_page, wish, &reply, NULL, err);
     mni_s3_reply_done(&reply);
-    return st;
+    return st == MN_NOT_FOUND ? mni_fail(err, MN_ERR_NO_STORE, "there is no such bucket") : st;
 }
 
 /* Whether a key of the bucket can be one of ours: others may have put what the prefix alone names,
@@ -339,7 +339,7 @@ static mn_status next_uploads(struct s3_call *call, const struct mni_buf *prefix
     mni_s3_request_param(&transfer.request, "uploads", mn_str(""));
     mn_status st = s3_ask(call, &transfer, accept_uploads, listing, &reply, NULL, err);
     mni_s3_reply_done(&reply);
-    return st;
+    return st == MN_NOT_FOUND ? mni_fail(err, MN_ERR_NO_STORE, "there is no such bucket") : st;
 }
 
 mn_status s3_uploads(struct mni_object_store *base, struct mn_slice prefix,

@@ -37,6 +37,16 @@ static void put_one(void)
     double_close(store);
 }
 
+static mn_status no_upload(void *context, struct mn_slice key, const char *upload_id,
+                           int64_t begun_us)
+{
+    (void)context;
+    (void)key;
+    (void)upload_id;
+    (void)begun_us;
+    return MN_OK;
+}
+
 /* Redirects ---------- */
 
 /* Where a server points to learns nothing, not even that somebody was pointed there. */
@@ -279,6 +289,15 @@ static void a_bucket_that_is_not_there_is_named(void)
     CHECK(mn_object_put(store, mn_str("k"), mn_str("one"), NULL, NULL, NULL) < 0);
     CHECK(mn_object_delete(store, mn_str("k"), NULL) < 0);
     double_close(store);
+
+    /* In words that nobody knows: a listing is about the bucket all the same. */
+    struct mn_object_page *page = NULL;
+    double_reset();
+    double_plan("{'n': 2, 'do': 'status', 'status': 404, 'code': 'NoSuchThing'}");
+    store = double_open();
+    CHECK_STATUS(mn_object_list(store, mn_str(""), mn_str(""), 0, &page, &err), MN_ERR_NO_STORE);
+    CHECK_STATUS(mn_object_uploads(store, mn_str(""), no_upload, NULL, &err), MN_ERR_NO_STORE);
+    double_close(store);
 }
 
 /* Two handles with prefixes in one bucket see nothing of each other. */
@@ -304,16 +323,6 @@ static void prefixes_keep_apart(void)
 }
 
 /* Servers that are none ---------- */
-
-static mn_status no_upload(void *context, struct mn_slice key, const char *upload_id,
-                           int64_t begun_us)
-{
-    (void)context;
-    (void)key;
-    (void)upload_id;
-    (void)begun_us;
-    return MN_OK;
-}
 
 /* Every operation answers `expected`, and says where the server is and nothing that is secret. */
 static void expect_of_all(const char *plan, mn_status expected, const char *text)
