@@ -1,5 +1,5 @@
 /*
- * compare.h - the order of keys, and of numbers for qsort.
+ * compare.h - the order of keys, their beginnings, and the order of numbers for qsort.
  */
 #ifndef MNI_BASE_COMPARE_H
 #define MNI_BASE_COMPARE_H
@@ -17,6 +17,12 @@ static inline int mni_key_compare(struct mn_slice a, struct mn_slice b)
     int order = n == 0 ? 0 : memcmp(a.data, b.data, n);
 
     return order != 0 ? order : (a.n_bytes > b.n_bytes) - (a.n_bytes < b.n_bytes);
+}
+
+static inline bool mni_begins_with(struct mn_slice text, struct mn_slice prefix)
+{
+    return text.n_bytes >= prefix.n_bytes &&
+           (prefix.n_bytes == 0 || memcmp(text.data, prefix.data, prefix.n_bytes) == 0);
 }
 
 /* Of two uint64_t. */

@@ -104,12 +104,6 @@ static mn_status open_again(struct walk *walk, struct mn_error *err)
 
 /* Entries ----------*/
 
-static bool begins_with(struct mn_slice key, struct mn_slice prefix)
-{
-    return key.n_bytes >= prefix.n_bytes &&
-           (prefix.n_bytes == 0 || memcmp(key.data, prefix.data, prefix.n_bytes) == 0);
-}
-
 /* Whether the entry is, or may hold, a key that is asked for. */
 static bool is_wanted(struct walk *walk, const struct frame *frame, const struct dir_entry *entry)
 {
@@ -119,10 +113,10 @@ static bool is_wanted(struct walk *walk, const struct frame *frame, const struct
     if (path.n_bytes > MN_OBJECT_KEY_BYTES_MAX)
         return false; /* made by somebody else */
     if (entry->kind == DIR_LEAF)
-        return begins_with(path, walk->prefix) && mni_key_compare(path, walk->after) > 0;
-    if (!begins_with(path, walk->prefix) && !begins_with(walk->prefix, path))
+        return mni_begins_with(path, walk->prefix) && mni_key_compare(path, walk->after) > 0;
+    if (!mni_begins_with(path, walk->prefix) && !mni_begins_with(walk->prefix, path))
         return false;
-    return mni_key_compare(path, walk->after) > 0 || begins_with(walk->after, path);
+    return mni_key_compare(path, walk->after) > 0 || mni_begins_with(walk->after, path);
 }
 
 static int compare_entries(const void *a, const void *b)

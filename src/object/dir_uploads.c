@@ -435,8 +435,7 @@ static mn_status tell_upload(struct dir_store *store, struct mn_slice prefix, co
         mni_error_prefix(err, "upload %s", id);
         return st;
     }
-    if (key.n_bytes >= prefix.n_bytes &&
-        (prefix.n_bytes == 0 || memcmp(key.data, prefix.data, prefix.n_bytes) == 0))
+    if (mni_begins_with(key, prefix))
         st = each(context, key, id, begun_us);
     mni_free((void *)(uintptr_t)key.data);
     return st;

@@ -301,12 +301,6 @@ static mn_status memory_remove(struct mni_object_store *base, struct mn_slice ke
     return object_count(&store->counts, MN_OK);
 }
 
-static bool has_prefix(struct mn_slice key, struct mn_slice prefix)
-{
-    return key.n_bytes >= prefix.n_bytes &&
-           (prefix.n_bytes == 0 || memcmp(key.data, prefix.data, prefix.n_bytes) == 0);
-}
-
 /* Under the lock. */
 static mn_status make_page(const struct memory_store *store, struct mn_slice prefix,
                            struct mn_slice after, size_t n_entries_max,
@@ -322,7 +316,7 @@ static mn_status make_page(const struct memory_store *store, struct mn_slice pre
         begin = place > begin ? place : begin;
     }
     while (n < n_entries_max && begin + n < store->n_objects &&
-           has_prefix(key_of(store->objects[begin + n]), prefix))
+           mni_begins_with(key_of(store->objects[begin + n]), prefix))
         keys_bytes += store->objects[begin + n++]->key_bytes;
     mn_status st = mni_object_page_new(n, keys_bytes, page_out, err);
     for (size_t i = 0; st == MN_OK && i < n; i++) {
@@ -335,7 +329,7 @@ static mn_status make_page(const struct memory_store *store, struct mn_slice pre
     }
     if (st == MN_OK)
         (*page_out)->is_last = begin + n == store->n_objects ||
-                               !has_prefix(key_of(store->objects[begin + n]), prefix);
+                               !mni_begins_with(key_of(store->objects[begin + n]), prefix);
     return st;
 }
 

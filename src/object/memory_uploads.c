@@ -269,12 +269,6 @@ void memory_upload_leave(struct mni_object_upload *base)
 
 /* Listing ----------*/
 
-static bool has_prefix(const struct memory_upload *upload, struct mn_slice prefix)
-{
-    return upload->key_bytes >= prefix.n_bytes &&
-           (prefix.n_bytes == 0 || memcmp(upload->key, prefix.data, prefix.n_bytes) == 0);
-}
-
 /* The callback may use the store, so it runs without the lock, on uploads that are held. */
 mn_status memory_uploads(struct mni_object_store *base, struct mn_slice prefix,
                          mn_object_upload_fn *each, void *context, struct mn_error *err)
@@ -292,7 +286,7 @@ mn_status memory_uploads(struct mni_object_store *base, struct mn_slice prefix,
     if (held == NULL)
         st = mni_fail(err, MN_ERR_NOMEM, "%zu uploads", n);
     for (struct memory_upload *u = store->uploads; held != NULL && u != NULL; u = u->next) {
-        if (!has_prefix(u, prefix))
+        if (!mni_begins_with((struct mn_slice){u->key, u->key_bytes}, prefix))
             continue;
         u->n_refs++;
         held[n_held++] = u;

@@ -9,18 +9,10 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/compare.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "object/s3_private.h"
-
-static int compare(struct mn_slice a, struct mn_slice b)
-{
-    size_t n = a.n_bytes < b.n_bytes ? a.n_bytes : b.n_bytes;
-    int order = n == 0 ? 0 : memcmp(a.data, b.data, n);
-
-    if (order == 0)
-        order = a.n_bytes < b.n_bytes ? -1 : a.n_bytes > b.n_bytes;
-    return order;
-}
 
 static struct mn_slice slice_of(const struct mni_buf *buf)
 {
@@ -31,12 +23,6 @@ static struct mn_slice key_of(const struct mni_s3_listing *listing, size_t i)
 {
     return (struct mn_slice){listing->keys.data + listing->items[i].key,
                              listing->items[i].key_bytes};
-}
-
-static bool begins_with(struct mn_slice key, struct mn_slice prefix)
-{
-    return key.n_bytes >= prefix.n_bytes &&
-           (prefix.n_bytes == 0 || memcmp(key.data, prefix.data, prefix.n_bytes) == 0);
 }
 
 static mn_status refuse(struct mni_s3_reply *reply, const char *why)
@@ -76,9 +62,9 @@ static mn_status accept_page(void *context, size_t item, struct mni_s3_reply *re
     struct mn_slice last = slice_of(&wish->after);
     for (size_t i = 0; i < listing->n_items; i++) {
         struct mn_slice key = key_of(listing, i);
-        if (!begins_with(key, slice_of(&wish->prefix)))
+        if (!mni_begins_with(key, slice_of(&wish->prefix)))
             return refuse(reply, "the listing has a key with another prefix");
-        if (last.n_bytes > 0 && compare(key, last) <= 0)
+        if (last.n_bytes > 0 && mni_key_compare(key, last) <= 0)
             return refuse(reply, "the listing is not in order");
         last = key;
     }
@@ -103,12 +89,13 @@ static mn_status ask_page(struct s3_call *call, struct page_wish *wish, struct m
 }
 
 /* Whether a key of the bucket can be one of ours: others may have put what the prefix alone names,
- * or what is too long. */
+ * what is too long, or what is no text. */
 static bool is_key(const struct s3_store *store, struct mn_slice key)
 {
     size_t prefix_bytes = strlen(store->prefix);
 
-    return key.n_bytes > prefix_bytes && key.n_bytes - prefix_bytes <= MN_OBJECT_KEY_BYTES_MAX;
+    return key.n_bytes > prefix_bytes && key.n_bytes - prefix_bytes <= MN_OBJECT_KEY_BYTES_MAX &&
+           memchr(key.data, '\0', key.n_bytes) == NULL && mni_utf8_is_valid(key.data, key.n_bytes);
 }
 
 static mn_status make_page(const struct s3_store *store, const struct mni_s3_listing *listing,
@@ -304,10 +291,32 @@ mn_status s3_list(struct mni_object_store *base, struct mn_slice prefix, struct 
 /* Uploads ----------------------------------------------------------------------------------------
  */
 
+/* Pages of uploads that are asked for, one after the other. */
+struct uploads_wish {
+    struct mni_buf prefix;
+    struct mni_s3_listing listing; /* what came */
+    /* Where the page begins; empty: with the first upload. */
+    struct mni_buf key_marker;
+    char upload_marker[MNI_S3_UPLOAD_ID_BYTES];
+    char first_marker[MNI_S3_UPLOAD_ID_BYTES]; /* the first with this key */
+};
+
+/* Keys ascend from page to page. Ids of one key have no order; that of the page and the first one
+ * do not come again. */
+static bool moves_on(const struct uploads_wish *wish)
+{
+    const struct mni_s3_listing *listing = &wish->listing;
+    int order = mni_key_compare(slice_of(&listing->key_marker), slice_of(&wish->key_marker));
+
+    return order > 0 || (order == 0 && strcmp(listing->upload_marker, wish->upload_marker) != 0 &&
+                         strcmp(listing->upload_marker, wish->first_marker) != 0);
+}
+
 static mn_status accept_uploads(void *context, size_t item, struct mni_s3_reply *reply,
                                 struct mn_error *err)
 {
-    struct mni_s3_listing *listing = context;
+    struct uploads_wish *wish = context;
+    struct mni_s3_listing *listing = &wish->listing;
 
     (void)item;
     mni_s3_listing_done(listing);
@@ -318,12 +327,12 @@ static mn_status accept_uploads(void *context, size_t item, struct mni_s3_reply 
         return refuse(reply, "the answer is not a listing of uploads");
     if (listing->is_truncated && (listing->key_marker.n_bytes == 0 || listing->n_items == 0))
         return refuse(reply, "the listing does not say where it goes on");
+    if (listing->is_truncated && !moves_on(wish))
+        return refuse(reply, "the listing goes on where it was before");
     return MN_OK;
 }
 
-/* Asks for the page behind the one that stands in `listing`, which it replaces. */
-static mn_status next_uploads(struct s3_call *call, const struct mni_buf *prefix,
-                              struct mni_s3_listing *listing, struct mn_error *err)
+static mn_status ask_uploads(struct s3_call *call, struct uploads_wish *wish, struct mn_error *err)
 {
     struct mni_s3_transfer transfer;
     struct mni_s3_reply reply = {0};
@@ -331,46 +340,64 @@ static mn_status next_uploads(struct s3_call *call, const struct mni_buf *prefix
     /* Without encoding-type: Ceph 16 encodes these keys without saying so, and not the markers.
      * Control characters come as numeric entities. */
     s3_transfer_init(call->store, &transfer, "GET", NULL);
-    if (listing->is_truncated)
-        mni_s3_request_param(&transfer.request, "key-marker", slice_of(&listing->key_marker));
-    mni_s3_request_param(&transfer.request, "prefix", slice_of(prefix));
-    if (listing->is_truncated && listing->upload_marker[0] != '\0')
-        mni_s3_request_param(&transfer.request, "upload-id-marker", mn_str(listing->upload_marker));
+    if (wish->key_marker.n_bytes > 0)
+        mni_s3_request_param(&transfer.request, "key-marker", slice_of(&wish->key_marker));
+    mni_s3_request_param(&transfer.request, "prefix", slice_of(&wish->prefix));
+    if (wish->upload_marker[0] != '\0')
+        mni_s3_request_param(&transfer.request, "upload-id-marker", mn_str(wish->upload_marker));
     mni_s3_request_param(&transfer.request, "uploads", mn_str(""));
-    mn_status st = s3_ask(call, &transfer, accept_uploads, listing, &reply, NULL, err);
+    mn_status st = s3_ask(call, &transfer, accept_uploads, wish, &reply, NULL, err);
     mni_s3_reply_done(&reply);
     return st == MN_NOT_FOUND ? mni_fail(err, MN_ERR_NO_STORE, "there is no such bucket") : st;
+}
+
+/* Behind the page that came. */
+static mn_status move_on(struct uploads_wish *wish, struct mn_error *err)
+{
+    struct mni_s3_listing *listing = &wish->listing;
+    struct mn_slice key = slice_of(&listing->key_marker);
+
+    memcpy(wish->upload_marker, listing->upload_marker, sizeof wish->upload_marker);
+    if (mni_key_compare(key, slice_of(&wish->key_marker)) == 0)
+        return MN_OK;
+    memcpy(wish->first_marker, listing->upload_marker, sizeof wish->first_marker);
+    mni_buf_reset(&wish->key_marker);
+    mn_status st = mni_buf_append(&wish->key_marker, key.data, key.n_bytes);
+    return st == MN_OK ? MN_OK : mni_fail(err, st, "a listing");
 }
 
 mn_status s3_uploads(struct mni_object_store *base, struct mn_slice prefix,
                      mn_object_upload_fn *each, void *context, struct mn_error *err)
 {
     struct s3_store *store = s3_store_of(base);
-    struct mni_s3_listing listing = {0};
-    struct mni_buf whole_prefix = {0};
+    struct uploads_wish wish = {0};
+    const struct mni_s3_listing *listing = &wish.listing;
     size_t prefix_bytes = strlen(store->prefix);
     struct s3_call call;
 
-    mn_status st = mni_buf_append(&whole_prefix, store->prefix, prefix_bytes);
+    mn_status st = mni_buf_append(&wish.prefix, store->prefix, prefix_bytes);
     if (st == MN_OK)
-        st = mni_buf_append(&whole_prefix, prefix.data, prefix.n_bytes);
+        st = mni_buf_append(&wish.prefix, prefix.data, prefix.n_bytes);
     if (st != MN_OK)
         st = mni_fail(err, st, "a listing");
-    do {
+    while (st == MN_OK) {
         s3_call_init(&call, store); /* what the callback does is no part of it */
-        if (st == MN_OK)
-            st = next_uploads(&call, &whole_prefix, &listing, err);
-        for (size_t i = 0; st == MN_OK && i < listing.n_items; i++) {
-            struct mn_slice key = key_of(&listing, i);
-            if (!begins_with(key, slice_of(&whole_prefix)) || !is_key(store, key))
+        st = ask_uploads(&call, &wish, err);
+        for (size_t i = 0; st == MN_OK && i < listing->n_items; i++) {
+            struct mn_slice key = key_of(listing, i);
+            if (!mni_begins_with(key, slice_of(&wish.prefix)) || !is_key(store, key))
                 continue;
             key = (struct mn_slice){(const char *)key.data + prefix_bytes,
                                     key.n_bytes - prefix_bytes};
-            st = each(context, key, (const char *)listing.keys.data + listing.items[i].upload_id,
-                      listing.items[i].modified_us);
+            st = each(context, key, (const char *)listing->keys.data + listing->items[i].upload_id,
+                      listing->items[i].modified_us);
         }
-    } while (st == MN_OK && listing.is_truncated);
-    mni_s3_listing_done(&listing);
-    mni_buf_done(&whole_prefix);
+        if (st != MN_OK || !listing->is_truncated)
+            break;
+        st = move_on(&wish, err);
+    }
+    mni_s3_listing_done(&wish.listing);
+    mni_buf_done(&wish.prefix);
+    mni_buf_done(&wish.key_marker);
     return s3_count(store, st);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/compare.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "io/thread.h"
@@ -97,16 +98,6 @@ void mni_s3_recent_note(struct mni_s3_recent *recent, struct mn_slice key, const
     mni_mutex_unlock(&recent->lock);
 }
 
-static int compare(struct mn_slice a, struct mn_slice b)
-{
-    size_t n = a.n_bytes < b.n_bytes ? a.n_bytes : b.n_bytes;
-    int order = n == 0 ? 0 : memcmp(a.data, b.data, n);
-
-    if (order == 0)
-        order = a.n_bytes < b.n_bytes ? -1 : a.n_bytes > b.n_bytes;
-    return order;
-}
-
 static const struct mn_object_entry *find(const struct mn_object_page *page, struct mn_slice key)
 {
     size_t low = 0;
@@ -114,7 +105,7 @@ static const struct mn_object_entry *find(const struct mn_object_page *page, str
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = compare(page->entries[middle].key, key);
+        int order = mni_key_compare(page->entries[middle].key, key);
         if (order == 0)
             return &page->entries[middle];
         if (order < 0)
@@ -132,11 +123,11 @@ static bool is_within(const struct mn_object_page *page, struct mn_slice prefix,
     if (key.n_bytes < prefix.n_bytes ||
         (prefix.n_bytes > 0 && memcmp(key.data, prefix.data, prefix.n_bytes) != 0))
         return false;
-    if (after.n_bytes > 0 && compare(key, after) <= 0)
+    if (after.n_bytes > 0 && mni_key_compare(key, after) <= 0)
         return false;
     if (page->is_last)
         return true;
-    return page->n_entries > 0 && compare(key, page->entries[page->n_entries - 1].key) <= 0;
+    return page->n_entries > 0 && mni_key_compare(key, page->entries[page->n_entries - 1].key) <= 0;
 }
 
 size_t mni_s3_recent_check(struct mni_s3_recent *recent, struct mn_slice prefix,

@@ -353,6 +353,34 @@ static void a_listing_that_stays_stale_is_no_answer(void)
     double_close(store);
 }
 
+/* What others have put under names that are no keys here is not handed out. */
+static void names_that_are_no_keys_are_left_out(void)
+{
+    static const char *const names[] = {"a%00b", "b%FF", "%C0%80"};
+    struct mn_error err = {0};
+    char text[500];
+
+    double_reset();
+    mn_object_store *store = double_open();
+    for (size_t i = 0; i < CHECK_COUNT(names); i++) {
+        struct mn_object_page *page;
+        snprintf(text, sizeof text,
+                 "{'operation': 'ListObjectsV2', 'do': 'body', 'body': '<ListBucketResult>"
+                 "<IsTruncated>false</IsTruncated><EncodingType>url</EncodingType>"
+                 "<Contents><Key>%s</Key><ETag>1</ETag><Size>1</Size></Contents>"
+                 "<Contents><Key>%%C3%%A9</Key><ETag>1</ETag><Size>1</Size></Contents>"
+                 "</ListBucketResult>'}",
+                 names[i]);
+        double_plan(text);
+        CHECK_OK_ERR(mn_object_list(store, mn_str(""), mn_str(""), 0, &page, &err), &err);
+        CHECK_EQ(double_n_faults(), 0);
+        CHECK_EQ(page->n_entries, 1);
+        CHECK_MEM_EQ(page->entries[0].key.data, "\xC3\xA9", 2);
+        mn_object_page_free(page);
+    }
+    double_close(store);
+}
+
 static void pages_follow_each_other_through_faults(void)
 {
     mn_object_store *store = begin();
@@ -382,6 +410,7 @@ int main(int argc, char **argv)
         CHECK_TEST(stale_listings_are_not_believed),
         CHECK_TEST(changes_of_others_are_listed),
         CHECK_TEST(a_listing_that_stays_stale_is_no_answer),
+        CHECK_TEST(names_that_are_no_keys_are_left_out),
         CHECK_TEST(pages_follow_each_other_through_faults),
     };
     return check_run("s3.bodies", tests, CHECK_COUNT(tests), argc, argv);

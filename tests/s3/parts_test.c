@@ -440,6 +440,40 @@ static void lists_of_parts_and_uploads_are_checked(void)
     }
 }
 
+/* Where a listing goes on is behind what came, or the page is asked for again; not for ever. */
+static void a_list_of_uploads_has_an_end(void)
+{
+    static const char page[] =
+        "{'operation': 'ListMultipartUploads', 'n': %d, 'do': 'body', 'body':"
+        " '<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>"
+        "<NextKeyMarker>%s</NextKeyMarker><NextUploadIdMarker>%s</NextUploadIdMarker>"
+        "<Upload><Key>k</Key><UploadId>1</UploadId>"
+        "<Initiated>2026-01-01T00:00:00.000Z</Initiated></Upload></ListMultipartUploadsResult>'}";
+    static const struct {
+        const char *key, *id;
+        int n_pages; /* that are good, of those before */
+    } last[] = {{"k", "1", 1}, {"a", "9", 1}, {"k", "1", 2}};
+    char text[1000];
+
+    for (size_t i = 0; i < CHECK_COUNT(last); i++) {
+        mn_object_store *store = double_open();
+        struct mn_error err = {0};
+        unsigned n = 0;
+        double_reset();
+        for (int j = 1; j <= last[i].n_pages; j++) {
+            snprintf(text, sizeof text, page, 1, "k", j == 1 ? "1" : "2");
+            double_plan(text);
+        }
+        snprintf(text, sizeof text, page, -1, last[i].key, last[i].id);
+        double_plan(text);
+        CHECK_STATUS(mn_object_uploads(store, mn_str(""), count_one, &n, &err), MN_ERR_CORRUPT);
+        CHECK_EQ(n, (unsigned)last[i].n_pages);
+        CHECK_EQ(double_count("operation=ListMultipartUploads"), last[i].n_pages + 4);
+        double_close(store);
+    }
+    double_reset();
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -457,6 +491,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_large_put_that_fails_leaves_no_parts),
         CHECK_TEST(an_abort_without_an_answer_is_done),
         CHECK_TEST(lists_of_parts_and_uploads_are_checked),
+        CHECK_TEST(a_list_of_uploads_has_an_end),
     };
     int code = check_run("s3.parts", tests, CHECK_COUNT(tests), argc, argv);
 
