@@ -328,7 +328,7 @@ mn_status dir_list(struct dir_store *store, struct mn_slice prefix, struct mn_sl
     walk.found = mni_alloc_array(n_entries_max + 1, sizeof *walk.found);
     if (walk.found == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "a page of %zu objects", n_entries_max);
-    /* A handle of its own: two listings through one would share its position. */
+    /* By name, so that it shows when it was removed. */
     st = mni_dir_open_dir(store->root, "objects", false, &dir, err);
     if (st == MN_OK)
         st = push(&walk, dir, 0, err);

@@ -346,13 +346,29 @@ static mn_status try_to_publish(struct dir_store *store, struct mn_slice key,
     return st;
 }
 
+/* MN_NOT_FOUND of a file may be about either end of its move. */
+static mn_status check_temp(struct dir_store *store, const struct dir_temp *temp,
+                            struct mn_error *err)
+{
+    struct mni_file *file = NULL;
+    mn_status st = mni_dir_open_file(store->mine, temp->name, MNI_OPEN_READ, &file, err);
+
+    mni_file_close(file);
+    return st == MN_NOT_FOUND ? mni_fail(err, MN_ERR_IO, "the file that was written was removed")
+                              : st;
+}
+
 mn_status dir_publish(struct dir_store *store, struct mn_slice key, const struct dir_temp *temp,
                       const struct mn_object_condition *condition, struct mn_error *err)
 {
     mn_status st = MN_NOT_FOUND;
 
-    for (unsigned i = 0; i < PUBLISH_TRIES_MAX && st == MN_NOT_FOUND; i++)
+    for (unsigned i = 0; i < PUBLISH_TRIES_MAX && st == MN_NOT_FOUND; i++) {
         st = try_to_publish(store, key, temp, condition, err);
+        mn_status temp_st = st == MN_NOT_FOUND ? check_temp(store, temp, err) : MN_OK;
+        if (temp_st != MN_OK)
+            st = temp_st;
+    }
     if (st == MN_NOT_FOUND)
         st = mni_fail(err, MN_ERR_IO, "its directory is removed again and again");
     if (st < 0)

@@ -117,6 +117,9 @@ static mn_status note_part(void *context, const char *name, bool is_dir, struct 
     if (is_dir || number == 0)
         return MN_OK;
     mn_status st = dir_file_info(listing->dir, name, &info, err);
+    /* A damaged part is as good as none; it counts as missing until it is put again. */
+    if (st == MN_ERR_CORRUPT)
+        return note_size(listing->upload, number, 0, err);
     return st == MN_OK ? note_size(listing->upload, number, info.n_bytes, err) : st;
 }
 
@@ -405,7 +408,7 @@ static mn_status note_name(void *context, const char *name, bool is_dir, struct 
     return MN_OK;
 }
 
-/* Through a handle of its own: two listings through one would share its position. */
+/* By name, so that it shows when the directory was removed. */
 static mn_status list_names(struct dir_store *store, struct names *names, struct mn_error *err)
 {
     struct mni_dir *uploads = NULL;
@@ -429,8 +432,9 @@ static mn_status tell_upload(struct dir_store *store, struct mn_slice prefix, co
     if (st == MN_OK)
         st = read_key(dir, &key, &begun_us, err);
     mni_dir_close(dir);
-    if (st == MN_NOT_FOUND)
-        return MN_OK; /* over, or only being begun */
+    /* Over, or only being begun; or nobody can tell whose it is, and others are to be found. */
+    if (st == MN_NOT_FOUND || st == MN_ERR_CORRUPT)
+        return MN_OK;
     if (st != MN_OK) {
         mni_error_prefix(err, "upload %s", id);
         return st;

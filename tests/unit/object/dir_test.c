@@ -564,6 +564,64 @@ static void a_damaged_part_is_found_when_parts_are_put_together(void)
     OK(mn_object_close(store, &err));
 }
 
+static void damage(const char *upload_id, const char *file_name)
+{
+    char name[256];
+
+    (void)snprintf(name, sizeof name, "uploads/%s/%s", upload_id, file_name);
+    CHECK(is_there(name));
+    write_file(name, "damaged", 7);
+}
+
+static mn_status count_upload(void *context, struct mn_slice key, const char *upload_id,
+                              int64_t begun_us)
+{
+    (void)key, (void)upload_id, (void)begun_us;
+    ++*(unsigned *)context;
+    return MN_OK;
+}
+
+static void a_damaged_part_can_be_put_again(void)
+{
+    mn_object_upload *upload = NULL;
+    char id[64];
+
+    mn_object_store *store = open_new();
+    OK(mn_object_upload_begin(store, mn_str("a"), &upload, &err));
+    OK(mn_object_upload_part(upload, 1, mn_str("0123456789"), &err));
+    (void)snprintf(id, sizeof id, "%s", mn_object_upload_id(upload));
+    mn_object_upload_leave(upload);
+    damage(id, "00001");
+    OK(mn_object_upload_resume(store, mn_str("a"), id, &upload, &err));
+    CHECK_EQ(mn_object_upload_part_bytes(upload, 1), 0);
+    CHECK_STATUS(mn_object_upload_complete(upload, NULL, NULL, &err), MN_ERR_INVALID);
+    OK(mn_object_upload_part(upload, 1, mn_str("once again"), &err));
+    OK(mn_object_upload_complete(upload, NULL, NULL, &err));
+    expect(store, "a", "once again");
+    OK(mn_object_close(store, &err));
+}
+
+static void a_damaged_upload_hides_no_other(void)
+{
+    mn_object_upload *upload = NULL;
+    unsigned n = 0;
+    char id[64];
+
+    mn_object_store *store = open_new();
+    OK(mn_object_upload_begin(store, mn_str("a"), &upload, &err));
+    (void)snprintf(id, sizeof id, "%s", mn_object_upload_id(upload));
+    mn_object_upload_leave(upload);
+    for (unsigned i = 0; i < 3; i++) {
+        OK(mn_object_upload_begin(store, mn_str("b"), &upload, &err));
+        mn_object_upload_leave(upload);
+    }
+    damage(id, "key");
+    OK(mn_object_uploads(store, mn_str(""), count_upload, &n, &err));
+    CHECK_EQ(n, 3);
+    CHECK_STATUS(mn_object_upload_resume(store, mn_str("a"), id, &upload, &err), MN_ERR_CORRUPT);
+    OK(mn_object_close(store, &err));
+}
+
 /* Processes ----------*/
 
 enum { PROCESSES = 3, ROUNDS = 40 };
@@ -719,6 +777,8 @@ int main(int argc, char **argv)
         CHECK_TEST(requests_fail_as_told),
         CHECK_TEST(uploads_outlive_requests_that_fail),
         CHECK_TEST(a_damaged_part_is_found_when_parts_are_put_together),
+        CHECK_TEST(a_damaged_part_can_be_put_again),
+        CHECK_TEST(a_damaged_upload_hides_no_other),
         CHECK_TEST(processes_make_one_store),
         CHECK_TEST(processes_share_a_directory),
         CHECK_TEST(a_forked_child_is_refused),
