@@ -601,6 +601,18 @@ static void a_damaged_part_can_be_put_again(void)
     OK(mn_object_close(store, &err));
 }
 
+static void a_directory_of_ones_own_that_was_removed_is_an_error(void)
+{
+    mn_object_store *store = open_new();
+    char command[600];
+
+    (void)snprintf(command, sizeof command, "rm -r '%s'/*", path_of("tmp"));
+    CHECK_EQ(system(command), 0);
+    CHECK_STATUS(mn_object_put(store, mn_str("a"), mn_str("one"), NULL, NULL, &err), MN_ERR_IO);
+    CHECK_STR_HAS(err.message, "removed");
+    OK(mn_object_close(store, &err));
+}
+
 static void a_damaged_upload_hides_no_other(void)
 {
     mn_object_upload *upload = NULL;
@@ -779,6 +791,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_damaged_part_is_found_when_parts_are_put_together),
         CHECK_TEST(a_damaged_part_can_be_put_again),
         CHECK_TEST(a_damaged_upload_hides_no_other),
+        CHECK_TEST(a_directory_of_ones_own_that_was_removed_is_an_error),
         CHECK_TEST(processes_make_one_store),
         CHECK_TEST(processes_share_a_directory),
         CHECK_TEST(a_forked_child_is_refused),
