@@ -10,9 +10,11 @@
  *     -n       only says what it would copy
  *     -q       says nothing but errors
  *
- * What is there already, with the same size and CRC-32C, is left out. Large files go in parts; when
- * the copy is interrupted, by Ctrl-C or otherwise, the next run goes on with the parts that are
- * missing. Exits 0 when all is there, 1 after an error, 130 after Ctrl-C.
+ * What is there already, with the same size and CRC-32C, is left out. Files over 8 MiB go in parts;
+ * an S3 server keeps no CRC-32C of such objects, so there they are sent again each time. A file
+ * that is not through when the copy ends, by Ctrl-C or an error, is sent from its beginning by the
+ * next run. Its parts are dropped, but for those of a program that was killed: mn_object_uploads
+ * lists them. Exits 0 when all is there, 1 after an error, 130 after Ctrl-C.
  *
  * Without arguments it copies a few files that it makes, twice, to the directory ./copy-demo.
  */
@@ -38,7 +40,6 @@ enum { THREADS_MAX = 64, PATH_BYTES = 4096 };
 struct file {
     char *path; /* owned; what follows the directory is the key */
     uint64_t n_bytes;
-    int64_t modified_us;
 };
 
 struct copy {
@@ -126,7 +127,6 @@ static bool add_file(struct copy *copy, const char *path, const struct stat *inf
     if (file->path == NULL)
         return fail(copy, path, "out of memory");
     file->n_bytes = (uint64_t)info->st_size;
-    file->modified_us = info->st_mtim.tv_sec * INT64_C(1000000) + info->st_mtim.tv_nsec / 1000;
     copy->n_files++;
     copy->n_bytes += file->n_bytes;
     return true;
@@ -239,40 +239,6 @@ static bool put_small(struct source *source)
     return true;
 }
 
-/* An upload of this file that an earlier run has left. */
-struct left_over {
-    struct mn_slice key;
-    int64_t not_before_us; /* the file was not changed since */
-    char id[4096];
-};
-
-static mn_status note_upload(void *context, struct mn_slice key, const char *upload_id,
-                             int64_t begun_us)
-{
-    struct left_over *left = context;
-    bool is_same = key.n_bytes == left->key.n_bytes &&
-                   memcmp(key.data, left->key.data, key.n_bytes) == 0;
-
-    if (is_same && begun_us > left->not_before_us)
-        (void)snprintf(left->id, sizeof left->id, "%s", upload_id);
-    return MN_OK;
-}
-
-static mn_status begin_or_resume(struct source *source, mn_object_upload **upload_out)
-{
-    mn_object_store *store = source->copy->store;
-    struct left_over left = {.key = source->key, .not_before_us = source->file->modified_us};
-    mn_status st = mn_object_uploads(store, source->key, note_upload, &left, &source->err);
-
-    if (st == MN_OK && left.id[0] != '\0') {
-        st = mn_object_upload_resume(store, source->key, left.id, upload_out, &source->err);
-        if (st != MN_NOT_FOUND)
-            return st;
-        st = MN_OK; /* somebody has ended it just now */
-    }
-    return st == MN_OK ? mn_object_upload_begin(store, source->key, upload_out, &source->err) : st;
-}
-
 static bool put_parts(struct source *source, mn_object_upload *upload)
 {
     uint32_t number = 1;
@@ -282,13 +248,11 @@ static bool put_parts(struct source *source, mn_object_upload *upload)
         size_t n = n_left < PART_BYTES ? (size_t)n_left : PART_BYTES;
         if (must_stop(source->copy))
             return false;
-        if (mn_object_upload_part_bytes(upload, number) != n) {
-            if (!read_part(source, at, n))
-                return false;
-            struct mn_slice data = {source->part, n};
-            if (mn_object_upload_part(upload, number, data, &source->err) != MN_OK)
-                return fail_file(source, source->err.message);
-        }
+        if (!read_part(source, at, n))
+            return false;
+        struct mn_slice data = {source->part, n};
+        if (mn_object_upload_part(upload, number, data, &source->err) != MN_OK)
+            return fail_file(source, source->err.message);
         atomic_fetch_add(&source->copy->bytes_done, n);
         show_progress(source->copy);
     }
@@ -301,17 +265,20 @@ static bool put_large(struct source *source)
 
     if (source->file->n_bytes / PART_BYTES >= MN_OBJECT_PARTS_MAX)
         return fail_file(source, "too large for this program: make PART_BYTES larger");
-    if (begin_or_resume(source, &upload) != MN_OK)
+    if (mn_object_upload_begin(source->copy->store, source->key, &upload, &source->err) != MN_OK)
         return fail_file(source, source->err.message);
     if (!put_parts(source, upload)) {
-        mn_object_upload_leave(upload); /* the next run goes on with it */
+        if (mn_object_upload_abort(upload, &source->err) != MN_OK)
+            (void)fail_file(source, source->err.message); /* its parts stay */
         return false;
     }
-    if (mn_object_upload_complete(upload, NULL, NULL, &source->err) != MN_OK) {
+    mn_status st = mn_object_upload_complete(upload, NULL, NULL, &source->err);
+    if (st == MN_OK)
+        return true;
+    /* It may be under way all the same, so nothing is dropped. Other answers free the handle. */
+    if (st < 0 || st == MN_NOT_FOUND)
         mn_object_upload_leave(upload);
-        return fail_file(source, source->err.message);
-    }
-    return true;
+    return fail_file(source, source->err.message);
 }
 
 static bool copy_file(struct source *source)
@@ -385,7 +352,7 @@ static int finish(struct copy *copy)
     bool is_terminal = isatty(STDERR_FILENO) && !copy->is_quiet;
 
     if (is_interrupted)
-        fprintf(stderr, "%scopy_to_bucket: interrupted; run it again to go on\n",
+        fprintf(stderr, "%scopy_to_bucket: interrupted; run it again for the rest\n",
                 is_terminal ? "\r\033[K" : "");
     else if (!atomic_load(&copy->has_failed) && !copy->is_quiet)
         printf("%s%zu files %s, %zu were there\n", is_terminal ? "\r\033[K" : "",
