@@ -126,8 +126,7 @@ unsigned mni_ramcache_reclaim(struct mni_ramcache *cache, int64_t now_us, unsign
 {
     unsigned n = 0;
 
-    while (n < n_max && cache->heap != NULL && cache->heap->expires_at_us <= now_us) {
-        mni_ramcache_raise_floor(cache, cache->heap->expires_at_us);
+    while (n < n_max && cache->heap != NULL && cache->heap->due_us <= now_us) {
         mni_ramcache_unlink(cache, entry_of_expiry(cache->heap), LEAVE_EXPIRED);
         n++;
     }
@@ -146,8 +145,7 @@ int64_t mni_ramcache_sweep_all(struct mni_ramcache *cache)
     int64_t now_us = mni_ramcache_now(cache);
 
     /* Nothing comes in any more that is due by this clock, so there is an end. */
-    mni_ramcache_raise_floor(cache, now_us);
-    for (unsigned n = 0; cache->heap != NULL && cache->heap->expires_at_us <= now_us; n++) {
+    for (unsigned n = 0; cache->heap != NULL && cache->heap->due_us <= now_us; n++) {
         if (n == SWEEP_STEP) {
             n = 0;
             mni_mutex_unlock(&cache->lock);

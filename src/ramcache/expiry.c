@@ -37,8 +37,7 @@ static struct expiry_node *merge(struct expiry_node *a, struct expiry_node *b)
     struct expiry_node *last = NULL; /* the lowest one joined so far */
 
     while (a != NULL || b != NULL) {
-        struct expiry_node **least =
-            b == NULL || (a != NULL && a->expires_at_us <= b->expires_at_us) ? &a : &b;
+        struct expiry_node **least = b == NULL || (a != NULL && a->due_us <= b->due_us) ? &a : &b;
         struct expiry_node *node = *least;
         if ((a == NULL || b == NULL) && last != NULL) {
             /* The rest goes on as it is. */

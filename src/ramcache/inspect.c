@@ -98,8 +98,7 @@ static void check_heap(struct mni_ramcache *cache, const struct sums *sums)
         n++;
         for (int i = 0; i < 2; i++) {
             struct expiry_node *child = i == 0 ? node->left : node->right;
-            MNI_CHECK(child == NULL ||
-                      (child->parent == node && child->expires_at_us >= node->expires_at_us));
+            MNI_CHECK(child == NULL || (child->parent == node && child->due_us >= node->due_us));
         }
         unsigned left = node->left == NULL ? 0 : entry_of_expiry(node->left)->heap_rank;
         unsigned right = node->right == NULL ? 0 : entry_of_expiry(node->right)->heap_rank;

@@ -169,7 +169,7 @@ static void keep_value(struct mni_ramcache *cache, mn_ramcache_load *load, int64
     struct entry *entry = load->value;
     struct space *space = NULL;
 
-    entry->created_at_us = now_us;
+    entry->created_at_us = mni_env_wall_us(cache->config.env);
     bool is_kept = !load->is_stale && !load->is_rejected && !is_due(entry, now_us);
     if (load->is_rejected) {
         cache->n_rejected++;
@@ -203,7 +203,6 @@ static void keep_negative(struct mni_ramcache *cache, mn_ramcache_load *load, in
     const struct mni_ramcache_config *config = &cache->config;
     struct queue *queue = &cache->queues[QUEUE_NEGATIVE];
     uint64_t charge = negative_charge(&load->key);
-    struct mni_ramcache_expiry expiry = {.is_set = true};
     struct space *space = NULL;
 
     if (load->is_stale || config->negative_ttl_us < 0 || charge > config->negative_bytes_max ||
@@ -212,8 +211,7 @@ static void keep_negative(struct mni_ramcache *cache, mn_ramcache_load *load, in
     while (queue->n_entries >= config->n_negative_max ||
            queue->bytes + charge > config->negative_bytes_max)
         mni_ramcache_unlink(cache, entry_of_queue(queue->entries.prev), LEAVE_EVICTED);
-    if (__builtin_add_overflow(now_us, config->negative_ttl_us, &expiry.at_us))
-        expiry.at_us = INT64_MAX;
+    struct mni_ramcache_expiry expiry = mni_ramcache_expiry_after(cache, config->negative_ttl_us);
     if (mni_ramcache_space_get(cache, &load->key, &space) != MN_OK)
         return;
     mni_ramcache_space_use(cache, space);

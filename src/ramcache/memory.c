@@ -51,7 +51,7 @@ struct entry *mni_ramcache_entry_new(const struct key *key, uint64_t value_bytes
         return NULL;
     if (expiry.is_set) {
         struct expiry_node *node = (struct expiry_node *)(void *)block;
-        *node = (struct expiry_node){.expires_at_us = expiry.at_us};
+        *node = (struct expiry_node){.due_us = expiry.due_us, .expires_at_us = expiry.at_us};
         block += sizeof *node;
     }
     struct entry *entry = (struct entry *)(void *)block;

@@ -86,7 +86,7 @@ mn_status mni_ramcache_new(const struct mni_ramcache_config *config,
     cache->config = *config;
     cache->shard_mask = config->n_shards - 1;
     cache->entry_bytes_max = config->max_bytes / 2;
-    atomic_init(&cache->now_floor_us, INT64_MIN);
+    mni_ramcache_clock_init(cache);
     mni_mutex_init(&cache->lock);
     mni_rwlock_init(&cache->names_lock);
     link_init(&cache->spaces);
@@ -361,7 +361,7 @@ mn_status mni_ramcache_finish(struct mni_ramcache *cache, const struct key *key,
         mni_ramcache_unlink_locked(cache, shard, old,
                                    is_due(old, now_us) ? LEAVE_EXPIRED : LEAVE_OVERWRITTEN);
     }
-    entry->created_at_us = now_us;
+    entry->created_at_us = mni_env_wall_us(cache->config.env);
     mni_ramcache_link(cache, shard, space, entry);
     mni_ramcache_policy_entered(cache, entry, queue);
     mni_latch_unlock(&shard->lock);
@@ -402,9 +402,8 @@ static mn_status begin_put(struct mni_ramcache *cache, struct put *put)
 {
     mni_ramcache_loads_are_stale(cache, &put->key);
     (void)mni_ramcache_reclaim(cache, put->now_us, RECLAIM_PER_PUT);
-    if (put->expiry.is_set && put->expiry.at_us <= put->now_us) {
+    if (put->expiry.is_set && put->expiry.due_us <= put->now_us) {
         /* It comes and goes at once. */
-        mni_ramcache_raise_floor(cache, put->now_us);
         cache->n_kept++;
         cache->n_expired++;
         return MN_NOT_FOUND;
@@ -546,7 +545,6 @@ bool mni_ramcache_delete(struct mni_ramcache *cache, struct mn_slice name, struc
     mni_mutex_lock(&cache->lock);
     mni_ramcache_loads_are_stale(cache, &key);
     int64_t now_us = mni_ramcache_now(cache);
-    mni_ramcache_raise_floor(cache, now_us);
     bool existed = remove_key(cache, &key, now_us, LEAVE_DELETED);
     mni_mutex_unlock(&cache->lock);
     return existed;

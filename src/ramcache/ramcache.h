@@ -33,9 +33,11 @@ MN_MUST_USE mn_status mni_ramcache_new(const struct mni_ramcache_config *config,
 /* MN_ERR_BUSY: entries are pinned, or a load or walk is under way; the cache stays. NULL: fine. */
 MN_MUST_USE mn_status mni_ramcache_free(struct mni_ramcache *cache, struct mn_error *err);
 
-/* When a value expires: Unix time in microseconds, or never. */
+/* When a value expires, or never: in microseconds of the cache's own time, and as Unix time, which
+ * is only shown. */
 struct mni_ramcache_expiry {
     bool is_set;
+    int64_t due_us;
     int64_t at_us;
 };
 /* When an item expires, which may be NULL. */

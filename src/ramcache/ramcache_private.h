@@ -67,7 +67,9 @@ struct link {
 
 /* Before an entry that expires, in the same block: its place in a leftist heap. */
 struct expiry_node {
-    int64_t expires_at_us;
+    int64_t due_us;        /* cache's time */
+    int64_t expires_at_us; /* Unix time, to be shown */
+    uint64_t padding;
     struct expiry_node *left;
     struct expiry_node *right;
     struct expiry_node *parent;
@@ -200,12 +202,21 @@ struct walker {
     struct link in_cache;
 };
 
+/* The cache's time is the monotonic one and `shift_us`. `ahead_us`: how far Unix time was ahead of
+ * the monotonic one at most since it was last set back. */
+struct clock {
+    atomic_uint n_changes; /* odd: the words are being changed */
+    struct mni_latch lock; /* of who changes them */
+    atomic_int_fast64_t ahead_us;
+    atomic_int_fast64_t shift_us;
+};
+
 struct mni_ramcache {
     struct mni_ramcache_config config;
     /* All memory, counted as charge_of says. Grows under the lock only, and never above max_bytes;
      * whoever gives up the last reference of an entry lets it shrink. */
     atomic_uint_fast64_t used_bytes;
-    atomic_int_fast64_t now_floor_us; /* no later reading of the clock is taken to be earlier */
+    struct clock clock;
     unsigned char apart[LINE_BYTES];
 
     struct mni_mutex lock;
@@ -317,7 +328,7 @@ static inline struct shard *shard_of(struct mni_ramcache *cache, uint64_t hash)
 
 static inline bool is_due(struct entry *entry, int64_t now_us)
 {
-    return entry->has_expiry && expiry_of(entry)->expires_at_us <= now_us;
+    return entry->has_expiry && expiry_of(entry)->due_us <= now_us;
 }
 
 static inline bool space_is_dead(const struct space *space)
@@ -355,10 +366,10 @@ uint64_t mni_ramcache_evictable_bytes(struct mni_ramcache *cache); /* cache's lo
 
 /* clock.c ------------------------------------------------------------------------------------- */
 
+void mni_ramcache_clock_init(struct mni_ramcache *cache);
+/* The cache's own time, which never goes back. */
 int64_t mni_ramcache_now(struct mni_ramcache *cache);
-/* No reading from now on is earlier. */
-void mni_ramcache_raise_floor(struct mni_ramcache *cache, int64_t at_us);
-/* Whether an entry has expired. What was once judged so stays so. */
+struct mni_ramcache_expiry mni_ramcache_expiry_after(struct mni_ramcache *cache, int64_t ttl_us);
 bool mni_ramcache_is_expired(struct mni_ramcache *cache, struct entry *entry);
 
 /* table.c: entries of a shard; under its lock -------------------------------------------------- */

@@ -126,10 +126,8 @@ static unsigned gather(struct mni_ramcache *cache, struct walker *walker,
         struct entry *entry = entry_of_space(at);
         if (entry->is_negative)
             continue;
-        if (is_due(entry, now_us)) {
-            mni_ramcache_raise_floor(cache, expiry_of(entry)->expires_at_us);
+        if (is_due(entry, now_us))
             continue;
-        }
         mni_ramcache_pin(cache, entry, 1);
         entries[n++] = entry;
     }

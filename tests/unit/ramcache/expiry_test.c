@@ -72,6 +72,42 @@ static void a_clock_that_goes_back_shows_nothing_again(void)
     free_cache(cache);
 }
 
+static void pass_time(int64_t us)
+{
+    atomic_fetch_add(&wall_us, us);
+    atomic_fetch_add(&mono_us, us);
+}
+
+/* Once Unix time was set back, time goes on from there, for what was put before and since. */
+static void a_clock_that_is_set_back_stretches_nothing(void)
+{
+    const int64_t HOUR_US = INT64_C(3600000000);
+    mn_ramcache *cache = cache_of(1 << 20);
+    struct mn_ramcache_item item = {
+        .id = mn_str("at"), .value = mn_str("1"), .has_expires_at = true};
+
+    CHECK(put_item(cache, "n", "before", mn_str("1"), 1000));
+    CHECK(put(cache, "n", "x", "1"));
+    CHECK(drop(cache, "n", "x")); /* what looks at the clock must not nail it down */
+    CHECK_EQ(clear(cache, "none"), 0);
+    set_clock(atomic_load(&wall_us) - HOUR_US);
+    CHECK(put_item(cache, "n", "since", mn_str("1"), 1000));
+    item.expires_at_us = atomic_load(&wall_us) + 1000;
+    CHECK_OK(mn_ramcache_put(cache, mn_str("n"), &item, NULL, &err));
+    pass_time(999);
+    CHECK_EQ(stats_of(cache).n_entries, 3);
+    CHECK(has(cache, "n", "before") && has(cache, "n", "since") && has(cache, "n", "at"));
+    pass_time(1);
+    CHECK(!has(cache, "n", "before") && !has(cache, "n", "since") && !has(cache, "n", "at"));
+    CHECK_EQ(stats_of(cache).n_entries, 0);
+    /* When it is set right again, what lies in between has come. */
+    item.expires_at_us = atomic_load(&wall_us) + HOUR_US / 2;
+    CHECK_OK(mn_ramcache_put(cache, mn_str("n"), &item, NULL, &err));
+    set_clock(atomic_load(&wall_us) + HOUR_US);
+    CHECK(!has(cache, "n", "at"));
+    free_cache(cache);
+}
+
 static void times_at_the_ends_of_the_clock(void)
 {
     mn_ramcache *cache = cache_of(1 << 20);
@@ -122,6 +158,7 @@ int main(int argc, char **argv)
         CHECK_TEST(what_has_expired_is_not_shown),
         CHECK_TEST(what_comes_expired_takes_the_old_value_along),
         CHECK_TEST(a_clock_that_goes_back_shows_nothing_again),
+        CHECK_TEST(a_clock_that_is_set_back_stretches_nothing),
         CHECK_TEST(times_at_the_ends_of_the_clock),
         CHECK_TEST(what_has_expired_makes_way),
     };

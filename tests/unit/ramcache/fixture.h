@@ -18,12 +18,19 @@
 
 static struct mn_error err;
 static atomic_int_fast64_t wall_us = 1000000000;
+static atomic_int_fast64_t mono_us = 5000; /* stands still while Unix time is moved */
 static uint64_t world_random = 1;
 
 static int64_t world_wall_us(struct mni_env *env)
 {
     (void)env;
     return atomic_load(&wall_us);
+}
+
+static int64_t world_mono_us(struct mni_env *env)
+{
+    (void)env;
+    return atomic_load(&mono_us);
 }
 
 static mn_status world_fill(struct mni_env *env, void *data, size_t n, struct mn_error *e)
@@ -37,7 +44,8 @@ static mn_status world_fill(struct mni_env *env, void *data, size_t n, struct mn
     return MN_OK;
 }
 
-static const struct mni_env_ops world_ops = {.wall_us = world_wall_us, .random = world_fill};
+static const struct mni_env_ops world_ops = {
+    .wall_us = world_wall_us, .mono_us = world_mono_us, .random = world_fill};
 static struct mni_env world = {&world_ops};
 
 static inline mn_ramcache *new_cache(struct mn_ramcache_options options)
