@@ -7,7 +7,7 @@
  *
  *     URL      s3://BUCKET[/PREFIX], dir:PATH or mem:
  *     -j       so many files at once; 4
- *     -n       only says what it would copy
+ *     -n       only says what it would copy; dir:PATH is made all the same
  *     -q       says nothing but errors
  *
  * What is there already, with the same size and CRC-32C, is left out. Files over 8 MiB go in parts;
@@ -18,7 +18,7 @@
  *
  * Without arguments it copies a few files that it makes, twice, to the directory ./copy-demo.
  */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
 #include <mneme/mneme.h>
 
 #include <dirent.h>
@@ -364,6 +364,36 @@ static int finish(struct copy *copy)
     return is_interrupted ? 130 : atomic_load(&copy->has_failed) ? 1 : 0;
 }
 
+/* Whether a directory store lies in the directory that is copied, or is it: each copy would find the
+ * one before. The store need not be there yet. */
+static bool is_inside(const char *root, const char *url)
+{
+    char target[PATH_BYTES];
+    char *real_root = realpath(root, NULL);
+    char *real_target = NULL;
+    bool is_in = false;
+
+    if (strncmp(url, "dir:", 4) == 0 && strlen(url + 4) < sizeof target) {
+        memcpy(target, url + 4, strlen(url + 4) + 1);
+        real_target = realpath(target, NULL);
+        if (real_target == NULL) {
+            char *slash = strrchr(target, '/');
+
+            *(slash == NULL || slash == target ? target + (slash == target) : slash) = '\0';
+            real_target = realpath(target[0] == '\0' ? "." : target, NULL);
+        }
+    }
+    if (real_root != NULL && real_target != NULL) {
+        size_t n = strlen(real_root);
+
+        is_in = strncmp(real_root, real_target, n) == 0 &&
+                (n == 1 || real_target[n] == '/' || real_target[n] == '\0');
+    }
+    free(real_root);
+    free(real_target);
+    return is_in;
+}
+
 static int copy_directory(struct copy *copy, const char *directory, const char *url,
                           unsigned n_threads)
 {
@@ -379,6 +409,10 @@ static int copy_directory(struct copy *copy, const char *directory, const char *
     while (n > 1 && root[n - 1] == '/')
         root[--n] = '\0';
     copy->n_root = n + 1;
+    if (is_inside(root, url)) {
+        fprintf(stderr, "copy_to_bucket: %s lies in %s, which is to be copied\n", url, directory);
+        return 1;
+    }
     if (mn_object_open(url, &copy->store, &err) != MN_OK) {
         fprintf(stderr, "copy_to_bucket: %s\n", err.message);
         return 1;
@@ -424,7 +458,9 @@ static int demonstrate(void)
 
 int main(int argc, char **argv)
 {
-    struct sigaction action = {.sa_handler = interrupt, .sa_flags = SA_RESTART};
+    /* a second Ctrl-C ends the program at once, also where a server does not answer */
+    struct sigaction action = {.sa_handler = interrupt,
+                               .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
     struct copy copy = {0};
     long n_threads = 4;
     int option;
