@@ -1,10 +1,12 @@
 /*
  * ramcache.h - a cache in memory, on its own: values by namespace and id, within a hard bound.
  *
- * A cache may lose anything at any time; what it answers is what was put last. All memory that it
- * takes counts against its bound, overhead included, and room is made before memory is taken. What
- * it keeps is chosen by how often and how lately it was asked for, so that reading everything once
- * does not push out what is read again and again.
+ * A cache may lose anything at any time; what it answers is what was put last. Every block that it
+ * takes from malloc counts against its bound with what the allocator adds to it, and room is made
+ * before memory is taken. Gaps that blocks of many sizes leave in the heap are beyond the cache:
+ * with mixed sizes the process may grow to about twice the bound. What it keeps is chosen by how
+ * often and how lately it was asked for, so that reading everything once does not push out what is
+ * read again and again.
  *
  * A namespace and an id are valid UTF-8 of 1 to 1,024 bytes each; any character may stand in them.
  * They are compared in full. A value is any bytes, none included.
@@ -212,8 +214,9 @@ MN_API MN_MUST_USE mn_status mn_ramcache_delete_batch(mn_ramcache *cache, struct
                                                       uint64_t *n_existed_out,
                                                       struct mn_error *err);
 
-/* Removes all entries of exactly this namespace, in a time that does not grow with their number;
- * later calls use their memory again bit by bit. `n_removed_out` (may be NULL) is exact. What is
+/* Removes all entries of exactly this namespace, in a time that does not grow with their number
+ * (where some of them expire, all that has expired in the cache is taken away first); later calls
+ * use their memory again bit by bit. `n_removed_out` (may be NULL) is exact. What is
  * remembered as "there is none" goes too. */
 MN_API MN_MUST_USE mn_status mn_ramcache_clear_namespace(mn_ramcache *cache, struct mn_slice name,
                                                          uint64_t *n_removed_out,

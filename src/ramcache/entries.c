@@ -21,7 +21,9 @@ void mni_ramcache_link(struct mni_ramcache *cache, struct shard *shard, struct s
         space->n_negative++;
         cache->n_negative++;
     } else {
+        cache->n_namespaces += space->n_entries == 0;
         space->n_entries++;
+        space->n_expiring += entry->has_expiry;
         space->n_puts++;
         space->bytes += charge;
         space->value_bytes += entry->value_bytes;
@@ -58,11 +60,13 @@ static void count_leaving(struct mni_ramcache *cache, struct entry *entry, enum 
         return;
     }
     space->n_entries--;
+    space->n_expiring -= entry->has_expiry;
     space->bytes -= charge_of_entry(entry);
     space->value_bytes -= entry->value_bytes;
     if (space_is_dead(space))
         return;
     cache->n_entries--;
+    cache->n_namespaces -= space->n_entries == 0;
     switch (why) {
     case LEAVE_OVERWRITTEN:
         cache->n_overwritten++;

@@ -62,23 +62,26 @@ static void check_queues(struct mni_ramcache *cache, const struct sums *sums)
     MNI_CHECK(n_all == sums->n_linked);
 }
 
-static uint64_t check_spaces(struct mni_ramcache *cache, struct link *ring, bool is_dead)
+static uint64_t check_spaces(struct mni_ramcache *cache, struct link *ring, bool is_dead,
+                             uint64_t *n_named)
 {
     uint64_t n_all = 0;
 
     for (struct link *at = ring->next; at != ring; at = at->next) {
         struct space *space = CONTAINER(struct space, in_cache, at);
-        uint64_t n = 0, n_negative = 0, n_bytes = 0;
+        uint64_t n = 0, n_negative = 0, n_bytes = 0, n_expiring = 0;
         MNI_CHECK(space_is_dead(space) == is_dead);
         for (struct link *e = space->entries.next; e != &space->entries; e = e->next) {
             struct entry *entry = entry_of_space(e);
             MNI_CHECK(entry->space == space);
             n_negative += entry->is_negative;
             n += !entry->is_negative;
+            n_expiring += !entry->is_negative && entry->has_expiry;
             n_bytes += entry->is_negative ? 0 : charge_of_entry(entry);
         }
         MNI_CHECK(n == space->n_entries && n_negative == space->n_negative);
-        MNI_CHECK(n_bytes == space->bytes);
+        *n_named += n > 0;
+        MNI_CHECK(n_bytes == space->bytes && n_expiring == space->n_expiring);
         MNI_CHECK(space->n_users > 0 ||
                   link_is_alone(&space->entries) == !link_is_alone(&space->empties));
         n_all += n + n_negative;
@@ -128,8 +131,10 @@ void mni_ramcache_check(struct mni_ramcache *cache)
     check_queues(cache, &sums);
     MNI_CHECK(sums.n_entries == cache->n_entries && sums.n_negative == cache->n_negative);
     MNI_CHECK(sums.entry_bytes == cache->entry_bytes);
-    uint64_t n_alive = check_spaces(cache, &cache->spaces, false);
-    uint64_t n_dead = check_spaces(cache, &cache->dead_spaces, true);
+    uint64_t n_named = 0, n_gone = 0;
+    uint64_t n_alive = check_spaces(cache, &cache->spaces, false, &n_named);
+    uint64_t n_dead = check_spaces(cache, &cache->dead_spaces, true, &n_gone);
+    MNI_CHECK(n_named == cache->n_namespaces);
     MNI_CHECK(n_alive + n_dead == sums.n_linked);
     check_heap(cache, &sums);
     MNI_CHECK(cache->queues[QUEUE_NEGATIVE].n_entries <= cache->config.n_negative_max);

@@ -557,13 +557,17 @@ uint64_t mni_ramcache_clear(struct mni_ramcache *cache, struct mn_slice name)
     uint64_t n = 0;
 
     mni_mutex_lock(&cache->lock);
-    (void)mni_ramcache_sweep_all(cache);
-    /* After the sweep, which lets others in. */
-    mni_ramcache_loads_are_stale(cache, &key);
     struct space *space = mni_ramcache_space_find(cache, &key);
+    if (space != NULL && space->n_expiring > 0) {
+        /* What has expired does not count. The sweep lets others in. */
+        (void)mni_ramcache_sweep_all(cache);
+        space = mni_ramcache_space_find(cache, &key);
+    }
+    mni_ramcache_loads_are_stale(cache, &key);
     if (space != NULL) {
         n = space->n_entries;
         cache->n_entries -= n;
+        cache->n_namespaces -= n > 0;
         cache->n_cleared += n;
         cache->n_negative -= space->n_negative;
         mni_ramcache_space_kill(cache, space);
@@ -586,6 +590,7 @@ void mni_ramcache_stats(struct mni_ramcache *cache, struct mn_ramcache_stats *s)
         .pinned_bytes = mni_ramcache_pinned_bytes(cache),
         .n_entries = cache->n_entries,
         .n_negative = cache->n_negative,
+        .n_namespaces = cache->n_namespaces,
         .n_puts = cache->n_kept,
         .n_overwritten = cache->n_overwritten,
         .n_deleted = cache->n_deleted,
@@ -597,9 +602,6 @@ void mni_ramcache_stats(struct mni_ramcache *cache, struct mn_ramcache_stats *s)
         .n_loads = cache->n_loads,
         .n_load_errors = cache->n_load_errors,
     };
-    for (struct link *at = cache->spaces.next; at != &cache->spaces; at = at->next)
-        if (!mni_ramcache_is_walker(cache, at))
-            s->n_namespaces += CONTAINER(struct space, in_cache, at)->n_entries > 0;
     for (uint32_t i = 0; i <= cache->shard_mask; i++) {
         struct shard *shard = &cache->shards[i];
         mni_latch_lock(&shard->lock);

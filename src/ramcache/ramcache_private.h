@@ -151,6 +151,7 @@ struct space {
     unsigned n_users;      /* that keep it without entries: puts and walks under way */
     uint64_t n_entries;    /* linked ones that are no negative results */
     uint64_t n_negative;
+    uint64_t n_expiring;  /* of n_entries */
     uint64_t bytes;       /* of n_entries */
     uint64_t value_bytes; /* of n_entries */
     uint64_t n_puts;
@@ -241,6 +242,7 @@ struct mni_ramcache {
     /* Counters as in struct mn_ramcache_stats. */
     uint64_t n_entries;
     uint64_t n_negative;
+    uint64_t n_namespaces; /* with entries */
     uint64_t n_kept;
     uint64_t n_overwritten;
     uint64_t n_deleted;

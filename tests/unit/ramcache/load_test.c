@@ -348,7 +348,7 @@ static void read_often(void *context)
     }
 }
 
-static void ten_thousand_readers_make_one_fetch(void)
+static void many_readers_make_one_fetch(void)
 {
     static struct reader readers[N_READERS];
     struct source source = {.cache = cache_of(1 << 20), .value = "loaded", .waits = true};
@@ -504,7 +504,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_cache_is_not_freed_within_a_loader),
         CHECK_TEST(loaded_values_tell_what_others_tell),
         CHECK_TEST(what_is_loaded_expired_is_counted),
-        CHECK_TEST(ten_thousand_readers_make_one_fetch),
+        CHECK_TEST(many_readers_make_one_fetch),
         CHECK_TEST(an_error_goes_to_all_who_wait),
         CHECK_TEST(loaders_that_wait_for_each_other_are_refused),
         CHECK_TEST(who_comes_after_a_delete_does_not_get_the_old_load),
