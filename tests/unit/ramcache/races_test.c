@@ -13,6 +13,7 @@ struct source {
     struct mni_thread thread;
     mn_ramcache *cache;
     mn_status answer;
+    atomic_uint may_begin;
     atomic_uint runs;
     atomic_uint may_go;
 };
@@ -37,6 +38,8 @@ static void ask(void *context)
     struct source *source = context;
     struct mn_ramcache_value value;
 
+    while (atomic_load(&source->may_begin) == 0)
+        mni_word_wait(&source->may_begin, 0);
     CHECK_STATUS(mn_ramcache_get_or_load(source->cache, mn_str("n"), mn_str("x"), load, source,
                                          &value, NULL),
                  source->answer);
@@ -44,9 +47,10 @@ static void ask(void *context)
         mn_ramcache_value_release(&value);
 }
 
-static void start(struct source *source)
+static void begin(struct source *source)
 {
-    CHECK_OK(mni_thread_start(&source->thread, ask, source, &err));
+    atomic_store(&source->may_begin, 1);
+    mni_word_wake_all(&source->may_begin);
     while (atomic_load(&source->runs) == 0)
         mni_word_wait(&source->runs, 0);
 }
@@ -58,15 +62,16 @@ static void finish(struct source *source)
     mni_thread_join(&source->thread);
 }
 
-/* Bytes whose first reader starts a load: the copy that a put makes of them is interrupted. */
+/* Bytes whose first reader lets a load begin: the copy that a put makes of them is interrupted. */
 static void *guarded_bytes;
 static struct source *guard;
 
 static void on_touch(int number)
 {
     (void)number;
-    CHECK_EQ(mprotect(guarded_bytes, GUARDED_BYTES, PROT_READ | PROT_WRITE), 0);
-    start(guard);
+    if (mprotect(guarded_bytes, GUARDED_BYTES, PROT_READ | PROT_WRITE) != 0)
+        abort();
+    begin(guard);
 }
 
 static bool put_guarded(mn_ramcache *cache)
@@ -91,6 +96,7 @@ static void a_load_that_begins_during_a_put_is_older(void)
         struct source source = {.cache = cache_of(1 << 20), .answer = answers[i]};
         struct mn_ramcache_value value;
         guard = &source;
+        CHECK_OK(mni_thread_start(&source.thread, ask, &source, &err));
         CHECK(put_guarded(source.cache));
         finish(&source);
         CHECK_OK(mn_ramcache_get(source.cache, mn_str("n"), mn_str("x"), &value, &err));
