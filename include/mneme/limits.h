@@ -22,9 +22,13 @@ enum {
     MN_OBJECT_ETAG_BYTES = 128,               /* text of an ETag, with its NUL */
     MN_OBJECT_PARTS_MAX = 10000,              /* of an upload */
     MN_OBJECT_PAGE_ENTRIES_MAX = 1000,        /* of a listing */
+    MN_OBJECT_CONNECTIONS_MAX = 256,          /* of a store at once */
 };
 
 /* An object that is read or put in one call: 5 GiB. */
 #define MN_OBJECT_BYTES_MAX (UINT64_C(5) << 30)
+/* A part of an upload, but the last: 5 MiB to 5 GiB. */
+#define MN_OBJECT_PART_BYTES_MIN (UINT64_C(5) << 20)
+#define MN_OBJECT_PART_BYTES_MAX (UINT64_C(5) << 30)
 
 #endif

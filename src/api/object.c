@@ -22,13 +22,10 @@
 enum {
     QUOTED_KEY_BYTES = 160,
     URL_BYTES_MAX = 4096,
-    CONNECTIONS_MAX = 256,
     TRIES_MAX = 100,
     TIMEOUT_MS_MAX = 86400000,
     BUCKET_BYTES_MAX = 255,
 };
-#define PART_BYTES_MIN (UINT64_C(5) << 20)
-#define PART_BYTES_MAX (UINT64_C(5) << 30)
 
 /* Checking what callers give ----------*/
 
@@ -212,13 +209,15 @@ static mn_status check_s3_options(const struct mn_object_s3_options *o, struct m
     if ((int)o->addressing < MN_OBJECT_ADDRESSING_DEFAULT ||
         o->addressing > MN_OBJECT_ADDRESSING_HOST)
         return mni_fail(err, MN_ERR_INVALID, "there is no addressing %d", (int)o->addressing);
-    if (o->n_connections_max > CONNECTIONS_MAX)
-        return mni_fail(err, MN_ERR_INVALID, "n_connections_max is 1 to %d", CONNECTIONS_MAX);
+    if (o->n_connections_max > MN_OBJECT_CONNECTIONS_MAX)
+        return mni_fail(err, MN_ERR_INVALID, "n_connections_max is 1 to %d",
+                        MN_OBJECT_CONNECTIONS_MAX);
     if (o->timeout_ms > TIMEOUT_MS_MAX || o->idle_timeout_ms > TIMEOUT_MS_MAX)
         return mni_fail(err, MN_ERR_INVALID, "a timeout is at most a day");
     if (o->n_tries_max > TRIES_MAX)
         return mni_fail(err, MN_ERR_INVALID, "n_tries_max is 1 to %d", TRIES_MAX);
-    if (o->part_bytes != 0 && (o->part_bytes < PART_BYTES_MIN || o->part_bytes > PART_BYTES_MAX))
+    if (o->part_bytes != 0 &&
+        (o->part_bytes < MN_OBJECT_PART_BYTES_MIN || o->part_bytes > MN_OBJECT_PART_BYTES_MAX))
         return mni_fail(err, MN_ERR_INVALID, "part_bytes is 5 MiB to 5 GiB");
     if (o->prefix != NULL && o->prefix[0] != '\0')
         return api_object_check_prefix(mn_str(o->prefix), "prefix", err);

@@ -13,7 +13,6 @@
 #include "base/mem.h"
 
 enum { UPLOAD_ID_BYTES_MAX = 4096 };
-#define PART_BYTES_MIN (UINT64_C(5) << 20)
 
 struct mn_object_upload {
     mn_object_store *store;          /* borrowed; is not closed before */
@@ -136,7 +135,7 @@ static mn_status check_parts(mn_object_upload *upload, struct mn_error *err)
             first_missing = number;
         if (n_bytes > 0)
             highest = number;
-        if (n_bytes > 0 && n_bytes < PART_BYTES_MIN && first_small == 0)
+        if (n_bytes > 0 && n_bytes < MN_OBJECT_PART_BYTES_MIN && first_small == 0)
             first_small = number;
     }
     if (highest == 0)

@@ -15,13 +15,10 @@
 
 enum {
     N_CONNECTIONS_DEFAULT = 16,
-    N_CONNECTIONS_MAX = 256,
     TIMEOUT_MS_DEFAULT = 60000,
     IDLE_TIMEOUT_MS_DEFAULT = 10000,
     N_TRIES_DEFAULT = 6,
 };
-static const uint64_t part_bytes_min = UINT64_C(5) << 20;
-static const uint64_t part_bytes_max = UINT64_C(5) << 30;
 static const uint64_t part_bytes_default = UINT64_C(16) << 20;
 
 mn_status s3_count(struct s3_store *store, mn_status st)
@@ -347,9 +344,11 @@ static mn_status take_numbers(struct s3_store *store, const struct mn_object_s3_
     store->part_bytes = options->part_bytes == 0 ? part_bytes_default : options->part_bytes;
     store->is_cancelled = options->is_cancelled;
     store->cancel_context = options->cancel_context;
-    if (store->n_connections_max > N_CONNECTIONS_MAX)
-        return mni_fail(err, MN_ERR_INVALID, "n_connections_max is 1 to %d", N_CONNECTIONS_MAX);
-    if (store->part_bytes < part_bytes_min || store->part_bytes > part_bytes_max)
+    if (store->n_connections_max > MN_OBJECT_CONNECTIONS_MAX)
+        return mni_fail(err, MN_ERR_INVALID, "n_connections_max is 1 to %d",
+                        MN_OBJECT_CONNECTIONS_MAX);
+    if (store->part_bytes < MN_OBJECT_PART_BYTES_MIN ||
+        store->part_bytes > MN_OBJECT_PART_BYTES_MAX)
         return mni_fail(err, MN_ERR_INVALID, "part_bytes is 5 MiB to 5 GiB");
     return MN_OK;
 }

@@ -20,7 +20,6 @@ enum {
     WRITE_BUFFER_BYTES = 256 << 10,
     LARGE_BODY_BYTES = 64 << 10, /* from here on the large buffers are worth their memory */
     SOCKETS_PER_SLOT = 4,        /* libcurl may try two addresses at once, beside what is idle */
-    CONNECTIONS_MAX = 256,
 };
 
 struct slot {
@@ -775,7 +774,7 @@ mn_status mni_s3_http_open(struct mni_env *env, const struct mni_s3_address *add
                            uint32_t idle_timeout_ms, struct mni_s3_http **http_out,
                            struct mn_error *err)
 {
-    MNI_CHECK(n_connections_max >= 1 && n_connections_max <= CONNECTIONS_MAX);
+    MNI_CHECK(n_connections_max >= 1 && n_connections_max <= MN_OBJECT_CONNECTIONS_MAX);
     if (!init_curl())
         return mni_fail(err, MN_ERR_NOMEM, "libcurl could not be initialised");
     struct mni_s3_http *http = mni_alloc_zero(sizeof *http);
