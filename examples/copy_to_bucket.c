@@ -364,8 +364,8 @@ static int finish(struct copy *copy)
     return is_interrupted ? 130 : atomic_load(&copy->has_failed) ? 1 : 0;
 }
 
-/* Whether a directory store lies in the directory that is copied, or is it: each copy would find the
- * one before. The store need not be there yet. */
+/* Whether a directory store lies in the directory that is copied, or is it: each copy would find
+ * the one before. The store need not be there yet. */
 static bool is_inside(const char *root, const char *url)
 {
     char target[PATH_BYTES];
