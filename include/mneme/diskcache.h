@@ -5,7 +5,9 @@
  * expired, or lost with a cache that was damaged or not closed. What is got is what was put last
  * under this namespace and id, or nothing: never another value, and never an error because of a
  * damaged, full, read-only or vanished disk. Such a cache empties and rebuilds itself, or is off
- * until that works again; mn_diskcache_note and the numbers say so.
+ * until that works again; mn_diskcache_note and the numbers say so. One exception: where a sealed
+ * cache lies on a disk that takes nothing at all (mounted read-only, or somebody else's), it cannot
+ * be told what is put or removed; opened again it is as it was sealed.
  *
  * A cache is one directory of its own. It is warm after mn_diskcache_close, and after a flush that
  * nothing was put or removed after; after a crash it is empty.

@@ -140,7 +140,9 @@ static mn_status begin_empty(struct mni_diskcache *c, struct dc_rocks **rocks_ou
 {
     struct mni_dir *rocks = NULL;
 
-    mn_status st = dc_place_clear(c->dir, err);
+    mn_status st = dc_seal_break(c, err);
+    if (st == MN_OK)
+        st = dc_place_clear(c->dir, err);
     if (st == MN_OK)
         st = dc_place_rocks(c->dir, true, &rocks, err);
     mni_dir_close(rocks);
@@ -246,6 +248,8 @@ static mn_status begin_warm(struct mni_diskcache *c, struct mn_error *err)
 {
     mn_status st = dc_seal_read(c, err);
 
+    /* Also one that cannot be read now may be read later. */
+    c->may_have_seal = st != MN_NOT_FOUND;
     if (st != MN_OK)
         return st;
     c->counts.n_found = c->index.n_entries;
@@ -396,6 +400,8 @@ void mni_diskcache_close(struct mni_diskcache *c)
         c->rocks = NULL;
         if (dc_seal_break(c, &why) == MN_OK)
             mni_ignore(dc_seal_write(c, &why));
+    } else if (c->owes_seal) {
+        dc_seal_void_off(c);
     }
     mni_diskcache_abandon(c);
 }

@@ -57,6 +57,8 @@ struct mni_diskcache {
     /* One at a time puts, removes, drops files, rebuilds; taken before the other two. */
     struct mni_mutex write_lock;
     bool is_sealed;        /* the seal on disk is true */
+    bool may_have_seal;    /* one may stand on disk, true or unknown: a change voids it first */
+    bool owes_seal;        /* something has changed, and it could not be voided */
     uint64_t next_number;  /* of a value */
     int64_t retry_at_us;   /* monotonic; when off: not before */
     int64_t rebuilt_at_us; /* monotonic */
@@ -196,7 +198,12 @@ MN_MUST_USE mn_status dc_seal_decode(struct mn_slice bytes, struct dc_seal *seal
 MN_MUST_USE mn_status dc_seal_write(struct mni_diskcache *c, struct mn_error *err);
 /* Reads it and checks RocksDB's files against it. MN_NOT_FOUND: there is none. */
 MN_MUST_USE mn_status dc_seal_read(struct mni_diskcache *c, struct mn_error *err);
-/* The seal on disk is no longer true: removes it, durably. Under write_lock. */
+/* Removes the seal, durably. Under write_lock. */
 MN_MUST_USE mn_status dc_seal_break(struct mni_diskcache *c, struct mn_error *err);
+/* The seal on disk is no longer true: removes it, or makes it one that is refused where it cannot
+ * be removed. After a failure it is owed. Under write_lock. */
+MN_MUST_USE mn_status dc_seal_void(struct mni_diskcache *c, struct mn_error *err);
+/* The same for a cache that is off, whose directory may not be open. Under write_lock. */
+void dc_seal_void_off(struct mni_diskcache *c);
 
 #endif

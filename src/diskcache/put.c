@@ -206,9 +206,9 @@ static mn_status put_all(struct batch *b, const struct mn_diskcache_item *items,
     struct mni_diskcache *c = b->cache;
     mn_status st = MN_OK;
 
-    if (c->is_sealed) {
+    if (c->may_have_seal) {
         b->is_broken = true;
-        st = dc_seal_break(c, err);
+        st = dc_seal_void(c, err);
         b->is_broken = st != MN_OK;
     }
     mni_mutex_lock(&c->index_lock);
@@ -236,6 +236,8 @@ static mn_status put_batch(struct batch *b, const struct mn_diskcache_item *item
     struct mn_error why;
     mn_status st = MN_OK;
 
+    if (c->rocks == NULL)
+        dc_seal_void_off(c);
     if (dc_is_on(c))
         st = put_all(b, items, n_items, is_replaced, &why);
     uint64_t n_done = b->n_kept + b->n_refused;
@@ -283,12 +285,15 @@ mn_status mni_diskcache_put(struct mni_diskcache *c, struct mn_slice name,
 
 /* Removing ----------*/
 
-/* A seal must not stand that tells of what is removed. Whatever fails, it is gone. */
-static void break_seal(struct mni_diskcache *c)
+/* A seal must not stand that tells of what is removed. Which entries it has is not known while the
+ * cache is off. */
+static void void_seal(struct mni_diskcache *c, uint64_t n_removed)
 {
     struct mn_error why;
 
-    if (c->is_sealed && dc_seal_break(c, &why) != MN_OK)
+    if (c->rocks == NULL)
+        dc_seal_void_off(c);
+    else if (n_removed > 0 && c->may_have_seal && dc_seal_void(c, &why) != MN_OK)
         dc_rebuild(c, why.message);
 }
 
@@ -311,8 +316,7 @@ uint64_t mni_diskcache_delete(struct mni_diskcache *c, struct mn_slice name,
     c->counts.n_deleted += n_existed;
     dc_index_tidy(&c->index, DC_TIDY_STEP);
     mni_mutex_unlock(&c->index_lock);
-    if (n_existed > 0)
-        break_seal(c);
+    void_seal(c, n_existed);
     mni_mutex_unlock(&c->write_lock);
     return n_existed;
 }
@@ -332,8 +336,7 @@ uint64_t mni_diskcache_clear(struct mni_diskcache *c, struct mn_slice name)
     }
     c->counts.n_cleared += n_removed;
     mni_mutex_unlock(&c->index_lock);
-    if (n_removed > 0)
-        break_seal(c);
+    void_seal(c, n_removed);
     mni_mutex_unlock(&c->write_lock);
     return n_removed;
 }

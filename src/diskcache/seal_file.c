@@ -149,13 +149,14 @@ static mn_status write_seal(struct mni_diskcache *c, const struct dc_seal *seal,
     mni_file_close(file);
     if (st == MN_OK)
         st = mni_dir_sync(c->dir, err);
+    c->may_have_seal = c->may_have_seal || st == MN_OK;
     if (st == MN_OK)
         st = mni_dir_rename(c->dir, DC_SEAL_TEMP_NAME, DC_SEAL_NAME, err);
     if (st == MN_OK)
         st = mni_dir_sync(c->dir, err);
     if (st != MN_OK) {
         mni_ignore(mni_dir_unlink(c->dir, DC_SEAL_TEMP_NAME, NULL));
-        mni_ignore(mni_dir_unlink(c->dir, DC_SEAL_NAME, NULL));
+        mni_ignore(dc_seal_break(c, NULL));
     }
     return st;
 }
@@ -231,13 +232,58 @@ mn_status dc_seal_read(struct mni_diskcache *c, struct mn_error *err)
     return st;
 }
 
+/* Breaking ----------*/
+
 mn_status dc_seal_break(struct mni_diskcache *c, struct mn_error *err)
 {
     mn_status st = mni_dir_unlink(c->dir, DC_SEAL_NAME, err);
 
-    if (st == MN_OK)
-        st = mni_dir_sync(c->dir, err);
+    /* One that was unlinked before may not be gone durably. */
     if (st == MN_OK || st == MN_NOT_FOUND)
+        st = mni_dir_sync(c->dir, err);
+    if (st == MN_OK) {
         c->is_sealed = false;
-    return st == MN_NOT_FOUND ? MN_OK : st;
+        c->may_have_seal = false;
+        c->owes_seal = false;
+    }
+    return st;
+}
+
+/* Who may not change the directory may still be allowed to write the file. */
+static mn_status overwrite(struct mni_diskcache *c, struct mn_error *err)
+{
+    const unsigned char nothing[SEAL_HEADER_BYTES] = {0};
+    struct mni_file *file = NULL;
+
+    mn_status st = mni_dir_open_file(c->dir, DC_SEAL_NAME, MNI_OPEN_WRITE, &file, err);
+    if (st == MN_OK)
+        st = mni_file_write(file, 0, nothing, sizeof nothing, err);
+    if (st == MN_OK)
+        st = mni_file_sync(file, err);
+    mni_file_close(file);
+    return st;
+}
+
+mn_status dc_seal_void(struct mni_diskcache *c, struct mn_error *err)
+{
+    mn_status st = dc_seal_break(c, err);
+
+    if (st != MN_OK && overwrite(c, NULL) == MN_OK) {
+        c->is_sealed = false;
+        c->may_have_seal = false;
+        c->owes_seal = false;
+        st = MN_OK;
+    }
+    c->owes_seal = st != MN_OK;
+    return st;
+}
+
+void dc_seal_void_off(struct mni_diskcache *c)
+{
+    if (!c->may_have_seal)
+        return;
+    c->owes_seal = true;
+    if (c->dir == NULL && dc_place_open(c->env, c->path, &c->dir, NULL) != MN_OK)
+        return;
+    mni_ignore(dc_seal_void(c, NULL));
 }

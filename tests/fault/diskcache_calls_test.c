@@ -15,6 +15,34 @@ enum { N_IDS = 12 };
 
 static const char *path;
 
+/* Every value under "a" is the turn in which it was put. Right are those from `oldest_right` on:
+ * the last turn, or also some before when that one failed. */
+static unsigned turn;
+static unsigned oldest_right;
+static bool put_all; /* the last turn put all its values */
+static const char *const deleted = "1";
+
+static void check_values(mn_diskcache *cache)
+{
+    for (int i = 0; i < N_IDS; i++) {
+        struct mn_diskcache_value got;
+        char id[16];
+        unsigned found = 0;
+        (void)snprintf(id, sizeof id, "%d", i);
+        mn_status st = mn_diskcache_get(cache, mn_str("a"), mn_str(id), &got, NULL);
+        CHECK(st == MN_OK || st == MN_NOT_FOUND);
+        if (st != MN_OK)
+            continue;
+        CHECK_EQ(got.value.n_bytes, 8);
+        for (int k = 0; k < 8; k++)
+            found = found * 10 + (unsigned)(((const char *)got.value.data)[k] - '0');
+        CHECK(found >= oldest_right);
+        CHECK(found <= turn);
+        CHECK(oldest_right < turn || strcmp(id, deleted) != 0);
+        mn_diskcache_value_release(&got);
+    }
+}
+
 static mn_status open_in(struct mni_env *env, mn_diskcache **cache_out)
 {
     const struct mn_diskcache_options o = {.size = sizeof o, .path = path, .max_bytes = 4 << 20};
@@ -25,7 +53,7 @@ static mn_status open_in(struct mni_env *env, mn_diskcache **cache_out)
 static mn_status count(void *context, const struct mn_diskcache_entry *entry)
 {
     (*(uint64_t *)context)++;
-    return entry->value.n_bytes == 3 ? MN_OK : MN_ERR_CORRUPT;
+    return entry->value.n_bytes == 8 ? MN_OK : MN_ERR_CORRUPT;
 }
 
 static mn_status count_name(void *context, struct mn_slice name, uint64_t n_entries)
@@ -46,24 +74,30 @@ static void use(mn_diskcache *cache, bool may_fail)
     struct mn_diskcache_item items[N_IDS];
     struct mn_diskcache_value got;
     char ids[N_IDS][8];
+    char value[16];
     uint64_t n = 0;
 
+    check_values(cache);
+    turn++;
+    (void)snprintf(value, sizeof value, "%08u", turn);
     for (int i = 0; i < N_IDS; i++)
         items[i] = (struct mn_diskcache_item){.id = {ids[i], (size_t)snprintf(ids[i], 8, "%d", i)},
-                                              .value = mn_str("abc"),
+                                              .value = {value, 8},
                                               .has_ttl = i % 2 == 0,
                                               .ttl_us = INT64_MAX};
-    CHECK(is_fine(mn_diskcache_put_batch(cache, mn_str("a"), items, N_IDS, NULL, NULL), may_fail));
+    mn_status put = mn_diskcache_put_batch(cache, mn_str("a"), items, N_IDS, NULL, NULL);
+    CHECK(is_fine(put, may_fail));
+    put_all = put == MN_OK;
     CHECK(is_fine(mn_diskcache_put(cache, mn_str("b"), &items[0], NULL, NULL), may_fail));
     for (int i = 0; i < N_IDS; i++) {
         mn_status st = mn_diskcache_get(cache, mn_str("a"), items[i].id, &got, NULL);
         CHECK(st == MN_OK || st == MN_NOT_FOUND);
-        CHECK(st != MN_OK || memcmp(got.value.data, "abc", 3) == 0);
+        CHECK(st != MN_OK || !put_all || memcmp(got.value.data, value, 8) == 0);
         mn_diskcache_value_release(&got);
     }
     CHECK(is_fine(mn_diskcache_get_all(cache, mn_str("a"), count, &n, NULL), may_fail));
     CHECK(is_fine(mn_diskcache_list_namespaces(cache, count_name, &n, NULL), may_fail));
-    CHECK_OK(mn_diskcache_delete(cache, mn_str("a"), mn_str("1"), NULL, NULL));
+    CHECK_OK(mn_diskcache_delete(cache, mn_str("a"), mn_str(deleted), NULL, NULL));
     CHECK_OK(mn_diskcache_flush(cache, NULL, NULL));
     CHECK_OK(mn_diskcache_clear_namespace(cache, mn_str("b"), NULL, NULL));
     struct mn_diskcache_stats s = kit_stats(cache);
@@ -76,6 +110,7 @@ static void every_allocation_may_fail(void)
     bool was_hit = true;
 
     path = kit_place("cache");
+    oldest_right = turn;
     for (uint64_t n = 1; was_hit; n++) {
         mn_diskcache *cache = NULL;
         n_before = n_before == 0 && n == 3 ? mni_mem_live_blocks() : n_before;
@@ -86,6 +121,7 @@ static void every_allocation_may_fail(void)
             use(cache, true);
         if (st == MN_OK)
             kit_close(cache);
+        oldest_right = st == MN_OK && put_all ? turn : oldest_right;
         was_hit = mni_mem_fail_was_hit();
         mni_mem_fail_at(0);
         if (n > 3)
@@ -102,6 +138,7 @@ static void every_call_of_the_world_may_fail(void)
     const int errors[] = {ENOSPC, EIO};
 
     path = kit_place("cache");
+    oldest_right = turn;
     for (int k = 0; k < 4; k++) {
         struct mni_fault_env *fault = NULL;
         bool was_hit = true;
@@ -116,6 +153,8 @@ static void every_call_of_the_world_may_fail(void)
             if (st == MN_OK)
                 kit_close(cache);
             was_hit = mni_fault_env_was_hit(fault);
+            /* A disk that takes nothing any more cannot be told what has changed. */
+            oldest_right = st == MN_OK && !(was_hit && k >= 2) ? turn : oldest_right;
         }
         mni_fault_env_fail_at(fault, 0, 0, false);
         mni_fault_env_free(fault);

@@ -482,6 +482,69 @@ static void a_read_only_directory_is_no_error(void)
     CHECK(!open_damaged(path));
 }
 
+/* The owner of a directory that cannot be written for a while: what is put or deleted meanwhile
+ * does not come back. `from_flush`: it was open and sealed before. */
+static bool survives_read_only(const char *path, bool from_flush)
+{
+    mn_diskcache *cache = kit_open(path, MAX_BYTES);
+    const char *const ids[] = {"put", "deleted", "early"};
+
+    for (int i = 0; i < 3; i++)
+        CHECK(kit_put(cache, "a", ids[i], "1"));
+    CHECK(kit_put(cache, "b", "cleared", "1"));
+    if (from_flush)
+        CHECK_OK(mn_diskcache_flush(cache, NULL, NULL));
+    else
+        kit_close(cache);
+    CHECK_EQ(chmod(path, 0555), 0);
+    if (!from_flush)
+        cache = kit_open(path, MAX_BYTES);
+    CHECK_EQ(kit_stats(cache).is_off, !from_flush);
+    CHECK_OK(mn_diskcache_delete(cache, mn_str("a"), mn_str("early"), NULL, NULL));
+    CHECK_EQ(chmod(path, 0755), 0);
+    bool kept = kit_put(cache, "a", "put", "2");
+    CHECK_OK(mn_diskcache_delete(cache, mn_str("a"), mn_str("deleted"), NULL, NULL));
+    CHECK_OK(mn_diskcache_clear_namespace(cache, mn_str("b"), NULL, NULL));
+    cache = kit_again(cache, path, MAX_BYTES);
+    bool is_right = kit_has(cache, "a", "put", NULL) || (kept && kit_has(cache, "a", "put", "2"));
+    is_right = is_right && kit_has(cache, "a", "deleted", NULL);
+    is_right = is_right && kit_has(cache, "a", "early", NULL);
+    is_right = is_right && kit_has(cache, "b", "cleared", NULL);
+    kit_close(cache);
+    return is_right;
+}
+
+static int owner_main(const char *path)
+{
+    if (setgid(65534) != 0 || setuid(65534) != 0)
+        return 77;
+    if (!survives_read_only(kit_path(path, "closed"), false))
+        return 1;
+    return survives_read_only(kit_path(path, "flushed"), true) ? 0 : 2;
+}
+
+static void what_changed_on_a_read_only_directory_stays_changed(void)
+{
+    char root[512];
+    int how = 0;
+
+    if (geteuid() != 0)
+        check_skip("only root can become somebody else");
+    (void)snprintf(root, sizeof root, "%s", check_temp_dir());
+    CHECK_EQ(chmod(root, 0755), 0);
+    CHECK_EQ(chmod(kit_path(root, ".."), 0755), 0);
+    CHECK_EQ(mkdir(kit_path(root, "owned"), 0755), 0);
+    CHECK_EQ(chown(kit_path(root, "owned"), 65534, 65534), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        (void)execl("/proc/self/exe", "child", "--owner", kit_path(root, "owned"), (char *)NULL);
+        _exit(3);
+    }
+    CHECK_EQ(waitpid(child, &how, 0), child);
+    CHECK(WIFEXITED(how));
+    CHECK_EQ(WEXITSTATUS(how), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -495,9 +558,12 @@ int main(int argc, char **argv)
         CHECK_TEST(a_full_disk_is_no_error),
         CHECK_TEST(a_file_system_that_is_full_is_no_error),
         CHECK_TEST(a_read_only_directory_is_no_error),
+        CHECK_TEST(what_changed_on_a_read_only_directory_stays_changed),
     };
     if (argc == 3 && strcmp(argv[1], "--child") == 0)
         return child_main(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "--owner") == 0)
+        return owner_main(argv[2]);
     /* A thousand caches are opened here, with some syncs each; what they make durable is not what
      * is looked at. */
     if (access("/dev/shm", W_OK) == 0)
