@@ -298,6 +298,13 @@ mn_status dc_rocks_remove_file(struct dc_rocks *r, uint64_t file_number, struct 
     return MN_OK;
 }
 
+bool dc_rocks_is_flushing(struct dc_rocks *r)
+{
+    uint64_t n = 0;
+
+    return rocksdb_property_int(r->db, "rocksdb.num-running-flushes", &n) == 0 && n > 0;
+}
+
 #else
 
 static mn_status no_rocks(struct mn_error *err)
@@ -382,6 +389,12 @@ mn_status dc_rocks_remove_file(struct dc_rocks *rocks, uint64_t file_number, str
     (void)rocks;
     (void)file_number;
     return no_rocks(err);
+}
+
+bool dc_rocks_is_flushing(struct dc_rocks *rocks)
+{
+    (void)rocks;
+    return false;
 }
 
 #endif

@@ -68,9 +68,12 @@ void dc_rocks_files(struct dc_rocks *rocks, dc_rocks_file_fn *each, void *contex
 /* Moves all files of this range to level 1, without writing them again. */
 void dc_rocks_move_down(struct dc_rocks *rocks, uint64_t first, uint64_t last);
 
-/* Removes a file and gives its space back: one of level 1, or the oldest one where there is no
- * level 1. */
+/* Removes a file: one of level 1, or the oldest one where there is no level 1. Its space comes back
+ * at once, or with the end of the flush that runs meanwhile: that one holds what was there when it
+ * began. */
 MN_MUST_USE mn_status dc_rocks_remove_file(struct dc_rocks *rocks, uint64_t file_number,
                                            struct mn_error *err);
+/* Whether a flush runs now. */
+bool dc_rocks_is_flushing(struct dc_rocks *rocks);
 
 #endif

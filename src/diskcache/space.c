@@ -23,6 +23,8 @@ enum {
     MOVE_DOWN_FILES = 8,       /* of level 0 */
     EVICT_STEP = 256,          /* entries, while nobody else has the index */
     BUFFER_COUNT_MAX = 16,
+    NAP_US = 500,
+    NAPS_MAX = 200, /* for a file to go, when no flush holds it */
 };
 
 mn_status dc_space_plan(struct mni_diskcache *c, uint64_t buffer_bytes, uint32_t n_buffers,
@@ -198,7 +200,53 @@ static void evict_entries(struct mni_diskcache *c, const struct dc_generation *g
     }
 }
 
-/* Whoever reads the file has finished before it goes: its space comes back at once. */
+static void nap(void)
+{
+    struct mni_mutex lock;
+    struct mni_cond never;
+
+    mni_mutex_init(&lock);
+    mni_cond_init(&never);
+    mni_mutex_lock(&lock);
+    (void)mni_cond_wait_for(&never, &lock, NAP_US);
+    mni_mutex_unlock(&lock);
+    mni_cond_done(&never);
+    mni_mutex_done(&lock);
+}
+
+static mn_status look_for_file(struct mni_diskcache *c, uint64_t file_number, struct mn_error *err)
+{
+    char name[MNI_NAME_BYTES_MAX];
+    struct mni_dir *rocks = NULL;
+    struct mni_file *file = NULL;
+
+    dc_place_file_name(file_number, name);
+    mn_status st = dc_place_rocks(c->dir, false, &rocks, err);
+    if (st == MN_OK)
+        st = mni_dir_open_file(rocks, name, MNI_OPEN_READ, &file, err);
+    mni_file_close(file);
+    mni_dir_close(rocks);
+    return st;
+}
+
+/* A file that was removed takes its space until the flushes that began before have ended. */
+static mn_status await_space(struct mni_diskcache *c, uint64_t file_number, struct mn_error *err)
+{
+    int n_naps = 0;
+    mn_status st = look_for_file(c, file_number, err);
+
+    while (st == MN_OK && n_naps < NAPS_MAX) {
+        n_naps += !dc_rocks_is_flushing(c->rocks);
+        nap();
+        st = look_for_file(c, file_number, err);
+    }
+    if (st == MN_OK)
+        return mni_fail(err, MN_ERR_IO, "RocksDB does not remove its file %06" PRIu64 ".sst",
+                        file_number);
+    return st == MN_NOT_FOUND ? MN_OK : st;
+}
+
+/* Whoever reads the file has finished before it goes. */
 static mn_status drop_generation(struct mni_diskcache *c, uint32_t i, struct mn_error *err)
 {
     struct dc_generation *g = c->index.generations[i];
@@ -210,6 +258,8 @@ static mn_status drop_generation(struct mni_diskcache *c, uint32_t i, struct mn_
     mni_rwlock_write(&c->files_lock);
     mn_status st = dc_rocks_remove_file(c->rocks, g->file_number, err);
     mni_rwlock_unlock(&c->files_lock);
+    if (st == MN_OK)
+        st = await_space(c, g->file_number, err);
     if (st != MN_OK)
         return st;
     mni_mutex_lock(&c->index_lock);

@@ -2,7 +2,10 @@
  * bound_test.c - long random runs: all files together never exceed the bound, and the numbers are
  * exact, after every single operation.
  */
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include "base/bytes.h"
 #include "diskcache/kit.h"
@@ -310,6 +313,58 @@ static void a_bound_can_shrink(void)
     CHECK(kit_weigh(path) <= 6 << 20);
 }
 
+/* Large buffers, of which some are being written at any time. */
+enum { WATCHED_BYTES = 32 << 20, WATCHED_BUFFER_BYTES = 2700000, N_WEIGHED = 700 };
+
+static _Noreturn void writer_main(const char *path)
+{
+    static unsigned char value[16 << 10];
+    const struct mn_diskcache_options o = {.size = sizeof o,
+                                           .path = path,
+                                           .max_bytes = WATCHED_BYTES,
+                                           .write_buffer_bytes = WATCHED_BUFFER_BYTES};
+    mn_diskcache *cache = NULL;
+    uint64_t seed = 1;
+    char id[16];
+
+    CHECK_OK(mn_diskcache_open(&o, &cache, NULL));
+    for (uint64_t i = 0;; i++) {
+        make_noise(value, sizeof value, &seed);
+        (void)snprintf(id, sizeof id, "%d", (int)(i % 100000));
+        CHECK(kit_put_bytes(cache, "a", id, value, sizeof value));
+        CHECK_EQ(kit_stats(cache).n_rebuilds, 0);
+    }
+}
+
+/* The writer is stopped wherever it is, and everything weighed. */
+static void the_bound_holds_while_files_are_written(void)
+{
+    const char *path = kit_place("cache");
+    uint64_t heaviest = 0;
+    const struct timespec while_it_writes = {.tv_nsec = 2000000};
+    int how = 0;
+
+    pid_t child = fork();
+    if (child == 0) {
+        (void)execl("/proc/self/exe", "writer", "--writer", path, (char *)NULL);
+        _exit(2);
+    }
+    for (int i = 0; i < N_WEIGHED; i++) {
+        (void)nanosleep(&while_it_writes, NULL);
+        CHECK_EQ(kill(child, SIGSTOP), 0);
+        CHECK_EQ(waitpid(child, &how, WUNTRACED), child);
+        CHECK(WIFSTOPPED(how));
+        uint64_t weight = kit_weigh(path);
+        CHECK_EQ(kill(child, SIGCONT), 0);
+        heaviest = weight > heaviest ? weight : heaviest;
+        /* What is looked at begins when the cache is full. */
+        i -= heaviest < WATCHED_BYTES / 4 * 3;
+    }
+    CHECK_EQ(kill(child, SIGKILL), 0);
+    CHECK_EQ(waitpid(child, &how, 0), child);
+    CHECK(heaviest <= WATCHED_BYTES);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -318,6 +373,9 @@ int main(int argc, char **argv)
         CHECK_TEST(what_is_in_use_outlives_what_is_not),
         CHECK_TEST(without_a_bound_dead_space_comes_back),
         CHECK_TEST(a_bound_can_shrink),
+        CHECK_TEST(the_bound_holds_while_files_are_written),
     };
+    if (argc == 3 && strcmp(argv[1], "--writer") == 0)
+        writer_main(argv[2]);
     return check_run("diskcache.bound", tests, CHECK_COUNT(tests), argc, argv);
 }
