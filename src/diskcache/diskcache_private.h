@@ -187,6 +187,9 @@ typedef mn_status dc_seal_sink_fn(void *context, uint64_t offset, const void *da
                                   struct mn_error *err);
 MN_MUST_USE mn_status dc_seal_encode(const struct dc_seal *seal, const struct dc_index *x,
                                      dc_seal_sink_fn *sink, void *context, struct mn_error *err);
+/* Whether these may be the first SEAL_HEADER_BYTES of a seal of so many bytes. */
+MN_MUST_USE mn_status dc_seal_check_header(const unsigned char *header, uint64_t n_bytes,
+                                           struct mn_error *err);
 /* Fills an empty index, with a generation per file. MN_ERR_CORRUPT or MN_ERR_UNSUPPORTED (another
  * version): the index is to be reset. The seal is to be done in any case. */
 MN_MUST_USE mn_status dc_seal_decode(struct mn_slice bytes, struct dc_seal *seal_out,

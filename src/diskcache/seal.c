@@ -190,13 +190,8 @@ static const unsigned char *take(struct reader *r, size_t n)
     return p;
 }
 
-static mn_status read_header(struct reader *r, struct mn_slice bytes, struct dc_seal *seal,
-                             struct mn_error *err)
+mn_status dc_seal_check_header(const unsigned char *h, uint64_t n_bytes, struct mn_error *err)
 {
-    const unsigned char *h = bytes.data;
-
-    if (bytes.n_bytes < SEAL_HEADER_BYTES)
-        return corrupt(err, "shorter than its header");
     if (mni_get_u64(h + SEAL_OFF_MAGIC) != SEAL_MAGIC)
         return corrupt(err, "it does not begin as one");
     if (mni_get_u32(h + SEAL_OFF_CRC) != mni_crc32c(0, h, SEAL_OFF_CRC))
@@ -204,12 +199,25 @@ static mn_status read_header(struct reader *r, struct mn_slice bytes, struct dc_
     if (mni_get_u32(h + SEAL_OFF_VERSION) != SEAL_VERSION)
         return mni_fail(err, MN_ERR_UNSUPPORTED, "seal of the cache: of version %" PRIu32,
                         mni_get_u32(h + SEAL_OFF_VERSION));
-    r->at = h + SEAL_HEADER_BYTES;
-    r->n_left = bytes.n_bytes - SEAL_HEADER_BYTES;
     if (mni_get_u32(h + SEAL_OFF_RESERVED) != 0)
         return corrupt(err, "reserved bytes are set");
-    if (mni_get_u64(h + SEAL_OFF_BODY_BYTES) != r->n_left)
+    if (mni_get_u64(h + SEAL_OFF_BODY_BYTES) != n_bytes - SEAL_HEADER_BYTES)
         return corrupt(err, "its length is wrong");
+    return MN_OK;
+}
+
+static mn_status read_header(struct reader *r, struct mn_slice bytes, struct dc_seal *seal,
+                             struct mn_error *err)
+{
+    const unsigned char *h = bytes.data;
+
+    if (bytes.n_bytes < SEAL_HEADER_BYTES)
+        return corrupt(err, "shorter than its header");
+    mn_status st = dc_seal_check_header(h, bytes.n_bytes, err);
+    if (st != MN_OK)
+        return st;
+    r->at = h + SEAL_HEADER_BYTES;
+    r->n_left = bytes.n_bytes - SEAL_HEADER_BYTES;
     if (mni_get_u32(h + SEAL_OFF_BODY_CRC) != mni_crc32c(0, r->at, r->n_left))
         return corrupt(err, "its checksum is wrong");
     r->n_spaces = mni_get_u32(h + SEAL_OFF_SPACES);

@@ -208,13 +208,35 @@ static mn_status check_files(struct mni_dir *dir, const struct dc_seal *seal, st
     return st == MN_NOT_FOUND ? mni_fail(err, MN_ERR_CORRUPT, "a file of RocksDB is missing") : st;
 }
 
+/* A file that has grown, or another one of this name, may be of any length: memory for all of it is
+ * taken only when its header tells of so much. */
+static mn_status check_header(struct mni_dir *dir, struct mn_error *err)
+{
+    unsigned char header[SEAL_HEADER_BYTES];
+    struct mni_file *file = NULL;
+    uint64_t n_bytes = 0;
+    size_t n = 0;
+
+    mn_status st = mni_dir_open_file(dir, DC_SEAL_NAME, MNI_OPEN_READ, &file, err);
+    if (st == MN_OK)
+        st = mni_file_size(file, &n_bytes, err);
+    if (st == MN_OK)
+        st = mni_file_read(file, 0, header, sizeof header, &n, err);
+    mni_file_close(file);
+    if (st == MN_OK && n < sizeof header)
+        st = mni_fail(err, MN_ERR_CORRUPT, "seal of the cache: shorter than its header");
+    return st == MN_OK ? dc_seal_check_header(header, n_bytes, err) : st;
+}
+
 mn_status dc_seal_read(struct mni_diskcache *c, struct mn_error *err)
 {
     struct dc_seal seal = {0};
     unsigned char *bytes = NULL;
     size_t n = 0;
 
-    mn_status st = read_file(c->dir, DC_SEAL_NAME, SIZE_MAX / 2, &bytes, &n, err);
+    mn_status st = check_header(c->dir, err);
+    if (st == MN_OK)
+        st = read_file(c->dir, DC_SEAL_NAME, SIZE_MAX / 2, &bytes, &n, err);
     if (st != MN_OK)
         return st;
     st = dc_seal_decode((struct mn_slice){bytes, n}, &seal, &c->index, err);

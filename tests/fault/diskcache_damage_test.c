@@ -230,6 +230,23 @@ static void every_file_may_be_cut(void)
     }
 }
 
+/* A seal that has grown to more than memory could hold. */
+static void a_seal_may_be_of_any_length(void)
+{
+    const char *path = kit_place("cache");
+
+    make_files();
+    lay_out(path, NULL);
+    if (truncate(kit_path(path, "mneme-cache.seal"), (off_t)1 << 40) != 0)
+        check_skip("the file system has no files of a terabyte");
+    mn_diskcache *cache = kit_open(path, MAX_BYTES);
+    char note[MN_ERROR_MESSAGE_BYTES];
+    CHECK_OK(mn_diskcache_note(cache, note, NULL));
+    CHECK_STR_HAS(note, "its length is wrong");
+    check_works(cache);
+    kit_close(cache);
+}
+
 static void any_bit_may_be_wrong(void)
 {
     const char *path = kit_place("cache");
@@ -550,6 +567,7 @@ int main(int argc, char **argv)
     static const struct check_test tests[] = {
         CHECK_TEST(every_file_may_be_missing),
         CHECK_TEST(every_file_may_be_cut),
+        CHECK_TEST(a_seal_may_be_of_any_length),
         CHECK_TEST(any_bit_may_be_wrong),
         CHECK_TEST(a_manifest_that_is_not_the_sealed_one_means_rebuild),
         CHECK_TEST(files_may_change_under_an_open_cache),
