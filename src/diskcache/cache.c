@@ -17,7 +17,7 @@
 
 enum {
     FAILURES_MAX = 3,         /* rebuilds in a row */
-    STABLE_US = 60 * 1000000, /* a rebuild that held so long was a good one */
+    STABLE_US = 60 * 1000000, /* a cache that held so long was a good one */
     RETRY_US_MIN = 1000000,
     RETRY_DOUBLINGS_MAX = 6,
     OPEN_FILES_MAX = 512,
@@ -178,52 +178,74 @@ static void forget_all(struct mni_diskcache *c)
     c->is_sealed = false;
 }
 
-static void go_off(struct mni_diskcache *c, const char *why, const char *failure)
+/* Whatever failed: again after a second, and later and later while that goes on. */
+static void go_off(struct mni_diskcache *c, const char *failure)
 {
-    uint32_t n_doublings = c->n_failures < RETRY_DOUBLINGS_MAX ? c->n_failures
-                                                               : RETRY_DOUBLINGS_MAX;
+    uint32_t n_doublings = c->n_failures > 0 ? c->n_failures - 1 : 0;
 
+    if (n_doublings > RETRY_DOUBLINGS_MAX)
+        n_doublings = RETRY_DOUBLINGS_MAX;
     forget_all(c);
     c->retry_at_us = mni_env_mono_us(c->env) + ((int64_t)RETRY_US_MIN << n_doublings);
-    dc_note(c, "the cache is off: %.200s; %.200s", why, failure);
+    dc_note(c, "the cache is off: %.200s; %.200s", c->off_why, failure);
 }
 
-void dc_rebuild(struct mni_diskcache *c, const char *why)
+static void count_failure(struct mni_diskcache *c)
+{
+    int64_t now_us = mni_env_mono_us(c->env);
+    /* The time when it was off does not count for it. */
+    int64_t since_us = c->retry_at_us > c->failed_at_us ? c->retry_at_us : c->failed_at_us;
+
+    if (now_us - since_us >= STABLE_US)
+        c->n_failures = 0;
+    c->n_failures++;
+    c->failed_at_us = now_us;
+}
+
+static mn_status begin_again(struct mni_diskcache *c, struct mn_error *err)
 {
     struct dc_rocks *rocks = NULL;
-    struct mn_error failure = {.message = "it has failed too often"};
-    int64_t now_us = mni_env_mono_us(c->env);
 
     forget_all(c);
     /* The path may be another directory by now; RocksDB goes by the path. */
     mni_dir_close(c->dir);
     c->dir = NULL;
-    c->n_failures = now_us - c->rebuilt_at_us < STABLE_US ? c->n_failures + 1 : 1;
-    c->rebuilt_at_us = now_us;
-    if (c->n_failures > FAILURES_MAX && now_us < c->retry_at_us + RETRY_US_MIN &&
-        c->retry_at_us != 0) {
-        go_off(c, why, failure.message);
-        return;
-    }
-    mn_status st = dc_place_open(c->env, c->path, &c->dir, &failure);
+    mn_status st = dc_place_open(c->env, c->path, &c->dir, err);
     if (st == MN_OK)
-        st = begin_empty(c, &rocks, &failure);
+        st = begin_empty(c, &rocks, err);
     if (st != MN_OK) {
         dc_rocks_close(rocks);
-        go_off(c, why, failure.message);
-        return;
+        return st;
     }
     set_rocks(c, rocks);
     mni_mutex_lock(&c->index_lock);
     c->counts.n_rebuilds++;
     mni_mutex_unlock(&c->index_lock);
-    dc_note(c, "the cache was rebuilt: %.400s", why);
+    dc_note(c, "the cache was rebuilt: %.400s", c->off_why);
+    return MN_OK;
+}
+
+void dc_rebuild(struct mni_diskcache *c, const char *why)
+{
+    struct mn_error failure;
+
+    (void)snprintf(c->off_why, sizeof c->off_why, "%s", why);
+    count_failure(c);
+    if (c->n_failures > FAILURES_MAX)
+        go_off(c, "it has failed too often");
+    else if (begin_again(c, &failure) != MN_OK)
+        go_off(c, failure.message);
 }
 
 bool dc_is_on(struct mni_diskcache *c)
 {
-    if (c->rocks == NULL && mni_env_mono_us(c->env) >= c->retry_at_us)
-        dc_rebuild(c, "it was off");
+    struct mn_error failure;
+
+    if (c->rocks == NULL && mni_env_mono_us(c->env) >= c->retry_at_us &&
+        begin_again(c, &failure) != MN_OK) {
+        count_failure(c);
+        go_off(c, failure.message);
+    }
     return c->rocks != NULL;
 }
 
@@ -293,8 +315,11 @@ static mn_status begin(struct mni_diskcache *c, struct mn_error *err)
         return st;
     if (!content.is_any) {
         st = begin_empty(c, &c->rocks, &why);
-        if (st != MN_OK)
-            go_off(c, "it cannot be made", why.message);
+        if (st != MN_OK) {
+            (void)snprintf(c->off_why, sizeof c->off_why, "it cannot be made");
+            count_failure(c);
+            go_off(c, why.message);
+        }
         return st == MN_ERR_NOMEM ? mni_fail(err, st, "%.400s", why.message) : MN_OK;
     }
     st = begin_warm(c, &why);
@@ -339,7 +364,6 @@ mn_status mni_diskcache_open(const struct mni_diskcache_config *config,
     c->max_bytes = config->max_bytes == 0 ? UINT64_MAX : config->max_bytes;
     c->compress = config->compress;
     c->next_number = 1;
-    c->rebuilt_at_us = INT64_MIN / 2;
     mni_mutex_init(&c->write_lock);
     mni_mutex_init(&c->index_lock);
     mni_rwlock_init(&c->files_lock);

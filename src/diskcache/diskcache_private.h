@@ -56,13 +56,13 @@ struct mni_diskcache {
 
     /* One at a time puts, removes, drops files, rebuilds; taken before the other two. */
     struct mni_mutex write_lock;
-    bool is_sealed;        /* the seal on disk is true */
-    bool may_have_seal;    /* one may stand on disk, true or unknown: a change voids it first */
-    bool owes_seal;        /* something has changed, and it could not be voided */
-    uint64_t next_number;  /* of a value */
-    int64_t retry_at_us;   /* monotonic; when off: not before */
-    int64_t rebuilt_at_us; /* monotonic */
-    uint32_t n_failures;   /* rebuilds that soon failed again */
+    bool is_sealed;       /* the seal on disk is true */
+    bool may_have_seal;   /* one may stand on disk, true or unknown: a change voids it first */
+    bool owes_seal;       /* something has changed, and it could not be voided */
+    uint64_t next_number; /* of a value */
+    int64_t retry_at_us;  /* monotonic; when off: not before */
+    int64_t failed_at_us; /* monotonic */
+    uint32_t n_failures;  /* in a row, none of them long after the one before */
     struct dc_drain drain;
 
     /* Readers of RocksDB against whoever removes a file or closes it. Taken before index_lock. */
@@ -76,6 +76,7 @@ struct mni_diskcache {
     struct mn_diskcache_stats counts; /* the counters of it */
     int64_t now_us;                   /* never goes back */
     char note[MN_ERROR_MESSAGE_BYTES];
+    char off_why[MN_ERROR_MESSAGE_BYTES / 2]; /* why it went off first; under write_lock */
 };
 
 /* cache.c ----------*/

@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/bytes.h"
 #include "diskcache/kit.h"
@@ -430,10 +431,25 @@ static void a_file_system_that_is_full_is_no_error(void)
     if (mount("none", path, "tmpfs", 0, "size=2m") != 0)
         check_skip("no file system can be mounted");
     mn_diskcache *cache = kit_open(kit_path(path, "cache"), MAX_BYTES);
-    (void)puts_get_through(cache);
+    /* It begins anew a few times, and is off then. */
+    bool is_off_when_full = false;
+    for (int i = 0; i < 6; i++) {
+        (void)puts_get_through(cache);
+        is_off_when_full = is_off_when_full || kit_stats(cache).is_off;
+    }
     struct mn_diskcache_stats s = kit_stats(cache);
     bool adds_up = kit_adds_up(&s);
     uint64_t n_rebuilds = s.n_rebuilds;
+    char note[MN_ERROR_MESSAGE_BYTES];
+    CHECK_OK(mn_diskcache_note(cache, note, NULL));
+    /* There is room: it is on again after the longest time that it gives itself, a minute. */
+    const struct timespec nap = {.tv_nsec = 100000000};
+    bool has_room = mount("none", path, "tmpfs", MS_REMOUNT, "size=64m") == 0;
+    bool is_on_again = !has_room;
+    for (int i = 0; i < 900 && !is_on_again; i++) {
+        (void)nanosleep(&nap, NULL);
+        is_on_again = kit_put(cache, "a", "b", "c");
+    }
     kit_close(cache);
     /* Nothing at all can be written. */
     bool is_read_only = mount("none", path, "tmpfs", MS_REMOUNT | MS_RDONLY, NULL) == 0;
@@ -447,6 +463,10 @@ static void a_file_system_that_is_full_is_no_error(void)
     CHECK_EQ(umount(path), 0);
     CHECK(adds_up);
     CHECK(n_rebuilds > 0);
+    CHECK(n_rebuilds <= 10);
+    CHECK(is_off_when_full);
+    CHECK_STR_HAS(note, "No space");
+    CHECK(is_on_again);
     CHECK(is_off);
 }
 
