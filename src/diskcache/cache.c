@@ -38,10 +38,15 @@ void dc_note(struct mni_diskcache *c, const char *format, ...)
 
 int64_t dc_clock(struct mni_diskcache *c)
 {
-    int64_t now_us = mni_env_wall_us(c->env);
+    int64_t wall_us = mni_env_wall_us(c->env);
+    int64_t mono_us = mni_env_mono_us(c->env);
 
-    if (now_us > c->now_us)
-        c->now_us = now_us;
+    /* While the wall clock is behind of where it was, time passes all the same. */
+    if (wall_us >= c->now_us)
+        c->now_us = wall_us;
+    else
+        c->now_us += mono_us - c->mono_us;
+    c->mono_us = mono_us;
     return c->now_us;
 }
 

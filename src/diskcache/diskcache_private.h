@@ -74,7 +74,8 @@ struct mni_diskcache {
     struct dc_index index;
     uint64_t generation_bytes;        /* of max_bytes: for the values of all generations */
     struct mn_diskcache_stats counts; /* the counters of it */
-    int64_t now_us;                   /* never goes back */
+    int64_t now_us;                   /* never goes back, nor stands still */
+    int64_t mono_us;                  /* when it was that */
     char note[MN_ERROR_MESSAGE_BYTES];
     char off_why[MN_ERROR_MESSAGE_BYTES / 2]; /* why it went off first; under write_lock */
 };
@@ -151,6 +152,9 @@ MN_MUST_USE mn_status dc_space_keep(struct mni_diskcache *c, struct mn_error *er
 
 /* value.c: values in RocksDB ----------*/
 
+/* RocksDB ends the process when it is refused memory: so whether there is enough for what it does
+ * with a large value of so many bytes is tried before it gets it. */
+bool dc_value_has_memory(uint64_t value_bytes);
 /* Adds a value to RocksDB's next write under this number. */
 void dc_value_put(struct mni_diskcache *c, uint64_t number, uint64_t serial, struct mn_slice id,
                   struct mn_slice value);

@@ -19,6 +19,14 @@ static int64_t read_clock(struct mni_env *env)
     return clock_us;
 }
 
+static int64_t mono_us = 1;
+
+static int64_t read_mono(struct mni_env *env)
+{
+    (void)env;
+    return mono_us;
+}
+
 static struct mni_env *make_world(void)
 {
     static struct mni_env_ops ops;
@@ -26,6 +34,7 @@ static struct mni_env *make_world(void)
 
     ops = *mni_posix_env()->ops;
     ops.wall_us = read_clock;
+    ops.mono_us = read_mono;
     env.ops = &ops;
     return &env;
 }
@@ -322,9 +331,37 @@ static void answers_are_those_of_the_model(void)
     kit_close(cache);
 }
 
+/* Time passes also while the wall clock is behind of where it was. */
+static void a_time_to_live_ends_though_the_clock_went_back(void)
+{
+    struct mn_diskcache_item item = {
+        .id = mn_str("x"), .value = mn_str("1"), .has_ttl = true, .ttl_us = 1000000};
+    const struct mn_diskcache_options o = {
+        .size = sizeof o, .path = kit_place("back"), .max_bytes = 4 << 20};
+    mn_diskcache *c = NULL;
+
+    clock_us = INT64_C(1700000000) * 1000000;
+    CHECK_OK(mni_api_diskcache_open(make_world(), &o, &c, NULL));
+    CHECK(kit_put(c, "a", "y", "1"));
+    clock_us -= INT64_C(3600) * 1000000;
+    mono_us += 10;
+    CHECK_OK(mn_diskcache_put(c, mn_str("a"), &item, NULL, NULL));
+    mono_us += 999999;
+    clock_us += 999999;
+    CHECK(kit_has(c, "a", "x", "1"));
+    mono_us += 1;
+    clock_us += 1;
+    CHECK(kit_has(c, "a", "x", NULL));
+    CHECK_EQ(kit_stats(c).n_expired, 1);
+    kit_close(c);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct check_test tests[] = {CHECK_TEST(answers_are_those_of_the_model)};
+    static const struct check_test tests[] = {
+        CHECK_TEST(answers_are_those_of_the_model),
+        CHECK_TEST(a_time_to_live_ends_though_the_clock_went_back),
+    };
 
     return check_run("diskcache.model", tests, CHECK_COUNT(tests), argc, argv);
 }
