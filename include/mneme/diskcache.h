@@ -15,6 +15,10 @@
  * Threads: any number may use a cache at once. Callbacks run without locks and may call it. Close
  * when no other call runs.
  *
+ * Fork: RocksDB keeps threads and waits for them when the process ends, which a fork of it cannot. A
+ * child of a process that ever had a cache open, also one that was closed, HANGS in exit() and in a
+ * return from main: end it by _exit, or go on with exec.
+ *
  * Errors anywhere: MN_ERR_INVALID (arguments), MN_ERR_LIMIT (a name or id that is too long),
  * MN_ERR_NOMEM, MN_ERR_FORKED.
  */
@@ -70,7 +74,7 @@ MN_API MN_MUST_USE mn_status mn_diskcache_open(const struct mn_diskcache_options
                                                mn_diskcache **cache_out, struct mn_error *err);
 
 /* Writes what is in memory, seals the cache so that it is warm at the next open, and frees the
- * handle, also when writing fails (the next open then begins empty). NULL is fine. Values that were
+ * handle, also when writing fails: the answer is MN_OK then too, and the next open begins empty. NULL is fine. Values that were
  * got stay valid. MN_ERR_FORKED: the process that opened it still uses it; nothing is freed. */
 MN_API MN_MUST_USE mn_status mn_diskcache_close(mn_diskcache *cache, struct mn_error *err);
 
@@ -83,21 +87,26 @@ struct mn_diskcache_item {
     struct mn_slice value; /* any bytes */
     bool has_expires_at;   /* wins over has_ttl */
     bool has_ttl;
-    int64_t expires_at_us; /* Unix time in microseconds; 0 or past: expired at once */
-    int64_t ttl_us;        /* microseconds from now, 0 or more; 0: expired at once */
+    /* Unix time in microseconds; 0 or past: expired at once. INT64_MAX: never, and is shown as no
+     * expiry. */
+    int64_t expires_at_us;
+    int64_t ttl_us; /* microseconds from now, 0 or more; 0: expired at once */
 };
 
 /* Stores a value, replacing the one with the same id. `kept_out` (may be NULL): false when the
  * value is not in the cache now, because it is larger than a quarter of what max_bytes leaves for
  * values (or than 1 GiB), has expired already, or the disk failed; an older one is gone then too.
- */
+ * True says that it is in the cache, which is memory at first: a later failure of the disk may take
+ * it. MN_ERR_NOMEM: nothing has changed. Values of 1 MiB and more are refused so unless there is
+ * memory for four copies of them: RocksDB ends the process when it is refused memory. */
 MN_API MN_MUST_USE mn_status mn_diskcache_put(mn_diskcache *cache, struct mn_slice name,
                                               const struct mn_diskcache_item *item, bool *kept_out,
                                               struct mn_error *err);
 
 /* Stores many. Where an id comes twice, the last one wins. `n_kept_out` (may be NULL): how many
  * distinct ids were kept. All are checked before the first is stored; an error names the item by
- * its index from 0. */
+ * its index from 0. More than MN_BATCH_RECORDS_MAX in any batch: MN_ERR_LIMIT. MN_ERR_NOMEM: some
+ * of them may be stored. */
 MN_API MN_MUST_USE mn_status mn_diskcache_put_batch(mn_diskcache *cache, struct mn_slice name,
                                                     const struct mn_diskcache_item *items,
                                                     size_t n_items, uint64_t *n_kept_out,

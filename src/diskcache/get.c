@@ -75,7 +75,8 @@ mn_status mni_diskcache_get(struct mni_diskcache *c, struct mn_slice name, struc
         return MN_NOT_FOUND;
     if (st != MN_OK) {
         count_as_miss(c, name, serial);
-        dc_lose(c, &entry, &why);
+        if (st != MN_ERR_NOMEM)
+            dc_lose(c, &entry, &why);
         return MN_NOT_FOUND;
     }
     *value_out = (struct mn_diskcache_value){
@@ -215,6 +216,8 @@ static mn_status show(struct mni_diskcache *c, const struct step *step, uint64_t
     mni_rwlock_unlock(&c->files_lock);
     if (!is_there)
         return MN_OK;
+    if (st == MN_ERR_NOMEM)
+        return st;
     if (st != MN_OK) {
         dc_lose(c, &entry, &why);
         return MN_OK;

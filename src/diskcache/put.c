@@ -176,6 +176,8 @@ static mn_status put_one(struct batch *b, const struct mn_diskcache_item *item,
         refuse(b, item->id);
         return MN_OK;
     }
+    if (!dc_value_has_memory(item->value.n_bytes))
+        return mni_fail(err, MN_ERR_NOMEM, "a value of %zu bytes", item->value.n_bytes);
     mn_status st = prepare(b, err);
     if (st != MN_OK)
         return st;

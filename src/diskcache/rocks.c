@@ -26,6 +26,7 @@ enum {
     LOG_LEVEL_FATAL = 4,
     ARENA_BLOCK_BYTES_MIN = 16 << 10,
     ARENA_BLOCK_BYTES_MAX = 1 << 20,
+    BATCH_KEEP_BYTES = 4 << 20,
     NEVER = 1 << 30,
 };
 
@@ -37,6 +38,7 @@ struct dc_rocks {
     rocksdb_flushoptions_t *flush_now;
     rocksdb_flushoptions_t *flush_later;
     rocksdb_writebatch_t *batch;
+    uint64_t batch_bytes; /* of the values in it */
 };
 
 /* Big-endian, so that RocksDB's order of bytes is the order of the numbers. */
@@ -192,6 +194,7 @@ void dc_rocks_put(struct dc_rocks *r, uint64_t number, struct mn_slice header, s
 
     put_key(key, number);
     rocksdb_writebatch_putv(r->batch, 1, keys, key_sizes, 3, parts, sizes);
+    r->batch_bytes += value.n_bytes;
 }
 
 mn_status dc_rocks_write(struct dc_rocks *r, struct mn_error *err)
@@ -199,7 +202,14 @@ mn_status dc_rocks_write(struct dc_rocks *r, struct mn_error *err)
     char *text = NULL;
 
     rocksdb_write(r->db, r->write_options, r->batch, &text);
-    rocksdb_writebatch_clear(r->batch);
+    if (r->batch_bytes <= BATCH_KEEP_BYTES) {
+        rocksdb_writebatch_clear(r->batch);
+    } else {
+        /* A cleared one keeps its memory. */
+        rocksdb_writebatch_destroy(r->batch);
+        r->batch = rocksdb_writebatch_create();
+    }
+    r->batch_bytes = 0;
     return check(text, "write", err);
 }
 

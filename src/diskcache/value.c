@@ -10,8 +10,25 @@
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "base/mem.h"
 #include "diskcache/diskcache_private.h"
 #include "diskcache/format.h"
+
+enum {
+    LARGE_BYTES = 1 << 20,
+    COPIES = 4, /* in what is written, in a buffer, in a block, and that compressed */
+    MARGIN_BYTES = 64 << 20,
+};
+
+bool dc_value_has_memory(uint64_t value_bytes)
+{
+    if (value_bytes < LARGE_BYTES)
+        return true;
+    void *memory = mni_alloc(COPIES * value_bytes + MARGIN_BYTES);
+    bool is_there = memory != NULL;
+    mni_free(memory);
+    return is_there;
+}
 
 static uint32_t crc_of_number(uint64_t number)
 {
@@ -63,6 +80,8 @@ mn_status dc_value_get(struct mni_diskcache *c, const struct dc_entry *entry, ui
     *pin_out = NULL;
     if (c->rocks == NULL)
         return mni_fail(err, MN_ERR_IO, "the cache is off");
+    if (!dc_value_has_memory(entry->value_bytes))
+        return mni_fail(err, MN_ERR_NOMEM, "a value of %" PRIu32 " bytes", entry->value_bytes);
     mn_status st = dc_rocks_get(c->rocks, entry->number, &pin, &stored, err);
     if (st != MN_OK)
         return st;

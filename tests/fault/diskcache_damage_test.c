@@ -582,6 +582,63 @@ static void what_changed_on_a_read_only_directory_stays_changed(void)
     CHECK_EQ(WEXITSTATUS(how), 0);
 }
 
+/* Little memory, and values that take much of it. */
+static int large_main(const char *path)
+{
+    const struct rlimit limit = {(rlim_t)1500 << 20, (rlim_t)1500 << 20};
+    const struct mn_diskcache_item small = {.id = mn_str("small"), .value = mn_str("x")};
+    static unsigned char noise[1 << 20];
+    uint64_t seed = 1;
+    mn_diskcache *cache = kit_open(path, 0);
+
+    if (setrlimit(RLIMIT_AS, &limit) != 0)
+        return 77;
+    for (size_t k = 0; k < sizeof noise; k += 8)
+        mni_put_u64(noise + k, check_random(&seed));
+    for (size_t n = (size_t)100 << 20; n <= (size_t)500 << 20; n += (size_t)100 << 20) {
+        struct mn_diskcache_value got;
+        unsigned char *value = malloc(n);
+        if (value == NULL)
+            break;
+        for (size_t at = 0; at < n; at += sizeof noise)
+            memcpy(value + at, noise, sizeof noise);
+        const struct mn_diskcache_item large = {.id = mn_str("large"), .value = {value, n}};
+        mn_status st = mn_diskcache_put(cache, mn_str("a"), &large, NULL, NULL);
+        free(value);
+        if (st != MN_OK && st != MN_ERR_NOMEM)
+            return 2;
+        if (mn_diskcache_flush(cache, NULL, NULL) != MN_OK)
+            return 3;
+        st = mn_diskcache_get(cache, mn_str("a"), mn_str("large"), &got, NULL);
+        if (st != MN_OK && st != MN_NOT_FOUND)
+            return 4;
+        mn_diskcache_value_release(&got);
+    }
+    if (mn_diskcache_put(cache, mn_str("a"), &small, NULL, NULL) != MN_OK)
+        return 5;
+    kit_close(cache);
+    return 0;
+}
+
+static void values_that_memory_has_no_room_for_are_refused(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    check_skip("a sanitizer takes more address space than is given here");
+#else
+    const char *path = kit_place("cache");
+    int how = 0;
+
+    pid_t child = fork();
+    if (child == 0) {
+        (void)execl("/proc/self/exe", "child", "--large", path, (char *)NULL);
+        _exit(1);
+    }
+    CHECK_EQ(waitpid(child, &how, 0), child);
+    CHECK(WIFEXITED(how));
+    CHECK_EQ(WEXITSTATUS(how), 0);
+#endif
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -596,12 +653,15 @@ int main(int argc, char **argv)
         CHECK_TEST(a_full_disk_is_no_error),
         CHECK_TEST(a_file_system_that_is_full_is_no_error),
         CHECK_TEST(a_read_only_directory_is_no_error),
+        CHECK_TEST(values_that_memory_has_no_room_for_are_refused),
         CHECK_TEST(what_changed_on_a_read_only_directory_stays_changed),
     };
     if (argc == 3 && strcmp(argv[1], "--child") == 0)
         return child_main(argv[2]);
     if (argc == 3 && strcmp(argv[1], "--owner") == 0)
         return owner_main(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "--large") == 0)
+        return large_main(argv[2]);
     /* A thousand caches are opened here, with some syncs each; what they make durable is not what
      * is looked at. */
     if (access("/dev/shm", W_OK) == 0)
