@@ -15,9 +15,9 @@
  * Threads: any number may use a cache at once. Callbacks run without locks and may call it. Close
  * when no other call runs.
  *
- * Fork: RocksDB keeps threads and waits for them when the process ends, which a fork of it cannot. A
- * child of a process that ever had a cache open, also one that was closed, HANGS in exit() and in a
- * return from main: end it by _exit, or go on with exec.
+ * Fork: RocksDB keeps threads and waits for them when the process ends, which a fork of it cannot.
+ * A child of a process that ever had a cache open, also one that was closed, HANGS in exit() and in
+ * a return from main: end it by _exit, or go on with exec.
  *
  * Errors anywhere: MN_ERR_INVALID (arguments), MN_ERR_LIMIT (a name or id that is too long),
  * MN_ERR_NOMEM, MN_ERR_FORKED.
@@ -74,8 +74,9 @@ MN_API MN_MUST_USE mn_status mn_diskcache_open(const struct mn_diskcache_options
                                                mn_diskcache **cache_out, struct mn_error *err);
 
 /* Writes what is in memory, seals the cache so that it is warm at the next open, and frees the
- * handle, also when writing fails: the answer is MN_OK then too, and the next open begins empty. NULL is fine. Values that were
- * got stay valid. MN_ERR_FORKED: the process that opened it still uses it; nothing is freed. */
+ * handle. Also when writing fails: the answer is MN_OK then too, and the next open begins empty.
+ * NULL is fine. Values that were got stay valid. MN_ERR_FORKED: the process that opened it still
+ * uses it; nothing is freed. */
 MN_API MN_MUST_USE mn_status mn_diskcache_close(mn_diskcache *cache, struct mn_error *err);
 
 /* Putting ---------------------------------------------------------------------------------------

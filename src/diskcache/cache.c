@@ -122,8 +122,7 @@ static mn_status open_rocks(struct mni_diskcache *c, struct dc_rocks **rocks_out
         .n_buffers = c->n_buffers,
         .buffer_bytes = c->buffer_bytes,
         .manifest_bytes_max = c->manifest_bytes_max,
-        .n_open_files_max = c->max_bytes / c->buffer_bytes > OPEN_FILES_MAX / 2 ? OPEN_FILES_MAX
-                                                                                : -1,
+        .n_open_files_max = OPEN_FILES_MAX,
     };
 
     (void)snprintf(path, sizeof path, "%s/%s", c->path, DC_ROCKS_NAME);
@@ -391,6 +390,8 @@ bool mni_diskcache_flush(struct mni_diskcache *c)
     mni_mutex_lock(&c->write_lock);
     if (c->rocks != NULL && !c->is_sealed) {
         mn_status st = dc_space_end_generation(c, true, &why);
+        if (st == MN_OK)
+            st = dc_space_limit_files(c, &why);
         if (st != MN_OK)
             dc_rebuild(c, why.message);
         else if (dc_seal_write(c, &why) != MN_OK)

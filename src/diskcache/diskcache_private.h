@@ -20,6 +20,7 @@ enum {
      * of blocks, all as long as they can be. */
     DC_VALUE_OVERHEAD_BYTES = 112,
     DC_FILE_OVERHEAD_BYTES = 8 << 10, /* what a file takes without values: at most */
+    DC_FILE_RECORD_BYTES = 512,       /* of it in the manifest, and in the next one beside that */
     DC_VALUE_BYTES_MAX = 1 << 30,
     DC_MAX_BYTES_MIN = 4 << 20,
     DC_BUFFER_BYTES_MIN = 64 << 10,
@@ -52,6 +53,7 @@ struct mni_diskcache {
     uint64_t fixed_bytes;     /* of max_bytes: for all files but those of values, and the seal */
     uint64_t value_bytes_max; /* a larger one is not kept */
     uint32_t n_buffers;
+    uint32_t n_files_max; /* of values; with more the oldest goes */
     bool compress;
 
     /* One at a time puts, removes, drops files, rebuilds; taken before the other two. */
@@ -145,6 +147,8 @@ MN_MUST_USE mn_status dc_drain_step(struct mni_diskcache *c, uint64_t put_bytes,
 /* Ends the newest generation, which goes to disk; with `wait`, all are there then. */
 MN_MUST_USE mn_status dc_space_end_generation(struct mni_diskcache *c, bool wait,
                                               struct mn_error *err);
+/* So many flushes leave so many files: the oldest go. */
+MN_MUST_USE mn_status dc_space_limit_files(struct mni_diskcache *c, struct mn_error *err);
 /* Learns from RocksDB which files there are by now. */
 void dc_space_refresh(struct mni_diskcache *c);
 /* Evicts until the bound holds. */

@@ -29,7 +29,7 @@ struct dc_rocks_config {
     uint32_t n_buffers; /* memtables: the one being filled, and those being written */
     uint64_t buffer_bytes;
     uint64_t manifest_bytes_max; /* a longer one is written anew */
-    int n_open_files_max;        /* -1: all */
+    int n_open_files_max;
 };
 
 /* Whether one can be opened in this process. MN_ERR_UNSUPPORTED: built without RocksDB.

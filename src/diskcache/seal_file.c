@@ -246,7 +246,7 @@ mn_status dc_seal_read(struct mni_diskcache *c, struct mn_error *err)
     if (st == MN_OK) {
         c->next_number = seal.next_number;
         for (uint32_t i = 0; i < seal.n_files; i++)
-            c->generation_bytes += seal.files[i].n_bytes;
+            c->generation_bytes += seal.files[i].n_bytes + DC_FILE_RECORD_BYTES;
     } else {
         dc_index_reset(&c->index);
     }

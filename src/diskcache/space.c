@@ -19,9 +19,11 @@ enum {
     MANIFEST_BYTES_MIN = 16 << 10,
     MANIFEST_BYTES_MAX = 4 << 20,
     MANIFEST_SHARE = 256,
-    MANIFEST_FILE_BYTES = 256, /* of a file in the manifest */
-    MOVE_DOWN_FILES = 8,       /* of level 0 */
-    EVICT_STEP = 256,          /* entries, while nobody else has the index */
+    NEW_FILE_BYTES = DC_FILE_OVERHEAD_BYTES + DC_FILE_RECORD_BYTES,
+    FILES_MIN = 400,     /* that are allowed, however large the buffers are */
+    FILES_FACTOR = 8,    /* times as many as there are buffers in max_bytes */
+    MOVE_DOWN_FILES = 8, /* of level 0 */
+    EVICT_STEP = 256,    /* entries, while nobody else has the index */
     BUFFER_COUNT_MAX = 16,
     NAP_US = 500,
     NAPS_MAX = 200, /* for a file to go, when no flush holds it */
@@ -40,6 +42,7 @@ mn_status dc_space_plan(struct mni_diskcache *c, uint64_t buffer_bytes, uint32_t
         c->manifest_bytes_max = MANIFEST_BYTES_MAX;
         c->buffer_bytes = buffer_bytes == 0 ? DC_BUFFER_BYTES_DEFAULT : buffer_bytes;
         c->value_bytes_max = DC_VALUE_BYTES_MAX;
+        c->n_files_max = UINT32_MAX;
         return MN_OK;
     }
     if (c->max_bytes < DC_MAX_BYTES_MIN)
@@ -61,9 +64,11 @@ mn_status dc_space_plan(struct mni_diskcache *c, uint64_t buffer_bytes, uint32_t
         c->manifest_bytes_max = MANIFEST_BYTES_MIN;
     if (c->manifest_bytes_max > MANIFEST_BYTES_MAX)
         c->manifest_bytes_max = MANIFEST_BYTES_MAX;
-    /* When one is full the next is written beside it, with all files. */
-    c->fixed_bytes = OTHER_FILES_BYTES + 2 * c->manifest_bytes_max +
-                     2 * MANIFEST_FILE_BYTES * (c->max_bytes / c->buffer_bytes);
+    /* When one is full the next is written beside it. */
+    c->fixed_bytes = OTHER_FILES_BYTES + 2 * c->manifest_bytes_max;
+    uint64_t n_files = c->max_bytes / c->buffer_bytes * FILES_FACTOR;
+    n_files = n_files < FILES_MIN ? FILES_MIN : n_files;
+    c->n_files_max = n_files > UINT32_MAX ? UINT32_MAX : (uint32_t)n_files;
     c->value_bytes_max = (c->max_bytes - c->fixed_bytes) / 4 - DC_FILE_OVERHEAD_BYTES;
     if (c->value_bytes_max > DC_VALUE_BYTES_MAX)
         c->value_bytes_max = DC_VALUE_BYTES_MAX;
@@ -80,7 +85,7 @@ uint64_t dc_space_used(const struct mni_diskcache *c)
 bool dc_space_has_room(struct mni_diskcache *c, uint64_t value_bytes, uint64_t seal_bytes)
 {
     const struct dc_generation *g = dc_generation_newest(&c->index);
-    uint64_t file_bytes = g->bytes_max == 0 ? DC_FILE_OVERHEAD_BYTES : 0;
+    uint64_t file_bytes = g->bytes_max == 0 ? NEW_FILE_BYTES : 0;
 
     if (g->bytes_max > 0 && g->bytes_max + value_bytes > c->buffer_bytes)
         return false;
@@ -97,7 +102,7 @@ uint64_t dc_space_take(struct mni_diskcache *c, uint64_t value_bytes)
     mni_mutex_lock(&c->index_lock);
     struct dc_generation *g = dc_generation_newest(&c->index);
     if (g->bytes_max == 0)
-        value_bytes += DC_FILE_OVERHEAD_BYTES;
+        value_bytes += NEW_FILE_BYTES;
     g->bytes_max += value_bytes;
     c->generation_bytes += value_bytes;
     g->last = c->next_number;
@@ -129,14 +134,19 @@ static void learn_file(void *context, const struct dc_rocks_file *file)
     struct mni_diskcache *c = context;
     struct dc_index *x = &c->index;
     uint32_t i = 0;
+    uint32_t end = x->n_generations;
     uint32_t n = 0;
 
-    /* New files are among the newest generations. */
-    for (i = x->n_generations; i > 0 && x->generations[i - 1]->first > file->first; i--)
-        ;
-    if (i == 0 || x->generations[i - 1]->first != file->first)
+    while (i < end) {
+        uint32_t middle = i + (end - i) / 2;
+        if (x->generations[middle]->first < file->first)
+            i = middle + 1;
+        else
+            end = middle;
+    }
+    if (i == x->n_generations || x->generations[i]->first != file->first)
         return;
-    struct dc_generation *g = x->generations[--i];
+    struct dc_generation *g = x->generations[i];
     g->level = file->level;
     if (g->is_file)
         return;
@@ -146,7 +156,7 @@ static void learn_file(void *context, const struct dc_rocks_file *file)
     MNI_CHECK(n > 0);
     dc_generation_join(x, i, n);
     c->generation_bytes -= g->bytes_max;
-    c->generation_bytes += file->n_bytes;
+    c->generation_bytes += file->n_bytes + DC_FILE_RECORD_BYTES;
     g->file_bytes = file->n_bytes;
     g->file_number = file->file_number;
     g->is_file = true;
@@ -263,7 +273,7 @@ static mn_status drop_generation(struct mni_diskcache *c, uint32_t i, struct mn_
     if (st != MN_OK)
         return st;
     mni_mutex_lock(&c->index_lock);
-    c->generation_bytes -= g->file_bytes;
+    c->generation_bytes -= g->file_bytes + DC_FILE_RECORD_BYTES;
     dc_generation_drop(&c->index, i);
     mni_mutex_unlock(&c->index_lock);
     return MN_OK;
@@ -289,6 +299,16 @@ mn_status dc_space_keep(struct mni_diskcache *c, struct mn_error *err)
     return st;
 }
 
+mn_status dc_space_limit_files(struct mni_diskcache *c, struct mn_error *err)
+{
+    const struct dc_index *x = &c->index;
+    mn_status st = MN_OK;
+
+    while (st == MN_OK && x->n_generations > c->n_files_max && x->generations[0]->is_file)
+        st = drop_generation(c, 0, err);
+    return st;
+}
+
 mn_status dc_space_make(struct mni_diskcache *c, uint64_t value_bytes, uint64_t seal_bytes,
                         struct mn_error *err)
 {
@@ -297,6 +317,8 @@ mn_status dc_space_make(struct mni_diskcache *c, uint64_t value_bytes, uint64_t 
 
     if (g->bytes_max > 0 && g->bytes_max + value_bytes > c->buffer_bytes)
         st = dc_space_end_generation(c, false, err);
+    if (st == MN_OK)
+        st = dc_space_limit_files(c, err);
     /* What is written by now takes less than was reserved for it. */
     if (st == MN_OK && !dc_space_has_room(c, value_bytes, seal_bytes))
         dc_space_refresh(c);

@@ -313,6 +313,34 @@ static void a_bound_can_shrink(void)
     CHECK(kit_weigh(path) <= 6 << 20);
 }
 
+/* Each flush leaves a file; so many of them are not kept. */
+static void files_of_many_flushes_go(void)
+{
+    const char *path = kit_place("cache");
+    mn_diskcache *cache = kit_open(path, 4 << 20);
+    uint64_t n_entries = 0;
+    char id[16];
+
+    for (int i = 0; i < 600; i++) {
+        (void)snprintf(id, sizeof id, "%d", i);
+        CHECK(kit_put(cache, "a", id, id));
+        CHECK_OK(mn_diskcache_flush(cache, NULL, NULL));
+        CHECK(kit_weigh(path) <= 4 << 20);
+    }
+    struct mn_diskcache_stats s = kit_stats(cache);
+    CHECK(kit_adds_up(&s));
+    CHECK_EQ(s.n_rebuilds, 0);
+    n_entries = s.n_entries;
+    CHECK(n_entries > 300);
+    CHECK(n_entries <= 400);
+    CHECK_EQ(s.n_evicted, 600 - n_entries);
+    CHECK(kit_has(cache, "a", "599", "599"));
+    cache = kit_again(cache, path, 4 << 20);
+    CHECK_EQ(kit_stats(cache).n_entries, n_entries);
+    CHECK(kit_has(cache, "a", "599", "599"));
+    kit_close(cache);
+}
+
 /* Large buffers, of which some are being written at any time. */
 enum { WATCHED_BYTES = 32 << 20, WATCHED_BUFFER_BYTES = 2700000, N_WEIGHED = 700 };
 
@@ -373,6 +401,7 @@ int main(int argc, char **argv)
         CHECK_TEST(what_is_in_use_outlives_what_is_not),
         CHECK_TEST(without_a_bound_dead_space_comes_back),
         CHECK_TEST(a_bound_can_shrink),
+        CHECK_TEST(files_of_many_flushes_go),
         CHECK_TEST(the_bound_holds_while_files_are_written),
     };
     if (argc == 3 && strcmp(argv[1], "--writer") == 0)
