@@ -392,7 +392,9 @@ bool mni_diskcache_flush(struct mni_diskcache *c)
         mn_status st = dc_space_end_generation(c, true, &why);
         if (st == MN_OK)
             st = dc_space_limit_files(c, &why);
-        if (st != MN_OK)
+        if (st == MN_ERR_NOMEM)
+            dc_note(c, "the cache could not be flushed: %.400s", why.message);
+        else if (st != MN_OK)
             dc_rebuild(c, why.message);
         else if (dc_seal_write(c, &why) != MN_OK)
             dc_note(c, "the cache could not be sealed: %.400s", why.message);

@@ -134,7 +134,8 @@ static inline uint64_t dc_space_of_value(size_t id_bytes, size_t value_bytes)
 }
 /* Whether a value has room in the newest generation, and what the seal needs for it. */
 bool dc_space_has_room(struct mni_diskcache *c, uint64_t value_bytes, uint64_t seal_bytes);
-/* Makes that room. A failure of the disk is an error, after which the cache is rebuilt. */
+/* Makes that room. A failure of the disk is an error, after which the cache is rebuilt; after
+ * MN_ERR_NOMEM it is not, here and below. */
 MN_MUST_USE mn_status dc_space_make(struct mni_diskcache *c, uint64_t value_bytes,
                                     uint64_t seal_bytes, struct mn_error *err);
 /* Takes the room for a value, and says which number it has. */

@@ -38,6 +38,7 @@ void dc_index_reset(struct dc_index *x)
     for (uint32_t i = 0; i < x->n_generations; i++)
         mni_free(x->generations[i]);
     mni_free(x->generations);
+    mni_free(x->spare);
     dc_index_init(x, x->next_serial);
 }
 
@@ -222,10 +223,8 @@ static void heap_remove(struct dc_index *x, uint32_t e)
 
 /* Generations ----------*/
 
-mn_status dc_generation_begin(struct dc_index *x, uint64_t first, struct mn_error *err)
+mn_status dc_generation_reserve(struct dc_index *x, struct mn_error *err)
 {
-    struct dc_generation *g;
-
     if (x->n_generations == x->generation_capacity) {
         uint32_t n = x->generation_capacity == 0 ? 16 : x->generation_capacity * 2;
         struct dc_generation **grown =
@@ -235,9 +234,19 @@ mn_status dc_generation_begin(struct dc_index *x, uint64_t first, struct mn_erro
         x->generations = grown;
         x->generation_capacity = n;
     }
-    g = mni_alloc_zero(sizeof *g);
-    if (g == NULL)
-        return mni_fail(err, MN_ERR_NOMEM, "generation");
+    if (x->spare == NULL)
+        x->spare = mni_alloc_zero(sizeof *x->spare);
+    return x->spare == NULL ? mni_fail(err, MN_ERR_NOMEM, "generation") : MN_OK;
+}
+
+mn_status dc_generation_begin(struct dc_index *x, uint64_t first, struct mn_error *err)
+{
+    mn_status st = dc_generation_reserve(x, err);
+
+    if (st != MN_OK)
+        return st;
+    struct dc_generation *g = x->spare;
+    x->spare = NULL;
     g->first = first;
     g->last = first - 1;
     g->head = g->tail = g->cursor = DC_NO_ENTRY;

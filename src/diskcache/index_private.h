@@ -117,6 +117,7 @@ struct dc_index {
     struct dc_generation **generations; /* owned; oldest first; the last one is being written */
     uint32_t n_generations;
     uint32_t generation_capacity;
+    struct dc_generation *spare; /* owned; the next one, or NULL */
 
     uint64_t n_entries;   /* of namespaces that are not cleared */
     uint64_t value_bytes; /* likewise */
@@ -169,6 +170,8 @@ static inline uint32_t dc_index_soonest(const struct dc_index *x)
 
 /* Generations ----------*/
 
+/* Beginning a new one does not fail after this. */
+MN_MUST_USE mn_status dc_generation_reserve(struct dc_index *x, struct mn_error *err);
 /* Begins a new one; its first number is greater than all so far. */
 MN_MUST_USE mn_status dc_generation_begin(struct dc_index *x, uint64_t first, struct mn_error *err);
 /* The generation of a number. */

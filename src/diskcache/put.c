@@ -119,7 +119,9 @@ static mn_status publish(struct batch *b, struct mn_error *err)
     b->n_kept += b->n_waiting;
     b->n_waiting = 0;
     b->waiting_bytes = 0;
-    return dc_drain_step(c, n_bytes, err);
+    st = dc_drain_step(c, n_bytes, err);
+    /* What is short of memory for draining is stored all the same. */
+    return st == MN_ERR_NOMEM ? MN_OK : st;
 }
 
 /* A value that is not kept: what was there under its id is no longer true. */
@@ -187,6 +189,7 @@ static mn_status put_one(struct batch *b, const struct mn_diskcache_item *item,
         if (st == MN_OK)
             st = dc_space_make(c, value_bytes, seal_bytes, err);
     }
+    b->is_broken = st != MN_ERR_NOMEM;
     if (st != MN_OK)
         return st;
     entry.number = dc_space_take(c, value_bytes);

@@ -113,9 +113,14 @@ uint64_t dc_space_take(struct mni_diskcache *c, uint64_t value_bytes)
 mn_status dc_space_end_generation(struct mni_diskcache *c, bool wait, struct mn_error *err)
 {
     bool is_empty = dc_generation_newest(&c->index)->bytes_max == 0;
-    /* What was put before belongs to this generation's file. */
-    mn_status st = dc_rocks_write(c->rocks, err);
 
+    mni_mutex_lock(&c->index_lock);
+    mn_status st = dc_generation_reserve(&c->index, err);
+    mni_mutex_unlock(&c->index_lock);
+    if (st != MN_OK)
+        return st;
+    /* What was put before belongs to this generation's file. */
+    st = dc_rocks_write(c->rocks, err);
     if (st == MN_OK && (wait || !is_empty))
         st = dc_rocks_flush(c->rocks, wait, err);
     if (st == MN_OK && !is_empty) {
@@ -253,6 +258,8 @@ static mn_status await_space(struct mni_diskcache *c, uint64_t file_number, stru
     if (st == MN_OK)
         return mni_fail(err, MN_ERR_IO, "RocksDB does not remove its file %06" PRIu64 ".sst",
                         file_number);
+    if (st == MN_ERR_NOMEM)
+        return mni_fail(err, MN_ERR_IO, "no memory to look for a file");
     return st == MN_NOT_FOUND ? MN_OK : st;
 }
 
