@@ -95,8 +95,11 @@ static inline bool kit_has(mn_diskcache *cache, const char *name, const char *id
     struct mn_diskcache_value got;
     mn_status st = mn_diskcache_get(cache, mn_str(name), mn_str(id), &got, NULL);
 
-    if (value == NULL)
-        return st == MN_NOT_FOUND && got.pin == NULL;
+    if (value == NULL) {
+        bool is_gone = st == MN_NOT_FOUND && got.pin == NULL;
+        mn_diskcache_value_release(&got);
+        return is_gone;
+    }
     bool is_same = st == MN_OK && got.value.n_bytes == strlen(value) &&
                    memcmp(got.value.data, value, got.value.n_bytes) == 0;
     mn_diskcache_value_release(&got);
