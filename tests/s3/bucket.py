@@ -154,8 +154,7 @@ class Bucket:
             raise Refused(400, "KeyTooLongError", "Your key is too long")
         function = getattr(self, "do_" + request.operation, None)
         if function is None:
-            raise Refused(501, "NotImplemented", "A header or parameter you provided implies "
-                          "functionality that is not implemented.")
+            raise Refused(501, "NotImplemented", "The double has no such operation.")
         return function(request)
 
     # Conditions
@@ -188,7 +187,7 @@ class Bucket:
 
     def do_PutObject(self, request):
         if request.header("x-amz-copy-source") is not None:
-            raise Refused(501, "NotImplemented", "Copies are not implemented.")
+            raise Refused(501, "NotImplemented", "No client here copies.")
         checksum = check_body(request)
         new = Object(request.body, hashlib.md5(request.body).hexdigest(), metadata_of(request),
                      checksum)

@@ -179,7 +179,7 @@ class Checker:
             raise Refused(400, "InvalidRequest",
                           "Missing required header for this request: x-amz-content-sha256")
         if sent.startswith("STREAMING-"):
-            raise Refused(501, "NotImplemented", "Streamed signatures are not implemented.")
+            raise Refused(501, "NotImplemented", "No client here signs in a stream.")
         if sent != UNSIGNED and sent != hashlib.sha256(request.body).hexdigest():
             raise Refused(400, "XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' "
                           "header does not match what was computed.")
