@@ -162,8 +162,8 @@ struct mn_object_range {
 };
 
 /* Reads ranges of objects, side by side. Answers MN_OK, or the first status in their order that is
- * not; each range has its own in `status` (MN_NOT_FOUND; MN_ERR_INVALID: it begins behind the end),
- * and others are read whatever becomes of one. */
+ * not; each range has its own in `status` (MN_NOT_FOUND; MN_ERR_INVALID: it begins behind the end,
+ * or is wrong in another way), and others are read whatever becomes of one. */
 MN_API MN_MUST_USE mn_status mn_object_get_ranges(mn_object_store *store,
                                                   struct mn_object_range *ranges, size_t n_ranges,
                                                   struct mn_error *err);

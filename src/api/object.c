@@ -364,32 +364,60 @@ static mn_status check_range(const struct mn_object_range *range, struct mn_erro
         return mni_fail(err, MN_ERR_INVALID, "a range has at least one byte, and a place for it");
     if (range->n_bytes > MN_OBJECT_BYTES_MAX)
         return mni_fail(err, MN_ERR_LIMIT, "a range of %" PRIu64 " bytes", range->n_bytes);
-    if (range->offset > INT64_MAX - range->n_bytes)
-        return mni_fail(err, MN_ERR_INVALID, "a range at %" PRIu64, range->offset);
+    /* Not every server reads larger numbers. */
+    if (range->offset > INT64_MAX - 1)
+        return mni_fail(err, MN_ERR_INVALID, "a range at %" PRIu64 ": no object is that long",
+                        range->offset);
     return range->if_match != NULL ? check_etag(range->if_match, err) : MN_OK;
+}
+
+/* Answers the first range: alone when it is refused, else together with those behind it up to the
+ * next one that is. Returns how many these were. */
+static size_t read_ranges(mn_object_store *store, struct mn_object_range *ranges, size_t n_ranges,
+                          mn_status *st_out, struct mn_error *err)
+{
+    size_t i_bad = 0;
+    size_t n = 0;
+
+    *st_out = check_range(&ranges[0], err);
+    if (*st_out != MN_OK) {
+        ranges[0].status = *st_out;
+        return 1;
+    }
+    do {
+        ranges[n].status = MN_OK;
+        n++;
+    } while (n < n_ranges && check_range(&ranges[n], NULL) == MN_OK);
+    *st_out = store->store->ops->get_ranges(store->store, ranges, n, err);
+    while (i_bad < n && ranges[i_bad].status == MN_OK)
+        i_bad++;
+    MNI_CHECK(*st_out == (i_bad < n ? ranges[i_bad].status : MN_OK));
+    if (*st_out != MN_OK)
+        *st_out = api_object_name(store, ranges[i_bad].key, *st_out, err);
+    return n;
 }
 
 mn_status mn_object_get_ranges(mn_object_store *store, struct mn_object_range *ranges,
                                size_t n_ranges, struct mn_error *err)
 {
-    mn_status st = api_object_check(store, err);
-    size_t i_bad = 0;
+    mn_status first = api_object_check(store, err);
+    size_t n = 0;
 
-    if (st == MN_OK && ranges == NULL && n_ranges > 0)
-        st = mni_fail(err, MN_ERR_INVALID, "no ranges");
-    for (size_t i = 0; i < n_ranges && st == MN_OK; i++)
-        st = check_range(&ranges[i], err);
-    if (st != MN_OK || n_ranges == 0)
-        return st;
-    for (size_t i = 0; i < n_ranges; i++) {
-        ranges[i].status = MN_OK;
+    if (first == MN_OK && ranges == NULL && n_ranges > 0)
+        first = mni_fail(err, MN_ERR_INVALID, "no ranges");
+    for (size_t i = 0; ranges != NULL && i < n_ranges; i++) {
+        ranges[i].status = first;
         ranges[i].n_read = 0;
     }
-    st = store->store->ops->get_ranges(store->store, ranges, n_ranges, err);
-    while (i_bad < n_ranges && ranges[i_bad].status == MN_OK)
-        i_bad++;
-    MNI_CHECK((st == MN_OK) == (i_bad == n_ranges));
-    return st == MN_OK ? st : api_object_name(store, ranges[i_bad].key, st, err);
+    if (first != MN_OK)
+        return first;
+    for (size_t at = 0; at < n_ranges; at += n) {
+        mn_status st;
+        n = read_ranges(store, ranges + at, n_ranges - at, &st, first == MN_OK ? err : NULL);
+        if (first == MN_OK)
+            first = st;
+    }
+    return first;
 }
 
 mn_status mn_object_head(mn_object_store *store, struct mn_slice key,

@@ -417,6 +417,49 @@ static void ranges_that_cannot_be_read_say_why(void)
     suite_end();
 }
 
+/* What is wrong with one range, as arguments go, keeps no other from being read. */
+static void ranges_that_are_refused_leave_others_alone(void)
+{
+    char long_key[MN_OBJECT_KEY_BYTES_MAX + 1];
+    char data[9][4] = {{0}};
+
+    memset(long_key, 'k', sizeof long_key);
+    suite_begin();
+    suite_put_text("a", "0123456789");
+    struct mn_object_range ranges[] = {
+        {.key = mn_str("a"), .offset = 2, .n_bytes = 3, .data_out = data[0]},
+        {.key = mn_str("a"), .offset = UINT64_MAX, .n_bytes = 3, .data_out = data[1]},
+        {.key = mn_str("a"), .offset = (uint64_t)INT64_MAX - 1, .n_bytes = 3, .data_out = data[2]},
+        {.key = mn_str("a"), .offset = (uint64_t)INT64_MAX, .n_bytes = 1, .data_out = data[3]},
+        {.key = mn_str("a"), .offset = 3, .n_bytes = 3, .data_out = data[4]},
+        {.key = mn_str(""), .offset = 0, .n_bytes = 3, .data_out = data[5]},
+        {.key = {long_key, sizeof long_key}, .n_bytes = 3, .data_out = data[6]},
+        {.key = mn_str("a"), .offset = 0, .n_bytes = 3, .data_out = NULL},
+        {.key = mn_str("a"), .offset = 4, .n_bytes = 3, .data_out = data[8]},
+        {.key = mn_str("a"), .offset = 0, .n_bytes = 0, .data_out = data[7]},
+    };
+    static const mn_status expected[] = {MN_OK, MN_ERR_INVALID, MN_ERR_INVALID, MN_ERR_INVALID,
+                                         MN_OK, MN_ERR_INVALID, MN_ERR_LIMIT,   MN_ERR_INVALID,
+                                         MN_OK, MN_ERR_INVALID};
+    for (size_t i = 0; i < CHECK_COUNT(ranges); i++) {
+        ranges[i].status = MN_CHANGED;
+        ranges[i].n_read = 99;
+    }
+    CHECK_STATUS(mn_object_get_ranges(suite_store, ranges, CHECK_COUNT(ranges), &suite_err),
+                 MN_ERR_INVALID);
+    for (size_t i = 0; i < CHECK_COUNT(ranges); i++) {
+        CHECK_STATUS(ranges[i].status, expected[i]);
+        CHECK_EQ(ranges[i].n_read, expected[i] == MN_OK ? 3 : 0);
+    }
+    CHECK_MEM_EQ(data[0], "234", 3);
+    CHECK_MEM_EQ(data[4], "345", 3);
+    CHECK_MEM_EQ(data[8], "456", 3);
+    CHECK_STATUS(mn_object_get_ranges(suite_store, ranges + 6, 2, &suite_err), MN_ERR_LIMIT);
+    CHECK_STATUS(mn_object_get_ranges(NULL, ranges, 1, &suite_err), MN_ERR_INVALID);
+    CHECK_STATUS(ranges[0].status, MN_ERR_INVALID);
+    suite_end();
+}
+
 static void many_ranges_are_read_at_once(void)
 {
     enum { N = 64, EACH = 1000, OBJECT = 100000 };
@@ -606,6 +649,7 @@ int object_suite_run(const struct object_factory *factory, int argc, char **argv
         CHECK_TEST(puts_over_an_etag_lose_nothing),
         CHECK_TEST(a_range_is_what_stands_there),
         CHECK_TEST(ranges_that_cannot_be_read_say_why),
+        CHECK_TEST(ranges_that_are_refused_leave_others_alone),
         CHECK_TEST(many_ranges_are_read_at_once),
         CHECK_TEST(wrong_arguments_are_refused),
         CHECK_TEST(numbers_count_requests_and_bytes),
