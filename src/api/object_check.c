@@ -91,7 +91,9 @@ mn_status mn_object_check_conditions(mn_object_store *store, struct mn_error *er
     st = try_puts(store, mn_str(name), err);
     if (st == MN_OK)
         st = check_content(store, mn_str(name), err);
-    /* The first failure counts; where nothing could be written, nothing can be deleted. */
-    mn_status removed = mn_object_delete(store, mn_str(name), st == MN_OK ? err : NULL);
-    return st != MN_OK ? st : removed;
+    if (st == MN_OK)
+        st = mn_object_delete(store, mn_str(name), err);
+    if (st != MN_OK)
+        store->store->ops->discard(store->store, mn_str(name));
+    return st;
 }

@@ -214,6 +214,15 @@ static mn_status dir_remove(struct mni_object_store *base, struct mn_slice key,
     return finish(store, told, st, err);
 }
 
+/* Does not fail because it was told to. */
+static void dir_discard(struct mni_object_store *base, struct mn_slice key)
+{
+    struct dir_store *store = dir_store_of(base);
+
+    if (!store->is_read_only)
+        mni_ignore(dir_unpublish(store, key, NULL));
+}
+
 static mn_status dir_list_page(struct mni_object_store *base, struct mn_slice prefix,
                                struct mn_slice after, size_t n_entries_max,
                                struct mn_object_page **page_out, struct mn_error *err)
@@ -378,6 +387,7 @@ static const struct mni_object_ops dir_ops = {
     .get_ranges = dir_get_ranges,
     .head = dir_head,
     .remove = dir_remove,
+    .discard = dir_discard,
     .list = dir_list_page,
     .upload_open = dir_upload_open,
     .upload_id = dir_upload_id,

@@ -301,6 +301,11 @@ static mn_status memory_remove(struct mni_object_store *base, struct mn_slice ke
     return object_count(&store->counts, MN_OK);
 }
 
+static void memory_discard(struct mni_object_store *base, struct mn_slice key)
+{
+    mni_ignore(memory_remove(base, key, NULL));
+}
+
 /* Under the lock. */
 static mn_status make_page(const struct memory_store *store, struct mn_slice prefix,
                            struct mn_slice after, size_t n_entries_max,
@@ -371,6 +376,7 @@ mn_status mni_object_open_memory(struct mni_env *env, struct mni_object_store **
         .get_ranges = memory_get_ranges,
         .head = memory_head,
         .remove = memory_remove,
+        .discard = memory_discard,
         .list = memory_list,
         .upload_open = memory_upload_open,
         .upload_id = memory_upload_id,

@@ -31,6 +31,9 @@ struct mni_object_ops {
     mn_status (*head)(struct mni_object_store *store, struct mn_slice key,
                       struct mn_object_info *info_out, struct mn_error *err);
     mn_status (*remove)(struct mni_object_store *store, struct mn_slice key, struct mn_error *err);
+    /* Takes away what a call that failed has put, as far as that goes: not for long, and whatever
+     * ended the call. */
+    void (*discard)(struct mni_object_store *store, struct mn_slice key);
     mn_status (*list)(struct mni_object_store *store, struct mn_slice prefix, struct mn_slice after,
                       size_t n_entries_max, struct mn_object_page **page_out, struct mn_error *err);
     /* `upload_id` is NULL for a new one. */

@@ -296,6 +296,20 @@ static mn_status remove_object(struct mni_object_store *base, struct mn_slice ke
     return s3_count(store, st);
 }
 
+void s3_discard(struct mni_object_store *base, struct mn_slice key)
+{
+    struct s3_store *store = s3_store_of(base);
+    struct mni_s3_transfer transfer;
+    struct mni_s3_reply reply = {0};
+    struct s3_call call;
+
+    s3_call_init_cleanup(&call, store);
+    s3_transfer_init(store, &transfer, "DELETE", &key);
+    mni_ignore(s3_ask(&call, &transfer, NULL, NULL, &reply, NULL, NULL));
+    mni_s3_reply_done(&reply);
+    mni_s3_recent_forget(store->recent, key);
+}
+
 /* The store --------------------------------------------------------------------------------------
  */
 
@@ -388,6 +402,7 @@ mn_status mni_object_open_s3(struct mni_env *env, const struct mn_object_s3_opti
         .get_ranges = get_ranges,
         .head = head,
         .remove = remove_object,
+        .discard = s3_discard,
         .list = s3_list,
         .upload_open = s3_upload_open,
         .upload_id = s3_upload_id,

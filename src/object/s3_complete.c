@@ -262,8 +262,12 @@ static mn_status try_conditions(struct s3_call *call, struct mn_slice key, enum 
     *known_out = S3_YES;
     for (size_t i = 0; st == MN_OK && *known_out == S3_YES && i < 2; i++)
         st = try_condition(call, upload, &refusing[i], known_out, err);
-    if (!upload->is_in_doubt && (st != MN_OK || *known_out == S3_YES))
-        mni_ignore(s3_upload_drop(call, upload, NULL));
+    /* Also where the server knows no conditions: it may have refused to complete under one. */
+    if (!upload->is_in_doubt) {
+        struct s3_call cleanup;
+        s3_call_init_cleanup(&cleanup, call->store);
+        mni_ignore(s3_upload_drop(&cleanup, upload, NULL));
+    }
     s3_upload_free(upload);
     return st;
 }
@@ -287,11 +291,7 @@ static mn_status learn_conditions(struct s3_call *call, struct mn_error *err)
     mni_s3_reply_done(&reply);
     if (st == MN_OK)
         st = try_conditions(call, key_slice, &known, err);
-    struct s3_call cleanup;
-    s3_call_init_cleanup(&cleanup, store);
-    s3_transfer_init(store, &transfer, "DELETE", &key_slice);
-    mni_ignore(s3_ask(&cleanup, &transfer, NULL, NULL, &reply, NULL, NULL));
-    mni_s3_reply_done(&reply);
+    s3_discard(&store->base, key_slice);
     if (st == MN_OK)
         atomic_store(&store->completes_conditions, (unsigned)known);
     return st;

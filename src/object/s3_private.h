@@ -110,6 +110,7 @@ MN_MUST_USE mn_status s3_head(struct s3_call *call, struct mn_slice key, struct 
                               struct mn_error *err);
 void s3_info_of(const struct mni_s3_reply *reply, struct mn_object_info *info_out);
 MN_MUST_USE mn_status s3_check_found(struct s3_call *call, mn_status st, struct mn_error *err);
+void s3_discard(struct mni_object_store *base, struct mn_slice key);
 
 /* s3_put.c */
 mn_status s3_put(struct mni_object_store *base, struct mn_slice key, struct mn_slice data,

@@ -380,6 +380,122 @@ static void a_call_is_cancelled_wherever_it_waits(void)
     }
 }
 
+struct until {
+    const char *fields; /* of requests that come */
+    uint64_t n;
+};
+
+static bool so_many_came(void *context)
+{
+    const struct until *until = context;
+
+    return double_count(until->fields) >= until->n;
+}
+
+static mn_status fail_on_upload(void *context, struct mn_slice key, const char *upload_id,
+                                int64_t begun_us)
+{
+    (void)context;
+    (void)key;
+    (void)upload_id;
+    (void)begun_us;
+    return MN_EXISTS;
+}
+
+/* In the eyes of a client that begins anew. */
+static void bucket_is_empty(void)
+{
+    mn_object_store *store = double_open();
+    struct mn_object_page *page = NULL;
+    struct mn_error err = {0};
+
+    CHECK_OK_ERR(mn_object_list(store, mn_str(""), mn_str(""), 0, &page, &err), &err);
+    CHECK_EQ(page->n_entries, 0);
+    mn_object_page_free(page);
+    CHECK_OK_ERR(mn_object_uploads(store, mn_str(""), fail_on_upload, NULL, &err), &err);
+    double_close(store);
+}
+
+/* Wherever the trial of conditions is cancelled, it leaves nothing behind. */
+static void a_cancelled_trial_of_conditions_leaves_nothing(void)
+{
+    for (uint64_t n_puts = 1; n_puts <= 7; n_puts++) {
+        struct mn_object_s3_options options = double_options();
+        struct until until = {"operation=PutObject", n_puts};
+        struct mn_error err = {0};
+        char plan[128];
+        options.is_cancelled = so_many_came;
+        options.cancel_context = &until;
+        double_reset();
+        mn_object_store *store = double_open_with(&options);
+        /* The last put is done, and its answer is waited for. The seventh request is the look. */
+        snprintf(plan, sizeof plan,
+                 "{'operation': '%s', 'skip': %u, 'do': 'stall', 'applies': true}",
+                 n_puts == 7 ? "GetObject" : "PutObject", n_puts == 7 ? 0 : (unsigned)n_puts - 1);
+        if (n_puts == 7)
+            until = (struct until){"operation=GetObject", 1};
+        double_plan(plan);
+        CHECK_STATUS(mn_object_check_conditions(store, &err), MN_ERR_CANCELLED);
+        CHECK_EQ(double_n_faults(), 0);
+        double_close(store);
+        bucket_is_empty();
+    }
+}
+
+/* The same of the trial that comes before the first completion under a condition. */
+static void a_cancelled_trial_of_completing_leaves_nothing(void)
+{
+    static const char *const operations[] = {"PutObject", "CreateMultipartUpload", "UploadPart"};
+    const struct mn_object_condition if_absent = {.if_absent = true};
+
+    for (size_t i = 0; i < CHECK_COUNT(operations); i++) {
+        struct mn_object_s3_options options = double_options();
+        struct until until = {"operation=HeadBucket", 1};
+        mn_object_upload *upload = NULL;
+        struct mn_error err = {0};
+        char plan[128];
+        char fields[64];
+        options.is_cancelled = so_many_came;
+        options.cancel_context = &until;
+        double_reset();
+        mn_object_store *store = double_open_with(&options);
+        CHECK_OK_ERR(mn_object_upload_begin(store, mn_str("k"), &upload, &err), &err);
+        CHECK_OK_ERR(mn_object_upload_part(upload, 1, mn_str("x"), &err), &err);
+        /* An upload of which nobody was told cannot be taken away. */
+        snprintf(plan, sizeof plan, "{'operation': '%s', 'do': 'stall', 'applies': %s}",
+                 operations[i], i == 1 ? "false" : "true");
+        snprintf(fields, sizeof fields, "operation=%s", operations[i]);
+        until = (struct until){fields, i == 0 ? 1 : 2};
+        double_plan(plan);
+        CHECK_STATUS(mn_object_upload_complete(upload, &if_absent, NULL, &err), MN_ERR_CANCELLED);
+        CHECK_EQ(double_n_faults(), 0);
+        until = (struct until){"operation=HeadBucket", 1};
+        CHECK_OK_ERR(mn_object_upload_abort(upload, &err), &err);
+        double_close(store);
+        bucket_is_empty();
+    }
+}
+
+/* A server that knows no conditions of completing, and says so. */
+static void a_refused_trial_of_completing_leaves_nothing(void)
+{
+    const struct mn_object_condition if_absent = {.if_absent = true};
+    mn_object_upload *upload = NULL;
+    struct mn_error err = {0};
+
+    double_reset();
+    mn_object_store *store = double_open();
+    CHECK_OK_ERR(mn_object_upload_begin(store, mn_str("k"), &upload, &err), &err);
+    CHECK_OK_ERR(mn_object_upload_part(upload, 1, mn_str("x"), &err), &err);
+    double_plan("{'operation': 'CompleteMultipartUpload', 'n': -1, 'do': 'status', 'status': 501,"
+                " 'code': 'NotImplemented'}");
+    CHECK_STATUS(mn_object_upload_complete(upload, &if_absent, NULL, &err), MN_ERR_UNSUPPORTED);
+    CHECK_OK_ERR(mn_object_upload_abort(upload, &err), &err);
+    double_close(store);
+    bucket_is_empty();
+    double_reset();
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -396,6 +512,9 @@ int main(int argc, char **argv)
         CHECK_TEST(nobody_there_is_an_error),
         CHECK_TEST(connections_are_used_again),
         CHECK_TEST(a_call_is_cancelled_wherever_it_waits),
+        CHECK_TEST(a_cancelled_trial_of_conditions_leaves_nothing),
+        CHECK_TEST(a_cancelled_trial_of_completing_leaves_nothing),
+        CHECK_TEST(a_refused_trial_of_completing_leaves_nothing),
     };
     return check_run("s3.busy", tests, CHECK_COUNT(tests), argc, argv);
 }

@@ -519,6 +519,27 @@ static void requests_fail_as_told(void)
     OK(mn_object_close(plain, &err));
 }
 
+static void a_trial_of_conditions_that_fails_leaves_nothing(void)
+{
+    struct mn_object_dir_options failing = {.size = sizeof failing};
+    mn_object_store *plain = open_new();
+    unsigned n_failed = 0;
+
+    for (failing.fail_every = 1; failing.fail_every <= 9; failing.fail_every++) {
+        struct mn_object_page *page = NULL;
+        mn_object_store *store = open_with(&failing);
+        mn_status st = mn_object_check_conditions(store, &err);
+        CHECK(st == MN_OK || st == MN_ERR_REMOTE);
+        n_failed += st != MN_OK;
+        OK(mn_object_close(store, &err));
+        OK(mn_object_list(plain, mn_str(""), mn_str(""), 0, &page, &err));
+        CHECK_EQ(page->n_entries, 0);
+        mn_object_page_free(page);
+    }
+    CHECK_EQ(n_failed, 8); /* six puts, one get, one delete */
+    OK(mn_object_close(plain, &err));
+}
+
 static void uploads_outlive_requests_that_fail(void)
 {
     static const struct mn_object_dir_options failing = {.size = sizeof failing, .fail_every = 2};
@@ -787,6 +808,7 @@ int main(int argc, char **argv)
         CHECK_TEST(what_dead_processes_left_goes),
         CHECK_TEST(what_is_not_provably_ours_is_never_removed),
         CHECK_TEST(requests_fail_as_told),
+        CHECK_TEST(a_trial_of_conditions_that_fails_leaves_nothing),
         CHECK_TEST(uploads_outlive_requests_that_fail),
         CHECK_TEST(a_damaged_part_is_found_when_parts_are_put_together),
         CHECK_TEST(a_damaged_part_can_be_put_again),
