@@ -9,7 +9,7 @@
 
 #include "base/hash.h"
 
-enum { SKETCH_WORDS_MIN = 256, NAMES_SLOTS_MIN = 16, SHARD_CACHE_BYTES = 8 << 10 };
+enum { WORDS_PER_ENTRY = 2, NAMES_SLOTS_MIN = 16, SHARD_CACHE_BYTES = 8 << 10 };
 
 /* Life ------------------------------------------------------------------------------------------
  */
@@ -27,6 +27,12 @@ static uint64_t charge_of_shards(uint32_t n_shards)
 static uint64_t charge_of_names(uint32_t n_slots)
 {
     return mni_ramcache_charge((uint64_t)n_slots * sizeof(struct space *));
+}
+
+/* Words of the sketch for as many of the smallest entries as fit. */
+static uint64_t sketch_words_max(const struct mni_ramcache *cache)
+{
+    return cache->config.max_bytes / mni_ramcache_entry_charge(1, 0, false) * WORDS_PER_ENTRY;
 }
 
 static void free_parts(struct mni_ramcache *cache)
@@ -62,7 +68,7 @@ static mn_status make_parts(struct mni_ramcache *cache)
     }
     cache->n_names_slots = NAMES_SLOTS_MIN;
     cache->names = mni_alloc_zero(NAMES_SLOTS_MIN * sizeof *cache->names);
-    if (cache->names == NULL || !mni_ramcache_sketch_init(&cache->sketch, SKETCH_WORDS_MIN))
+    if (cache->names == NULL || !mni_ramcache_sketch_init(&cache->sketch, sketch_words_max(cache)))
         return MN_ERR_NOMEM;
     uint32_t n_nodes = mni_ramcache_tuner_nodes(cache->config.max_bytes);
     if (!mni_ramcache_tuner_init(&cache->tuner, n_nodes))
@@ -70,7 +76,7 @@ static mn_status make_parts(struct mni_ramcache *cache)
     if (n_nodes > 0)
         mni_ramcache_take(cache, mni_ramcache_tuner_charge(n_nodes));
     mni_ramcache_take(cache, charge_of_names(NAMES_SLOTS_MIN));
-    mni_ramcache_take(cache, mni_ramcache_sketch_charge(SKETCH_WORDS_MIN));
+    mni_ramcache_take(cache, mni_ramcache_sketch_charge(sketch_words_max(cache)));
     return MN_OK;
 }
 
@@ -323,19 +329,17 @@ static void fit_table(struct mni_ramcache *cache, struct shard *shard, int64_t n
     mni_ramcache_give_back(cache, mni_ramcache_table_charge(n_buckets));
 }
 
-/* A word of the sketch for each entry. */
+/* As many words of the sketch as entries want, as far as one more part makes them. */
 static void fit_sketch(struct mni_ramcache *cache, int64_t now_us)
 {
-    uint64_t n_words = cache->sketch.n_words;
+    uint64_t charge = mni_ramcache_sketch_part_charge();
 
-    if (cache->n_entries <= n_words)
+    if (cache->n_entries * WORDS_PER_ENTRY <= cache->sketch.n_words ||
+        !mni_ramcache_sketch_can_grow(&cache->sketch))
         return;
-    uint64_t charge = mni_ramcache_sketch_charge(n_words * 2);
     if (mni_ramcache_make_room(cache, charge, NULL, false, now_us) != ROOM_MADE)
         return;
-    if (mni_ramcache_sketch_grow(&cache->sketch))
-        mni_ramcache_give_back(cache, mni_ramcache_sketch_charge(n_words));
-    else
+    if (!mni_ramcache_sketch_grow(&cache->sketch))
         mni_ramcache_give_back(cache, charge);
 }
 

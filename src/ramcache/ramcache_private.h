@@ -173,11 +173,19 @@ struct queue {
 };
 
 /* How often keys were asked for lately: four counters of four bits per key, all in one line. */
+struct sketch_part {
+    uint64_t *words; /* owned */
+    uint64_t n_halvings;
+};
 struct sketch {
-    uint64_t *words;  /* owned */
-    uint64_t n_words; /* power of two; 8 per line */
+    struct sketch_part *parts; /* owned; room for n_parts_max */
+    uint64_t n_parts;
+    uint64_t n_parts_max;
+    uint64_t part_mask; /* of the numbers of parts, rounded up to a power of two */
+    uint64_t n_words;   /* of all parts */
     uint64_t n_added;
     uint64_t n_added_max; /* then all counters are halved */
+    uint64_t n_halvings;  /* those that a part lacks it makes up for when it is looked at */
 };
 
 enum { TUNER_SIMS = 4 };
@@ -393,13 +401,16 @@ struct bucket *mni_ramcache_table_move(struct shard *shard, struct bucket *bucke
 
 /* sketch.c: under the cache's lock ------------------------------------------------------------- */
 
-uint64_t mni_ramcache_sketch_charge(uint64_t n_words);
-MN_MUST_USE bool mni_ramcache_sketch_init(struct sketch *sketch, uint64_t n_words);
+/* Of one that can grow to so many words, and has one part; and of each further part. */
+uint64_t mni_ramcache_sketch_charge(uint64_t n_words_max);
+uint64_t mni_ramcache_sketch_part_charge(void);
+MN_MUST_USE bool mni_ramcache_sketch_init(struct sketch *sketch, uint64_t n_words_max);
 void mni_ramcache_sketch_done(struct sketch *sketch);
 void mni_ramcache_sketch_add(struct sketch *sketch, uint64_t hash);
 unsigned mni_ramcache_sketch_count(const struct sketch *sketch, uint64_t hash); /* 0 to 15 */
 void mni_ramcache_sketch_prefetch(const struct sketch *sketch, uint64_t hash);
-/* Twice as large, remembering what it knew. False: no memory. The old words are freed. */
+bool mni_ramcache_sketch_can_grow(const struct sketch *sketch);
+/* By one part, if it can. False: no memory. */
 MN_MUST_USE bool mni_ramcache_sketch_grow(struct sketch *sketch);
 
 /* tuner.c: the share of the window; under the cache's lock ------------------------------------- */

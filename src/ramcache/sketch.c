@@ -1,66 +1,130 @@
 /*
  * sketch.c - how often keys were asked for lately: a count-min sketch that ages.
  *
- * Owns:    its words.
+ * Owns:    its parts.
  * Threads: the cache's lock is held.
  * Fails:   init and grow, when there is no memory.
  *
  * A key has four counters of four bits, in four pairs of words of one line; its estimate is the
- * smallest of them. There is a word for each entry of the cache; after ten times as many keys all
- * counters are halved.
+ * smallest of them. After ten times as many keys as there are words all counters are halved.
+ *
+ * No call touches more than two parts, however large the sketch is. It grows by one part at a time,
+ * which takes half of the keys of one that is there (linear hashing), and a part is halved when it
+ * is looked at the next time.
  */
 #include "ramcache/ramcache_private.h"
 
 enum {
     WORDS_PER_LINE = 8,
+    LINES_PER_PART = 32,
+    LINE_BITS = 5,
+    WORDS_PER_PART = WORDS_PER_LINE * LINES_PER_PART,
     ADDED_PER_WORD = 10,
     /* What counts towards the age of a sketch: a key that is at the top count counts less, or a few
      * of them would make all others old; but it counts, or what is not asked for any more would
      * never get old beside them. */
     GROWN = 4,
     AT_TOP = 1,
+    COUNTER_BITS = 4,
 };
+static_assert(LINES_PER_PART == 1 << LINE_BITS, "lines are chosen by so many bits");
 
-uint64_t mni_ramcache_sketch_charge(uint64_t n_words)
+/* Counters of four bits: the lowest bit of each. */
+static const uint64_t ONES = UINT64_C(0x1111111111111111);
+
+uint64_t mni_ramcache_sketch_part_charge(void)
 {
-    return mni_ramcache_charge(n_words * sizeof(uint64_t)) + LINE_BYTES;
+    return mni_ramcache_charge(WORDS_PER_PART * sizeof(uint64_t)) + LINE_BYTES;
 }
 
-static void set_size(struct sketch *sketch, uint64_t n_words)
+static uint64_t parts_max(uint64_t n_words_max)
 {
-    sketch->n_words = n_words;
-    sketch->n_added_max = n_words * ADDED_PER_WORD * GROWN;
+    return (n_words_max + WORDS_PER_PART - 1) / WORDS_PER_PART;
 }
 
-bool mni_ramcache_sketch_init(struct sketch *sketch, uint64_t n_words)
+uint64_t mni_ramcache_sketch_charge(uint64_t n_words_max)
 {
-    MNI_CHECK(n_words >= WORDS_PER_LINE && (n_words & (n_words - 1)) == 0);
-    *sketch = (struct sketch){.words = mni_alloc_aligned(LINE_BYTES, n_words * sizeof(uint64_t))};
-    if (sketch->words == NULL)
+    return mni_ramcache_charge(parts_max(n_words_max) * sizeof(struct sketch_part)) +
+           mni_ramcache_sketch_part_charge();
+}
+
+static uint64_t *words_new(void)
+{
+    return mni_alloc_aligned(LINE_BYTES, WORDS_PER_PART * sizeof(uint64_t));
+}
+
+/* With `n_parts` parts from now on. */
+static void set_size(struct sketch *sketch, uint64_t n_parts)
+{
+    sketch->n_parts = n_parts;
+    sketch->n_words = n_parts * WORDS_PER_PART;
+    sketch->n_added_max = sketch->n_words * ADDED_PER_WORD * GROWN;
+    sketch->part_mask = 0;
+    while (sketch->part_mask < n_parts - 1)
+        sketch->part_mask = sketch->part_mask * 2 + 1;
+}
+
+bool mni_ramcache_sketch_init(struct sketch *sketch, uint64_t n_words_max)
+{
+    *sketch = (struct sketch){.n_parts_max = parts_max(n_words_max)};
+    sketch->parts = mni_alloc(sketch->n_parts_max * sizeof *sketch->parts);
+    if (sketch->parts == NULL)
         return false;
-    memset(sketch->words, 0, n_words * sizeof(uint64_t));
-    set_size(sketch, n_words);
+    sketch->parts[0] = (struct sketch_part){.words = words_new()};
+    if (sketch->parts[0].words == NULL)
+        return false;
+    memset(sketch->parts[0].words, 0, WORDS_PER_PART * sizeof(uint64_t));
+    set_size(sketch, 1);
     return true;
 }
 
 void mni_ramcache_sketch_done(struct sketch *sketch)
 {
-    mni_free(sketch->words);
-    sketch->words = NULL;
+    for (uint64_t i = 0; i < sketch->n_parts; i++)
+        mni_free(sketch->parts[i].words);
+    mni_free(sketch->parts);
+    *sketch = (struct sketch){0};
+}
+
+/* Halves a part as often as the sketch was halved since it was looked at last. */
+static void catch_up(const struct sketch *sketch, struct sketch_part *part)
+{
+    uint64_t n = sketch->n_halvings - part->n_halvings;
+
+    if (n == 0)
+        return;
+    part->n_halvings = sketch->n_halvings;
+    if (n >= COUNTER_BITS) {
+        memset(part->words, 0, WORDS_PER_PART * sizeof(uint64_t));
+        return;
+    }
+    for (unsigned i = 0; i < WORDS_PER_PART; i++)
+        part->words[i] = part->words[i] >> n & ONES * (15U >> n);
+}
+
+/* The part whose keys the last of `n_parts` shares: one more bit tells theirs apart. */
+static struct sketch_part *parent_of_last(const struct sketch *sketch)
+{
+    return &sketch->parts[(sketch->n_parts - 1) & (sketch->part_mask >> 1)];
+}
+
+bool mni_ramcache_sketch_can_grow(const struct sketch *sketch)
+{
+    return sketch->n_parts < sketch->n_parts_max;
 }
 
 bool mni_ramcache_sketch_grow(struct sketch *sketch)
 {
-    struct sketch larger;
+    uint64_t *words = words_new();
 
-    if (!mni_ramcache_sketch_init(&larger, sketch->n_words * 2))
+    if (words == NULL)
         return false;
-    /* One more bit chooses the line: both lines know what the one knew. */
-    memcpy(larger.words, sketch->words, sketch->n_words * sizeof(uint64_t));
-    memcpy(larger.words + sketch->n_words, sketch->words, sketch->n_words * sizeof(uint64_t));
-    larger.n_added = sketch->n_added;
-    mni_ramcache_sketch_done(sketch);
-    *sketch = larger;
+    set_size(sketch, sketch->n_parts + 1);
+    /* Both know what the one knew. */
+    struct sketch_part *parent = parent_of_last(sketch);
+    memcpy(words, parent->words, WORDS_PER_PART * sizeof(uint64_t));
+    sketch->parts[sketch->n_parts - 1] =
+        (struct sketch_part){.words = words, .n_halvings = parent->n_halvings};
     return true;
 }
 
@@ -72,15 +136,30 @@ static uint64_t spread(uint64_t hash)
     return hash ^ (hash >> 29);
 }
 
+static struct sketch_part *part_of(const struct sketch *sketch, uint64_t spread_hash)
+{
+    uint64_t i = (uint32_t)spread_hash >> LINE_BITS & sketch->part_mask;
+
+    return &sketch->parts[i < sketch->n_parts ? i : i & (sketch->part_mask >> 1)];
+}
+
+static uint64_t *line_in(const struct sketch_part *part, uint64_t spread_hash)
+{
+    return part->words + (spread_hash & (LINES_PER_PART - 1)) * WORDS_PER_LINE;
+}
+
 static uint64_t *line_of(const struct sketch *sketch, uint64_t spread_hash)
 {
-    return sketch->words + (spread_hash & (sketch->n_words / WORDS_PER_LINE - 1)) * WORDS_PER_LINE;
+    struct sketch_part *part = part_of(sketch, spread_hash);
+
+    catch_up(sketch, part);
+    return line_in(part, spread_hash);
 }
 
 /* Of the `i`-th counter: five bits choose one of 16 counters in one of two words. */
 static unsigned shift_of(uint64_t bits, unsigned i)
 {
-    return (unsigned)(bits >> (8 * i) & 15) * 4;
+    return (unsigned)(bits >> (8 * i) & 15) * COUNTER_BITS;
 }
 
 static unsigned word_of(uint64_t bits, unsigned i)
@@ -90,7 +169,9 @@ static unsigned word_of(uint64_t bits, unsigned i)
 
 void mni_ramcache_sketch_prefetch(const struct sketch *sketch, uint64_t hash)
 {
-    __builtin_prefetch(line_of(sketch, spread(hash)));
+    uint64_t x = spread(hash);
+
+    __builtin_prefetch(line_in(part_of(sketch, x), x));
 }
 
 unsigned mni_ramcache_sketch_count(const struct sketch *sketch, uint64_t hash)
@@ -105,13 +186,6 @@ unsigned mni_ramcache_sketch_count(const struct sketch *sketch, uint64_t hash)
         least = count < least ? count : least;
     }
     return least;
-}
-
-static void halve(struct sketch *sketch)
-{
-    for (uint64_t i = 0; i < sketch->n_words; i++)
-        sketch->words[i] = sketch->words[i] >> 1 & UINT64_C(0x7777777777777777);
-    sketch->n_added /= 2;
 }
 
 void mni_ramcache_sketch_add(struct sketch *sketch, uint64_t hash)
@@ -130,6 +204,8 @@ void mni_ramcache_sketch_add(struct sketch *sketch, uint64_t hash)
         }
     }
     sketch->n_added += weight;
-    if (sketch->n_added >= sketch->n_added_max)
-        halve(sketch);
+    if (sketch->n_added >= sketch->n_added_max) {
+        sketch->n_halvings++;
+        sketch->n_added /= 2;
+    }
 }
