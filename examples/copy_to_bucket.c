@@ -11,10 +11,11 @@
  *     -q       says nothing but errors
  *
  * What is there already, with the same size and CRC-32C, is left out. Files over 8 MiB go in parts;
- * an S3 server keeps no CRC-32C of such objects, so there they are sent again each time. A file
- * that is not through when the copy ends, by Ctrl-C or an error, is sent from its beginning by the
- * next run. Its parts are dropped, but for those of a program that was killed: mn_object_uploads
- * lists them. Exits 0 when all is there, 1 after an error, 130 after Ctrl-C.
+ * they are read once more before, since an S3 server keeps a CRC-32C of such objects only when it
+ * is known at the beginning. A file that is not through when the copy ends, by Ctrl-C or an error,
+ * is sent from its beginning by the next run. Its parts are dropped, but for those of a program
+ * that was killed: mn_object_uploads lists them. Exits 0 when all is there, 1 after an error, 130
+ * after Ctrl-C.
  *
  * Without arguments it copies a few files that it makes, twice, to the directory ./copy-demo.
  */
@@ -175,6 +176,8 @@ struct source {
     struct mn_slice key;
     FILE *stream;
     unsigned char *part; /* PART_BYTES */
+    bool has_crc;
+    uint32_t crc; /* of the file */
     struct mn_error err;
 };
 
@@ -193,16 +196,19 @@ static bool read_part(struct source *source, uint64_t offset, size_t n)
     return true;
 }
 
-static bool sum_up(struct source *source, uint32_t *crc_out)
+static bool sum_up(struct source *source)
 {
-    *crc_out = 0;
+    if (source->has_crc)
+        return true;
+    source->crc = 0;
     for (uint64_t at = 0; at < source->file->n_bytes; at += PART_BYTES) {
         uint64_t n_left = source->file->n_bytes - at;
         size_t n = n_left < PART_BYTES ? (size_t)n_left : PART_BYTES;
         if (must_stop(source->copy) || !read_part(source, at, n))
             return false;
-        *crc_out = crc32c(*crc_out, source->part, n);
+        source->crc = crc32c(source->crc, source->part, n);
     }
+    source->has_crc = true;
     return true;
 }
 
@@ -210,7 +216,6 @@ static bool sum_up(struct source *source, uint32_t *crc_out)
 static bool is_there(struct source *source, bool *is_there_out)
 {
     struct mn_object_info info;
-    uint32_t crc = 0;
     mn_status st = mn_object_head(source->copy->store, source->key, &info, &source->err);
 
     *is_there_out = false;
@@ -220,9 +225,9 @@ static bool is_there(struct source *source, bool *is_there_out)
         return fail_file(source, source->err.message);
     if (info.n_bytes != source->file->n_bytes || !info.has_crc32c)
         return true;
-    if (!sum_up(source, &crc))
+    if (!sum_up(source))
         return false;
-    *is_there_out = crc == info.crc32c;
+    *is_there_out = source->crc == info.crc32c;
     return true;
 }
 
@@ -265,7 +270,10 @@ static bool put_large(struct source *source)
 
     if (source->file->n_bytes / PART_BYTES >= MN_OBJECT_PARTS_MAX)
         return fail_file(source, "too large for this program: make PART_BYTES larger");
-    if (mn_object_upload_begin(source->copy->store, source->key, &upload, &source->err) != MN_OK)
+    if (!sum_up(source))
+        return false;
+    if (mn_object_upload_begin_known(source->copy->store, source->key, source->crc, &upload,
+                                     &source->err) != MN_OK)
         return fail_file(source, source->err.message);
     if (!put_parts(source, upload)) {
         if (mn_object_upload_abort(upload, &source->err) != MN_OK)
@@ -275,6 +283,12 @@ static bool put_large(struct source *source)
     mn_status st = mn_object_upload_complete(upload, NULL, NULL, &source->err);
     if (st == MN_OK)
         return true;
+    if (st == MN_ERR_INVALID) { /* nothing was completed: the parts are not what was summed up */
+        (void)fail_file(source, "it changed while it was copied");
+        if (mn_object_upload_abort(upload, &source->err) != MN_OK)
+            (void)fail_file(source, source->err.message); /* its parts stay */
+        return false;
+    }
     /* It may be under way all the same, so nothing is dropped. Other answers free the handle. */
     if (st < 0 || st == MN_NOT_FOUND)
         mn_object_upload_leave(upload);
@@ -317,6 +331,7 @@ static void *copy_files(void *context)
             break;
         source.file = &copy->files[i];
         source.key = mn_str(source.file->path + copy->n_root);
+        source.has_crc = false;
         source.stream = fopen(source.file->path, "rb");
         if (source.stream == NULL) {
             fail_file(&source, strerror(errno));

@@ -7,7 +7,8 @@
  *
  * Every object carries an ETag, text that changes with its content, and a CRC-32C that is checked
  * when the whole object is read. What other programs put may have none, and so has what an S3
- * server put together from an upload's parts; it is then read unchecked.
+ * server put together from the parts of an upload, unless it was known when the upload began; it is
+ * then read unchecked.
  *
  * Threads: any number may use a store at once, and their requests run side by side. An upload may
  * be used by many threads for different parts. Close when no other call runs.
@@ -217,6 +218,14 @@ typedef struct mn_object_upload mn_object_upload;
 MN_API MN_MUST_USE mn_status mn_object_upload_begin(mn_object_store *store, struct mn_slice key,
                                                     mn_object_upload **upload_out,
                                                     struct mn_error *err);
+/* The same for an object whose CRC-32C is known already: so an S3 server keeps it too. Then
+ * mn_object_upload_complete by this handle answers MN_ERR_INVALID when the parts are not this
+ * object; they may be put again. Who resumes such an upload puts parts of the same object: a whole
+ * get of another is MN_ERR_CORRUPT. */
+MN_API MN_MUST_USE mn_status mn_object_upload_begin_known(mn_object_store *store,
+                                                          struct mn_slice key, uint32_t crc32c,
+                                                          mn_object_upload **upload_out,
+                                                          struct mn_error *err);
 /* MN_NOT_FOUND: there is no such upload of this key (any more). */
 MN_API MN_MUST_USE mn_status mn_object_upload_resume(mn_object_store *store, struct mn_slice key,
                                                      const char *upload_id,

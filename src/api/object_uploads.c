@@ -35,7 +35,8 @@ static void free_handle(mn_object_upload *upload)
 }
 
 static mn_status open_upload(mn_object_store *store, struct mn_slice key, const char *upload_id,
-                             mn_object_upload **upload_out, struct mn_error *err)
+                             const uint32_t *crc32c, mn_object_upload **upload_out,
+                             struct mn_error *err)
 {
     mn_status st = api_object_check(store, err);
 
@@ -51,7 +52,7 @@ static mn_status open_upload(mn_object_store *store, struct mn_slice key, const 
     upload->store = store;
     upload->key_bytes = key.n_bytes;
     memcpy(upload->key, key.data, key.n_bytes);
-    st = store->store->ops->upload_open(store->store, key, upload_id, &upload->below, err);
+    st = store->store->ops->upload_open(store->store, key, upload_id, crc32c, &upload->below, err);
     if (st != MN_OK) {
         mni_free(upload);
         return api_object_name(store, key, st, err);
@@ -64,7 +65,13 @@ static mn_status open_upload(mn_object_store *store, struct mn_slice key, const 
 mn_status mn_object_upload_begin(mn_object_store *store, struct mn_slice key,
                                  mn_object_upload **upload_out, struct mn_error *err)
 {
-    return open_upload(store, key, NULL, upload_out, err);
+    return open_upload(store, key, NULL, NULL, upload_out, err);
+}
+
+mn_status mn_object_upload_begin_known(mn_object_store *store, struct mn_slice key, uint32_t crc32c,
+                                       mn_object_upload **upload_out, struct mn_error *err)
+{
+    return open_upload(store, key, NULL, &crc32c, upload_out, err);
 }
 
 mn_status mn_object_upload_resume(mn_object_store *store, struct mn_slice key,
@@ -74,7 +81,7 @@ mn_status mn_object_upload_resume(mn_object_store *store, struct mn_slice key,
     if (upload_id == NULL || upload_id[0] == '\0' ||
         strnlen(upload_id, UPLOAD_ID_BYTES_MAX) == UPLOAD_ID_BYTES_MAX)
         return mni_fail(err, MN_ERR_INVALID, "no id of an upload");
-    return open_upload(store, key, upload_id, upload_out, err);
+    return open_upload(store, key, upload_id, NULL, upload_out, err);
 }
 
 const char *mn_object_upload_id(const mn_object_upload *upload)

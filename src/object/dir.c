@@ -257,7 +257,8 @@ static void free_handle(struct dir_handle *handle)
 }
 
 static mn_status open_upload(struct dir_store *store, struct mn_slice key, const char *upload_id,
-                             struct dir_handle **handle_out, struct mn_error *err)
+                             const uint32_t *crc32c, struct dir_handle **handle_out,
+                             struct mn_error *err)
 {
     struct dir_handle *handle = NULL;
     mn_status st = check_writable(store, err);
@@ -267,7 +268,8 @@ static mn_status open_upload(struct dir_store *store, struct mn_slice key, const
     handle = mni_alloc_zero(sizeof *handle);
     if (handle == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "handle of an upload");
-    handle->base.store = &store->base;
+    handle->base =
+        (struct mni_object_upload){&store->base, crc32c != NULL, crc32c != NULL ? *crc32c : 0};
     st = dir_upload_new(store, key, upload_id, &handle->upload, err);
     if (st != MN_OK) {
         free_handle(handle);
@@ -278,8 +280,8 @@ static mn_status open_upload(struct dir_store *store, struct mn_slice key, const
 }
 
 static mn_status dir_upload_open(struct mni_object_store *base, struct mn_slice key,
-                                 const char *upload_id, struct mni_object_upload **upload_out,
-                                 struct mn_error *err)
+                                 const char *upload_id, const uint32_t *crc32c,
+                                 struct mni_object_upload **upload_out, struct mn_error *err)
 {
     struct dir_store *store = dir_store_of(base);
     struct dir_handle *handle = NULL;
@@ -287,7 +289,7 @@ static mn_status dir_upload_open(struct mni_object_store *base, struct mn_slice 
     mn_status st;
 
     if (is_done(told, &st, err))
-        st = open_upload(store, key, upload_id, &handle, err);
+        st = open_upload(store, key, upload_id, crc32c, &handle, err);
     st = finish(store, told, st, err);
     if (st == MN_OK)
         *upload_out = &handle->base;
@@ -330,7 +332,7 @@ static mn_status dir_upload_complete(struct mni_object_upload *base,
     mn_status st;
 
     if (is_done(told, &st, err))
-        st = dir_upload_join(upload, condition, info_out, err);
+        st = dir_upload_join(upload, base, condition, info_out, err);
     st = finish(store, told, st, err);
     if (st == MN_OK || st == MN_EXISTS || st == MN_CHANGED) {
         mni_ignore(dir_upload_end(upload, NULL)); /* the object is there or refused for good */

@@ -165,8 +165,10 @@ const char *dir_upload_get_id(const struct dir_upload *upload);
 uint64_t dir_upload_get_part_bytes(struct dir_upload *upload, uint32_t number);
 MN_MUST_USE mn_status dir_upload_put_part(struct dir_upload *upload, uint32_t number,
                                           struct mn_slice data, struct mn_error *err);
-/* Makes the parts an object, and leaves the upload as it is. */
+/* Makes the parts an object, if they are what the handle knows of it, and leaves the upload as it
+ * is. */
 MN_MUST_USE mn_status dir_upload_join(struct dir_upload *upload,
+                                      const struct mni_object_upload *handle,
                                       const struct mn_object_condition *condition,
                                       struct mn_object_info *info_out, struct mn_error *err);
 /* Ends the upload. */

@@ -330,7 +330,8 @@ static mn_status copy_parts(struct dir_upload *upload, struct mni_dir *dir, stru
     return st;
 }
 
-mn_status dir_upload_join(struct dir_upload *upload, const struct mn_object_condition *condition,
+mn_status dir_upload_join(struct dir_upload *upload, const struct mni_object_upload *handle,
+                          const struct mn_object_condition *condition,
                           struct mn_object_info *info_out, struct mn_error *err)
 {
     struct dir_store *store = upload->store;
@@ -347,6 +348,8 @@ mn_status dir_upload_join(struct dir_upload *upload, const struct mn_object_cond
         st = dir_temp_init(store, &temp, err);
     if (st == MN_OK)
         st = copy_parts(upload, dir, &temp, buffer, err);
+    if (st == MN_OK)
+        st = mni_object_upload_check(handle, temp.crc32c, err);
     if (st == MN_OK)
         st = dir_temp_finish(store, &temp, &info, err);
     if (st == MN_OK)

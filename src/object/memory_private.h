@@ -56,8 +56,8 @@ MN_MUST_USE mn_status memory_publish(struct memory_store *store, struct mn_slice
 
 /* The operations on uploads, for the table of memory.c. */
 mn_status memory_upload_open(struct mni_object_store *base, struct mn_slice key,
-                             const char *upload_id, struct mni_object_upload **upload_out,
-                             struct mn_error *err);
+                             const char *upload_id, const uint32_t *crc32c,
+                             struct mni_object_upload **upload_out, struct mn_error *err);
 const char *memory_upload_id(const struct mni_object_upload *base);
 uint64_t memory_upload_part_bytes(struct mni_object_upload *base, uint32_t number);
 mn_status memory_upload_part(struct mni_object_upload *base, uint32_t number, struct mn_slice data,

@@ -110,8 +110,8 @@ static struct memory_upload *find_upload(const struct memory_store *store, struc
 
 /* Without the lock, as all that follows. */
 mn_status memory_upload_open(struct mni_object_store *base, struct mn_slice key,
-                             const char *upload_id, struct mni_object_upload **upload_out,
-                             struct mn_error *err)
+                             const char *upload_id, const uint32_t *crc32c,
+                             struct mni_object_upload **upload_out, struct mn_error *err)
 {
     struct memory_store *store = memory_store_of(base);
     struct memory_upload *upload = NULL;
@@ -135,7 +135,7 @@ mn_status memory_upload_open(struct mni_object_store *base, struct mn_slice key,
         mni_free(handle);
         return object_count(&store->counts, st);
     }
-    handle->base.store = base;
+    handle->base = (struct mni_object_upload){base, crc32c != NULL, crc32c != NULL ? *crc32c : 0};
     handle->upload = upload;
     *upload_out = &handle->base;
     return object_count(&store->counts, MN_OK);
@@ -233,7 +233,11 @@ mn_status memory_upload_complete(struct mni_object_upload *base,
     mni_mutex_unlock(&store->lock);
     if (st == MN_OK) {
         memory_content_seal(store, content, n_bytes);
-        st = memory_publish(store, key_of(upload), content, condition, info_out, err);
+        st = mni_object_upload_check(base, content->info.crc32c, err);
+        if (st == MN_OK)
+            st = memory_publish(store, key_of(upload), content, condition, info_out, err);
+        else
+            memory_content_unref(content);
     }
     if (st == MN_OK || st == MN_EXISTS || st == MN_CHANGED) {
         mni_mutex_lock(&store->lock);

@@ -62,7 +62,7 @@ void mni_object_page_free(struct mn_object_page *page)
     mni_free(page);
 }
 
-/* Ranges and ETags ----------*/
+/* Ranges, uploads and ETags ----------*/
 
 mn_status mni_object_range_done(struct mn_object_range *range, uint64_t n_read,
                                 struct mn_error *err)
@@ -75,6 +75,17 @@ mn_status mni_object_range_done(struct mn_object_range *range, uint64_t n_read,
                                  "%" PRIu64 " bytes at %" PRIu64 " are not what they must be",
                                  n_read, range->offset);
     return range->status;
+}
+
+mn_status mni_object_upload_check(const struct mni_object_upload *upload, uint32_t crc32c,
+                                  struct mn_error *err)
+{
+    if (upload->knows_crc32c && upload->crc32c != crc32c)
+        return mni_fail(err, MN_ERR_INVALID,
+                        "the parts have the CRC-32C %08" PRIx32 ", and the upload was begun for "
+                        "%08" PRIx32,
+                        crc32c, upload->crc32c);
+    return MN_OK;
 }
 
 void mni_object_make_etag(const unsigned char hash[MNI_HASH128_BYTES],

@@ -36,10 +36,10 @@ struct mni_object_ops {
     void (*discard)(struct mni_object_store *store, struct mn_slice key);
     mn_status (*list)(struct mni_object_store *store, struct mn_slice prefix, struct mn_slice after,
                       size_t n_entries_max, struct mn_object_page **page_out, struct mn_error *err);
-    /* `upload_id` is NULL for a new one. */
+    /* `upload_id` is NULL for a new one, of which `crc32c` may be known. */
     mn_status (*upload_open)(struct mni_object_store *store, struct mn_slice key,
-                             const char *upload_id, struct mni_object_upload **upload_out,
-                             struct mn_error *err);
+                             const char *upload_id, const uint32_t *crc32c,
+                             struct mni_object_upload **upload_out, struct mn_error *err);
     const char *(*upload_id)(const struct mni_object_upload *upload);
     uint64_t (*upload_part_bytes)(struct mni_object_upload *upload, uint32_t number);
     mn_status (*upload_part)(struct mni_object_upload *upload, uint32_t number,
@@ -64,6 +64,8 @@ struct mni_object_store {
 /* First member of every back end's upload. */
 struct mni_object_upload {
     struct mni_object_store *store; /* borrowed; outlives the upload */
+    bool knows_crc32c;              /* what the whole object must have */
+    uint32_t crc32c;
 };
 
 /* `env` is borrowed and outlives the store. */
@@ -91,6 +93,10 @@ void mni_object_page_free(struct mn_object_page *page); /* NULL is fine */
  * CRC-32C that the caller gave. Answers the status. */
 MN_MUST_USE mn_status mni_object_range_done(struct mn_object_range *range, uint64_t n_read,
                                             struct mn_error *err);
+
+/* For back ends: MN_ERR_INVALID when the parts together are not what the upload was begun for. */
+MN_MUST_USE mn_status mni_object_upload_check(const struct mni_object_upload *upload,
+                                              uint32_t crc32c, struct mn_error *err);
 
 /* The ETag that the back ends of this machine give: XXH3-128 of the content, in hexadecimal. */
 void mni_object_make_etag(const unsigned char hash[MNI_HASH128_BYTES],

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/crc32c.h"
 #include "object/s3_upload_private.h"
 
 enum { PARTS_SIDE_BY_SIDE = 8 };
@@ -206,6 +207,10 @@ mn_status s3_upload_finish(struct s3_call *call, struct s3_upload *upload,
     mn_status seen;
     mn_status st = complete(call, upload, condition, info_out, &seen, err);
 
+    if (st == MN_OK && upload->base.knows_crc32c) {
+        info_out->has_crc32c = true;
+        info_out->crc32c = upload->base.crc32c;
+    }
     st = s3_settle(st, upload->is_in_doubt, err);
     if (st == MN_CHANGED && condition != NULL && condition->if_absent)
         st = mni_fail(err, MN_EXISTS, "there is an object already");
@@ -249,14 +254,14 @@ static mn_status try_conditions(struct s3_call *call, struct mn_slice key, enum 
 
     mn_status st = s3_upload_new(call->store, key, &upload, err);
     if (st == MN_OK)
-        st = s3_upload_initiate(call, upload, NULL, err);
+        st = s3_upload_initiate(call, upload, err);
     if (st != MN_OK) {
         s3_upload_free(upload);
         return st;
     }
     s3_upload_prepare_part(upload, &transfer, 1, mn_str("1"));
     st = s3_ask(call, &transfer, s3_upload_accept_part, NULL, &reply, NULL, err);
-    if (st == MN_OK && s3_upload_set_part(upload, 1, 1, reply.etag) != MN_OK)
+    if (st == MN_OK && s3_upload_set_part(upload, 1, 1, NULL, reply.etag) != MN_OK)
         st = mni_fail(err, MN_ERR_NOMEM, "an upload");
     mni_s3_reply_done(&reply);
     *known_out = S3_YES;
@@ -313,6 +318,20 @@ static mn_status check_conditions(struct s3_call *call, const struct mn_object_c
     return st;
 }
 
+/* Whether the parts are what the upload was begun for: so that no object says what it is not. */
+static mn_status check_whole(const struct s3_upload *upload, struct mn_error *err)
+{
+    uint32_t crc32c = 0;
+
+    if (!upload->base.knows_crc32c)
+        return MN_OK;
+    for (uint32_t i = 0; i < upload->n_parts; i++) {
+        MNI_CHECK(upload->parts[i].has_crc32c); /* only who resumes lacks some */
+        crc32c = mni_crc32c_join(crc32c, upload->parts[i].crc32c, upload->parts[i].n_bytes);
+    }
+    return mni_object_upload_check(&upload->base, crc32c, err);
+}
+
 mn_status s3_upload_complete(struct mni_object_upload *base,
                              const struct mn_object_condition *condition,
                              struct mn_object_info *info_out, struct mn_error *err)
@@ -325,7 +344,9 @@ mn_status s3_upload_complete(struct mni_object_upload *base,
     if (condition != NULL && !condition->if_absent && condition->if_match == NULL)
         condition = NULL;
     s3_call_init(&call, store);
-    mn_status st = check_conditions(&call, condition, err);
+    mn_status st = check_whole(upload, err);
+    if (st == MN_OK)
+        st = check_conditions(&call, condition, err);
     if (st == MN_OK)
         st = s3_upload_finish(&call, upload, condition, &info, err);
     if (st == MN_OK) {
@@ -382,7 +403,7 @@ static mn_status accept_part(void *context, size_t item, struct mni_s3_reply *re
 
     if (st != MN_OK)
         return st;
-    st = s3_upload_set_part(put->upload, (uint32_t)item + 1, part_of(put, item).n_bytes,
+    st = s3_upload_set_part(put->upload, (uint32_t)item + 1, part_of(put, item).n_bytes, NULL,
                             reply->etag);
     return st == MN_OK ? MN_OK : mni_fail(err, st, "the parts of an upload");
 }
@@ -422,8 +443,10 @@ mn_status s3_put_parts(struct s3_call *call, struct mn_slice key, struct mn_slic
         .accept = accept_part,
     };
     mn_status st = s3_upload_new(store, key, &put.upload, err);
-    if (st == MN_OK)
-        st = s3_upload_initiate(call, put.upload, &crc32c, err);
+    if (st == MN_OK) {
+        s3_upload_know(put.upload, crc32c);
+        st = s3_upload_initiate(call, put.upload, err);
+    }
     if (st != MN_OK) {
         s3_upload_free(put.upload);
         return st;
@@ -435,12 +458,8 @@ mn_status s3_put_parts(struct s3_call *call, struct mn_slice key, struct mn_slic
         st = s3_upload_finish(call, put.upload, NULL, info_out, err);
     if (st == MN_NOT_FOUND)
         st = mni_fail(err, MN_ERR_REMOTE, "the server has lost the upload");
-    if (st == MN_OK) {
-        info_out->has_crc32c = true;
-        info_out->crc32c = crc32c;
-    } else {
+    if (st != MN_OK)
         drop_failed(store, put.upload, err);
-    }
     s3_upload_free(put.upload);
     return st;
 }

@@ -145,7 +145,8 @@ mn_status s3_uploads(struct mni_object_store *base, struct mn_slice prefix,
 
 /* s3_upload.c */
 mn_status s3_upload_open(struct mni_object_store *base, struct mn_slice key, const char *upload_id,
-                         struct mni_object_upload **upload_out, struct mn_error *err);
+                         const uint32_t *crc32c, struct mni_object_upload **upload_out,
+                         struct mn_error *err);
 const char *s3_upload_id(const struct mni_object_upload *base);
 uint64_t s3_upload_part_bytes(struct mni_object_upload *base, uint32_t number);
 mn_status s3_upload_part(struct mni_object_upload *base, uint32_t number, struct mn_slice data,

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/crc32c.h"
 #include "base/mem.h"
 
 /* The table of parts ----------------------------------------------------------------------------
@@ -19,7 +20,7 @@
 
 /* Under the lock. */
 static mn_status set_part(struct s3_upload *upload, uint32_t number, uint64_t n_bytes,
-                          const char *etag)
+                          const uint32_t *crc32c, const char *etag)
 {
     MNI_CHECK(number >= 1 && number <= MN_OBJECT_PARTS_MAX);
     if (number > upload->n_parts_room) {
@@ -36,6 +37,8 @@ static mn_status set_part(struct s3_upload *upload, uint32_t number, uint64_t n_
     struct s3_part *part = &upload->parts[number - 1];
     part->is_there = true;
     part->n_bytes = n_bytes;
+    part->has_crc32c = crc32c != NULL;
+    part->crc32c = crc32c != NULL ? *crc32c : 0;
     memcpy(part->etag, etag, strlen(etag) + 1);
     if (upload->n_parts < number)
         upload->n_parts = number;
@@ -43,10 +46,10 @@ static mn_status set_part(struct s3_upload *upload, uint32_t number, uint64_t n_
 }
 
 mn_status s3_upload_set_part(struct s3_upload *upload, uint32_t number, uint64_t n_bytes,
-                             const char *etag)
+                             const uint32_t *crc32c, const char *etag)
 {
     mni_mutex_lock(&upload->lock);
-    mn_status st = set_part(upload, number, n_bytes, etag);
+    mn_status st = set_part(upload, number, n_bytes, crc32c, etag);
     mni_mutex_unlock(&upload->lock);
     return st;
 }
@@ -78,6 +81,13 @@ void s3_upload_free(struct s3_upload *upload)
     mni_free(upload);
 }
 
+void s3_upload_know(struct s3_upload *upload, uint32_t crc32c)
+{
+    MNI_CHECK(upload->id[0] == '\0');
+    upload->base.knows_crc32c = true;
+    upload->base.crc32c = crc32c;
+}
+
 static mn_status accept_initiated(void *context, size_t item, struct mni_s3_reply *reply,
                                   struct mn_error *err)
 {
@@ -94,8 +104,7 @@ static mn_status accept_initiated(void *context, size_t item, struct mni_s3_repl
     return st;
 }
 
-mn_status s3_upload_initiate(struct s3_call *call, struct s3_upload *upload, const uint32_t *crc32c,
-                             struct mn_error *err)
+mn_status s3_upload_initiate(struct s3_call *call, struct s3_upload *upload, struct mn_error *err)
 {
     struct mn_slice key = s3_upload_key(upload);
     struct mni_s3_transfer transfer;
@@ -109,8 +118,8 @@ mn_status s3_upload_initiate(struct s3_call *call, struct s3_upload *upload, con
     mni_s3_request_param(&transfer.request, "uploads", mn_str(""));
     s3_header_text(&transfer, "content-type", "application/octet-stream");
     s3_header_text(&transfer, MNI_S3_META_WRITE, upload->write_id);
-    if (crc32c != NULL) {
-        (void)snprintf(crc, sizeof crc, "%08x", (unsigned)*crc32c);
+    if (upload->base.knows_crc32c) {
+        (void)snprintf(crc, sizeof crc, "%08x", (unsigned)upload->base.crc32c);
         s3_header_text(&transfer, MNI_S3_META_CRC32C, crc);
     }
     st = s3_ask(call, &transfer, accept_initiated, upload, &reply, NULL, err);
@@ -130,7 +139,7 @@ struct parts_page {
 
 static mn_status note_part(void *context, uint32_t number, uint64_t n_bytes, const char *etag)
 {
-    return s3_upload_set_part(context, number, n_bytes, etag);
+    return s3_upload_set_part(context, number, n_bytes, NULL, etag);
 }
 
 static mn_status accept_parts(void *context, size_t item, struct mni_s3_reply *reply,
@@ -174,7 +183,8 @@ static mn_status read_parts(struct s3_call *call, struct s3_upload *upload, stru
 }
 
 mn_status s3_upload_open(struct mni_object_store *base, struct mn_slice key, const char *upload_id,
-                         struct mni_object_upload **upload_out, struct mn_error *err)
+                         const uint32_t *crc32c, struct mni_object_upload **upload_out,
+                         struct mn_error *err)
 {
     struct s3_store *store = s3_store_of(base);
     struct s3_upload *upload = NULL;
@@ -182,8 +192,10 @@ mn_status s3_upload_open(struct mni_object_store *base, struct mn_slice key, con
 
     s3_call_init(&call, store);
     mn_status st = s3_upload_new(store, key, &upload, err);
+    if (st == MN_OK && crc32c != NULL)
+        s3_upload_know(upload, *crc32c);
     if (st == MN_OK && upload_id == NULL) {
-        st = s3_upload_initiate(&call, upload, NULL, err);
+        st = s3_upload_initiate(&call, upload, err);
     } else if (st == MN_OK && strlen(upload_id) >= sizeof upload->id) {
         st = mni_fail(err, MN_NOT_FOUND, "there is no upload with an id that long");
     } else if (st == MN_OK) {
@@ -249,12 +261,16 @@ mn_status s3_upload_part(struct mni_object_upload *base, uint32_t number, struct
     struct mni_s3_transfer transfer;
     struct mni_s3_reply reply = {0};
     struct s3_call call;
+    uint32_t crc32c = 0;
 
     s3_call_init(&call, store);
+    if (base->knows_crc32c)
+        crc32c = mni_crc32c(0, data.data, data.n_bytes);
     s3_upload_prepare_part(upload, &transfer, number, data);
     mn_status st = s3_ask(&call, &transfer, s3_upload_accept_part, NULL, &reply, NULL, err);
     if (st == MN_OK) {
-        st = s3_upload_set_part(upload, number, data.n_bytes, reply.etag);
+        st = s3_upload_set_part(upload, number, data.n_bytes, base->knows_crc32c ? &crc32c : NULL,
+                                reply.etag);
         if (st != MN_OK)
             st = mni_fail(err, st, "the parts of an upload");
     } else if (st == MN_NOT_FOUND) {

@@ -9,6 +9,8 @@
 
 struct s3_part {
     bool is_there;
+    bool has_crc32c; /* of a part that this handle has put, where the whole's is known */
+    uint32_t crc32c;
     uint64_t n_bytes;
     char etag[MN_OBJECT_ETAG_BYTES];
 };
@@ -43,15 +45,19 @@ static inline struct mn_slice s3_upload_key(const struct s3_upload *upload)
 MN_MUST_USE mn_status s3_upload_new(struct s3_store *store, struct mn_slice key,
                                     struct s3_upload **upload_out, struct mn_error *err);
 void s3_upload_free(struct s3_upload *upload);
-/* Asks the server for an id. `crc32c` is of the whole object, NULL when it is not known yet. */
+/* The CRC-32C of the whole object is known; before the upload is initiated. */
+void s3_upload_know(struct s3_upload *upload, uint32_t crc32c);
+/* Asks the server for an id, and tells it the CRC-32C of the whole object, where that is known. */
 MN_MUST_USE mn_status s3_upload_initiate(struct s3_call *call, struct s3_upload *upload,
-                                         const uint32_t *crc32c, struct mn_error *err);
+                                         struct mn_error *err);
 void s3_upload_prepare_part(struct s3_upload *upload, struct mni_s3_transfer *transfer,
                             uint32_t number, struct mn_slice data);
 mn_status s3_upload_accept_part(void *context, size_t item, struct mni_s3_reply *reply,
                                 struct mn_error *err);
+/* Notes what is there, of a copy of the ETag; `crc32c` is NULL when it is not known. */
 MN_MUST_USE mn_status s3_upload_set_part(struct s3_upload *upload, uint32_t number,
-                                         uint64_t n_bytes, const char *etag);
+                                         uint64_t n_bytes, const uint32_t *crc32c,
+                                         const char *etag);
 /* Puts the parts together; `condition` may be NULL. Leaves the handle and, after an error or a
  * refusal, the upload. */
 MN_MUST_USE mn_status s3_upload_finish(struct s3_call *call, struct s3_upload *upload,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crc32c.h"
 #include "check.h"
 #include "double.h"
 
@@ -109,6 +110,27 @@ static void an_abandoned_upload_is_resumed(void)
     CHECK_EQ(n_uploads(store), 0);
     CHECK_STATUS(mn_object_upload_resume(store, mn_str("k"), id, &upload, NULL), MN_NOT_FOUND);
     double_close(store);
+}
+
+/* What was known when the upload began is what a whole get is checked against. */
+static void a_bent_object_of_parts_is_found(void)
+{
+    mn_object_store *store = begin();
+    uint32_t crc = mni_crc32c(0, data, N_BYTES);
+    mn_object_upload *upload;
+    struct mn_slice got;
+    struct mn_error err = {0};
+
+    CHECK_OK_ERR(mn_object_upload_begin_known(store, mn_str("k"), crc, &upload, &err), &err);
+    put_parts(upload, 1, 3);
+    CHECK_OK_ERR(mn_object_upload_complete(upload, NULL, NULL, &err), &err);
+    double_plan("{'operation': 'GetObject', 'do': 'flip'}");
+    holds_the_data(store, N_BYTES);
+    CHECK_EQ(double_n_faults(), 0);
+    double_plan("{'operation': 'GetObject', 'n': -1, 'do': 'flip', 'at': 7}");
+    CHECK_STATUS(mn_object_get(store, mn_str("k"), 0, &got, NULL, &err), MN_ERR_CORRUPT);
+    double_close(store);
+    double_reset();
 }
 
 static void parts_are_sent_until_they_are_there(void)
@@ -478,6 +500,7 @@ int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(an_abandoned_upload_is_resumed),
+        CHECK_TEST(a_bent_object_of_parts_is_found),
         CHECK_TEST(parts_are_sent_until_they_are_there),
         CHECK_TEST(a_completion_without_an_answer_is_done),
         CHECK_TEST(a_completion_that_came_second_says_so),

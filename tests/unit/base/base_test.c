@@ -26,8 +26,18 @@ static void crc32c_in_pieces_equals_the_whole(void)
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (unsigned char)(i * 7 + 1);
     uint32_t whole = mni_crc32c(0, data, sizeof data);
-    for (size_t cut = 0; cut <= sizeof data; cut++)
-        CHECK_EQ(mni_crc32c(mni_crc32c(0, data, cut), data + cut, sizeof data - cut), whole);
+    for (size_t cut = 0; cut <= sizeof data; cut++) {
+        uint32_t first = mni_crc32c(0, data, cut);
+        uint32_t second = mni_crc32c(0, data + cut, sizeof data - cut);
+        CHECK_EQ(mni_crc32c(first, data + cut, sizeof data - cut), whole);
+        CHECK_EQ(mni_crc32c_join(first, second, sizeof data - cut), whole);
+    }
+    /* Pieces that are longer than any memory, joined in both orders. */
+    for (unsigned bit = 0; bit < 63; bit++) {
+        uint64_t n = (UINT64_C(1) << bit) + 12345;
+        CHECK_EQ(mni_crc32c_join(whole, mni_crc32c_join(~whole, 77, n), n + 300),
+                 mni_crc32c_join(mni_crc32c_join(whole, ~whole, 300), 77, n));
+    }
 }
 
 static void hash_of_pieces_is_the_hash_of_the_whole(void)

@@ -666,6 +666,8 @@ int object_suite_run(const struct object_factory *factory, int argc, char **argv
         CHECK_TEST(random_histories_are_like_a_naive_model),
         CHECK_TEST(uploads_put_parts_together_in_order),
         CHECK_TEST(uploads_take_a_part_again),
+        CHECK_TEST(uploads_keep_the_checksum_that_was_known),
+        CHECK_TEST(uploads_of_something_else_are_refused),
         CHECK_TEST(uploads_with_missing_parts_are_refused),
         CHECK_TEST(uploads_with_small_parts_are_refused),
         CHECK_TEST(uploads_are_resumed_by_their_id),

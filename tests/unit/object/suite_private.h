@@ -49,6 +49,8 @@ void listing_tells_sizes_and_etags(void);
 void random_histories_are_like_a_naive_model(void);
 void uploads_put_parts_together_in_order(void);
 void uploads_take_a_part_again(void);
+void uploads_keep_the_checksum_that_was_known(void);
+void uploads_of_something_else_are_refused(void);
 void uploads_with_missing_parts_are_refused(void);
 void uploads_with_small_parts_are_refused(void);
 void uploads_are_resumed_by_their_id(void);

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/crc32c.h"
+
 #define OK(call) CHECK_OK_ERR(call, &suite_err)
 
 enum { PART = 5 << 20 };
@@ -72,6 +74,75 @@ void uploads_take_a_part_again(void)
     CHECK(bytes != NULL);
     memcpy(bytes + PART, "second", 6);
     suite_expect(mn_str("a"), (struct mn_slice){bytes, PART + 6});
+    free(bytes);
+    suite_end();
+}
+
+static void expect_checksum(const char *key, uint32_t crc32c)
+{
+    struct mn_object_info info = {0};
+    struct mn_slice data = {NULL, 0};
+
+    OK(mn_object_head(suite_store, mn_str(key), &info, &suite_err));
+    CHECK(info.has_crc32c);
+    CHECK_EQ(info.crc32c, crc32c);
+    OK(mn_object_get(suite_store, mn_str(key), 0, &data, &info, &suite_err));
+    CHECK(info.has_crc32c);
+    CHECK_EQ(info.crc32c, crc32c);
+    CHECK_EQ(mni_crc32c(0, data.data, data.n_bytes), crc32c);
+    mn_object_free(data);
+}
+
+/* Also when the one who completes the upload is not the one who began it. */
+void uploads_keep_the_checksum_that_was_known(void)
+{
+    size_t n = 2 * PART + 100;
+    unsigned char *bytes = suite_bytes(n, 6);
+    uint32_t crc32c = mni_crc32c(0, bytes, n);
+    mn_object_upload *upload = NULL;
+    char id[4096];
+
+    suite_begin();
+    for (int is_resumed = 0; is_resumed < 2; is_resumed++) {
+        const char *key = is_resumed ? "resumed" : "at once";
+        struct mn_object_info info = {0};
+        OK(mn_object_upload_begin_known(suite_store, mn_str(key), crc32c, &upload, &suite_err));
+        put_part(upload, 3, bytes + 2 * PART, 100);
+        put_part(upload, 1, bytes, PART);
+        if (is_resumed) {
+            (void)snprintf(id, sizeof id, "%s", mn_object_upload_id(upload));
+            mn_object_upload_leave(upload);
+            OK(mn_object_upload_resume(suite_store, mn_str(key), id, &upload, &suite_err));
+        }
+        put_part(upload, 2, bytes + PART, PART);
+        OK(mn_object_upload_complete(upload, NULL, &info, &suite_err));
+        CHECK(is_resumed || (info.has_crc32c && info.crc32c == crc32c));
+        expect_checksum(key, crc32c);
+        suite_expect(mn_str(key), (struct mn_slice){bytes, n});
+    }
+    free(bytes);
+    suite_end();
+}
+
+/* No object says of itself what it is not: the parts may be put right, and the old object stays. */
+void uploads_of_something_else_are_refused(void)
+{
+    unsigned char *bytes = suite_bytes(PART + 10, 8);
+    uint32_t crc32c = mni_crc32c(0, bytes, PART + 10);
+    mn_object_upload *upload = NULL;
+
+    suite_begin();
+    suite_put_text("a", "before");
+    OK(mn_object_upload_begin_known(suite_store, mn_str("a"), crc32c, &upload, &suite_err));
+    put_part(upload, 1, bytes, PART);
+    put_part(upload, 2, bytes, 10);
+    for (int i = 0; i < 2; i++)
+        CHECK_STATUS(mn_object_upload_complete(upload, NULL, NULL, &suite_err), MN_ERR_INVALID);
+    CHECK_STR_HAS(suite_err.message, "CRC-32C");
+    suite_expect_text("a", "before");
+    put_part(upload, 2, bytes + PART, 10);
+    OK(mn_object_upload_complete(upload, NULL, NULL, &suite_err));
+    expect_checksum("a", crc32c);
     free(bytes);
     suite_end();
 }
