@@ -499,9 +499,80 @@ static void ranges_that_were_never_asked_say_why(void)
 
 /* Two writers ---------- */
 
+/* The other writer, who puts while the first waits for an answer that does not come. */
+struct rival {
+    mn_object_store *store;
+    const struct mn_object_condition *condition;
+    uint64_t n_puts_before;
+    bool has_put;
+    mn_status status;
+};
+
+static bool let_the_rival_put(void *context)
+{
+    struct rival *rival = context;
+
+    if (rival->store == NULL || rival->has_put ||
+        double_count("operation=PutObject") <= rival->n_puts_before)
+        return false;
+    rival->has_put = true;
+    rival->status = put(rival->store, "k", "rival", rival->condition, NULL, NULL);
+    return false;
+}
+
+/*
+ * Both puts were sent under the same condition, and both answers are lost. The one whose put the
+ * server took learns that; the other learns that nobody can tell, and at its next put for certain.
+ */
+static void race_without_answers(bool is_first_done, const char *way, bool is_if_match)
+{
+    struct rival rival = {.status = MN_END};
+    struct mn_object_s3_options options = double_options();
+    struct mn_object_condition condition = {.if_absent = !is_if_match};
+    struct mn_object_info info;
+    struct mn_error err = {0};
+
+    double_reset();
+    options.idle_timeout_ms = IDLE_MS;
+    options.is_cancelled = let_the_rival_put;
+    options.cancel_context = &rival;
+    mn_object_store *store = double_open_with(&options);
+    if (is_if_match) {
+        CHECK_OK_ERR(put(store, "k", "start", NULL, &info, &err), &err);
+        condition.if_match = info.etag;
+    }
+    rival.n_puts_before = is_if_match;
+    rival.condition = &condition;
+    rival.store = impatient();
+    plan("PutObject", is_first_done ? "'do': 'stall', 'applies': true" : "'do': 'stall'", 1);
+    plan("PutObject", way, 1);
+    mn_status st = put(store, "k", "first", &condition, NULL, &err);
+    CHECK(rival.has_put);
+    CHECK_EQ(double_n_faults(), 0);
+    CHECK_STATUS(st, is_first_done ? MN_OK : MN_ERR_REMOTE);
+    CHECK_STATUS(rival.status, is_first_done ? MN_ERR_REMOTE : MN_OK);
+    double_holds("k", is_first_done ? "first" : "rival");
+    mn_status refused = is_if_match ? MN_CHANGED : MN_EXISTS;
+    CHECK_STATUS(put(store, "k", "again", &condition, NULL, NULL), refused);
+    CHECK_STATUS(put(rival.store, "k", "again", &condition, NULL, NULL), refused);
+    double_holds("k", is_first_done ? "first" : "rival");
+    double_close(rival.store);
+    double_close(store);
+}
+
+static void of_two_without_answers_one_wins_and_knows(void)
+{
+    /* Each way for both outcomes, and for both conditions. */
+    for (size_t i = 0; i < CHECK_COUNT(LOST); i++) {
+        race_without_answers(true, LOST[i], i % 2 == 0);
+        race_without_answers(false, LOST[i], i % 2 != 0);
+    }
+}
+
 struct writer {
     struct mni_thread thread;
     mn_object_store *store;
+    const struct mn_object_info *starts; /* of what is there before; NULL: nothing is */
     unsigned number;
     mn_status statuses[N_PRIZES];
 };
@@ -509,10 +580,13 @@ struct writer {
 static void race(void *context)
 {
     struct writer *w = context;
-    struct mn_object_condition condition = {.if_absent = true};
     char key[16];
 
     for (unsigned i = 0; i < N_PRIZES; i++) {
+        struct mn_object_condition condition = {
+            .if_absent = w->starts == NULL,
+            .if_match = w->starts == NULL ? NULL : w->starts[i].etag,
+        };
         snprintf(key, sizeof key, "prize-%u", i);
         w->statuses[i] = mn_object_put(w->store, mn_str(key),
                                        (struct mn_slice){&w->number, sizeof w->number}, &condition,
@@ -522,13 +596,13 @@ static void race(void *context)
 
 /* Each prize goes to exactly one, and it is the one who believes so, whatever gets lost. Who lost
  * an answer and the race cannot tell the two apart. */
-static void of_writers_who_put_if_absent_one_wins(void)
+static void run_race(const struct mn_object_info *starts)
 {
     struct writer writers[N_WRITERS];
+    mn_status lost = starts == NULL ? MN_EXISTS : MN_CHANGED;
     struct mn_error err = {0};
     unsigned n_unknown = 0;
 
-    double_reset();
     for (unsigned i = 0; i < N_LOST; i++) {
         char text[200];
         snprintf(text, sizeof text,
@@ -539,6 +613,7 @@ static void of_writers_who_put_if_absent_one_wins(void)
     }
     for (unsigned i = 0; i < N_WRITERS; i++) {
         writers[i].number = i;
+        writers[i].starts = starts;
         writers[i].store = double_open();
         CHECK_OK(mni_thread_start(&writers[i].thread, race, &writers[i], NULL));
     }
@@ -548,7 +623,7 @@ static void of_writers_who_put_if_absent_one_wins(void)
         unsigned n_winners = 0;
         for (unsigned i = 0; i < N_WRITERS; i++) {
             mn_status st = writers[i].statuses[k];
-            CHECK(st == MN_OK || st == MN_EXISTS || st == MN_ERR_REMOTE);
+            CHECK(st == MN_OK || st == lost || st == MN_ERR_REMOTE);
             n_unknown += st == MN_ERR_REMOTE;
             if (st != MN_OK)
                 continue;
@@ -566,6 +641,28 @@ static void of_writers_who_put_if_absent_one_wins(void)
     CHECK(n_unknown <= N_LOST);
     for (unsigned i = 0; i < N_WRITERS; i++)
         double_close(writers[i].store);
+}
+
+static void of_writers_who_put_if_absent_one_wins(void)
+{
+    double_reset();
+    run_race(NULL);
+}
+
+static void of_writers_who_put_if_match_one_wins(void)
+{
+    struct mn_object_info starts[N_PRIZES];
+    struct mn_error err = {0};
+    char key[16];
+
+    double_reset();
+    mn_object_store *store = double_open();
+    for (unsigned i = 0; i < N_PRIZES; i++) {
+        snprintf(key, sizeof key, "prize-%u", i);
+        CHECK_OK_ERR(put(store, key, "start", NULL, &starts[i], &err), &err);
+    }
+    double_close(store);
+    run_race(starts);
 }
 
 int main(int argc, char **argv)
@@ -588,7 +685,9 @@ int main(int argc, char **argv)
         CHECK_TEST(a_refusal_that_nobody_asked_for_is_an_error),
         CHECK_TEST(a_refusal_over_quotes_is_not_a_change),
         CHECK_TEST(ranges_that_were_never_asked_say_why),
+        CHECK_TEST(of_two_without_answers_one_wins_and_knows),
         CHECK_TEST(of_writers_who_put_if_absent_one_wins),
+        CHECK_TEST(of_writers_who_put_if_match_one_wins),
     };
     return check_run("s3.lost", tests, CHECK_COUNT(tests), argc, argv);
 }
