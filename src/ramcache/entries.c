@@ -7,8 +7,6 @@
  */
 #include "ramcache/ramcache_private.h"
 
-enum { SWEEP_STEP = 64 };
-
 void mni_ramcache_link(struct mni_ramcache *cache, struct shard *shard, struct space *space,
                        struct entry *entry)
 {
@@ -150,11 +148,8 @@ int64_t mni_ramcache_sweep_all(struct mni_ramcache *cache)
 
     /* Nothing comes in any more that is due by this clock, so there is an end. */
     for (unsigned n = 0; cache->heap != NULL && cache->heap->due_us <= now_us; n++) {
-        if (n == SWEEP_STEP) {
-            n = 0;
-            mni_mutex_unlock(&cache->lock);
-            mni_mutex_lock(&cache->lock);
-        }
+        if (n % HOLD_MAX == HOLD_MAX - 1 && mni_ramcache_yield(cache))
+            continue;
         mni_ramcache_unlink(cache, entry_of_expiry(cache->heap), LEAVE_EXPIRED);
     }
     return now_us;

@@ -112,7 +112,7 @@ static mn_status wait_for(struct mni_ramcache *cache, mn_ramcache_load *load,
                           struct mn_ramcache_value *value_out, struct mn_error *err)
 {
     if (is_circle(cache, load)) {
-        mni_mutex_unlock(&cache->lock);
+        mni_ramcache_unlock(cache);
         return mni_fail(err, MN_ERR_INVALID, "a loader asks for a key that waits for its own");
     }
     /* Only the newest own load can wait: the loaders of older ones are further up the stack. */
@@ -123,13 +123,13 @@ static mn_status wait_for(struct mni_ramcache *cache, mn_ramcache_load *load,
         own->waits_for = load;
     load->n_waiters++;
     atomic_fetch_add_explicit(&load->n_users, 1, memory_order_relaxed);
-    mni_mutex_unlock(&cache->lock);
+    mni_ramcache_unlock(cache);
     while (atomic_load_explicit(&load->is_done, memory_order_acquire) == 0)
         mni_word_wait(&load->is_done, 0);
     if (own != NULL) {
-        mni_mutex_lock(&cache->lock);
+        mni_ramcache_lock(cache);
         own->waits_for = NULL;
-        mni_mutex_unlock(&cache->lock);
+        mni_ramcache_unlock(cache);
     }
     return take_result(cache, load, value_out, err);
 }
@@ -140,7 +140,7 @@ static mn_status begin(struct mni_ramcache *cache, const struct key *key,
 {
     uint64_t charge = charge_of_load(key);
 
-    if (mni_ramcache_make_room(cache, charge, NULL, false, mni_ramcache_now(cache)) != ROOM_MADE)
+    if (mni_ramcache_make_room(cache, charge, NULL, 0, mni_ramcache_now(cache)) != ROOM_MADE)
         return mni_fail(err, MN_ERR_BUDGET, "no room for a load beside what is held");
     mn_ramcache_load *load = mni_alloc_zero(sizeof *load + key->name.n_bytes + key->id.n_bytes);
     if (load == NULL) {
@@ -215,7 +215,7 @@ static void keep_negative(struct mni_ramcache *cache, mn_ramcache_load *load, in
     if (mni_ramcache_space_get(cache, &load->key, &space) != MN_OK)
         return;
     mni_ramcache_space_use(cache, space);
-    if (mni_ramcache_make_room(cache, charge, NULL, false, now_us) == ROOM_MADE) {
+    if (mni_ramcache_make_room(cache, charge, NULL, 0, now_us) == ROOM_MADE) {
         struct entry *entry = mni_ramcache_entry_new(&load->key, 0, expiry);
         if (entry == NULL) {
             mni_ramcache_give_back(cache, charge);
@@ -241,7 +241,9 @@ static void end(struct mni_ramcache *cache, mn_ramcache_load *load)
 {
     int64_t now_us = mni_ramcache_now(cache);
 
-    mni_mutex_lock(&cache->lock);
+    mni_ramcache_lock(cache);
+    if (load->status == MN_OK || load->status == MN_NOT_FOUND)
+        mni_ramcache_fit(cache, &load->key, now_us);
     unlist(cache, load);
     load->has_ended = true;
     if (load->status != MN_OK && load->value != NULL) {
@@ -257,7 +259,7 @@ static void end(struct mni_ramcache *cache, mn_ramcache_load *load)
     } else {
         cache->n_load_errors++;
     }
-    mni_mutex_unlock(&cache->lock);
+    mni_ramcache_unlock(cache);
     atomic_store_explicit(&load->is_done, 1, memory_order_release);
     mni_word_wake_all(&load->is_done);
 }
@@ -287,7 +289,7 @@ mn_status mni_ramcache_get_or_load(struct mni_ramcache *cache, struct mn_slice n
         return MN_OK;
     if (found == FOUND_NEGATIVE)
         return mni_fail(err, MN_NOT_FOUND, "a loader said so not long ago");
-    mni_mutex_lock(&cache->lock);
+    mni_ramcache_lock(cache);
     for (load = cache->loads; load != NULL; load = load->next) {
         bool is_own = load->owner == &this_thread;
         if (is_same_key(&load->key, &key) && (is_own || !load->is_stale))
@@ -298,7 +300,7 @@ mn_status mni_ramcache_get_or_load(struct mni_ramcache *cache, struct mn_slice n
     mn_status st = MN_OK;
     if (found == FOUND_NOTHING)
         st = begin(cache, &key, &load, err);
-    mni_mutex_unlock(&cache->lock);
+    mni_ramcache_unlock(cache);
     if (found == FOUND_VALUE)
         return MN_OK;
     if (found == FOUND_NEGATIVE)
@@ -316,12 +318,13 @@ struct mni_ramcache *mni_ramcache_of_load(const mn_ramcache_load *load)
 static bool make_room_of_value(struct mni_ramcache *cache, mn_ramcache_load *load, uint64_t charge)
 {
     int64_t now_us = mni_ramcache_now(cache);
-    enum room room = mni_ramcache_make_room(cache, charge, &load->key.hash, true, now_us);
+    enum room room =
+        mni_ramcache_make_room(cache, charge, &load->key.hash, MAY_YIELD | MAY_REJECT, now_us);
 
     if (room != ROOM_REJECTED)
         return room == ROOM_MADE;
     load->is_rejected = true;
-    room = mni_ramcache_make_room(cache, charge, &load->key.hash, false, now_us);
+    room = mni_ramcache_make_room(cache, charge, &load->key.hash, MAY_YIELD, now_us);
     return room == ROOM_MADE;
 }
 
@@ -334,12 +337,12 @@ mn_status mni_ramcache_load_room(mn_ramcache_load *load, size_t n_bytes,
 
     if (load->value != NULL)
         return mni_fail(err, MN_ERR_INVALID, "the load has its room already");
-    mni_mutex_lock(&cache->lock);
+    mni_ramcache_lock(cache);
     bool is_made = n_bytes <= cache->entry_bytes_max && charge <= cache->entry_bytes_max &&
                    make_room_of_value(cache, load, charge);
     if (!is_made)
         cache->n_refused++;
-    mni_mutex_unlock(&cache->lock);
+    mni_ramcache_unlock(cache);
     if (!is_made)
         return mni_fail(err, MN_ERR_BUDGET, "no room for a value of %zu bytes", n_bytes);
     load->value = mni_ramcache_entry_new(&load->key, n_bytes, expiry);

@@ -15,6 +15,7 @@
 enum {
     LARGE_ONE_IN = 32,   /* a newcomer that is larger than this part is judged before it comes in */
     CANDIDATES_MAX = 16, /* of a put: a window that is too large gets smaller bit by bit */
+    COMPARED_MAX = 1024, /* victims that a candidate is compared with */
 };
 static const double PROTECTED_SHARE = 0.8;
 
@@ -192,20 +193,22 @@ static uint64_t missing_bytes(struct mni_ramcache *cache, uint64_t n_bytes)
 enum verdict { IS_MUCH_LESS, IS_NO_MORE, IS_MORE };
 
 /* Compares what a key is worth with the oldest entries of the main part that make `n_bytes` of room
- * together. */
+ * together; where they are very many, the first ones speak for all. */
 static enum verdict compare(struct mni_ramcache *cache, uint64_t hash, uint64_t n_bytes)
 {
     static const enum queue_id order[] = {QUEUE_PROBATION, QUEUE_PROTECTED};
     unsigned count = mni_ramcache_sketch_count(&cache->sketch, hash);
     unsigned much = 2 * count + 1;
     unsigned sum = 0;
+    unsigned n_left = COMPARED_MAX;
     uint64_t found_bytes = 0;
 
     for (int i = 0; i < 2; i++) {
         struct link *head = &cache->queues[order[i]].entries;
         unsigned n_looks = PINNED_LOOKS_MAX;
         for (struct link *at = head->prev;
-             at != head && found_bytes < n_bytes && sum <= much && n_looks > 0; at = at->prev) {
+             at != head && found_bytes < n_bytes && sum <= much && n_looks > 0 && n_left > 0;
+             at = at->prev) {
             struct entry *victim = entry_of_queue(at);
             if (is_pinned(victim)) {
                 n_looks--;
@@ -213,25 +216,32 @@ static enum verdict compare(struct mni_ramcache *cache, uint64_t hash, uint64_t 
             }
             found_bytes += charge_of_entry(victim);
             sum += mni_ramcache_sketch_count(&cache->sketch, victim->hash);
+            n_left--;
         }
+    }
+    if (n_left == 0 && found_bytes < n_bytes) {
+        sum = (unsigned)((double)sum * (double)n_bytes / (double)found_bytes);
+        found_bytes = n_bytes;
     }
     if (sum < count && found_bytes >= n_bytes)
         return IS_MORE;
     return sum <= much ? IS_NO_MORE : IS_MUCH_LESS;
 }
 
-/* Evicts the oldest of the main part until so much more fits into it. False: they are pinned. */
-static bool evict_main(struct mni_ramcache *cache, uint64_t n_bytes, struct looks *looks)
+/* Evicts the oldest of the main part until so much more fits into it, or they are held, or it has
+ * been enough for one call: what the main part has too much is the first to go for others. */
+static void evict_main(struct mni_ramcache *cache, uint64_t n_bytes, struct looks *looks)
 {
-    while (main_bytes(cache) > 0 && main_bytes(cache) + n_bytes > main_max(cache)) {
+    for (int n = 0; n < HOLD_MAX / CANDIDATES_MAX && main_bytes(cache) > 0 &&
+                    main_bytes(cache) + n_bytes > main_max(cache);
+         n++) {
         struct entry *victim = oldest_free(cache, QUEUE_PROBATION, looks);
         if (victim == NULL)
             victim = oldest_free(cache, QUEUE_PROTECTED, looks);
         if (victim == NULL)
-            return false;
+            return;
         mni_ramcache_unlink(cache, victim, LEAVE_EVICTED);
     }
-    return true;
 }
 
 /* The window is full: its oldest entry gets into the main part, or goes. Then a victim that was
@@ -252,7 +262,7 @@ static void judge(struct mni_ramcache *cache, struct entry *candidate, struct lo
         return;
     }
     /* First the victims: the candidate must not be one of them. */
-    (void)evict_main(cache, n_bytes, looks);
+    evict_main(cache, n_bytes, looks);
     move_to(cache, candidate, QUEUE_PROBATION);
 }
 
@@ -288,10 +298,10 @@ static void make_way(struct mni_ramcache *cache, uint64_t n_bytes)
     }
 }
 
-/* Whether there would be room if all went that may go. */
+/* Whether there would be room if all went that may go, beside what others are making room for. */
 static bool can_fit(struct mni_ramcache *cache, uint64_t n_bytes)
 {
-    uint64_t missing = missing_bytes(cache, n_bytes);
+    uint64_t missing = missing_bytes(cache, n_bytes + cache->pending_bytes);
 
     return missing == 0 || missing <= mni_ramcache_evictable_bytes(cache) + cache->empties_bytes;
 }
@@ -305,46 +315,100 @@ static uint64_t n_linked(const struct mni_ramcache *cache)
     return n;
 }
 
-/* Evicts until so much fits. Where the first looks met held entries only, but others are there, all
- * are looked at. */
-static bool evict(struct mni_ramcache *cache, uint64_t n_bytes)
+/* Room that is being made. */
+struct making {
+    uint64_t n_left;  /* bytes that are still to be taken */
+    uint64_t n_taken; /* when the lock was given up, so that nobody else has them */
+    bool may_yield;
+    unsigned n_gone; /* entries, under this hold of the lock */
+};
+
+/* Lets others in after so many entries have gone or were passed over. */
+static void pause_after(struct mni_ramcache *cache, struct making *making, unsigned n)
+{
+    making->n_gone += n;
+    if (!making->may_yield || making->n_gone < HOLD_MAX)
+        return;
+    making->n_gone = 0;
+    uint64_t n_free = cache->config.max_bytes - used_bytes(cache);
+    uint64_t n_bytes = n_free < making->n_left ? n_free : making->n_left;
+    mni_ramcache_take(cache, n_bytes);
+    making->n_left -= n_bytes;
+    making->n_taken += n_bytes;
+    cache->pending_bytes += making->n_left;
+    (void)mni_ramcache_yield(cache);
+    cache->pending_bytes -= making->n_left;
+}
+
+/* Evicts until the rest fits. Where the first looks met held entries only, but others are there,
+ * all are looked at. */
+static bool evict(struct mni_ramcache *cache, struct making *making)
 {
     struct looks looks = looks_of(PINNED_LOOKS_MAX);
+    uint64_t n_more = 0; /* looks that are left after these */
     bool is_long = false;
 
-    while (missing_bytes(cache, n_bytes) > 0) {
-        if (evict_any(cache, &looks))
+    while (missing_bytes(cache, making->n_left) > 0) {
+        if (evict_any(cache, &looks)) {
+            pause_after(cache, making, 1);
             continue;
-        if (is_long || !can_fit(cache, n_bytes))
+        }
+        if (!is_long && !can_fit(cache, making->n_left))
             return false;
+        if (!is_long)
+            n_more = n_linked(cache);
         is_long = true;
-        looks = looks_of(n_linked(cache));
+        if (n_more == 0)
+            return false;
+        uint64_t n = n_more < PINNED_LOOKS_MAX ? n_more : PINNED_LOOKS_MAX;
+        looks = looks_of(n);
+        n_more -= n;
+        pause_after(cache, making, HOLD_MAX);
     }
     return true;
 }
 
-enum room mni_ramcache_make_room(struct mni_ramcache *cache, uint64_t n_bytes,
-                                 const uint64_t *key_hash, bool may_reject, int64_t now_us)
+static bool is_worth_it(struct mni_ramcache *cache, const struct making *making, uint64_t hash)
 {
-    if (n_bytes > cache->config.max_bytes)
-        return ROOM_NONE;
-    while (missing_bytes(cache, n_bytes) > 0 && mni_ramcache_reclaim(cache, now_us, 1) > 0)
-        continue;
+    uint64_t missing = missing_bytes(cache, making->n_left);
+
+    return missing == 0 || compare(cache, hash, missing) == IS_MORE;
+}
+
+static enum room make_room(struct mni_ramcache *cache, struct making *making,
+                           const uint64_t *key_hash, bool may_reject, int64_t now_us)
+{
+    uint64_t n_bytes = making->n_left;
+
+    while (missing_bytes(cache, making->n_left) > 0 && mni_ramcache_reclaim(cache, now_us, 1) > 0)
+        pause_after(cache, making, 1);
     /* What cannot succeed evicts nothing. Asking costs a line of each shard. */
-    if (n_bytes >= UNLOCKED_COPY_MIN && !can_fit(cache, n_bytes))
+    if (n_bytes >= UNLOCKED_COPY_MIN && !can_fit(cache, making->n_left))
         return ROOM_NONE;
     /* Too large to be tried in the window: it is judged at once. */
-    bool is_large = may_reject && n_bytes > window_max(cache) &&
-                    n_bytes > capacity(cache) / LARGE_ONE_IN;
-    uint64_t missing = missing_bytes(cache, n_bytes);
-    if (is_large && missing > 0 && compare(cache, *key_hash, missing) != IS_MORE) {
+    uint64_t capacity_bytes = capacity(cache) + making->n_taken;
+    bool is_large = may_reject && n_bytes > capacity_bytes / LARGE_ONE_IN &&
+                    n_bytes > window_max(cache);
+    if (is_large && !is_worth_it(cache, making, *key_hash)) {
         mni_ramcache_sketch_add(&cache->sketch, *key_hash);
         return ROOM_REJECTED;
     }
     if (key_hash != NULL && !is_large)
         make_way(cache, n_bytes);
-    if (!evict(cache, n_bytes))
+    return evict(cache, making) ? ROOM_MADE : ROOM_NONE;
+}
+
+enum room mni_ramcache_make_room(struct mni_ramcache *cache, uint64_t n_bytes,
+                                 const uint64_t *key_hash, unsigned how, int64_t now_us)
+{
+    struct making making = {.n_left = n_bytes, .may_yield = (how & MAY_YIELD) != 0};
+
+    if (n_bytes > cache->config.max_bytes)
         return ROOM_NONE;
-    mni_ramcache_take(cache, n_bytes);
-    return ROOM_MADE;
+    enum room room = make_room(cache, &making, key_hash, (how & MAY_REJECT) != 0, now_us);
+    if (room == ROOM_MADE)
+        mni_ramcache_take(cache, making.n_left);
+    else
+        mni_ramcache_give_back(cache, making.n_taken);
+    return room;
 }

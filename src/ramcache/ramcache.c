@@ -111,7 +111,7 @@ mn_status mni_ramcache_new(const struct mni_ramcache_config *config,
 
 static void remove_all(struct mni_ramcache *cache)
 {
-    mni_mutex_lock(&cache->lock);
+    mni_ramcache_lock(cache);
     for (int i = 0; i < N_QUEUES; i++)
         while (!link_is_alone(&cache->queues[i].entries))
             mni_ramcache_unlink(cache, entry_of_queue(cache->queues[i].entries.next),
@@ -119,7 +119,7 @@ static void remove_all(struct mni_ramcache *cache)
     while (mni_ramcache_space_drop_empty(cache))
         continue;
     MNI_CHECK(link_is_alone(&cache->spaces) && link_is_alone(&cache->dead_spaces));
-    mni_mutex_unlock(&cache->lock);
+    mni_ramcache_unlock(cache);
 }
 
 mn_status mni_ramcache_free(struct mni_ramcache *cache, struct mn_error *err)
@@ -130,9 +130,9 @@ mn_status mni_ramcache_free(struct mni_ramcache *cache, struct mn_error *err)
     if (n_bytes > 0)
         return mni_fail(err, MN_ERR_BUSY, "values of %llu bytes are held",
                         (unsigned long long)n_bytes);
-    mni_mutex_lock(&cache->lock);
+    mni_ramcache_lock(cache);
     bool is_used = cache->loads != NULL || !link_is_alone(&cache->walkers);
-    mni_mutex_unlock(&cache->lock);
+    mni_ramcache_unlock(cache);
     if (is_used)
         return mni_fail(err, MN_ERR_BUSY, "a load or a walk is under way");
     remove_all(cache);
@@ -192,17 +192,17 @@ static void note_access(struct mni_ramcache *cache, struct shard *shard, struct 
         !mni_mutex_try_lock(&cache->lock))
         return;
     mni_ramcache_policy_drain(cache, shard);
-    mni_mutex_unlock(&cache->lock);
+    mni_ramcache_unlock(cache);
 }
 
 /* Waits for the policy. Somebody else may have told it meanwhile. */
 static void lock_and_drain(struct mni_ramcache *cache, struct shard *shard)
 {
-    mni_mutex_lock(&cache->lock);
+    mni_ramcache_lock(cache);
     mni_latch_lock(&shard->lock);
     mni_ramcache_policy_drain(cache, shard);
     mni_latch_unlock(&shard->lock);
-    mni_mutex_unlock(&cache->lock);
+    mni_ramcache_unlock(cache);
 }
 
 enum found mni_ramcache_look_up(struct mni_ramcache *cache, const struct key *key,
@@ -302,7 +302,7 @@ mn_status mni_ramcache_info(struct mni_ramcache *cache, struct mn_slice name, st
 
 /* Makes the table of a shard larger where it is nearly full, or smaller where it is nearly empty.
  * That may fail, as long as a slot is free. */
-static void fit_table(struct mni_ramcache *cache, struct shard *shard, int64_t now_us)
+static void fit_table(struct mni_ramcache *cache, struct shard *shard, unsigned how, int64_t now_us)
 {
     uint32_t n_buckets = mask_of(shard) + 1;
     uint32_t n_slots = table_slots(shard);
@@ -315,9 +315,11 @@ static void fit_table(struct mni_ramcache *cache, struct shard *shard, int64_t n
     if (n_wanted == n_buckets || n_wanted == 0)
         return;
     uint64_t charge = mni_ramcache_table_charge(n_wanted);
-    if (mni_ramcache_make_room(cache, charge, NULL, false, now_us) != ROOM_MADE)
+    if (mni_ramcache_make_room(cache, charge, NULL, how, now_us) != ROOM_MADE)
         return;
-    struct bucket *buckets = mni_ramcache_table_new(n_wanted);
+    /* Another thread may have done the same while room was made. */
+    bool is_wanted = mask_of(shard) + 1 == n_buckets;
+    struct bucket *buckets = is_wanted ? mni_ramcache_table_new(n_wanted) : NULL;
     if (buckets == NULL) {
         mni_ramcache_give_back(cache, charge);
         return;
@@ -332,15 +334,22 @@ static void fit_table(struct mni_ramcache *cache, struct shard *shard, int64_t n
 /* As many words of the sketch as entries want, as far as one more part makes them. */
 static void fit_sketch(struct mni_ramcache *cache, int64_t now_us)
 {
-    uint64_t charge = mni_ramcache_sketch_part_charge();
+    uint64_t charge = mni_ramcache_sketch_part_charge(sketch_words_max(cache));
 
     if (cache->n_entries * WORDS_PER_ENTRY <= cache->sketch.n_words ||
         !mni_ramcache_sketch_can_grow(&cache->sketch))
         return;
-    if (mni_ramcache_make_room(cache, charge, NULL, false, now_us) != ROOM_MADE)
+    if (mni_ramcache_make_room(cache, charge, NULL, MAY_YIELD, now_us) != ROOM_MADE)
         return;
-    if (!mni_ramcache_sketch_grow(&cache->sketch))
+    /* Others may have made it as large as it can be while room was made. */
+    if (!mni_ramcache_sketch_can_grow(&cache->sketch) || !mni_ramcache_sketch_grow(&cache->sketch))
         mni_ramcache_give_back(cache, charge);
+}
+
+void mni_ramcache_fit(struct mni_ramcache *cache, const struct key *key, int64_t now_us)
+{
+    fit_table(cache, shard_of(cache, key->hash), MAY_YIELD, now_us);
+    fit_sketch(cache, now_us);
 }
 
 mn_status mni_ramcache_finish(struct mni_ramcache *cache, const struct key *key,
@@ -349,8 +358,9 @@ mn_status mni_ramcache_finish(struct mni_ramcache *cache, const struct key *key,
     struct shard *shard = shard_of(cache, key->hash);
     enum queue_id queue = QUEUE_WINDOW;
 
-    fit_table(cache, shard, now_us);
-    fit_sketch(cache, now_us);
+    /* Who came in since the table was made to fit may have filled it. */
+    if (shard->n_used == table_slots(shard))
+        fit_table(cache, shard, 0, now_us);
     mni_latch_lock(&shard->lock);
     mni_ramcache_policy_drain(cache, shard);
     struct entry *old = mni_ramcache_table_find(shard, key);
@@ -401,7 +411,13 @@ struct put {
     struct space *space; /* in use */
 };
 
-/* Makes room and takes it. MN_NOT_FOUND: the value is not kept. */
+static bool is_large(const struct put *put)
+{
+    return put->value.n_bytes >= UNLOCKED_COPY_MIN;
+}
+
+/* Makes room and takes it, and may give the lock up meanwhile. MN_NOT_FOUND: the value is not kept.
+ */
 static mn_status begin_put(struct mni_ramcache *cache, struct put *put)
 {
     mni_ramcache_loads_are_stale(cache, &put->key);
@@ -416,13 +432,15 @@ static mn_status begin_put(struct mni_ramcache *cache, struct put *put)
         cache->n_refused++;
         return MN_NOT_FOUND;
     }
+    mni_ramcache_fit(cache, &put->key, put->now_us);
     mn_status st = mni_ramcache_space_get(cache, &put->key, &put->space);
     if (st == MN_NOT_FOUND)
         cache->n_refused++;
     if (st != MN_OK)
         return st;
     mni_ramcache_space_use(cache, put->space);
-    enum room room = mni_ramcache_make_room(cache, put->charge, &put->key.hash, true, put->now_us);
+    unsigned how = MAY_REJECT | (is_large(put) ? MAY_YIELD : 0);
+    enum room room = mni_ramcache_make_room(cache, put->charge, &put->key.hash, how, put->now_us);
     if (room == ROOM_MADE)
         return MN_OK;
     if (room == ROOM_REJECTED)
@@ -433,7 +451,7 @@ static mn_status begin_put(struct mni_ramcache *cache, struct put *put)
     return MN_NOT_FOUND;
 }
 
-/* Links the entry. The namespace may have been cleared while the value was copied; the put is the
+/* Links the entry. The namespace may have been cleared while the lock was given up; the put is the
  * later one then. */
 static mn_status end_put(struct mni_ramcache *cache, struct put *put, struct entry *entry)
 {
@@ -468,19 +486,15 @@ static struct entry *make_entry(const struct put *put)
 
 static mn_status put_locked(struct mni_ramcache *cache, struct put *put)
 {
-    bool is_large = put->value.n_bytes >= UNLOCKED_COPY_MIN;
     mn_status st = begin_put(cache, put);
 
     if (st != MN_OK)
         return st;
-    if (is_large)
-        mni_mutex_unlock(&cache->lock);
+    if (is_large(put))
+        mni_ramcache_unlock(cache);
     struct entry *entry = make_entry(put);
-    if (is_large) {
-        mni_mutex_lock(&cache->lock);
-        /* Those that have begun meanwhile, too: the put ends now, or fails now. */
-        mni_ramcache_loads_are_stale(cache, &put->key);
-    }
+    if (is_large(put))
+        mni_ramcache_lock(cache);
     if (entry == NULL) {
         mni_ramcache_give_back(cache, put->charge);
         mni_ramcache_space_unuse(cache, put->space);
@@ -504,13 +518,16 @@ mn_status mni_ramcache_put(struct mni_ramcache *cache, struct mn_slice name, str
                       : mni_ramcache_entry_charge(id.n_bytes, value.n_bytes, expiry.is_set),
     };
 
-    mni_mutex_lock(&cache->lock);
+    mni_ramcache_lock(cache);
+    mni_ramcache_sketch_prefetch(&cache->sketch, put.key.hash);
     mn_status st = put_locked(cache, &put);
+    /* Also those that have begun while the lock was given up: the put ends now, or fails now. */
+    mni_ramcache_loads_are_stale(cache, &put.key);
     *kept_out = st == MN_OK;
     /* The old value must not be shown in the place of one that was not kept. */
     if (st == MN_NOT_FOUND)
         (void)remove_key(cache, &put.key, put.now_us, LEAVE_OVERWRITTEN);
-    mni_mutex_unlock(&cache->lock);
+    mni_ramcache_unlock(cache);
     return st == MN_ERR_NOMEM ? mni_fail(err, st, "a value of %zu bytes", value.n_bytes) : MN_OK;
 }
 
@@ -531,11 +548,11 @@ bool mni_ramcache_count_of_batch(struct mni_ramcache *cache, struct mn_slice nam
 
 uint32_t mni_ramcache_batch(struct mni_ramcache *cache)
 {
-    mni_mutex_lock(&cache->lock);
+    mni_ramcache_lock(cache);
     cache->last_batch++;
     cache->last_batch += cache->last_batch == 0;
     uint32_t batch = cache->last_batch;
-    mni_mutex_unlock(&cache->lock);
+    mni_ramcache_unlock(cache);
     return batch;
 }
 
@@ -546,11 +563,11 @@ bool mni_ramcache_delete(struct mni_ramcache *cache, struct mn_slice name, struc
 {
     const struct key key = mni_ramcache_key(cache, name, id);
 
-    mni_mutex_lock(&cache->lock);
+    mni_ramcache_lock(cache);
     mni_ramcache_loads_are_stale(cache, &key);
     int64_t now_us = mni_ramcache_now(cache);
     bool existed = remove_key(cache, &key, now_us, LEAVE_DELETED);
-    mni_mutex_unlock(&cache->lock);
+    mni_ramcache_unlock(cache);
     return existed;
 }
 
@@ -560,7 +577,7 @@ uint64_t mni_ramcache_clear(struct mni_ramcache *cache, struct mn_slice name)
         .name = name, .name_hash = mni_hash(name.data, name.n_bytes, cache->config.hash_seed)};
     uint64_t n = 0;
 
-    mni_mutex_lock(&cache->lock);
+    mni_ramcache_lock(cache);
     struct space *space = mni_ramcache_space_find(cache, &key);
     if (space != NULL && space->n_expiring > 0) {
         /* What has expired does not count. The sweep lets others in. */
@@ -576,7 +593,7 @@ uint64_t mni_ramcache_clear(struct mni_ramcache *cache, struct mn_slice name)
         cache->n_negative -= space->n_negative;
         mni_ramcache_space_kill(cache, space);
     }
-    mni_mutex_unlock(&cache->lock);
+    mni_ramcache_unlock(cache);
     return n;
 }
 
@@ -585,7 +602,7 @@ uint64_t mni_ramcache_clear(struct mni_ramcache *cache, struct mn_slice name)
 
 void mni_ramcache_stats(struct mni_ramcache *cache, struct mn_ramcache_stats *s)
 {
-    mni_mutex_lock(&cache->lock);
+    mni_ramcache_lock(cache);
     (void)mni_ramcache_sweep_all(cache);
     *s = (struct mn_ramcache_stats){
         .size = s->size,
@@ -614,5 +631,5 @@ void mni_ramcache_stats(struct mni_ramcache *cache, struct mn_ramcache_stats *s)
         s->n_negative_hits += shard->n_negative_hits;
         mni_latch_unlock(&shard->lock);
     }
-    mni_mutex_unlock(&cache->lock);
+    mni_ramcache_unlock(cache);
 }

@@ -45,6 +45,7 @@ enum {
     RECLAIM_PER_PUT = 4,  /* dead and expired entries that a put removes on its way */
     PINNED_LOOKS_MAX = 256,   /* pinned entries of a queue passed over in search of a victim */
     UNLOCKED_COPY_MIN = 8192, /* larger values are copied without the cache's lock */
+    HOLD_MAX = 256,           /* entries that a long work removes under one hold of the lock */
 };
 
 enum queue_id {
@@ -181,8 +182,10 @@ struct sketch {
     struct sketch_part *parts; /* owned; room for n_parts_max */
     uint64_t n_parts;
     uint64_t n_parts_max;
-    uint64_t part_mask; /* of the numbers of parts, rounded up to a power of two */
-    uint64_t n_words;   /* of all parts */
+    uint64_t part_words; /* of each; a power of two */
+    unsigned part_shift; /* lines of each, as a power of two */
+    uint64_t part_mask;  /* of the numbers of parts, rounded up to a power of two */
+    uint64_t n_words;    /* of all parts */
     uint64_t n_added;
     uint64_t n_added_max; /* then all counters are halved */
     uint64_t n_halvings;  /* those that a part lacks it makes up for when it is looked at */
@@ -228,7 +231,11 @@ struct mni_ramcache {
     struct clock clock;
     unsigned char apart[LINE_BYTES];
 
-    struct mni_mutex lock;
+    struct mni_mutex lock; /* lock.c */
+    atomic_uint n_waited;  /* who could not have the lock at once; */
+    atomic_uint n_passed;  /* of them, who have had it since */
+    atomic_uint n_yielders;
+    uint64_t pending_bytes; /* what those still want who let others in while they make room */
     struct queue queues[N_QUEUES];
     struct sketch sketch;
     struct tuner tuner;
@@ -351,6 +358,13 @@ static inline uint64_t used_bytes(struct mni_ramcache *cache)
     return atomic_load_explicit(&cache->used_bytes, memory_order_relaxed);
 }
 
+/* lock.c: the cache's lock --------------------------------------------------------------------- */
+
+void mni_ramcache_lock(struct mni_ramcache *cache);
+void mni_ramcache_unlock(struct mni_ramcache *cache);
+/* Lets all have the lock who wait for it. False: nobody did, and the lock was not given up. */
+bool mni_ramcache_yield(struct mni_ramcache *cache);
+
 /* memory.c: what blocks cost, and entries as blocks ------------------------------------------- */
 
 /* What a block of `n_bytes` takes at most of the memory of the process. */
@@ -403,7 +417,7 @@ struct bucket *mni_ramcache_table_move(struct shard *shard, struct bucket *bucke
 
 /* Of one that can grow to so many words, and has one part; and of each further part. */
 uint64_t mni_ramcache_sketch_charge(uint64_t n_words_max);
-uint64_t mni_ramcache_sketch_part_charge(void);
+uint64_t mni_ramcache_sketch_part_charge(uint64_t n_words_max);
 MN_MUST_USE bool mni_ramcache_sketch_init(struct sketch *sketch, uint64_t n_words_max);
 void mni_ramcache_sketch_done(struct sketch *sketch);
 void mni_ramcache_sketch_add(struct sketch *sketch, uint64_t hash);
@@ -471,10 +485,14 @@ int64_t mni_ramcache_sweep_all(struct mni_ramcache *cache);
 
 void mni_ramcache_policy_init(struct mni_ramcache *cache);
 enum room { ROOM_MADE, ROOM_REJECTED, ROOM_NONE };
+enum {
+    MAY_REJECT = 1, /* a large one has to be worth what it pushes out */
+    MAY_YIELD = 2,  /* the lock is given up after each HOLD_MAX entries that go, if it is wanted */
+};
 /* Makes `n_bytes` of room and takes them. `key_hash` is of the entry that they are for; NULL: it is
- * no entry. With `may_reject` a large one has to be worth what it pushes out. */
+ * no entry. */
 enum room mni_ramcache_make_room(struct mni_ramcache *cache, uint64_t n_bytes,
-                                 const uint64_t *key_hash, bool may_reject, int64_t now_us);
+                                 const uint64_t *key_hash, unsigned how, int64_t now_us);
 /* `queue`: where it begins; a negative result always in its own. */
 void mni_ramcache_policy_entered(struct mni_ramcache *cache, struct entry *entry,
                                  enum queue_id queue);
@@ -502,6 +520,9 @@ enum found mni_ramcache_peek(struct mni_ramcache *cache, const struct key *key,
 /* All but how often it was got, which is under its shard's lock. */
 void mni_ramcache_show(struct mni_ramcache *cache, struct entry *entry,
                        struct mn_ramcache_value *value_out);
+/* Makes the tables fit for one more entry of a key, as far as there is room. May give the lock up.
+ */
+void mni_ramcache_fit(struct mni_ramcache *cache, const struct key *key, int64_t now_us);
 /* Links a finished entry whose bytes are taken in the place of what has its key. Takes over the
  * reference of the caller, also when it fails. Under the cache's lock. */
 MN_MUST_USE mn_status mni_ramcache_finish(struct mni_ramcache *cache, const struct key *key,

@@ -16,9 +16,10 @@
 
 enum {
     WORDS_PER_LINE = 8,
-    LINES_PER_PART = 32,
-    LINE_BITS = 5,
-    WORDS_PER_PART = WORDS_PER_LINE * LINES_PER_PART,
+    /* Of a part: as many parts as can be found in the fastest memory, but none that takes long. */
+    WORDS_MIN = 256,
+    WORDS_MAX = 8192,
+    PARTS_WANTED = 512,
     ADDED_PER_WORD = 10,
     /* What counts towards the age of a sketch: a key that is at the top count counts less, or a few
      * of them would make all others old; but it counts, or what is not asked for any more would
@@ -27,37 +28,51 @@ enum {
     AT_TOP = 1,
     COUNTER_BITS = 4,
 };
-static_assert(LINES_PER_PART == 1 << LINE_BITS, "lines are chosen by so many bits");
-
 /* Counters of four bits: the lowest bit of each. */
 static const uint64_t ONES = UINT64_C(0x1111111111111111);
 
-uint64_t mni_ramcache_sketch_part_charge(void)
+static uint64_t part_words(uint64_t n_words_max)
 {
-    return mni_ramcache_charge(WORDS_PER_PART * sizeof(uint64_t)) + LINE_BYTES;
+    uint64_t n = WORDS_MIN;
+
+    while (n < WORDS_MAX && n * PARTS_WANTED < n_words_max)
+        n *= 2;
+    return n;
 }
 
 static uint64_t parts_max(uint64_t n_words_max)
 {
-    return (n_words_max + WORDS_PER_PART - 1) / WORDS_PER_PART;
+    uint64_t n = part_words(n_words_max);
+
+    return (n_words_max + n - 1) / n;
+}
+
+uint64_t mni_ramcache_sketch_part_charge(uint64_t n_words_max)
+{
+    return mni_ramcache_charge(part_words(n_words_max) * sizeof(uint64_t)) + LINE_BYTES;
 }
 
 uint64_t mni_ramcache_sketch_charge(uint64_t n_words_max)
 {
     return mni_ramcache_charge(parts_max(n_words_max) * sizeof(struct sketch_part)) +
-           mni_ramcache_sketch_part_charge();
+           mni_ramcache_sketch_part_charge(n_words_max);
 }
 
-static uint64_t *words_new(void)
+static size_t part_bytes(const struct sketch *sketch)
 {
-    return mni_alloc_aligned(LINE_BYTES, WORDS_PER_PART * sizeof(uint64_t));
+    return sketch->part_words * sizeof(uint64_t);
+}
+
+static uint64_t *words_new(const struct sketch *sketch)
+{
+    return mni_alloc_aligned(LINE_BYTES, part_bytes(sketch));
 }
 
 /* With `n_parts` parts from now on. */
 static void set_size(struct sketch *sketch, uint64_t n_parts)
 {
     sketch->n_parts = n_parts;
-    sketch->n_words = n_parts * WORDS_PER_PART;
+    sketch->n_words = n_parts * sketch->part_words;
     sketch->n_added_max = sketch->n_words * ADDED_PER_WORD * GROWN;
     sketch->part_mask = 0;
     while (sketch->part_mask < n_parts - 1)
@@ -66,14 +81,18 @@ static void set_size(struct sketch *sketch, uint64_t n_parts)
 
 bool mni_ramcache_sketch_init(struct sketch *sketch, uint64_t n_words_max)
 {
-    *sketch = (struct sketch){.n_parts_max = parts_max(n_words_max)};
+    *sketch = (struct sketch){
+        .n_parts_max = parts_max(n_words_max),
+        .part_words = part_words(n_words_max),
+        .part_shift = (unsigned)__builtin_ctzll(part_words(n_words_max) / WORDS_PER_LINE),
+    };
     sketch->parts = mni_alloc(sketch->n_parts_max * sizeof *sketch->parts);
     if (sketch->parts == NULL)
         return false;
-    sketch->parts[0] = (struct sketch_part){.words = words_new()};
+    sketch->parts[0] = (struct sketch_part){.words = words_new(sketch)};
     if (sketch->parts[0].words == NULL)
         return false;
-    memset(sketch->parts[0].words, 0, WORDS_PER_PART * sizeof(uint64_t));
+    memset(sketch->parts[0].words, 0, part_bytes(sketch));
     set_size(sketch, 1);
     return true;
 }
@@ -95,10 +114,10 @@ static void catch_up(const struct sketch *sketch, struct sketch_part *part)
         return;
     part->n_halvings = sketch->n_halvings;
     if (n >= COUNTER_BITS) {
-        memset(part->words, 0, WORDS_PER_PART * sizeof(uint64_t));
+        memset(part->words, 0, part_bytes(sketch));
         return;
     }
-    for (unsigned i = 0; i < WORDS_PER_PART; i++)
+    for (uint64_t i = 0; i < sketch->part_words; i++)
         part->words[i] = part->words[i] >> n & ONES * (15U >> n);
 }
 
@@ -115,14 +134,14 @@ bool mni_ramcache_sketch_can_grow(const struct sketch *sketch)
 
 bool mni_ramcache_sketch_grow(struct sketch *sketch)
 {
-    uint64_t *words = words_new();
+    uint64_t *words = words_new(sketch);
 
     if (words == NULL)
         return false;
     set_size(sketch, sketch->n_parts + 1);
     /* Both know what the one knew. */
     struct sketch_part *parent = parent_of_last(sketch);
-    memcpy(words, parent->words, WORDS_PER_PART * sizeof(uint64_t));
+    memcpy(words, parent->words, part_bytes(sketch));
     sketch->parts[sketch->n_parts - 1] =
         (struct sketch_part){.words = words, .n_halvings = parent->n_halvings};
     return true;
@@ -138,14 +157,15 @@ static uint64_t spread(uint64_t hash)
 
 static struct sketch_part *part_of(const struct sketch *sketch, uint64_t spread_hash)
 {
-    uint64_t i = (uint32_t)spread_hash >> LINE_BITS & sketch->part_mask;
+    uint64_t i = (uint32_t)spread_hash >> sketch->part_shift & sketch->part_mask;
 
     return &sketch->parts[i < sketch->n_parts ? i : i & (sketch->part_mask >> 1)];
 }
 
-static uint64_t *line_in(const struct sketch_part *part, uint64_t spread_hash)
+static uint64_t *line_in(const struct sketch *sketch, const struct sketch_part *part,
+                         uint64_t spread_hash)
 {
-    return part->words + (spread_hash & (LINES_PER_PART - 1)) * WORDS_PER_LINE;
+    return part->words + (spread_hash * WORDS_PER_LINE & (sketch->part_words - 1));
 }
 
 static uint64_t *line_of(const struct sketch *sketch, uint64_t spread_hash)
@@ -153,7 +173,7 @@ static uint64_t *line_of(const struct sketch *sketch, uint64_t spread_hash)
     struct sketch_part *part = part_of(sketch, spread_hash);
 
     catch_up(sketch, part);
-    return line_in(part, spread_hash);
+    return line_in(sketch, part, spread_hash);
 }
 
 /* Of the `i`-th counter: five bits choose one of 16 counters in one of two words. */
@@ -171,7 +191,7 @@ void mni_ramcache_sketch_prefetch(const struct sketch *sketch, uint64_t hash)
 {
     uint64_t x = spread(hash);
 
-    __builtin_prefetch(line_in(part_of(sketch, x), x));
+    __builtin_prefetch(line_in(sketch, part_of(sketch, x), x));
 }
 
 unsigned mni_ramcache_sketch_count(const struct sketch *sketch, uint64_t hash)

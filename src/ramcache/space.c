@@ -47,7 +47,7 @@ static void grow_names(struct mni_ramcache *cache)
     size_t n_bytes = n_slots * sizeof(struct space *);
     uint64_t charge = mni_ramcache_charge(n_bytes);
 
-    if (mni_ramcache_make_room(cache, charge, NULL, false, mni_ramcache_now(cache)) != ROOM_MADE)
+    if (mni_ramcache_make_room(cache, charge, NULL, 0, mni_ramcache_now(cache)) != ROOM_MADE)
         return;
     struct space **names = mni_alloc_zero(n_bytes);
     if (names == NULL) {
@@ -84,7 +84,7 @@ mn_status mni_ramcache_space_get(struct mni_ramcache *cache, const struct key *k
         return MN_OK;
     if (cache->n_names >= cache->n_names_slots)
         grow_names(cache);
-    if (mni_ramcache_make_room(cache, charge, NULL, false, mni_ramcache_now(cache)) != ROOM_MADE)
+    if (mni_ramcache_make_room(cache, charge, NULL, 0, mni_ramcache_now(cache)) != ROOM_MADE)
         return MN_NOT_FOUND;
     struct space *space = mni_alloc_zero(n_bytes);
     if (space == NULL) {

@@ -79,13 +79,13 @@ mn_status mni_ramcache_namespace_stats(struct mni_ramcache *cache, struct mn_sli
 {
     const struct key key = key_of_name(cache, name);
 
-    mni_mutex_lock(&cache->lock);
+    mni_ramcache_lock(cache);
     (void)mni_ramcache_sweep_all(cache);
     drain_all(cache);
     struct space *space = mni_ramcache_space_find(cache, &key);
     if (space != NULL)
         fill(space, stats_out);
-    mni_mutex_unlock(&cache->lock);
+    mni_ramcache_unlock(cache);
     return space != NULL ? MN_OK : MN_NOT_FOUND;
 }
 
@@ -95,7 +95,7 @@ mn_status mni_ramcache_list(struct mni_ramcache *cache, mn_ramcache_name_fn *eac
     mn_status st = MN_OK;
     struct link *at;
 
-    mni_mutex_lock(&cache->lock);
+    mni_ramcache_lock(cache);
     (void)mni_ramcache_sweep_all(cache);
     begin_walk(cache, &walker, &cache->spaces);
     while (st == MN_OK && (at = step(cache, &walker)) != NULL) {
@@ -104,13 +104,13 @@ mn_status mni_ramcache_list(struct mni_ramcache *cache, mn_ramcache_name_fn *eac
         if (n_entries == 0)
             continue;
         mni_ramcache_space_use(cache, space);
-        mni_mutex_unlock(&cache->lock);
+        mni_ramcache_unlock(cache);
         st = each(context, (struct mn_slice){space->name, space->name_bytes}, n_entries);
-        mni_mutex_lock(&cache->lock);
+        mni_ramcache_lock(cache);
         mni_ramcache_space_unuse(cache, space);
     }
     end_walk(&walker);
-    mni_mutex_unlock(&cache->lock);
+    mni_ramcache_unlock(cache);
     return st;
 }
 
@@ -176,20 +176,20 @@ mn_status mni_ramcache_get_all(struct mni_ramcache *cache, struct mn_slice name,
     mn_status st = MN_OK;
     unsigned n = 1;
 
-    mni_mutex_lock(&cache->lock);
+    mni_ramcache_lock(cache);
     struct space *space = mni_ramcache_space_find(cache, &key);
     if (space != NULL) {
         mni_ramcache_space_use(cache, space);
         begin_walk(cache, &walker, &space->entries);
         while (st == MN_OK && n > 0 && !space_is_dead(space)) {
             n = gather(cache, &walker, entries);
-            mni_mutex_unlock(&cache->lock);
+            mni_ramcache_unlock(cache);
             st = show_all(cache, space, entries, n, each, context);
-            mni_mutex_lock(&cache->lock);
+            mni_ramcache_lock(cache);
         }
         end_walk(&walker);
         mni_ramcache_space_unuse(cache, space);
     }
-    mni_mutex_unlock(&cache->lock);
+    mni_ramcache_unlock(cache);
     return st;
 }
