@@ -6,8 +6,6 @@
  * Threads: any, and any number of processes.
  * Fails:   as the disk does; and as its options tell it to, for tests of what stands above.
  */
-#include <inttypes.h>
-
 #include "base/check.h"
 #include "base/mem.h"
 #include "object/dir_private.h"
@@ -141,21 +139,16 @@ static mn_status read_range(struct dir_store *store, struct mn_object_range *ran
 {
     struct mn_object_info info;
     struct mni_file *file = NULL;
+    uint64_t n = 0;
     size_t n_read = 0;
     mn_status st = open_object(store, range->key, &file, &info, err);
 
-    if (st == MN_OK && range->if_match != NULL && strcmp(range->if_match, info.etag) != 0)
-        st = mni_fail(err, MN_CHANGED, "the ETag is %s", info.etag);
-    if (st == MN_OK && range->offset >= info.n_bytes)
-        st = mni_fail(err, MN_ERR_INVALID, "byte %" PRIu64 " of %" PRIu64, range->offset,
-                      info.n_bytes);
-    if (st == MN_OK) {
-        uint64_t n_left = info.n_bytes - range->offset;
-        uint64_t n = n_left < range->n_bytes ? n_left : range->n_bytes;
+    if (st == MN_OK)
+        st = mni_object_range_fit(range, &info, &n, err);
+    if (st == MN_OK)
         st = mni_file_read(file, range->offset, range->data_out, (size_t)n, &n_read, err);
-        if (st == MN_OK && n_read < n)
-            st = mni_fail(err, MN_ERR_CORRUPT, "the file has become shorter");
-    }
+    if (st == MN_OK && n_read < n)
+        st = mni_fail(err, MN_ERR_CORRUPT, "the file has become shorter");
     mni_file_close(file);
     return st == MN_OK ? mni_object_range_done(range, n_read, err) : st;
 }

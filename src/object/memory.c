@@ -236,17 +236,14 @@ static mn_status memory_get(struct mni_object_store *base, struct mn_slice key,
 static mn_status read_range(const struct memory_content *content, struct mn_object_range *range,
                             struct mn_error *err)
 {
+    uint64_t n = 0;
+
     range->n_read = 0;
     if (content == NULL)
         return mni_fail(err, MN_NOT_FOUND, "there is none");
-    uint64_t n_bytes = content->info.n_bytes;
-    if (range->if_match != NULL && strcmp(range->if_match, content->info.etag) != 0)
-        return mni_fail(err, MN_CHANGED, "the ETag is %s", content->info.etag);
-    if (range->offset >= n_bytes)
-        return mni_fail(err, MN_ERR_INVALID, "byte %" PRIu64 " of %" PRIu64, range->offset,
-                        n_bytes);
-    uint64_t n = n_bytes - range->offset < range->n_bytes ? n_bytes - range->offset
-                                                          : range->n_bytes;
+    mn_status st = mni_object_range_fit(range, &content->info, &n, err);
+    if (st != MN_OK)
+        return st;
     memcpy(range->data_out, content->data + range->offset, (size_t)n);
     return mni_object_range_done(range, n, err);
 }

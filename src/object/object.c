@@ -64,6 +64,21 @@ void mni_object_page_free(struct mn_object_page *page)
 
 /* Ranges, uploads and ETags ----------*/
 
+mn_status mni_object_range_fit(const struct mn_object_range *range,
+                               const struct mn_object_info *info, uint64_t *n_bytes_out,
+                               struct mn_error *err)
+{
+    MNI_CHECK(range->n_bytes > 0);
+    if (range->if_match != NULL && strcmp(range->if_match, info->etag) != 0)
+        return mni_fail(err, MN_CHANGED, "the ETag is %s", info->etag);
+    if (range->offset >= info->n_bytes)
+        return mni_fail(err, MN_ERR_INVALID, "byte %" PRIu64 " of %" PRIu64, range->offset,
+                        info->n_bytes);
+    uint64_t n_left = info->n_bytes - range->offset;
+    *n_bytes_out = n_left < range->n_bytes ? n_left : range->n_bytes;
+    return MN_OK;
+}
+
 mn_status mni_object_range_done(struct mn_object_range *range, uint64_t n_read,
                                 struct mn_error *err)
 {

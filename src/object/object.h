@@ -89,6 +89,12 @@ MN_MUST_USE mn_status mni_object_page_new(size_t n_entries, size_t keys_bytes,
 void mni_object_page_add(struct mn_object_page *page, const struct mn_object_entry *entry);
 void mni_object_page_free(struct mn_object_page *page); /* NULL is fine */
 
+/* For back ends of this machine: how many bytes a range has of the object that is there.
+ * MN_CHANGED, MN_ERR_INVALID. */
+MN_MUST_USE mn_status mni_object_range_fit(const struct mn_object_range *range,
+                                           const struct mn_object_info *info, uint64_t *n_bytes_out,
+                                           struct mn_error *err);
+
 /* For back ends: sets `n_read` and `status` of a range that was read, after checking it against the
  * CRC-32C that the caller gave. Answers the status. */
 MN_MUST_USE mn_status mni_object_range_done(struct mn_object_range *range, uint64_t n_read,
