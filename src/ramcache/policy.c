@@ -298,10 +298,10 @@ static void make_way(struct mni_ramcache *cache, uint64_t n_bytes)
     }
 }
 
-/* Whether there would be room if all went that may go, beside what others are making room for. */
+/* Whether there would be room if all went that may go. */
 static bool can_fit(struct mni_ramcache *cache, uint64_t n_bytes)
 {
-    uint64_t missing = missing_bytes(cache, n_bytes + cache->pending_bytes);
+    uint64_t missing = missing_bytes(cache, n_bytes);
 
     return missing == 0 || missing <= mni_ramcache_evictable_bytes(cache) + cache->empties_bytes;
 }
@@ -382,8 +382,10 @@ static enum room make_room(struct mni_ramcache *cache, struct making *making,
 
     while (missing_bytes(cache, making->n_left) > 0 && mni_ramcache_reclaim(cache, now_us, 1) > 0)
         pause_after(cache, making, 1);
-    /* What cannot succeed evicts nothing. Asking costs a line of each shard. */
-    if (n_bytes >= UNLOCKED_COPY_MIN && !can_fit(cache, making->n_left))
+    /* What cannot succeed evicts nothing. Asking costs a line of each shard. Entries also leave alone
+     * what others are making room for; a table comes first, or small entries would find it full. */
+    uint64_t n_pending = key_hash != NULL ? cache->pending_bytes : 0;
+    if (n_bytes >= UNLOCKED_COPY_MIN && !can_fit(cache, making->n_left + n_pending))
         return ROOM_NONE;
     /* Too large to be tried in the window: it is judged at once. */
     uint64_t capacity_bytes = capacity(cache) + making->n_taken;

@@ -367,7 +367,7 @@ mn_status mni_ramcache_finish(struct mni_ramcache *cache, const struct key *key,
     if (old == NULL && shard->n_used == table_slots(shard)) {
         mni_latch_unlock(&shard->lock);
         mni_ramcache_entry_unref(cache, entry);
-        return MN_ERR_NOMEM;
+        return MN_NOT_FOUND;
     }
     if (old != NULL) {
         if (!old->is_negative)
@@ -451,8 +451,8 @@ static mn_status begin_put(struct mni_ramcache *cache, struct put *put)
     return MN_NOT_FOUND;
 }
 
-/* Links the entry. The namespace may have been cleared while the lock was given up; the put is the
- * later one then. */
+/* Links the entry. MN_NOT_FOUND: it is not kept. The namespace may have been cleared while the lock
+ * was given up; the put is the later one then. */
 static mn_status end_put(struct mni_ramcache *cache, struct put *put, struct entry *entry)
 {
     mn_status st = MN_OK;
@@ -468,6 +468,7 @@ static mn_status end_put(struct mni_ramcache *cache, struct put *put, struct ent
         mni_ramcache_space_use(cache, put->space);
     }
     st = mni_ramcache_finish(cache, &put->key, put->space, entry, put->now_us);
+    cache->n_refused += st == MN_NOT_FOUND;
     mni_ramcache_space_unuse(cache, put->space);
     return st;
 }

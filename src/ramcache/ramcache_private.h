@@ -524,7 +524,8 @@ void mni_ramcache_show(struct mni_ramcache *cache, struct entry *entry,
  */
 void mni_ramcache_fit(struct mni_ramcache *cache, const struct key *key, int64_t now_us);
 /* Links a finished entry whose bytes are taken in the place of what has its key. Takes over the
- * reference of the caller, also when it fails. Under the cache's lock. */
+ * reference of the caller, also when it fails. Under the cache's lock. MN_NOT_FOUND: the table is
+ * full, and there was no room for a larger one. */
 MN_MUST_USE mn_status mni_ramcache_finish(struct mni_ramcache *cache, const struct key *key,
                                           struct space *space, struct entry *entry, int64_t now_us);
 
