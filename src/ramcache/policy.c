@@ -382,8 +382,9 @@ static enum room make_room(struct mni_ramcache *cache, struct making *making,
 
     while (missing_bytes(cache, making->n_left) > 0 && mni_ramcache_reclaim(cache, now_us, 1) > 0)
         pause_after(cache, making, 1);
-    /* What cannot succeed evicts nothing. Asking costs a line of each shard. Entries also leave alone
-     * what others are making room for; a table comes first, or small entries would find it full. */
+    /* What cannot succeed evicts nothing. Asking costs a line of each shard. Entries also leave
+     * alone what others are making room for; a table comes first, or small entries would find it
+     * full. */
     uint64_t n_pending = key_hash != NULL ? cache->pending_bytes : 0;
     if (n_bytes >= UNLOCKED_COPY_MIN && !can_fit(cache, making->n_left + n_pending))
         return ROOM_NONE;
