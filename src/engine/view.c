@@ -142,7 +142,7 @@ void engine_order_table(struct mni_engine *engine, struct mni_memtable *table, u
     engine_unlock(engine);
     while (!is_ordered) {
         engine_write_lock(engine);
-        is_ordered = mni_memtable_order(table, collection, &ordering);
+        is_ordered = mni_memtable_order(table, collection, lsn, &ordering);
         engine_unlock(engine);
         engine_yield(engine);
     }

@@ -152,16 +152,15 @@ struct mni_key_range {
  * are: `is_ordered` says so, under either lock, and it stays so for this view.
  *
  * If not, `order` puts some in order at each call, few enough to hold the write lock for it, and is
- * called until it returns true: what was there at the first call is in order then. `ordering` is
- * zero before the first call.
+ * called until it returns true: then `is_ordered` is true for `lsn`, that of the view. All commits
+ * up to it are applied before the first call, before which `ordering` is zero.
  */
 struct mni_ordering {
     bool has_begun;
     uint64_t n_left; /* to be put in order */
-    uint64_t lsn;    /* the newest of them came with it */
 };
 bool mni_memtable_is_ordered(struct mni_memtable *table, uint64_t collection, uint64_t lsn);
-MN_MUST_USE bool mni_memtable_order(struct mni_memtable *table, uint64_t collection,
+MN_MUST_USE bool mni_memtable_order(struct mni_memtable *table, uint64_t collection, uint64_t lsn,
                                     struct mni_ordering *ordering);
 
 /*

@@ -234,7 +234,7 @@ bool mni_memtable_is_ordered(struct mni_memtable *table, uint64_t collection, ui
     return rows == NULL || rows->n_pending == 0 || lsn < rows->pending_lsn;
 }
 
-bool mni_memtable_order(struct mni_memtable *table, uint64_t collection,
+bool mni_memtable_order(struct mni_memtable *table, uint64_t collection, uint64_t lsn,
                         struct mni_ordering *ordering)
 {
     struct mni_rows *rows = mni_rows_find(table, collection);
@@ -242,10 +242,8 @@ bool mni_memtable_order(struct mni_memtable *table, uint64_t collection,
     MNI_CHECK(table->magic == MEMTABLE_MAGIC);
     if (rows == NULL)
         return true;
-    if (!ordering->has_begun) {
-        *ordering = (struct mni_ordering){
-            .has_begun = true, .n_left = rows->n_pending, .lsn = rows->newest_lsn};
-    }
+    if (!ordering->has_begun)
+        *ordering = (struct mni_ordering){.has_begun = true, .n_left = rows->n_pending};
     for (size_t n = 0; n < ORDER_AT_ONCE && ordering->n_left > 0 && rows->n_pending > 0; n++) {
         struct mni_entry *entry = rows->pending;
         __builtin_prefetch(entry->next[0]);
@@ -257,9 +255,10 @@ bool mni_memtable_order(struct mni_memtable *table, uint64_t collection,
         return true;
     if (ordering->n_left > 0)
         return false;
-    /* The oldest pending ones are in order now, as many as there were: the others came later. */
-    if (rows->pending_lsn <= ordering->lsn)
-        rows->pending_lsn = ordering->lsn + 1;
+    /* The oldest pending ones are in order now, as many as there were: the others came later, and
+     * so with later commits than the view's. */
+    if (rows->pending_lsn <= lsn)
+        rows->pending_lsn = lsn + 1;
     return true;
 }
 

@@ -293,7 +293,7 @@ static void many_keys_stay_in_order_whatever_they_begin_with(void)
     struct mni_ordering ordering = {.has_begun = false};
     size_t n_slices = 1;
     CHECK(!mni_memtable_is_ordered(table, 1, 6000));
-    while (!mni_memtable_order(table, 1, &ordering))
+    while (!mni_memtable_order(table, 1, 6000, &ordering))
         n_slices++;
     CHECK(n_slices > 8); /* each of them holds up writers: it has to be short */
     for (size_t n = CHECK_COUNT(versions); n == CHECK_COUNT(versions);) {
@@ -311,6 +311,28 @@ static void many_keys_stay_in_order_whatever_they_begin_with(void)
         n_all += n;
     }
     CHECK_EQ(n_all, mni_memtable_count(table, 1));
+    free_table(table);
+}
+
+/* Commits that only replace records add no key: what is in order up to one of them is told all the
+ * same, while later keys wait. */
+static void a_view_behind_the_newest_key_finds_all_in_order(void)
+{
+    struct mni_memtable *table = new_table();
+    struct mni_ordering ordering = {.has_begun = false};
+    char key[8];
+
+    for (int i = 0; i < 200; i++) { /* more than are put in order at once */
+        (void)snprintf(key, sizeof key, "%03d", i);
+        commit(table, put(1, key, 1), 1, 0, NO_VIEW);
+    }
+    commit(table, put(1, "000", 2), 2, 0, 1);
+    CHECK(!mni_memtable_order(table, 1, 2, &ordering));
+    commit(table, put(1, "200", 1), 3, 0, 2);
+    while (!mni_memtable_order(table, 1, 2, &ordering))
+        continue;
+    CHECK(mni_memtable_is_ordered(table, 1, 2));
+    CHECK(!mni_memtable_is_ordered(table, 1, 3));
     free_table(table);
 }
 
@@ -353,7 +375,7 @@ static void check_is_scan(struct mni_memtable *table, uint64_t collection,
     struct mni_ordering ordering = {.has_begun = false};
     const struct mni_key_range all = {0};
 
-    while (!mni_memtable_order(table, collection, &ordering))
+    while (!mni_memtable_order(table, collection, view.lsn, &ordering))
         continue;
     size_t n = mni_memtable_scan(table, collection, (struct mn_slice){NULL, 0}, &all, view,
                                  versions, CHECK_COUNT(versions));
@@ -539,6 +561,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_pinned_version_outlives_overwrite_delete_drop_and_collect),
         CHECK_TEST(a_drop_takes_all_out_of_the_counts_and_reclaim_is_bounded),
         CHECK_TEST(many_keys_stay_in_order_whatever_they_begin_with),
+        CHECK_TEST(a_view_behind_the_newest_key_finds_all_in_order),
         CHECK_TEST(a_table_is_read_as_a_whole_as_scans_read_it),
         CHECK_TEST(a_record_of_128_dimensions_fits_its_budget),
         CHECK_TEST(a_failed_allocation_changes_nothing),

@@ -301,12 +301,12 @@ static void order_for(struct run *run, const struct model_collection *collection
     struct mni_ordering other = {.has_begun = false};
 
     if (check_below(&run->random, 4) == 0)
-        (void)!mni_memtable_order(run->table, collection->number, &other);
+        (void)!mni_memtable_order(run->table, collection->number, lsn, &other);
     if (mni_memtable_is_ordered(run->table, collection->number, lsn))
         return;
-    while (!mni_memtable_order(run->table, collection->number, &ordering))
+    while (!mni_memtable_order(run->table, collection->number, lsn, &ordering))
         if (check_below(&run->random, 4) == 0)
-            (void)!mni_memtable_order(run->table, collection->number, &other);
+            (void)!mni_memtable_order(run->table, collection->number, lsn, &other);
     CHECK(mni_memtable_is_ordered(run->table, collection->number, lsn));
 }
 

@@ -55,7 +55,7 @@ static void read_all_the_time(void *context)
         struct mni_ordering ordering = {.has_begun = false};
         for (bool is_ordered = false; !is_ordered;) {
             mni_rwlock_write(&shared->lock);
-            is_ordered = mni_memtable_order(shared->table, 1, &ordering);
+            is_ordered = mni_memtable_order(shared->table, 1, view.lsn, &ordering);
             mni_rwlock_unlock(&shared->lock);
         }
         mni_rwlock_read(&shared->lock);
