@@ -136,6 +136,7 @@ static void sort(struct frame *frame)
 
 static void cut(struct frame *frame)
 {
+    MNI_CHECK(frame->n >= KEPT_MAX);
     sort(frame);
     frame->n = KEPT_MAX;
     frame->entries.n_bytes = KEPT_MAX * sizeof(struct dir_entry);
@@ -240,6 +241,18 @@ static bool is_key(const unsigned char *path, size_t n)
            mni_utf8_is_valid(path, n);
 }
 
+/* Whether the key in `path` comes behind the one that was found before, or behind `after`. */
+static bool is_behind_last(const struct walk *walk, size_t key_bytes)
+{
+    struct mn_slice last = walk->after;
+
+    if (walk->n_found > 0) {
+        last.n_bytes = walk->found[walk->n_found - 1].key.n_bytes;
+        last.data = walk->keys.data + walk->keys.n_bytes - last.n_bytes;
+    }
+    return mni_key_compare((struct mn_slice){walk->path, key_bytes}, last) > 0;
+}
+
 /* The directory is open, the key in `path`. */
 static mn_status add_object(struct walk *walk, const struct dir_entry *entry, size_t key_bytes,
                             struct mn_error *err)
@@ -248,7 +261,9 @@ static mn_status add_object(struct walk *walk, const struct dir_entry *entry, si
     struct mn_object_info info = {0};
     struct dir_step step;
 
-    if (!is_key(walk->path, key_bytes))
+    MNI_CHECK(walk->n_found <= walk->n_max);
+    /* A directory that others change while it is read may show a name twice. */
+    if (!is_key(walk->path, key_bytes) || !is_behind_last(walk, key_bytes))
         return MN_OK;
     dir_next_step((struct mn_slice){entry->bytes, entry->n_bytes}, &step);
     mn_status st = dir_file_info(top(walk)->dir, step.name, &info, err);
@@ -270,6 +285,7 @@ static mn_status take_step(struct walk *walk, struct mn_error *err)
     struct frame *frame = top(walk);
     mn_status st = MN_OK;
 
+    MNI_CHECK(frame->at <= frame->n);
     if (frame->at == frame->n && !frame->was_cut) {
         pop(walk);
         return MN_OK;

@@ -10,7 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "io/posix.h"
 #include "mneme/object.h"
+#include "object/dir_private.h"
 
 static struct mn_error err;
 static char dir[2048];
@@ -191,6 +193,73 @@ static void directories_of_any_size_are_listed_in_order(void)
     }
     CHECK_EQ(n, ENTRIES / EVERY);
     OK(mn_object_close(store, &err));
+}
+
+/* Names that come twice ----------*/
+
+static const struct mni_dir_ops *right_ops;
+static struct mni_dir_ops repeating_ops;
+
+struct repeating {
+    mni_list_fn *each;
+    void *context;
+};
+
+static mn_status tell_twice(void *context, const char *name, bool is_dir, struct mn_error *e)
+{
+    const struct repeating *repeating = context;
+    mn_status st = repeating->each(repeating->context, name, is_dir, e);
+
+    return st == MN_OK ? repeating->each(repeating->context, name, is_dir, e) : st;
+}
+
+static mn_status list_twice(struct mni_dir *at, mni_list_fn *each, void *context,
+                            struct mn_error *e)
+{
+    struct repeating repeating = {each, context};
+
+    return right_ops->list(at, tell_twice, &repeating, e);
+}
+
+static mn_status open_repeating(struct mni_dir *at, const char *name, bool create,
+                                struct mni_dir **dir_out, struct mn_error *e)
+{
+    mn_status st = right_ops->open_dir(at, name, create, dir_out, e);
+
+    if (st == MN_OK)
+        (*dir_out)->ops = &repeating_ops;
+    return st;
+}
+
+/* So a file system may show a directory that changes while it is read. */
+static void names_that_come_twice_are_listed_once(void)
+{
+    static const struct mn_object_dir_options options = {.size = sizeof options};
+    static const char *const keys[] = {"a", "b/c", "b/d", "b/e/f", "g"};
+    struct mni_object_store *store = NULL;
+    mn_object_store *plain = open_new();
+
+    for (size_t i = 0; i < CHECK_COUNT(keys); i++)
+        put(plain, keys[i], "x");
+    OK(mn_object_close(plain, &err));
+    OK(mni_object_open_dir(mni_posix_env(), dir, &options, &store, &err));
+    right_ops = dir_store_of(store)->root->ops;
+    repeating_ops = *right_ops;
+    repeating_ops.list = list_twice;
+    repeating_ops.open_dir = open_repeating;
+    dir_store_of(store)->root->ops = &repeating_ops;
+    for (size_t n_max = 1; n_max <= CHECK_COUNT(keys) + 1; n_max++) {
+        struct mn_object_page *page = NULL;
+        OK(store->ops->list(store, mn_str(""), mn_str(""), n_max, &page, &err));
+        CHECK_EQ(page->n_entries, n_max < CHECK_COUNT(keys) ? n_max : CHECK_COUNT(keys));
+        CHECK(page->is_last == (n_max >= CHECK_COUNT(keys)));
+        for (size_t i = 0; i < page->n_entries; i++) {
+            CHECK_EQ(page->entries[i].key.n_bytes, strlen(keys[i]));
+            CHECK_MEM_EQ(page->entries[i].key.data, keys[i], strlen(keys[i]));
+        }
+        mni_object_page_free(page);
+    }
+    store->ops->close(store);
 }
 
 static void damaged_objects_are_listed_and_not_read(void)
@@ -797,6 +866,7 @@ int main(int argc, char **argv)
         CHECK_TEST(empty_directories_go),
         CHECK_TEST(what_others_put_there_is_left_alone),
         CHECK_TEST(directories_of_any_size_are_listed_in_order),
+        CHECK_TEST(names_that_come_twice_are_listed_once),
         CHECK_TEST(damaged_objects_are_listed_and_not_read),
         CHECK_TEST(readers_change_nothing),
         CHECK_TEST(a_directory_with_other_things_is_refused),
