@@ -21,6 +21,7 @@
 
 mn_status dir_temp_init(struct dir_store *store, struct dir_temp *temp, struct mn_error *err)
 {
+    MNI_CHECK(!store->is_read_only);
     memset(temp, 0, sizeof *temp);
     mn_status st = mni_hash128_stream_new(&temp->hash, err);
     if (st != MN_OK)
@@ -36,6 +37,7 @@ mn_status dir_temp_init(struct dir_store *store, struct dir_temp *temp, struct m
 
 mn_status dir_temp_add(struct dir_temp *temp, const void *data, size_t n, struct mn_error *err)
 {
+    MNI_CHECK(temp->file != NULL);
     if (n == 0)
         return MN_OK;
     mn_status st = mni_file_write(temp->file, temp->n_bytes, data, n, err);
@@ -56,6 +58,7 @@ mn_status dir_temp_finish(struct dir_store *store, struct dir_temp *temp,
                                   .has_crc32c = true,
                                   .crc32c = temp->crc32c};
 
+    MNI_CHECK(temp->file != NULL); /* it is finished once */
     memcpy(footer + OBJECT_OFF_MAGIC, OBJECT_MAGIC, OBJECT_MAGIC_BYTES);
     mni_put_u32(footer + OBJECT_OFF_VERSION, OBJECT_VERSION);
     mni_put_u64(footer + OBJECT_OFF_BYTES, info.n_bytes);
@@ -67,6 +70,7 @@ mn_status dir_temp_finish(struct dir_store *store, struct dir_temp *temp,
     mn_status st = mni_file_write(temp->file, temp->n_bytes, footer, sizeof footer, err);
     if (st == MN_OK)
         st = mni_file_sync(temp->file, err);
+    temp->is_synced = st == MN_OK;
     if (st == MN_OK && info_out != NULL)
         *info_out = info;
     mni_file_close(temp->file);

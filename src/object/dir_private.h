@@ -84,6 +84,7 @@ struct dir_temp {
     struct mni_hash128_stream *hash;
     uint32_t crc32c;
     uint64_t n_bytes;
+    bool is_synced;                /* whole and durable: it may get its place */
     char name[MNI_NAME_BYTES_MAX]; /* empty: there is none */
 };
 

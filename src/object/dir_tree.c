@@ -363,6 +363,7 @@ mn_status dir_publish(struct dir_store *store, struct mn_slice key, const struct
 {
     mn_status st = MN_NOT_FOUND;
 
+    MNI_CHECK(temp->is_synced);
     for (unsigned i = 0; i < PUBLISH_TRIES_MAX && st == MN_NOT_FOUND; i++) {
         st = try_to_publish(store, key, temp, condition, err);
         mn_status temp_st = st == MN_NOT_FOUND ? check_temp(store, temp, err) : MN_OK;
@@ -381,8 +382,9 @@ mn_status dir_unpublish(struct dir_store *store, struct mn_slice key, struct mn_
     char name[MNI_NAME_BYTES_MAX];
     struct mni_dir *dir = NULL;
     struct key_lock lock;
-    mn_status st = dir_open_place(store, key, false, &dir, name, err);
 
+    MNI_CHECK(!store->is_read_only);
+    mn_status st = dir_open_place(store, key, false, &dir, name, err);
     if (st == MN_NOT_FOUND) {
         st = dir_check_missing(store, "objects", err);
         return st == MN_NOT_FOUND ? MN_OK : st;

@@ -91,6 +91,7 @@ static mn_status no_upload(struct dir_store *store, struct mn_error *err)
 static mn_status note_size(struct dir_upload *upload, uint32_t number, uint64_t n_bytes,
                            struct mn_error *err)
 {
+    MNI_CHECK(number >= 1 && number <= MN_OBJECT_PARTS_MAX);
     if (number > upload->n_parts) {
         uint64_t *sizes = mni_realloc(upload->part_bytes, number * sizeof *sizes);
         if (sizes == NULL)
@@ -155,6 +156,8 @@ static mn_status try_to_begin(struct dir_upload *upload, const struct dir_temp *
         return st;
     mni_object_make_etag(random, text);
     memcpy(upload->id, text, DIR_UPLOAD_ID_BYTES);
+    MNI_CHECK(is_id(upload->id)); /* else nobody would find it again */
+    MNI_CHECK(key->is_synced);
     st = mni_dir_open_dir(store->uploads, upload->id, true, &dir, err);
     if (st == MN_OK)
         st = mni_dir_lock(dir, MNI_LOCK_EXCLUSIVE, err);
@@ -270,6 +273,7 @@ mn_status dir_upload_put_part(struct dir_upload *upload, uint32_t number, struct
     make_part_name(number, name);
     if (st == MN_OK)
         st = dir_temp_write(upload->store, data, &temp, NULL, err);
+    MNI_CHECK(st != MN_OK || temp.is_synced);
     if (st == MN_OK) {
         st = mni_dir_move(dir, name, upload->store->mine, temp.name, err);
         if (st == MN_NOT_FOUND)
@@ -315,6 +319,7 @@ static mn_status copy_parts(struct dir_upload *upload, struct mni_dir *dir, stru
 {
     mn_status st = MN_OK;
 
+    MNI_CHECK(upload->n_parts > 0);
     for (uint32_t number = 1; number <= upload->n_parts && st == MN_OK; number++) {
         struct mn_object_info info;
         struct mni_file *file = NULL;
@@ -368,6 +373,7 @@ mn_status dir_upload_end(struct dir_upload *upload, struct mn_error *err)
     struct mni_dir *uploads = upload->store->uploads;
     char over[MNI_NAME_BYTES_MAX];
 
+    MNI_CHECK(is_id(upload->id));
     (void)snprintf(over, sizeof over, "%s%s", upload->id, OVER_MARK);
     mn_status st = mni_dir_rename(uploads, upload->id, over, err);
     if (st == MN_NOT_FOUND) { /* another handle was faster, unless all is gone */

@@ -30,6 +30,8 @@ mn_status s3_count(struct s3_store *store, mn_status st)
 
 void s3_info_of(const struct mni_s3_reply *reply, struct mn_object_info *info_out)
 {
+    MNI_CHECK(reply->has_length); /* or it would not have been accepted */
+    MNI_CHECK(reply->etag[0] != '\0');
     if (info_out == NULL)
         return;
     *info_out = (struct mn_object_info){
@@ -158,6 +160,7 @@ static mn_status get(struct mni_object_store *base, struct mn_slice key, uint64_
     transfer.room_bytes = n_bytes_max == 0 ? MN_OBJECT_BYTES_MAX : n_bytes_max;
     mn_status st = s3_ask(&call, &transfer, accept_get, NULL, &reply, NULL, err);
     if (st == MN_OK) {
+        MNI_CHECK(reply.n_body_bytes == reply.length_bytes); /* what was cut is no answer */
         s3_info_of(&reply, info_out);
         *data_out = (struct mn_slice){reply.memory, (size_t)reply.n_body_bytes};
         reply.memory = NULL; /* ownership moves to the caller */
@@ -227,6 +230,7 @@ static void finish_range(void *context, size_t item, mn_status st, struct mni_s3
     struct mn_object_range *range = &all->ranges[item];
 
     (void)is_in_doubt;
+    MNI_CHECK(reply->n_body_bytes <= range->n_bytes);
     range->status = st;
     range->n_read = st == MN_OK ? reply->n_body_bytes : 0;
     atomic_fetch_add(&all->store->bytes_received, range->n_read);

@@ -84,6 +84,7 @@ static mn_status make_body(const struct s3_upload *upload, struct mni_buf *body_
     char number[16];
     mn_status st = MN_OK;
 
+    MNI_CHECK(upload->n_parts > 0);
     append(&st, body_out,
            "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
     for (uint32_t i = 0; i < upload->n_parts; i++) {
@@ -207,6 +208,7 @@ mn_status s3_upload_finish(struct s3_call *call, struct s3_upload *upload,
     mn_status seen;
     mn_status st = complete(call, upload, condition, info_out, &seen, err);
 
+    MNI_CHECK(st != MN_OK || info_out->etag[0] != '\0');
     if (st == MN_OK && upload->base.knows_crc32c) {
         info_out->has_crc32c = true;
         info_out->crc32c = upload->base.crc32c;
@@ -381,6 +383,7 @@ static struct mn_slice part_of(const struct put_parts *put, size_t item)
     uint64_t offset = item * put->part_bytes;
     uint64_t left = put->data.n_bytes - offset;
 
+    MNI_CHECK(offset < put->data.n_bytes);
     return (struct mn_slice){(const char *)put->data.data + offset,
                              (size_t)(left < put->part_bytes ? left : put->part_bytes)};
 }

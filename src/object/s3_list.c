@@ -155,6 +155,7 @@ static mn_status ask_page_with_keys(struct s3_call *call, struct page_wish *wish
         }
         wish->after = after;
     }
+    MNI_CHECK((st == MN_OK) == (*page_out != NULL));
     wish->after = first_after;
     mni_buf_done(&after);
     return st;

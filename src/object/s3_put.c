@@ -70,6 +70,7 @@ static mn_status send(struct put *put, bool is_bare, struct mni_s3_reply *reply,
     char crc[9];
     bool is_in_doubt = false;
 
+    MNI_CHECK(put->write_id[0] != '\0'); /* by which it is recognised */
     s3_transfer_init(store, &transfer, "PUT", &put->key);
     (void)snprintf(crc, sizeof crc, "%08x", (unsigned)put->crc32c);
     s3_header_text(&transfer, "content-type", "application/octet-stream");
@@ -188,6 +189,7 @@ mn_status s3_put(struct mni_object_store *base, struct mn_slice key, struct mn_s
     else
         st = put_whole(&put, &info, err);
     if (st == MN_OK) {
+        MNI_CHECK(info.etag[0] != '\0');
         atomic_fetch_add(&store->bytes_sent, data.n_bytes);
         mni_s3_recent_note(store->recent, key, info.etag, mni_env_mono_us(store->env));
         if (info_out != NULL)

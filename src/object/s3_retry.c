@@ -210,6 +210,8 @@ int64_t mni_s3_backoff_us(unsigned n_tries, enum mni_s3_again again, uint64_t ra
 {
     int64_t bound_us = again == MNI_S3_SLOWER ? slower_us : again_us;
 
+    MNI_CHECK(again == MNI_S3_AGAIN || again == MNI_S3_SLOWER);
+
     for (unsigned i = 1; i < n_tries && bound_us < backoff_us_max; i++)
         bound_us *= 2;
     if (bound_us > backoff_us_max)
@@ -239,6 +241,7 @@ int mni_s3_budget_take(struct mni_s3_budget *budget, enum mni_s3_again again)
 
 void mni_s3_budget_give(struct mni_s3_budget *budget, int n_taken)
 {
+    MNI_CHECK(n_taken >= 0);
     int n = n_taken > 0 ? n_taken : TOKENS_SUCCESS;
     int left = atomic_load(&budget->n_tokens);
     int more;

@@ -131,6 +131,7 @@ static void note_failure(struct run *run, size_t item, mn_status st, const struc
 static void finish(struct run *run, struct place *place, mn_status st)
 {
     MNI_CHECK(run->n_unfinished > 0);
+    MNI_CHECK(place->state == PLACE_WAITS || place->state == PLACE_FLIES);
     note_failure(run, place->item, st, &place->err);
     if (run->job->finish != NULL)
         run->job->finish(run->context, place->item, st, &place->reply, place->is_in_doubt);
@@ -248,6 +249,7 @@ static void try_again(struct run *run, struct place *place, struct mni_s3_verdic
     int64_t now_us = mni_env_mono_us(store->env);
     int64_t wait_us = 0;
 
+    MNI_CHECK(verdict.status != MN_OK); /* it is what the call answers when there is no other try */
     if (verdict.again == MNI_S3_SET_CLOCK) {
         if (!set_clock(run, place)) {
             finish(run, place, fail(run, place, verdict.status, fault, ""));
@@ -289,6 +291,7 @@ static void judge(struct run *run, struct place *place)
     struct mn_slice text = {reply->text.n_bytes == 0 ? (const void *)"" : reply->text.data,
                             reply->text.n_bytes};
 
+    MNI_CHECK(place->state == PLACE_FLIES);
     if (reply->end == MNI_S3_ANSWERED && (reply->status < 200 || reply->status > 299))
         read_fault(store, text, &fault);
     memcpy(reply->code, fault.code, sizeof reply->code);
@@ -333,6 +336,9 @@ static void start(struct run *run, unsigned index)
     struct s3_store *store = run->call->store;
     struct place *place = &run->places[index];
     int64_t time_us = mni_env_wall_us(store->env) + atomic_load(&store->clock_offset_us);
+
+    MNI_CHECK(place->state == PLACE_WAITS);
+    MNI_CHECK(place->n_tries <= store->n_tries_max); /* and one more with the server's time */
     mn_status st = mni_s3_sign(store->signer, &place->transfer.request, time_us);
 
     if (st == MN_OK)
@@ -358,6 +364,8 @@ static void begin_item(struct run *run, struct place *place)
 {
     size_t item = run->next_item++;
 
+    MNI_CHECK(place->state == PLACE_FREE);
+    MNI_CHECK(item < run->job->n_items);
     place->item = item;
     place->is_used = true;
     place->n_tries = 0;
@@ -511,6 +519,8 @@ mn_status s3_run(struct s3_call *call, const struct s3_job *job, void *context,
         run_all(&run);
     else
         skip_rest(&run, st, &why);
+    MNI_CHECK(run.n_unfinished == 0); /* nothing under way is left to write into what is freed */
+    MNI_CHECK(run.next_item == job->n_items || (run.has_failed && job->stops));
     mni_s3_lane_give(run.lane);
     if (run.places == NULL)
         return st;

@@ -35,6 +35,7 @@ static mn_status set_part(struct s3_upload *upload, uint32_t number, uint64_t n_
         upload->n_parts_room = room;
     }
     struct s3_part *part = &upload->parts[number - 1];
+    MNI_CHECK(etag[0] != '\0');
     part->is_there = true;
     part->n_bytes = n_bytes;
     part->has_crc32c = crc32c != NULL;
@@ -235,6 +236,8 @@ void s3_upload_prepare_part(struct s3_upload *upload, struct mni_s3_transfer *tr
 {
     struct mn_slice key = s3_upload_key(upload);
 
+    MNI_CHECK(number >= 1 && number <= MN_OBJECT_PARTS_MAX);
+    MNI_CHECK(upload->id[0] != '\0'); /* without one the part would become the object */
     s3_transfer_init(s3_store_of(upload->base.store), transfer, "PUT", &key);
     s3_param_u64(transfer, "partNumber", number);
     mni_s3_request_param(&transfer->request, "uploadId", mn_str(upload->id));
@@ -291,6 +294,7 @@ mn_status s3_upload_drop(struct s3_call *call, struct s3_upload *upload, struct 
     struct mni_s3_transfer transfer;
     struct mni_s3_reply reply = {0};
 
+    MNI_CHECK(upload->id[0] != '\0'); /* without one the object would be deleted */
     s3_transfer_init(call->store, &transfer, "DELETE", &key);
     mni_s3_request_param(&transfer.request, "uploadId", mn_str(upload->id));
     mn_status st = s3_ask(call, &transfer, NULL, NULL, &reply, NULL, err);
