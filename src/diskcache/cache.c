@@ -27,11 +27,11 @@ void dc_note(struct mni_diskcache *c, const char *format, ...)
 {
     va_list arguments;
 
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     va_start(arguments, format);
     (void)vsnprintf(c->note, sizeof c->note, format, arguments);
     va_end(arguments);
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
 }
 
 /* Time and entries ----------*/
@@ -50,7 +50,7 @@ int64_t dc_clock(struct mni_diskcache *c)
     return c->now_us;
 }
 
-static void expire(struct mni_diskcache *c, uint32_t e)
+void dc_expire(struct mni_diskcache *c, uint32_t e)
 {
     struct dc_space *s = c->index.spaces[dc_entry_at(&c->index, e)->space];
 
@@ -61,14 +61,34 @@ static void expire(struct mni_diskcache *c, uint32_t e)
     dc_entry_remove(&c->index, e);
 }
 
-int64_t dc_now(struct mni_diskcache *c)
+bool dc_expire_some(struct mni_diskcache *c, int64_t now_us, uint32_t n)
 {
-    int64_t now_us = dc_clock(c);
     uint32_t e = dc_index_soonest(&c->index);
 
-    while (e != DC_NO_ENTRY && dc_entry_at(&c->index, e)->expires_at_us <= now_us) {
-        expire(c, e);
+    for (uint32_t i = 0; e != DC_NO_ENTRY && dc_entry_at(&c->index, e)->expires_at_us <= now_us;
+         i++) {
+        if (i == n)
+            return true;
+        dc_expire(c, e);
         e = dc_index_soonest(&c->index);
+    }
+    return false;
+}
+
+void dc_unlock_step(struct mni_diskcache *c)
+{
+    mni_rwlock_unlock(&c->index_lock);
+    mni_rwlock_yield(&c->index_lock);
+}
+
+int64_t dc_lock_now(struct mni_diskcache *c)
+{
+    mni_rwlock_write(&c->index_lock);
+    int64_t now_us = dc_clock(c);
+    while (dc_expire_some(c, now_us, DC_STEP)) {
+        dc_unlock_step(c);
+        mni_rwlock_write(&c->index_lock);
+        now_us = dc_clock(c);
     }
     return now_us;
 }
@@ -85,7 +105,7 @@ uint32_t dc_find(struct mni_diskcache *c, struct mn_slice name, struct mn_slice 
     uint32_t e = dc_entry_find(&c->index, hash);
     if (e != DC_NO_ENTRY && dc_entry_at(&c->index, e)->expires_at_us != DC_NEVER &&
         dc_entry_at(&c->index, e)->expires_at_us <= dc_clock(c)) {
-        expire(c, e);
+        dc_expire(c, e);
         /* The namespace may have gone with it. */
         *space_out = dc_space_find(&c->index, name);
         e = DC_NO_ENTRY;
@@ -95,7 +115,7 @@ uint32_t dc_find(struct mni_diskcache *c, struct mn_slice name, struct mn_slice 
 
 void dc_lose(struct mni_diskcache *c, const struct dc_entry *entry, const struct mn_error *why)
 {
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     uint32_t e = dc_entry_find(&c->index, entry->hash);
     c->counts.n_errors++;
     if (e != DC_NO_ENTRY && dc_entry_at(&c->index, e)->number == entry->number) {
@@ -106,7 +126,7 @@ void dc_lose(struct mni_diskcache *c, const struct dc_entry *entry, const struct
         }
         dc_entry_remove(&c->index, e);
     }
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     dc_note(c, "an entry was dropped: %.400s", why->message);
 }
 
@@ -132,9 +152,9 @@ static mn_status open_rocks(struct mni_diskcache *c, struct dc_rocks **rocks_out
 
 static mn_status begin_generation(struct mni_diskcache *c, struct mn_error *err)
 {
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     mn_status st = dc_generation_begin(&c->index, c->next_number, err);
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     return st;
 }
 
@@ -172,12 +192,11 @@ static void forget_all(struct mni_diskcache *c)
 
     set_rocks(c, NULL);
     dc_rocks_close(rocks);
-    mni_mutex_lock(&c->index_lock);
-    (void)dc_now(c);
+    (void)dc_lock_now(c);
     c->counts.n_lost += c->index.n_entries;
     dc_index_reset(&c->index);
     c->generation_bytes = 0;
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     c->drain = (struct dc_drain){0};
     c->is_sealed = false;
 }
@@ -222,9 +241,9 @@ static mn_status begin_again(struct mni_diskcache *c, struct mn_error *err)
         return st;
     }
     set_rocks(c, rocks);
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     c->counts.n_rebuilds++;
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     dc_note(c, "the cache was rebuilt: %.400s", c->off_why);
     return MN_OK;
 }
@@ -288,7 +307,8 @@ static mn_status begin_warm(struct mni_diskcache *c, struct mn_error *err)
     if (st == MN_OK)
         st = begin_generation(c, err);
     if (st == MN_OK) {
-        (void)dc_now(c);
+        (void)dc_lock_now(c);
+        mni_rwlock_unlock(&c->index_lock);
         st = dc_space_keep(c, err);
     }
     return st;
@@ -369,7 +389,7 @@ mn_status mni_diskcache_open(const struct mni_diskcache_config *config,
     c->compress = config->compress;
     c->next_number = 1;
     mni_mutex_init(&c->write_lock);
-    mni_mutex_init(&c->index_lock);
+    mni_rwlock_init(&c->index_lock);
     mni_rwlock_init(&c->files_lock);
     st = init(c, config, err);
     if (st != MN_OK) {
@@ -413,7 +433,7 @@ void mni_diskcache_abandon(struct mni_diskcache *c)
     dc_index_reset(&c->index);
     mni_dir_close(c->dir);
     mni_rwlock_done(&c->files_lock);
-    mni_mutex_done(&c->index_lock);
+    mni_rwlock_done(&c->index_lock);
     mni_mutex_done(&c->write_lock);
     c->magic = 0;
     mni_free(c);

@@ -27,7 +27,8 @@ enum {
     DC_BUFFER_BYTES_DEFAULT = 64 << 20,
     DC_BUFFER_COUNT_DEFAULT = 3,
     DC_GENERATIONS_MIN = 32, /* of a cache that is full, by default */
-    DC_TIDY_STEP = 64,       /* cleared entries that a call takes apart */
+    DC_TIDY_STEP = 64,       /* cleared entries that a call takes apart, and due ones of a put */
+    DC_STEP = 256,           /* entries of a long work, while nobody else has the index */
 };
 
 /* The oldest generation is looked through step by step before its space is needed, and what is in
@@ -71,8 +72,9 @@ struct mni_diskcache {
     struct mni_rwlock files_lock;
     struct dc_rocks *rocks; /* NULL: off; changes under write_lock and files_lock for writing */
 
-    /* Everything below. */
-    struct mni_mutex index_lock;
+    /* Everything below. Always taken for writing: it is a lock of this kind because its holder can
+     * give way to those who wait for it. */
+    struct mni_rwlock index_lock;
     struct dc_index index;
     uint64_t generation_bytes;        /* of max_bytes: for the values of all generations */
     struct mn_diskcache_stats counts; /* the counters of it */
@@ -88,8 +90,15 @@ struct mni_diskcache {
 void dc_note(struct mni_diskcache *c, const char *format, ...) MN_PRINTF(2, 3);
 /* The clock, which never goes back. Under index_lock. */
 int64_t dc_clock(struct mni_diskcache *c);
-/* The same; entries that are due go. Under index_lock. */
-int64_t dc_now(struct mni_diskcache *c);
+/* Takes index_lock, and has it with the time at which no entry is due: they go in steps, between
+ * which others have the lock. */
+int64_t dc_lock_now(struct mni_diskcache *c);
+/* Lets go of index_lock, and gives way to those who wait for it. */
+void dc_unlock_step(struct mni_diskcache *c);
+/* Up to `n` entries that are due go; whether there are more. Under index_lock. */
+bool dc_expire_some(struct mni_diskcache *c, int64_t now_us, uint32_t n);
+/* An entry that is due goes. Under index_lock. */
+void dc_expire(struct mni_diskcache *c, uint32_t e);
 /* The entry of an id and its namespace; DC_NO_ENTRY where there is none that is not due. Under
  * index_lock. */
 uint32_t dc_find(struct mni_diskcache *c, struct mn_slice name, struct mn_slice id,
@@ -192,7 +201,8 @@ void dc_seal_done(struct dc_seal *seal);
 
 /* The bytes of a seal, as long as the index has so many entries. */
 uint64_t dc_seal_bytes(const struct dc_index *x);
-/* Takes one piece of the seal after the other, the header last: at most 1 MiB each. */
+/* Takes one piece of the seal after the other, the header last: at most 1 MiB each. Where the index
+ * is frozen it may let go of the lock meanwhile. */
 typedef mn_status dc_seal_sink_fn(void *context, uint64_t offset, const void *data, size_t n,
                                   struct mn_error *err);
 MN_MUST_USE mn_status dc_seal_encode(const struct dc_seal *seal, const struct dc_index *x,

@@ -18,7 +18,6 @@ enum {
     MOVE_PERCENT = 75,    /* of a generation, at most */
     MOVES_PER_WRITE = 16, /* values of one write */
     SLACK_BUFFERS = 4,    /* dead bytes without a bound, in buffers, that are not worth the work */
-    LOOK_STEP = 256,
 };
 
 struct move {
@@ -70,7 +69,7 @@ static void begin(struct mni_diskcache *c)
 
     if (!g->is_file || x->n_generations < 2)
         return;
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     uint64_t live = g->value_bytes + g->n_entries * DC_VALUE_OVERHEAD_BYTES;
     if (c->max_bytes == UINT64_MAX) {
         if (is_mostly_dead(c))
@@ -85,7 +84,7 @@ static void begin(struct mni_diskcache *c)
     }
     if (c->drain.first != 0)
         g->cursor = g->head;
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
 }
 
 /* RocksDB has the copies: the index points to them now. */
@@ -96,7 +95,7 @@ static mn_status finish_moves(struct mni_diskcache *c, struct moves *moves, stru
 
     if (st != MN_OK)
         return st;
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     for (uint32_t i = 0; i < moves->n; i++) {
         const struct move *m = &moves->items[i];
         struct dc_entry *entry = dc_entry_at(x, m->entry);
@@ -107,7 +106,7 @@ static mn_status finish_moves(struct mni_diskcache *c, struct moves *moves, stru
         dc_entry_move(x, m->entry, m->to);
         c->counts.n_moved++;
     }
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     moves->n = 0;
     return MN_OK;
 }
@@ -116,34 +115,35 @@ static mn_status finish_moves(struct mni_diskcache *c, struct moves *moves, stru
  * and by what is moved. A file may be smaller than what it holds, when that could be compressed. */
 static void owe(struct mni_diskcache *c, const struct dc_generation *g, uint64_t put_bytes)
 {
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     uint64_t left = g->value_bytes + g->n_entries * DC_VALUE_OVERHEAD_BYTES;
     uint64_t used = dc_space_used(c);
     uint64_t n_free = used < c->max_bytes ? c->max_bytes - used : 1;
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     if (put_bytes >= n_free || left / n_free >= left)
         c->drain.debt_bytes = left;
     else
         c->drain.debt_bytes += put_bytes * (WORK_FACTOR + HURRY_FACTOR * left / n_free);
 }
 
-/* Finds the next entry that is to be moved. False: there is none, or enough was looked at. */
+/* Finds the next entry that is to be moved. False: there is none within a step, or enough was
+ * looked at. `is_through_out` tells whether all of the generation was. */
 static bool next_to_move(struct mni_diskcache *c, struct dc_generation *g, uint32_t *e_out,
-                         struct dc_entry *entry_out, uint64_t *serial_out)
+                         struct dc_entry *entry_out, uint64_t *serial_out, bool *is_through_out)
 {
     const struct dc_index *x = &c->index;
     bool is_found = false;
 
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     for (uint32_t i = 0;
-         i < LOOK_STEP && !is_found && c->drain.debt_bytes > 0 && g->cursor != DC_NO_ENTRY; i++) {
+         i < DC_STEP && !is_found && c->drain.debt_bytes > 0 && g->cursor != DC_NO_ENTRY; i++) {
         const struct dc_entry *entry = dc_entry_at(x, g->cursor);
         const struct dc_space *s = x->spaces[entry->space];
         uint64_t bytes = dc_space_of_value(entry->id_bytes, entry->value_bytes);
 
         c->drain.debt_bytes -= bytes < c->drain.debt_bytes ? bytes : c->drain.debt_bytes;
         is_found = !s->is_cleared && entry->heat >= c->drain.heat_min &&
-                   bytes <= c->drain.move_bytes;
+                   bytes <= c->drain.move_bytes && entry->expires_at_us > c->now_us;
         if (is_found) {
             *e_out = g->cursor;
             *entry_out = *entry;
@@ -151,7 +151,8 @@ static bool next_to_move(struct mni_diskcache *c, struct dc_generation *g, uint3
         }
         g->cursor = entry->generation_next;
     }
-    mni_mutex_unlock(&c->index_lock);
+    *is_through_out = g->cursor == DC_NO_ENTRY;
+    dc_unlock_step(c);
     return is_found;
 }
 
@@ -198,6 +199,7 @@ mn_status dc_drain_step(struct mni_diskcache *c, uint64_t put_bytes, struct mn_e
     struct dc_entry entry;
     uint64_t serial = 0;
     uint32_t e = 0;
+    bool is_through = false;
     mn_status st = MN_OK;
 
     if (c->drain.first == 0)
@@ -206,12 +208,13 @@ mn_status dc_drain_step(struct mni_diskcache *c, uint64_t put_bytes, struct mn_e
         return MN_OK;
     MNI_CHECK(c->drain.first == g->first);
     owe(c, g, put_bytes);
-    while (st == MN_OK && c->drain.debt_bytes > 0 && g->cursor != DC_NO_ENTRY)
-        if (next_to_move(c, g, &e, &entry, &serial))
+    do {
+        if (next_to_move(c, g, &e, &entry, &serial, &is_through))
             st = move_one(c, e, &entry, serial, &moves, err);
+    } while (st == MN_OK && c->drain.debt_bytes > 0 && !is_through);
     if (st == MN_OK)
         st = finish_moves(c, &moves, err);
-    if (st == MN_OK && g->cursor == DC_NO_ENTRY && c->drain.is_collection)
+    if (st == MN_OK && is_through && c->drain.is_collection)
         st = dc_space_drop_oldest(c, err);
     return st;
 }

@@ -18,7 +18,7 @@ static bool find_for_get(struct mni_diskcache *c, struct mn_slice name, struct m
 {
     struct dc_space *s = NULL;
 
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     uint32_t e = dc_find(c, name, id, &s);
     if (e == DC_NO_ENTRY) {
         c->counts.n_misses++;
@@ -35,14 +35,14 @@ static bool find_for_get(struct mni_diskcache *c, struct mn_slice name, struct m
         *entry_out = *entry;
         *serial_out = s->serial;
     }
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     return e != DC_NO_ENTRY;
 }
 
 /* It was no hit after all. */
 static void count_as_miss(struct mni_diskcache *c, struct mn_slice name, uint64_t serial)
 {
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     struct dc_space *s = dc_space_find(&c->index, name);
     c->counts.n_hits--;
     c->counts.n_misses++;
@@ -50,7 +50,7 @@ static void count_as_miss(struct mni_diskcache *c, struct mn_slice name, uint64_
         s->n_hits--;
         s->n_misses++;
     }
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
 }
 
 mn_status mni_diskcache_get(struct mni_diskcache *c, struct mn_slice name, struct mn_slice id,
@@ -104,7 +104,7 @@ mn_status mni_diskcache_info(struct mni_diskcache *c, struct mn_slice name, stru
     struct dc_space *s = NULL;
 
     MNI_CHECK(c->magic == DC_MAGIC);
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     uint32_t e = dc_find(c, name, id, &s);
     if (e != DC_NO_ENTRY) {
         const struct dc_entry *entry = dc_entry_at(&c->index, e);
@@ -114,7 +114,7 @@ mn_status mni_diskcache_info(struct mni_diskcache *c, struct mn_slice name, stru
         info_out->expires_at_us = info_out->has_expires_at ? entry->expires_at_us : 0;
         info_out->access_count = entry->access_count;
     }
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     return e == DC_NO_ENTRY ? MN_NOT_FOUND : MN_OK;
 }
 
@@ -139,8 +139,7 @@ static int compare_steps(const void *a, const void *b)
 static uint64_t list_steps(struct mni_diskcache *c, struct mn_slice name, struct step *steps,
                            uint64_t n_max, uint64_t *serial_out)
 {
-    mni_mutex_lock(&c->index_lock);
-    (void)dc_now(c);
+    (void)dc_lock_now(c);
     const struct dc_space *s = dc_space_find(&c->index, name);
     uint64_t n = s == NULL ? 0 : s->n_entries;
     if (s != NULL && n <= n_max) {
@@ -152,7 +151,7 @@ static uint64_t list_steps(struct mni_diskcache *c, struct mn_slice name, struct
         }
         MNI_CHECK(i == n);
     }
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     return n;
 }
 
@@ -186,17 +185,17 @@ static bool find_step(struct mni_diskcache *c, const struct step *step, uint64_t
 {
     bool is_there = false;
 
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     if (step->entry < c->index.n_slots_used) {
         const struct dc_entry *entry = dc_entry_at(&c->index, step->entry);
         const struct dc_space *s = entry->number == 0 ? NULL : c->index.spaces[entry->space];
-        is_there = s != NULL && !s->is_cleared && s->serial == serial &&
+        is_there = s != NULL && !entry->is_ghost && !s->is_cleared && s->serial == serial &&
                    entry->hash[0] == step->hash &&
                    (entry->expires_at_us == DC_NEVER || entry->expires_at_us > dc_clock(c));
         if (is_there)
             *entry_out = *entry;
     }
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     return is_there;
 }
 
@@ -251,18 +250,21 @@ mn_status mni_diskcache_each(struct mni_diskcache *c, struct mn_slice name,
 void mni_diskcache_stats(struct mni_diskcache *c, struct mn_diskcache_stats *stats_out)
 {
     MNI_CHECK(c->magic == DC_MAGIC);
+    /* What is due goes before files_lock is taken: whoever wants that for writing would keep all
+     * readers waiting meanwhile. */
+    (void)dc_lock_now(c);
+    mni_rwlock_unlock(&c->index_lock);
     mni_rwlock_read(&c->files_lock);
-    mni_mutex_lock(&c->index_lock);
-    (void)dc_now(c);
+    (void)dc_lock_now(c);
     *stats_out = c->counts;
     stats_out->n_entries = c->index.n_entries;
     stats_out->value_bytes = c->index.value_bytes;
-    stats_out->n_namespaces = c->index.n_names;
+    stats_out->n_namespaces = c->index.n_names_used;
     stats_out->max_bytes = c->max_bytes == UINT64_MAX ? 0 : c->max_bytes;
     stats_out->disk_bytes = c->rocks == NULL ? 0 : dc_space_used(c);
     stats_out->index_bytes = c->index.table_bytes;
     stats_out->is_off = c->rocks == NULL;
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     mni_rwlock_unlock(&c->files_lock);
 }
 
@@ -272,8 +274,7 @@ mn_status mni_diskcache_space_stats(struct mni_diskcache *c, struct mn_slice nam
     mn_status st = MN_NOT_FOUND;
 
     MNI_CHECK(c->magic == DC_MAGIC);
-    mni_mutex_lock(&c->index_lock);
-    (void)dc_now(c);
+    (void)dc_lock_now(c);
     const struct dc_space *s = dc_space_find(&c->index, name);
     if (s != NULL && s->n_entries > 0) {
         stats_out->n_entries = s->n_entries;
@@ -286,7 +287,7 @@ mn_status mni_diskcache_space_stats(struct mni_diskcache *c, struct mn_slice nam
         stats_out->n_evicted = s->n_evicted;
         st = MN_OK;
     }
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     return st;
 }
 
@@ -304,8 +305,7 @@ static int compare_listed(const void *a, const void *b)
 static bool copy_names(struct mni_diskcache *c, struct listed *listed, char *text, uint64_t *n,
                        uint64_t *n_bytes)
 {
-    mni_mutex_lock(&c->index_lock);
-    (void)dc_now(c);
+    (void)dc_lock_now(c);
     bool is_enough = c->index.n_names <= *n && c->index.name_bytes <= *n_bytes;
     *n = c->index.n_names;
     *n_bytes = c->index.name_bytes;
@@ -320,7 +320,7 @@ static bool copy_names(struct mni_diskcache *c, struct listed *listed, char *tex
             text += s->name_bytes;
         }
     }
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     return is_enough;
 }
 
@@ -354,7 +354,7 @@ mn_status mni_diskcache_names(struct mni_diskcache *c, mn_diskcache_name_fn *eac
 void mni_diskcache_note(struct mni_diskcache *c, char text_out[MN_ERROR_MESSAGE_BYTES])
 {
     MNI_CHECK(c->magic == DC_MAGIC);
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     memcpy(text_out, c->note, sizeof c->note);
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
 }

@@ -17,6 +17,7 @@ void dc_index_init(struct dc_index *x, uint64_t first_serial)
 {
     memset(x, 0, sizeof *x);
     x->free_head = DC_NO_ENTRY;
+    x->ghosts = DC_NO_ENTRY;
     x->next_serial = first_serial;
 }
 
@@ -245,6 +246,7 @@ mn_status dc_generation_begin(struct dc_index *x, uint64_t first, struct mn_erro
 
     if (st != MN_OK)
         return st;
+    MNI_CHECK(!x->is_frozen);
     struct dc_generation *g = x->spare;
     x->spare = NULL;
     g->first = first;
@@ -353,6 +355,7 @@ static void enter_space(struct dc_index *x, struct dc_space *s, uint32_t e)
     else
         dc_entry_at(x, s->tail)->space_next = e;
     s->tail = e;
+    x->n_names_used += s->n_entries == 0;
     s->n_entries++;
     s->value_bytes += entry->value_bytes;
     x->n_entries++;
@@ -375,6 +378,7 @@ static void leave_space(struct dc_index *x, struct dc_space *s, uint32_t e)
         return;
     s->n_entries--;
     s->value_bytes -= entry->value_bytes;
+    x->n_names_used -= s->n_entries == 0;
     x->n_entries--;
     x->value_bytes -= entry->value_bytes;
 }
@@ -384,6 +388,7 @@ void dc_entry_add(struct dc_index *x, const struct dc_entry *from)
     uint32_t e = x->free_head;
     uint32_t *bucket = bucket_of(x, from->hash);
 
+    MNI_CHECK(!x->is_frozen);
     if (e != DC_NO_ENTRY)
         x->free_head = dc_entry_at(x, e)->chain;
     else
@@ -401,6 +406,19 @@ void dc_entry_add(struct dc_index *x, const struct dc_entry *from)
     enter_generation(x, e);
 }
 
+/* The last of an entry that nobody finds any more. */
+static void bury(struct dc_index *x, uint32_t e)
+{
+    struct dc_entry *entry = dc_entry_at(x, e);
+
+    leave_generation(x, e);
+    entry->number = 0;
+    entry->is_ghost = false;
+    entry->chain = x->free_head;
+    x->free_head = e;
+    dc_space_release_unused(x, x->spaces[entry->space]);
+}
+
 void dc_entry_remove(struct dc_index *x, uint32_t e)
 {
     struct dc_entry *entry = dc_entry_at(x, e);
@@ -408,22 +426,46 @@ void dc_entry_remove(struct dc_index *x, uint32_t e)
     uint32_t *at = bucket_of(x, entry->hash);
 
     MNI_CHECK(entry->number != 0);
+    MNI_CHECK(!entry->is_ghost);
     while (*at != e)
         at = &dc_entry_at(x, *at)->chain;
     *at = entry->chain;
     x->shards[shard_of(entry->hash)].n_entries--;
     if (entry->heap_slot != DC_NO_ENTRY)
         heap_remove(x, e);
-    leave_generation(x, e);
     leave_space(x, s, e);
-    entry->number = 0;
-    entry->chain = x->free_head;
-    x->free_head = e;
-    dc_space_release_unused(x, s);
+    if (!x->is_frozen) {
+        bury(x, e);
+        return;
+    }
+    entry->is_ghost = true;
+    entry->chain = x->ghosts;
+    x->ghosts = e;
+    s->n_holds++;
+}
+
+void dc_index_freeze(struct dc_index *x)
+{
+    MNI_CHECK(!x->is_frozen);
+    MNI_CHECK(x->ghosts == DC_NO_ENTRY);
+    x->is_frozen = true;
+}
+
+bool dc_index_thaw(struct dc_index *x, uint32_t n)
+{
+    x->is_frozen = false;
+    for (uint32_t i = 0; i < n && x->ghosts != DC_NO_ENTRY; i++) {
+        uint32_t e = x->ghosts;
+        x->ghosts = dc_entry_at(x, e)->chain;
+        x->spaces[dc_entry_at(x, e)->space]->n_holds--;
+        bury(x, e);
+    }
+    return x->ghosts != DC_NO_ENTRY;
 }
 
 void dc_entry_move(struct dc_index *x, uint32_t e, uint64_t number)
 {
+    MNI_CHECK(!x->is_frozen);
     leave_generation(x, e);
     dc_entry_at(x, e)->number = number;
     enter_generation(x, e);

@@ -45,7 +45,8 @@ struct dc_entry {
     uint32_t generation_prev, generation_next;
     uint32_t heap_slot; /* DC_NO_ENTRY: not in the heap */
     uint16_t id_bytes;
-    uint8_t heat; /* gets since it was last written; halved when it is moved */
+    uint8_t heat;  /* gets since it was last written; halved when it is moved */
+    bool is_ghost; /* removed, but for its place in its generation */
 };
 static_assert(sizeof(struct dc_entry) == 80, "memory of an entry");
 
@@ -109,6 +110,7 @@ struct dc_index {
     uint32_t free_space;     /* no slot before this one is free */
     struct dc_space **names; /* buckets, owned; a power of two of them */
     uint32_t n_names;
+    uint32_t n_names_used; /* of them, those with entries */
     uint32_t n_name_buckets;
     struct dc_space *cleared; /* to be taken apart */
     uint64_t next_serial;
@@ -118,6 +120,9 @@ struct dc_index {
     uint32_t n_generations;
     uint32_t generation_capacity;
     struct dc_generation *spare; /* owned; the next one, or NULL */
+
+    bool is_frozen;
+    uint32_t ghosts; /* entries that were removed while it was; by `chain` */
 
     uint64_t n_entries;   /* of namespaces that are not cleared */
     uint64_t value_bytes; /* likewise */
@@ -161,6 +166,14 @@ void dc_entry_add(struct dc_index *x, const struct dc_entry *from);
 void dc_entry_remove(struct dc_index *x, uint32_t e);
 /* Gives it a new number, of the newest generation. */
 void dc_entry_move(struct dc_index *x, uint32_t e, uint64_t number);
+
+/* From here until it thaws nothing is added or moved, and an entry that is removed stays in its
+ * generation, its namespace too: so all entries that there are now can be gone through in several
+ * holds of the lock. Counts and look-ups know nothing of it. */
+void dc_index_freeze(struct dc_index *x);
+/* Ends that, and takes up to `n` of the entries apart that were removed meanwhile; whether there
+ * are more: to be called again before anything is added or moved. */
+bool dc_index_thaw(struct dc_index *x, uint32_t n);
 
 /* The entry that expires first; DC_NO_ENTRY: none does. */
 static inline uint32_t dc_index_soonest(const struct dc_index *x)

@@ -87,12 +87,16 @@ static int64_t expiry_of(const struct mn_diskcache_item *item, int64_t now_us)
 }
 
 /* An older entry with this id goes. Under index_lock. */
-static void replace(struct mni_diskcache *c, const uint64_t hash[2])
+static void replace(struct mni_diskcache *c, const uint64_t hash[2], int64_t now_us)
 {
     uint32_t e = dc_entry_find(&c->index, hash);
 
     if (e == DC_NO_ENTRY)
         return;
+    if (dc_entry_at(&c->index, e)->expires_at_us <= now_us) {
+        dc_expire(c, e);
+        return;
+    }
     dc_entry_remove(&c->index, e);
     c->counts.n_overwritten++;
 }
@@ -108,14 +112,14 @@ static mn_status publish(struct batch *b, struct mn_error *err)
     mn_status st = dc_rocks_write(c->rocks, err);
     if (st != MN_OK)
         return st;
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     for (uint32_t i = 0; i < b->n_waiting; i++) {
-        replace(c, b->waiting[i].hash);
+        replace(c, b->waiting[i].hash, b->now_us);
         dc_entry_add(&c->index, &b->waiting[i]);
         b->space->n_puts++;
         c->counts.n_puts++;
     }
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     b->n_kept += b->n_waiting;
     b->n_waiting = 0;
     b->waiting_bytes = 0;
@@ -130,7 +134,7 @@ static void refuse(struct batch *b, struct mn_slice id)
     struct mni_diskcache *c = b->cache;
     struct dc_space *s;
 
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     c->counts.n_not_kept++;
     b->n_refused++;
     uint32_t e = dc_find(c, b->name, id, &s);
@@ -138,7 +142,7 @@ static void refuse(struct batch *b, struct mn_slice id)
         dc_entry_remove(&c->index, e);
         c->counts.n_overwritten++;
     }
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
 }
 
 /* Memory for the entries that wait and one more; the namespace is held until they are in. */
@@ -146,8 +150,9 @@ static mn_status prepare(struct batch *b, struct mn_error *err)
 {
     struct mni_diskcache *c = b->cache;
 
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     dc_index_tidy(&c->index, DC_TIDY_STEP);
+    (void)dc_expire_some(c, b->now_us, DC_TIDY_STEP);
     mn_status st = dc_index_reserve(&c->index, b->n_waiting + 1, err);
     if (st == MN_OK && b->space == NULL) {
         b->space = dc_space_get(&c->index, b->name);
@@ -156,7 +161,7 @@ static mn_status prepare(struct batch *b, struct mn_error *err)
         else
             b->space->n_holds++;
     }
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     return st;
 }
 
@@ -216,9 +221,10 @@ static mn_status put_all(struct batch *b, const struct mn_diskcache_item *items,
         st = dc_seal_void(c, err);
         b->is_broken = st != MN_OK;
     }
-    mni_mutex_lock(&c->index_lock);
-    b->now_us = dc_now(c);
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
+    b->now_us = dc_clock(c);
+    (void)dc_expire_some(c, b->now_us, DC_STEP);
+    mni_rwlock_unlock(&c->index_lock);
     for (size_t i = 0; i < n_items && st == MN_OK; i++)
         if (is_replaced == NULL || is_replaced[i] == 0)
             st = put_one(b, &items[i], err);
@@ -251,13 +257,13 @@ static mn_status put_batch(struct batch *b, const struct mn_diskcache_item *item
         b->n_kept = 0;
         st = MN_OK;
     }
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     if (b->space != NULL && !b->is_broken) {
         b->space->n_holds--;
         dc_space_release_unused(&c->index, b->space);
     }
     c->counts.n_not_kept += n_distinct - n_done;
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     return st == MN_OK ? MN_OK : mni_fail(err, st, "%.400s", why.message);
 }
 
@@ -310,7 +316,7 @@ uint64_t mni_diskcache_delete(struct mni_diskcache *c, struct mn_slice name,
 
     MNI_CHECK(c->magic == DC_MAGIC);
     mni_mutex_lock(&c->write_lock);
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     for (size_t i = 0; i < n_ids; i++) {
         uint32_t e = dc_find(c, name, ids[i], &s);
         if (e == DC_NO_ENTRY)
@@ -320,7 +326,7 @@ uint64_t mni_diskcache_delete(struct mni_diskcache *c, struct mn_slice name,
     }
     c->counts.n_deleted += n_existed;
     dc_index_tidy(&c->index, DC_TIDY_STEP);
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     void_seal(c, n_existed);
     mni_mutex_unlock(&c->write_lock);
     return n_existed;
@@ -332,15 +338,14 @@ uint64_t mni_diskcache_clear(struct mni_diskcache *c, struct mn_slice name)
 
     MNI_CHECK(c->magic == DC_MAGIC);
     mni_mutex_lock(&c->write_lock);
-    mni_mutex_lock(&c->index_lock);
-    (void)dc_now(c);
+    (void)dc_lock_now(c);
     struct dc_space *s = dc_space_find(&c->index, name);
     if (s != NULL) {
         n_removed = s->n_entries;
         dc_space_clear(&c->index, s);
     }
     c->counts.n_cleared += n_removed;
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     void_seal(c, n_removed);
     mni_mutex_unlock(&c->write_lock);
     return n_removed;

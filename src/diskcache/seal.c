@@ -17,7 +17,7 @@
 #include "diskcache/diskcache_private.h"
 #include "diskcache/format.h"
 
-enum { PIECE_BYTES = 256 << 10 };
+enum { PIECE_BYTES = 64 << 10 };
 
 void dc_seal_done(struct dc_seal *seal)
 {
@@ -41,6 +41,8 @@ struct writer {
     size_t n_bytes;       /* of the piece */
     uint64_t offset;
     uint32_t crc;
+    uint32_t n_spaces; /* written by now; their number in the seal is that at which they were */
+    uint64_t n_entries;
 };
 
 static mn_status write_piece(struct writer *w, struct mn_error *err)
@@ -87,8 +89,10 @@ static mn_status write_entries(struct writer *w, const struct dc_index *x,
         for (uint32_t e = x->generations[i]->head; e != DC_NO_ENTRY && st == MN_OK;
              e = dc_entry_at(x, e)->generation_next) {
             const struct dc_entry *entry = dc_entry_at(x, e);
-            if (!x->spaces[entry->space]->is_cleared)
-                put_entry(room(w, SEAL_ENTRY_BYTES, &st, err), entry, space_numbers[entry->space]);
+            if (x->spaces[entry->space]->is_cleared)
+                continue;
+            put_entry(room(w, SEAL_ENTRY_BYTES, &st, err), entry, space_numbers[entry->space]);
+            w->n_entries++;
         }
     return st;
 }
@@ -97,7 +101,6 @@ static mn_status write_body(struct writer *w, const struct dc_seal *seal, const 
                             uint32_t *space_numbers, struct mn_error *err)
 {
     mn_status st = MN_OK;
-    uint32_t n = 0;
 
     for (uint32_t i = 0; i < seal->n_files && st == MN_OK; i++) {
         const struct dc_seal_file *f = &seal->files[i];
@@ -116,7 +119,7 @@ static mn_status write_body(struct writer *w, const struct dc_seal *seal, const 
         mni_put_u64(p + SEAL_SPACE_OFF_SERIAL, s->serial);
         mni_put_u16(p + SEAL_SPACE_OFF_NAME_BYTES, (uint16_t)s->name_bytes);
         memcpy(p + SEAL_SPACE_HEADER_BYTES, s->name, s->name_bytes);
-        space_numbers[i] = n++;
+        space_numbers[i] = w->n_spaces++;
     }
     if (st == MN_OK)
         st = write_entries(w, x, space_numbers, err);
@@ -124,15 +127,15 @@ static mn_status write_body(struct writer *w, const struct dc_seal *seal, const 
 }
 
 static mn_status write_header(const struct writer *w, const struct dc_seal *seal,
-                              const struct dc_index *x, struct mn_error *err)
+                              struct mn_error *err)
 {
     unsigned char h[SEAL_HEADER_BYTES] = {0};
 
     mni_put_u64(h + SEAL_OFF_MAGIC, SEAL_MAGIC);
     mni_put_u32(h + SEAL_OFF_VERSION, SEAL_VERSION);
     mni_put_u32(h + SEAL_OFF_FILES, seal->n_files);
-    mni_put_u32(h + SEAL_OFF_SPACES, x->n_names);
-    mni_put_u64(h + SEAL_OFF_ENTRIES, x->n_entries);
+    mni_put_u32(h + SEAL_OFF_SPACES, w->n_spaces);
+    mni_put_u64(h + SEAL_OFF_ENTRIES, w->n_entries);
     mni_put_u64(h + SEAL_OFF_NEXT_NUMBER, seal->next_number);
     mni_put_u64(h + SEAL_OFF_NEXT_SERIAL, seal->next_serial);
     mni_put_i64(h + SEAL_OFF_CLOCK, seal->clock_us);
@@ -158,7 +161,7 @@ mn_status dc_seal_encode(const struct dc_seal *seal, const struct dc_index *x,
     else
         st = write_body(&w, seal, x, space_numbers, err);
     if (st == MN_OK)
-        st = write_header(&w, seal, x, err);
+        st = write_header(&w, seal, err);
     mni_free(w.piece);
     mni_free(space_numbers);
     return st;

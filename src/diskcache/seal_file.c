@@ -100,10 +100,21 @@ static mn_status look_at_file(struct mni_dir *rocks, struct dc_seal_file *f, str
 
 /* Writing ----------*/
 
+struct sealing {
+    struct mni_diskcache *cache;
+    struct mni_file *file;
+};
+
+/* Nobody waits for the disk in order to look something up. */
 static mn_status write_some(void *context, uint64_t offset, const void *data, size_t n,
                             struct mn_error *err)
 {
-    return mni_file_write(context, offset, data, n, err);
+    struct sealing *s = context;
+
+    dc_unlock_step(s->cache);
+    mn_status st = mni_file_write(s->file, offset, data, n, err);
+    mni_rwlock_write(&s->cache->index_lock);
+    return st;
 }
 
 static mn_status list_files(const struct dc_index *x, struct mni_dir *rocks, struct dc_seal *seal,
@@ -130,23 +141,24 @@ static mn_status list_files(const struct dc_index *x, struct mni_dir *rocks, str
     return st;
 }
 
+/* With an index that is frozen. */
 static mn_status write_seal(struct mni_diskcache *c, const struct dc_seal *seal,
                             struct mn_error *err)
 {
-    struct mni_file *file = NULL;
+    struct sealing s = {.cache = c};
 
     mn_status st = mni_dir_unlink(c->dir, DC_SEAL_TEMP_NAME, err);
     if (st == MN_OK || st == MN_NOT_FOUND)
-        st = mni_dir_open_file(c->dir, DC_SEAL_TEMP_NAME, MNI_OPEN_WRITE | MNI_OPEN_CREATE, &file,
+        st = mni_dir_open_file(c->dir, DC_SEAL_TEMP_NAME, MNI_OPEN_WRITE | MNI_OPEN_CREATE, &s.file,
                                err);
     if (st != MN_OK)
         return st;
-    mni_mutex_lock(&c->index_lock);
-    st = dc_seal_encode(seal, &c->index, write_some, file, err);
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
+    st = dc_seal_encode(seal, &c->index, write_some, &s, err);
+    mni_rwlock_unlock(&c->index_lock);
     if (st == MN_OK)
-        st = mni_file_sync(file, err);
-    mni_file_close(file);
+        st = mni_file_sync(s.file, err);
+    mni_file_close(s.file);
     if (st == MN_OK)
         st = mni_dir_sync(c->dir, err);
     c->may_have_seal = c->may_have_seal || st == MN_OK;
@@ -161,14 +173,27 @@ static mn_status write_seal(struct mni_diskcache *c, const struct dc_seal *seal,
     return st;
 }
 
+static void thaw(struct mni_diskcache *c)
+{
+    bool has_more = true;
+
+    while (has_more) {
+        mni_rwlock_write(&c->index_lock);
+        has_more = dc_index_thaw(&c->index, DC_STEP);
+        dc_unlock_step(c);
+    }
+}
+
 mn_status dc_seal_write(struct mni_diskcache *c, struct mn_error *err)
 {
     struct dc_seal seal = {.next_number = c->next_number, .next_serial = c->index.next_serial};
     struct mni_dir *rocks = NULL;
 
-    mni_mutex_lock(&c->index_lock);
-    seal.clock_us = dc_now(c);
-    mni_mutex_unlock(&c->index_lock);
+    /* What is removed from here on, because it is due or damaged, is in the seal all the same: as
+     * if that had come after it. */
+    seal.clock_us = dc_lock_now(c);
+    dc_index_freeze(&c->index);
+    mni_rwlock_unlock(&c->index_lock);
     mn_status st = dc_place_rocks(c->dir, false, &rocks, err);
     if (st == MN_OK)
         st = look_at_manifest(rocks, &seal, err);
@@ -176,6 +201,7 @@ mn_status dc_seal_write(struct mni_diskcache *c, struct mn_error *err)
         st = list_files(&c->index, rocks, &seal, err);
     if (st == MN_OK)
         st = write_seal(c, &seal, err);
+    thaw(c);
     mni_dir_close(rocks);
     dc_seal_done(&seal);
     c->is_sealed = st == MN_OK;

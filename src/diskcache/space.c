@@ -23,7 +23,6 @@ enum {
     FILES_MIN = 400,     /* that are allowed, however large the buffers are */
     FILES_FACTOR = 8,    /* times as many as there are buffers in max_bytes */
     MOVE_DOWN_FILES = 8, /* of level 0 */
-    EVICT_STEP = 256,    /* entries, while nobody else has the index */
     BUFFER_COUNT_MAX = 16,
     NAP_US = 500,
     NAPS_MAX = 200, /* for a file to go, when no flush holds it */
@@ -91,22 +90,22 @@ bool dc_space_has_room(struct mni_diskcache *c, uint64_t value_bytes, uint64_t s
         return false;
     if (c->max_bytes == UINT64_MAX)
         return true;
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     uint64_t used = dc_space_used(c);
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     return used + file_bytes + value_bytes + seal_bytes <= c->max_bytes;
 }
 
 uint64_t dc_space_take(struct mni_diskcache *c, uint64_t value_bytes)
 {
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     struct dc_generation *g = dc_generation_newest(&c->index);
     if (g->bytes_max == 0)
         value_bytes += NEW_FILE_BYTES;
     g->bytes_max += value_bytes;
     c->generation_bytes += value_bytes;
     g->last = c->next_number;
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     return c->next_number++;
 }
 
@@ -114,9 +113,9 @@ mn_status dc_space_end_generation(struct mni_diskcache *c, bool wait, struct mn_
 {
     bool is_empty = dc_generation_newest(&c->index)->bytes_max == 0;
 
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     mn_status st = dc_generation_reserve(&c->index, err);
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     if (st != MN_OK)
         return st;
     /* What was put before belongs to this generation's file. */
@@ -124,9 +123,9 @@ mn_status dc_space_end_generation(struct mni_diskcache *c, bool wait, struct mn_
     if (st == MN_OK && (wait || !is_empty))
         st = dc_rocks_flush(c->rocks, wait, err);
     if (st == MN_OK && !is_empty) {
-        mni_mutex_lock(&c->index_lock);
+        mni_rwlock_write(&c->index_lock);
         st = dc_generation_begin(&c->index, c->next_number, err);
-        mni_mutex_unlock(&c->index_lock);
+        mni_rwlock_unlock(&c->index_lock);
     }
     if (st == MN_OK)
         dc_space_refresh(c);
@@ -174,7 +173,7 @@ void dc_space_refresh(struct mni_diskcache *c)
     uint64_t last = 0;
     uint32_t n = 0;
 
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     dc_rocks_files(c->rocks, learn_file, c);
     for (uint32_t i = 0; i < x->n_generations; i++) {
         const struct dc_generation *g = x->generations[i];
@@ -183,13 +182,13 @@ void dc_space_refresh(struct mni_diskcache *c)
         first = n++ == 0 ? g->first : first;
         last = g->last;
     }
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     if (n < MOVE_DOWN_FILES)
         return;
     dc_rocks_move_down(c->rocks, first, last);
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     dc_rocks_files(c->rocks, learn_file, c);
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
 }
 
 /* Eviction ----------*/
@@ -201,9 +200,13 @@ static void evict_entries(struct mni_diskcache *c, const struct dc_generation *g
     bool is_done = false;
 
     while (!is_done) {
-        mni_mutex_lock(&c->index_lock);
-        for (uint32_t i = 0; i < EVICT_STEP && g->head != DC_NO_ENTRY; i++) {
+        mni_rwlock_write(&c->index_lock);
+        for (uint32_t i = 0; i < DC_STEP && g->head != DC_NO_ENTRY; i++) {
             struct dc_space *s = x->spaces[dc_entry_at(x, g->head)->space];
+            if (dc_entry_at(x, g->head)->expires_at_us <= c->now_us) {
+                dc_expire(c, g->head);
+                continue;
+            }
             if (!s->is_cleared) {
                 c->counts.n_evicted++;
                 s->n_evicted++;
@@ -211,7 +214,7 @@ static void evict_entries(struct mni_diskcache *c, const struct dc_generation *g
             dc_entry_remove(x, g->head);
         }
         is_done = g->head == DC_NO_ENTRY;
-        mni_mutex_unlock(&c->index_lock);
+        dc_unlock_step(c);
     }
 }
 
@@ -279,10 +282,10 @@ static mn_status drop_generation(struct mni_diskcache *c, uint32_t i, struct mn_
         st = await_space(c, g->file_number, err);
     if (st != MN_OK)
         return st;
-    mni_mutex_lock(&c->index_lock);
+    mni_rwlock_write(&c->index_lock);
     c->generation_bytes -= g->file_bytes + DC_FILE_RECORD_BYTES;
     dc_generation_drop(&c->index, i);
-    mni_mutex_unlock(&c->index_lock);
+    mni_rwlock_unlock(&c->index_lock);
     return MN_OK;
 }
 

@@ -151,6 +151,7 @@ void dc_space_clear(struct dc_index *x, struct dc_space *space)
     MNI_CHECK(!space->is_cleared);
     MNI_CHECK(space->n_holds == 0);
     leave_names(x, space);
+    x->n_names_used -= space->n_entries > 0;
     x->n_entries -= space->n_entries;
     x->value_bytes -= space->value_bytes;
     space->n_entries = 0;

@@ -1,6 +1,7 @@
 /*
  * seal_test.c - the seal as bytes: what was written is read, and nothing else is.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
@@ -144,6 +145,61 @@ static void every_cut_and_every_bit_is_noticed(void)
     mni_buf_done(&buf);
 }
 
+/* What is removed while the seal is written is in it, and gone from all else. */
+struct removing {
+    struct mni_buf buf;
+    struct dc_index *x;
+    const struct dc_space *gone;
+};
+
+static mn_status sink_and_remove(void *context, uint64_t offset, const void *data, size_t n,
+                                 struct mn_error *err)
+{
+    struct removing *r = context;
+
+    for (uint32_t i = 0; i < 2 && r->gone->n_entries > 0; i++)
+        dc_entry_remove(r->x, r->gone->head);
+    return sink(&r->buf, offset, data, n, err);
+}
+
+static void what_is_removed_meanwhile_is_sealed(void)
+{
+    enum { N = 3000 };
+    struct dc_seal_file file = {12, 5000, 0xABCDEF, 1, N};
+    struct dc_seal seal = {.next_number = N + 1, .next_serial = 103, .n_files = 1, .files = &file};
+    struct dc_seal read;
+    struct dc_index x;
+    struct dc_index again;
+    char id[16];
+
+    dc_index_init(&x, 100);
+    CHECK_OK(dc_generation_begin(&x, 1, NULL));
+    struct dc_space *a = dc_space_get(&x, mn_str("a"));
+    struct removing r = {.x = &x, .gone = dc_space_get(&x, mn_str("gone"))};
+    struct dc_space *gone = dc_space_find(&x, mn_str("gone"));
+    for (uint64_t i = 1; i <= N; i++) {
+        (void)snprintf(id, sizeof id, "%d", (int)i);
+        add(&x, i % 1000 == 7 ? gone : a, i, id);
+    }
+    dc_index_freeze(&x);
+    CHECK_OK(dc_seal_encode(&seal, &x, sink_and_remove, &r, NULL));
+    CHECK_EQ(x.n_entries, N - 3);
+    CHECK_EQ(x.n_names_used, 1);
+    CHECK_EQ(x.generations[0]->n_entries, N);
+    CHECK(dc_index_thaw(&x, 2));
+    CHECK(!dc_index_thaw(&x, 2));
+    CHECK_EQ(x.generations[0]->n_entries, N - 3);
+    CHECK_EQ(x.n_names, 1);
+    CHECK(dc_space_find(&x, mn_str("gone")) == NULL);
+    CHECK_OK(decode(r.buf.data, r.buf.n_bytes, &read, &again));
+    CHECK_EQ(again.n_entries, N);
+    CHECK_EQ(dc_space_find(&again, mn_str("gone"))->n_entries, 3);
+    dc_seal_done(&read);
+    dc_index_reset(&again);
+    dc_index_reset(&x);
+    mni_buf_done(&r.buf);
+}
+
 static void put_right(struct mni_buf *buf)
 {
     mni_put_u32(buf->data + SEAL_OFF_BODY_CRC,
@@ -203,6 +259,7 @@ int main(int argc, char **argv)
     static const struct check_test tests[] = {
         CHECK_TEST(what_was_sealed_is_read),
         CHECK_TEST(every_cut_and_every_bit_is_noticed),
+        CHECK_TEST(what_is_removed_meanwhile_is_sealed),
         CHECK_TEST(nonsense_is_range_checked),
         CHECK_TEST(the_format_is_the_one_that_is_written_down),
     };
