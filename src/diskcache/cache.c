@@ -44,8 +44,9 @@ int64_t dc_clock(struct mni_diskcache *c)
     /* While the wall clock is behind of where it was, time passes all the same. */
     if (wall_us >= c->now_us)
         c->now_us = wall_us;
-    else
-        c->now_us += mono_us - c->mono_us;
+    else if (__builtin_add_overflow(c->now_us, mono_us - c->mono_us, &c->now_us) ||
+             c->now_us == DC_NEVER)
+        c->now_us = DC_NEVER - 1;
     c->mono_us = mono_us;
     return c->now_us;
 }

@@ -78,7 +78,7 @@ struct mni_diskcache {
     struct dc_index index;
     uint64_t generation_bytes;        /* of max_bytes: for the values of all generations */
     struct mn_diskcache_stats counts; /* the counters of it */
-    int64_t now_us;                   /* never goes back, nor stands still */
+    int64_t now_us;                   /* never goes back, nor stands still; the seal has it */
     int64_t mono_us;                  /* when it was that */
     char note[MN_ERROR_MESSAGE_BYTES];
     char off_why[MN_ERROR_MESSAGE_BYTES / 2]; /* why it went off first; under write_lock */

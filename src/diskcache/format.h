@@ -29,7 +29,7 @@ enum {
     SEAL_OFF_ENTRIES = 24,         /* u64: number of entries */
     SEAL_OFF_NEXT_NUMBER = 32,     /* u64: greater than that of any value */
     SEAL_OFF_NEXT_SERIAL = 40,     /* u64 */
-    SEAL_OFF_CLOCK = 48,           /* i64: when it was sealed */
+    SEAL_OFF_CLOCK = 48,           /* i64: the newest time that was seen */
     SEAL_OFF_MANIFEST_NUMBER = 56, /* u64: in the name of RocksDB's manifest */
     SEAL_OFF_MANIFEST_BYTES = 64,  /* u64: its length */
     SEAL_OFF_MANIFEST_HASH = 72,   /* u64: XXH3-64 of it */

@@ -271,6 +271,9 @@ mn_status dc_seal_read(struct mni_diskcache *c, struct mn_error *err)
         st = check_files(c->dir, &seal, err);
     if (st == MN_OK) {
         c->next_number = seal.next_number;
+        /* Time does not go back while it is closed either. */
+        c->now_us = seal.clock_us < DC_NEVER ? seal.clock_us : DC_NEVER - 1;
+        c->mono_us = mni_env_mono_us(c->env);
         for (uint32_t i = 0; i < seal.n_files; i++)
             c->generation_bytes += seal.files[i].n_bytes + DC_FILE_RECORD_BYTES;
     } else {

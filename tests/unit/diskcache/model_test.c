@@ -311,10 +311,9 @@ static void step(uint32_t turn)
     else if (what < 990)
         CHECK_OK(mn_diskcache_flush(cache, &sealed, NULL));
     else if (what < 993) {
+        /* The seal has the time, which goes on from there. */
         kit_close(cache);
         open_cache();
-        /* The clock starts anew with the handle; what was due before is gone. */
-        model_now_us = clock_us;
     }
 }
 
@@ -356,11 +355,70 @@ static void a_time_to_live_ends_though_the_clock_went_back(void)
     kit_close(c);
 }
 
+static int64_t created_at(mn_diskcache *c, const char *id)
+{
+    struct mn_diskcache_info info = {.size = sizeof info};
+
+    CHECK_OK(mn_diskcache_info(c, mn_str("a"), mn_str(id), &info, NULL));
+    return info.created_at_us;
+}
+
+/* Also while it is closed. */
+static void a_clock_that_was_set_back_brings_nothing_back(void)
+{
+    const int64_t hour_us = INT64_C(3600) * 1000000;
+    const int64_t begin_us = INT64_C(1700000000) * 1000000;
+    const struct mn_diskcache_options o = {
+        .size = sizeof o, .path = kit_place("closed"), .max_bytes = 4 << 20};
+    struct mn_diskcache_item item = {.value = mn_str("1"), .has_ttl = true, .ttl_us = hour_us};
+    mn_diskcache *c = NULL;
+
+    clock_us = begin_us;
+    CHECK_OK(mni_api_diskcache_open(make_world(), &o, &c, NULL));
+    item.id = mn_str("hour");
+    CHECK_OK(mn_diskcache_put(c, mn_str("a"), &item, NULL, NULL));
+    clock_us += hour_us - 1000;
+    item.id = mn_str("later");
+    CHECK_OK(mn_diskcache_put(c, mn_str("a"), &item, NULL, NULL));
+    kit_close(c);
+
+    /* Another boot, with a clock that is behind. */
+    clock_us = begin_us - 24 * hour_us;
+    mono_us = 5;
+    CHECK_OK(mni_api_diskcache_open(make_world(), &o, &c, NULL));
+    CHECK(kit_has(c, "a", "hour", "1"));
+    item =
+        (struct mn_diskcache_item){.id = mn_str("x"), .value = mn_str("1"), .has_expires_at = true};
+    item.expires_at_us = begin_us;
+    bool kept = true;
+    CHECK_OK(mn_diskcache_put(c, mn_str("a"), &item, &kept, NULL));
+    CHECK(!kept);
+    mono_us += 999;
+    CHECK(kit_put(c, "a", "new", "1"));
+    CHECK_EQ(created_at(c, "later"), begin_us + hour_us - 1000);
+    CHECK_EQ(created_at(c, "new"), begin_us + hour_us - 1);
+    CHECK(kit_has(c, "a", "hour", "1"));
+    mono_us += 1;
+    CHECK(kit_has(c, "a", "hour", NULL));
+    kit_close(c);
+
+    /* Time stands still while it is closed, and the clock catches up. */
+    CHECK_OK(mni_api_diskcache_open(make_world(), &o, &c, NULL));
+    CHECK(kit_has(c, "a", "hour", NULL));
+    CHECK(kit_has(c, "a", "later", "1"));
+    clock_us = begin_us + 2 * hour_us;
+    CHECK(kit_has(c, "a", "later", NULL));
+    CHECK(kit_put(c, "a", "now", "1"));
+    CHECK_EQ(created_at(c, "now"), clock_us);
+    kit_close(c);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(answers_are_those_of_the_model),
         CHECK_TEST(a_time_to_live_ends_though_the_clock_went_back),
+        CHECK_TEST(a_clock_that_was_set_back_brings_nothing_back),
     };
 
     return check_run("diskcache.model", tests, CHECK_COUNT(tests), argc, argv);
