@@ -448,7 +448,8 @@ void mni_diskcache_close(struct mni_diskcache *c)
         return;
     MNI_CHECK(c->magic == DC_MAGIC);
     /* What was got since the last seal counts too. */
-    if (c->rocks != NULL && dc_space_end_generation(c, true, &why) == MN_OK) {
+    if (c->rocks != NULL && dc_space_end_generation(c, true, &why) == MN_OK &&
+        dc_space_limit_files(c, &why) == MN_OK) {
         dc_rocks_close(c->rocks);
         c->rocks = NULL;
         if (dc_seal_break(c, &why) == MN_OK)

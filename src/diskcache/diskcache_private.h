@@ -54,7 +54,7 @@ struct mni_diskcache {
     uint64_t fixed_bytes;     /* of max_bytes: for all files but those of values, and the seal */
     uint64_t value_bytes_max; /* a larger one is not kept */
     uint32_t n_buffers;
-    uint32_t n_files_max; /* of values; with more the oldest goes */
+    uint32_t n_files_max; /* of values; with more the oldest goes, or some become one */
     bool compress;
 
     /* One at a time puts, removes, drops files, rebuilds; taken before the other two. */
@@ -157,7 +157,7 @@ MN_MUST_USE mn_status dc_drain_step(struct mni_diskcache *c, uint64_t put_bytes,
 /* Ends the newest generation, which goes to disk; with `wait`, all are there then. */
 MN_MUST_USE mn_status dc_space_end_generation(struct mni_diskcache *c, bool wait,
                                               struct mn_error *err);
-/* So many flushes leave so many files: the oldest go. */
+/* So many flushes leave so many files: the oldest go, or without a bound of bytes become fewer. */
 MN_MUST_USE mn_status dc_space_limit_files(struct mni_diskcache *c, struct mn_error *err);
 /* Learns from RocksDB which files there are by now. */
 void dc_space_refresh(struct mni_diskcache *c);

@@ -28,6 +28,7 @@ enum {
     ARENA_BLOCK_BYTES_MAX = 1 << 20,
     BATCH_KEEP_BYTES = 4 << 20,
     NEVER = 1 << 30,
+    FORCE = 2, /* kForce of BottommostLevelCompaction */
 };
 
 struct dc_rocks {
@@ -282,6 +283,19 @@ void dc_rocks_move_down(struct dc_rocks *r, uint64_t first, uint64_t last)
     rocksdb_compact_range(r->db, first_key, KEY_BYTES, last_key, KEY_BYTES);
 }
 
+void dc_rocks_merge(struct dc_rocks *r, uint64_t first, uint64_t last)
+{
+    char first_key[KEY_BYTES];
+    char last_key[KEY_BYTES];
+    rocksdb_compactoptions_t *o = rocksdb_compactoptions_create();
+
+    rocksdb_compactoptions_set_bottommost_level_compaction(o, FORCE);
+    put_key(first_key, first);
+    put_key(last_key, last);
+    rocksdb_compact_range_opt(r->db, o, first_key, KEY_BYTES, last_key, KEY_BYTES);
+    rocksdb_compactoptions_destroy(o);
+}
+
 struct sought {
     uint64_t file_number;
     bool is_there;
@@ -388,6 +402,13 @@ void dc_rocks_files(struct dc_rocks *rocks, dc_rocks_file_fn *each, void *contex
 }
 
 void dc_rocks_move_down(struct dc_rocks *rocks, uint64_t first, uint64_t last)
+{
+    (void)rocks;
+    (void)first;
+    (void)last;
+}
+
+void dc_rocks_merge(struct dc_rocks *rocks, uint64_t first, uint64_t last)
 {
     (void)rocks;
     (void)first;

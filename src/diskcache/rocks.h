@@ -68,6 +68,9 @@ void dc_rocks_files(struct dc_rocks *rocks, dc_rocks_file_fn *each, void *contex
 /* Moves all files of this range to level 1, without writing them again. */
 void dc_rocks_move_down(struct dc_rocks *rocks, uint64_t first, uint64_t last);
 
+/* Makes one file of all of level 1 in this range. Whether that went well is seen in the files. */
+void dc_rocks_merge(struct dc_rocks *rocks, uint64_t first, uint64_t last);
+
 /* Removes a file: one of level 1, or the oldest one where there is no level 1. Its space comes back
  * at once, or with the end of the flush that runs meanwhile: that one holds what was there when it
  * began. */

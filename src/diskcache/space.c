@@ -22,6 +22,7 @@ enum {
     NEW_FILE_BYTES = DC_FILE_OVERHEAD_BYTES + DC_FILE_RECORD_BYTES,
     FILES_MIN = 400,     /* that are allowed, however large the buffers are */
     FILES_FACTOR = 8,    /* times as many as there are buffers in max_bytes */
+    MERGE_FILES = 8,     /* that become one where none may go */
     MOVE_DOWN_FILES = 8, /* of level 0 */
     BUFFER_COUNT_MAX = 16,
     NAP_US = 500,
@@ -41,7 +42,7 @@ mn_status dc_space_plan(struct mni_diskcache *c, uint64_t buffer_bytes, uint32_t
         c->manifest_bytes_max = MANIFEST_BYTES_MAX;
         c->buffer_bytes = buffer_bytes == 0 ? DC_BUFFER_BYTES_DEFAULT : buffer_bytes;
         c->value_bytes_max = DC_VALUE_BYTES_MAX;
-        c->n_files_max = UINT32_MAX;
+        c->n_files_max = FILES_MIN;
         return MN_OK;
     }
     if (c->max_bytes < DC_MAX_BYTES_MIN)
@@ -309,11 +310,88 @@ mn_status dc_space_keep(struct mni_diskcache *c, struct mn_error *err)
     return st;
 }
 
+/* The files that take the least to be made one: the first of so many neighbours, or n_generations.
+ * The one that is drained is left alone. */
+static uint32_t cheapest_to_merge(const struct mni_diskcache *c)
+{
+    const struct dc_index *x = &c->index;
+    uint64_t least = UINT64_MAX;
+    uint64_t bytes = 0;
+    uint32_t n = 0;
+    uint32_t found = x->n_generations;
+
+    for (uint32_t i = c->drain.first == 0 ? 0 : 1; i < x->n_generations; i++) {
+        const struct dc_generation *g = x->generations[i];
+        if (!g->is_file || g->level != 1) {
+            n = 0;
+            bytes = 0;
+            continue;
+        }
+        bytes += g->file_bytes;
+        if (++n > MERGE_FILES)
+            bytes -= x->generations[i - MERGE_FILES]->file_bytes;
+        if (n >= MERGE_FILES && bytes < least) {
+            least = bytes;
+            found = i + 1 - MERGE_FILES;
+        }
+    }
+    return found;
+}
+
+struct merged {
+    uint64_t first; /* numbers of values */
+    uint64_t last;
+    struct dc_rocks_file file;
+    uint32_t n_files;
+};
+
+static void look_for_merged(void *context, const struct dc_rocks_file *file)
+{
+    struct merged *m = context;
+
+    if (file->last < m->first || file->first > m->last)
+        return;
+    m->file = *file;
+    m->n_files++;
+}
+
+/* Without a bound of bytes nothing goes, so some files become one. Whoever reads meanwhile reads
+ * the old ones. False: there are none, or RocksDB has not done it; its next write tells then. */
+static bool merge_some(struct mni_diskcache *c)
+{
+    struct dc_index *x = &c->index;
+    uint32_t i = cheapest_to_merge(c);
+
+    if (i == x->n_generations)
+        return false;
+    struct dc_generation *g = x->generations[i];
+    struct merged m = {.first = g->first, .last = x->generations[i + MERGE_FILES - 1]->last};
+    dc_rocks_merge(c->rocks, m.first, m.last);
+    dc_rocks_files(c->rocks, look_for_merged, &m);
+    if (m.n_files != 1)
+        return false;
+    mni_rwlock_write(&c->index_lock);
+    for (uint32_t k = i; k < i + MERGE_FILES; k++)
+        c->generation_bytes -= x->generations[k]->file_bytes + DC_FILE_RECORD_BYTES;
+    dc_generation_join(x, i, MERGE_FILES);
+    c->generation_bytes += m.file.n_bytes + DC_FILE_RECORD_BYTES;
+    g->file_bytes = m.file.n_bytes;
+    g->file_number = m.file.file_number;
+    g->level = m.file.level;
+    mni_rwlock_unlock(&c->index_lock);
+    return true;
+}
+
 mn_status dc_space_limit_files(struct mni_diskcache *c, struct mn_error *err)
 {
     const struct dc_index *x = &c->index;
     mn_status st = MN_OK;
 
+    if (c->max_bytes == UINT64_MAX) {
+        while (x->n_generations > c->n_files_max && merge_some(c))
+            continue;
+        return MN_OK;
+    }
     while (st == MN_OK && x->n_generations > c->n_files_max && x->generations[0]->is_file)
         st = drop_generation(c, 0, err);
     return st;

@@ -341,6 +341,72 @@ static void files_of_many_flushes_go(void)
     kit_close(cache);
 }
 
+static uint64_t count_files(const char *path)
+{
+    uint64_t n = 0;
+    DIR *dir = opendir(kit_path(path, "mneme-cache.db"));
+
+    CHECK(dir != NULL);
+    for (const struct dirent *e = readdir(dir); e != NULL; e = readdir(dir))
+        n += strstr(e->d_name, ".sst") != NULL;
+    CHECK_EQ(closedir(dir), 0);
+    return n;
+}
+
+static void check_numbered(mn_diskcache *cache, int n)
+{
+    char id[16];
+
+    for (int i = 0; i < n; i++) {
+        (void)snprintf(id, sizeof id, "%d", i);
+        CHECK(kit_has(cache, "a", id, id));
+    }
+}
+
+/* Without a bound of bytes nothing goes: files become one. A large one among them stays as it is,
+ * for as long as small ones are enough. */
+static void files_without_a_bound_are_merged(void)
+{
+    static unsigned char large[1 << 20];
+    const char *path = kit_place("cache");
+    mn_diskcache *cache = kit_open(path, 0);
+    uint64_t seed = check_seed();
+    int n = 0;
+
+    make_noise(large, sizeof large, &seed);
+    for (; n < 600; n++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "%d", n);
+        CHECK(kit_put(cache, "a", id, id));
+        if (n == 5)
+            CHECK(kit_put_bytes(cache, "b", "large", large, sizeof large));
+        CHECK_OK(mn_diskcache_flush(cache, NULL, NULL));
+    }
+    struct mn_diskcache_stats s = kit_stats(cache);
+    CHECK_EQ(s.n_entries, 601);
+    CHECK_EQ(s.n_evicted + s.n_lost + s.n_errors + s.n_rebuilds, 0);
+    check_numbered(cache, n);
+    cache = kit_again(cache, path, 0);
+    CHECK(count_files(path) <= 400);
+    for (; n < 610; n++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "%d", n);
+        CHECK(kit_put(cache, "a", id, id));
+        cache = kit_again(cache, path, 0);
+    }
+    CHECK(count_files(path) <= 400);
+    s = kit_stats(cache);
+    CHECK_EQ(s.n_found, 611);
+    CHECK_EQ(s.n_rebuilds, 0);
+    check_numbered(cache, n);
+    struct mn_diskcache_value got;
+    CHECK_OK(mn_diskcache_get(cache, mn_str("b"), mn_str("large"), &got, NULL));
+    CHECK_EQ(got.value.n_bytes, sizeof large);
+    CHECK_MEM_EQ(got.value.data, large, sizeof large);
+    mn_diskcache_value_release(&got);
+    kit_close(cache);
+}
+
 /* Large buffers, of which some are being written at any time. */
 enum { WATCHED_BYTES = 32 << 20, WATCHED_BUFFER_BYTES = 2700000, N_WEIGHED = 700 };
 
@@ -402,6 +468,7 @@ int main(int argc, char **argv)
         CHECK_TEST(without_a_bound_dead_space_comes_back),
         CHECK_TEST(a_bound_can_shrink),
         CHECK_TEST(files_of_many_flushes_go),
+        CHECK_TEST(files_without_a_bound_are_merged),
         CHECK_TEST(the_bound_holds_while_files_are_written),
     };
     if (argc == 3 && strcmp(argv[1], "--writer") == 0)
