@@ -16,8 +16,9 @@
  * when no other call runs.
  *
  * Fork: RocksDB keeps threads and waits for them when the process ends, which a fork of it cannot.
- * A child of a process that ever had a cache open, also one that was closed, HANGS in exit() and in
- * a return from main: end it by _exit, or go on with exec.
+ * A child of a process that ever had a cache open, also one that was closed, HANGS OR CRASHES in
+ * exit() and in a return from main: end it by _exit, or go on with exec. There is no remedy that
+ * the library could apply. All calls but mn_diskcache_value_release answer MN_ERR_FORKED there.
  *
  * Errors anywhere: MN_ERR_INVALID (arguments), MN_ERR_LIMIT (a name or id that is too long),
  * MN_ERR_NOMEM, MN_ERR_FORKED.
