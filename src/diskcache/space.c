@@ -23,6 +23,7 @@ enum {
     FILES_MIN = 400,     /* that are allowed, however large the buffers are */
     FILES_FACTOR = 8,    /* times as many as there are buffers in max_bytes */
     MERGE_FILES = 8,     /* that become one where none may go */
+    MERGES_MAX = 2,      /* in one call */
     MOVE_DOWN_FILES = 8, /* of level 0 */
     BUFFER_COUNT_MAX = 16,
     NAP_US = 500,
@@ -388,8 +389,10 @@ mn_status dc_space_limit_files(struct mni_diskcache *c, struct mn_error *err)
     mn_status st = MN_OK;
 
     if (c->max_bytes == UINT64_MAX) {
-        while (x->n_generations > c->n_files_max && merge_some(c))
-            continue;
+        /* A cache that has far more, from before, loses them by and by. */
+        for (int i = 0; i < MERGES_MAX && x->n_generations > c->n_files_max; i++)
+            if (!merge_some(c))
+                break;
         return MN_OK;
     }
     while (st == MN_OK && x->n_generations > c->n_files_max && x->generations[0]->is_file)
