@@ -200,7 +200,7 @@ static bool find_step(struct mni_diskcache *c, const struct step *step, uint64_t
 }
 
 static mn_status show(struct mni_diskcache *c, const struct step *step, uint64_t serial,
-                      mn_diskcache_each_fn *each, void *context)
+                      mn_diskcache_each_fn *each, void *context, struct mn_error *err)
 {
     struct mn_diskcache_entry shown = {0};
     struct dc_entry entry;
@@ -216,7 +216,7 @@ static mn_status show(struct mni_diskcache *c, const struct step *step, uint64_t
     if (!is_there)
         return MN_OK;
     if (st == MN_ERR_NOMEM)
-        return st;
+        return mni_fail(err, st, "%.400s", why.message);
     if (st != MN_OK) {
         dc_lose(c, &entry, &why);
         return MN_OK;
@@ -240,7 +240,7 @@ mn_status mni_diskcache_each(struct mni_diskcache *c, struct mn_slice name,
     MNI_CHECK(c->magic == DC_MAGIC);
     mn_status st = collect(c, name, &steps, &n, &serial, err);
     for (uint64_t i = 0; i < n && st == MN_OK; i++)
-        st = show(c, &steps[i], serial, each, context);
+        st = show(c, &steps[i], serial, each, context, err);
     mni_free(steps);
     return st;
 }

@@ -141,9 +141,10 @@ mn_status dc_index_reserve(struct dc_index *x, uint32_t n, struct mn_error *err)
     if (x->n_slots_used + n_left > x->n_chunks * DC_CHUNK_ENTRIES && !add_chunk(x))
         return mni_fail(err, MN_ERR_NOMEM, "entries of the cache");
     if (x->n_heap + n > x->heap_capacity) {
-        uint32_t capacity = x->heap_capacity == 0 ? HEAP_MIN : x->heap_capacity * 2;
-        while (capacity < x->n_heap + n)
-            capacity *= 2;
+        uint64_t doubled = x->heap_capacity == 0 ? HEAP_MIN : (uint64_t)x->heap_capacity * 2;
+        while (doubled < (uint64_t)x->n_heap + n)
+            doubled *= 2;
+        uint32_t capacity = doubled > UINT32_MAX ? UINT32_MAX : (uint32_t)doubled;
         uint32_t *grown = mni_realloc(x->heap, (size_t)capacity * sizeof(uint32_t));
         if (grown == NULL)
             return mni_fail(err, MN_ERR_NOMEM, "times of expiry");

@@ -56,6 +56,12 @@ static mn_status count(void *context, const struct mn_diskcache_entry *entry)
     return entry->value.n_bytes == 8 ? MN_OK : MN_ERR_CORRUPT;
 }
 
+static mn_status count_all(void *context, const struct mn_diskcache_entry *entry)
+{
+    *(uint64_t *)context += entry->value.n_bytes;
+    return MN_OK;
+}
+
 static mn_status count_name(void *context, struct mn_slice name, uint64_t n_entries)
 {
     (void)name;
@@ -136,6 +142,34 @@ static void every_allocation_may_fail(void)
     kit_close(cache);
 }
 
+/* A walk says so in words, also when it is for a value that memory is short. */
+static void a_walk_that_memory_is_too_short_for_says_so(void)
+{
+    static char large[2 << 20];
+    const struct mn_diskcache_options o = {
+        .size = sizeof o, .path = kit_place("large"), .max_bytes = 64 << 20};
+    const struct mn_diskcache_item item = {.id = mn_str("1"), .value = {large, sizeof large}};
+    mn_diskcache *cache = NULL;
+    bool was_hit = true;
+    int n_short = 0;
+
+    CHECK_OK(mn_diskcache_open(&o, &cache, NULL));
+    CHECK_OK(mn_diskcache_put(cache, mn_str("a"), &item, NULL, NULL));
+    for (uint64_t k = 1; was_hit; k++) {
+        struct mn_error err = {0};
+        uint64_t n = 0;
+        mni_mem_fail_at(k);
+        mn_status st = mn_diskcache_get_all(cache, mn_str("a"), count_all, &n, &err);
+        was_hit = mni_mem_fail_was_hit();
+        mni_mem_fail_at(0);
+        n_short += st == MN_ERR_NOMEM;
+        CHECK_EQ(st == MN_ERR_NOMEM, was_hit);
+        CHECK_EQ(err.message[0] != '\0', was_hit);
+    }
+    CHECK(n_short >= 2);
+    kit_close(cache);
+}
+
 /* What the cache itself asks of the world: its lock, its seal, what it removes. */
 static void every_call_of_the_world_may_fail(void)
 {
@@ -171,8 +205,11 @@ static void every_call_of_the_world_may_fail(void)
 
 int main(int argc, char **argv)
 {
-    static const struct check_test tests[] = {CHECK_TEST(every_allocation_may_fail),
-                                              CHECK_TEST(every_call_of_the_world_may_fail)};
+    static const struct check_test tests[] = {
+        CHECK_TEST(every_allocation_may_fail),
+        CHECK_TEST(a_walk_that_memory_is_too_short_for_says_so),
+        CHECK_TEST(every_call_of_the_world_may_fail),
+    };
 
     if (access("/dev/shm", W_OK) == 0)
         (void)setenv("TMPDIR", "/dev/shm", 0);
