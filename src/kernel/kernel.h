@@ -1,0 +1,72 @@
+/*
+ * kernel.h - distances between vectors: the innermost loops of search.
+ *
+ * Every kernel compares each of some queries with each of some rows, vectors of `n_dims` elements
+ * that lie one behind the other without gaps, and sets scores[row * n_queries + query]. Nothing
+ * need be aligned. n_dims is at most MN_DIMENSIONS_MAX; n_dims, n_rows and n_queries may be 0.
+ *
+ * The scalar kernels define the results; the faster ones give the same bits, so that a store
+ * answers alike on every machine. Sums of floats are made like this, with one rounding each step:
+ *
+ *     element i goes to lane i % 32; the last block of 32 is filled up with zeroes
+ *     each lane begins at +0 and takes its elements in order, one fused multiply-add each
+ *     lanes are folded by halves: lane j += lane j + 16 for j < 16, then 8, 4, 2, 1
+ *
+ * So infinities, NaN and subnormals are what IEEE 754 makes of them. Which NaN it is, is not said.
+ *
+ *     dot   sum of q[i] * r[i]
+ *     l2    sum of d * d with d = q[i] - r[i], rounded (squared Euclidean distance)
+ *
+ * Rows of f16 (IEEE 754 binary16 in an uint16_t) are compared as the floats they stand for; their
+ * queries are f32. Sums over codes are whole numbers and exact.
+ *
+ * Threads: any; all is immutable after the first call.
+ */
+#ifndef MNI_KERNEL_KERNEL_H
+#define MNI_KERNEL_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    MNI_KERNEL_LANES = 32,
+    MNI_SIGN_WORD_BITS = 64,
+};
+
+typedef void mni_f32_kernel(const float *queries, size_t n_queries, const float *rows,
+                            size_t n_rows, size_t n_dims, float *scores_out);
+typedef void mni_f16_kernel(const float *queries, size_t n_queries, const uint16_t *rows,
+                            size_t n_rows, size_t n_dims, float *scores_out);
+typedef void mni_i8_kernel(const int8_t *queries, size_t n_queries, const int8_t *rows,
+                           size_t n_rows, size_t n_dims, int32_t *scores_out);
+/* `n_words` of 64 bits a vector. */
+typedef void mni_bits_kernel(const uint64_t *queries, size_t n_queries, const uint64_t *rows,
+                             size_t n_rows, size_t n_words, uint32_t *scores_out);
+
+struct mni_kernels {
+    const char *name; /* "scalar", "avx2", "avx512" or "neon" */
+    mni_f32_kernel *dot_f32;
+    mni_f32_kernel *l2_f32;
+    mni_f16_kernel *dot_f16;
+    mni_f16_kernel *l2_f16;
+    mni_i8_kernel *dot_i8;    /* sum of q[i] * r[i] */
+    mni_bits_kernel *hamming; /* number of bits that differ */
+};
+
+/* The fastest kernels of this machine; those that the environment variable MNEME_KERNELS names,
+ * where this machine can run them. */
+const struct mni_kernels *mni_kernels(void);
+
+/* By name; NULL where this machine or this build has none of that name. */
+const struct mni_kernels *mni_kernels_by_name(const char *name);
+
+/* Halves --------------------------------------------------------------------------------------- */
+
+/* Exact. */
+void mni_f16_to_f32(const uint16_t *halves, size_t n, float *floats_out);
+/* To the nearest half, ties to even. False when a finite float is too large for one (it became an
+ * infinity): the number of leading elements that did fit is set in `n_fit_out`. */
+bool mni_f16_from_f32(const float *floats, size_t n, uint16_t *halves_out, size_t *n_fit_out);
+
+#endif
