@@ -162,6 +162,12 @@ INLINE __m256i load_i8(const int8_t *from)
     return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)from));
 }
 
+INLINE __m256i load_i16(const int16_t *from)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)from);
+}
+
+/* The last `n` codes of a row, then zeroes. */
 INLINE __m256i load_last_i8(const int8_t *from, size_t n)
 {
     int8_t block[16] = {0};
@@ -170,25 +176,33 @@ INLINE __m256i load_last_i8(const int8_t *from, size_t n)
     return load_i8(block);
 }
 
-static int32_t dot_codes(const int8_t *query, const int8_t *row, size_t n_dims)
+INLINE __m256i load_last_i16(const int16_t *from, size_t n)
+{
+    int16_t block[16] = {0};
+
+    memcpy(block, from, n * sizeof *from);
+    return load_i16(block);
+}
+
+static int32_t dot_codes(const int16_t *query, const int8_t *row, size_t n_dims)
 {
     size_t n_whole = n_dims - n_dims % 16;
     __m256i sum = _mm256_setzero_si256();
     __m128i n4;
 
     for (size_t i = 0; i < n_whole; i += 16)
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load_i8(query + i), load_i8(row + i)));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load_i16(query + i), load_i8(row + i)));
     if (n_whole < n_dims)
-        sum =
-            _mm256_add_epi32(sum, _mm256_madd_epi16(load_last_i8(query + n_whole, n_dims - n_whole),
-                                                    load_last_i8(row + n_whole, n_dims - n_whole)));
+        sum = _mm256_add_epi32(sum,
+                               _mm256_madd_epi16(load_last_i16(query + n_whole, n_dims - n_whole),
+                                                 load_last_i8(row + n_whole, n_dims - n_whole)));
     n4 = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
     n4 = _mm_add_epi32(n4, _mm_shuffle_epi32(n4, 0x4E));
     n4 = _mm_add_epi32(n4, _mm_shuffle_epi32(n4, 0xB1));
     return _mm_cvtsi128_si32(n4);
 }
 
-static void dot_i8(const int8_t *queries, size_t n_queries, const int8_t *rows, size_t n_rows,
+static void dot_i8(const int16_t *queries, size_t n_queries, const int8_t *rows, size_t n_rows,
                    size_t n_dims, int32_t *scores_out)
 {
     for (size_t r = 0; r < n_rows; r++) {

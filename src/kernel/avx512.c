@@ -147,7 +147,17 @@ INLINE __m512i load_last_i8(const int8_t *from, size_t n)
     return _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(((__mmask32)1 << n) - 1, from));
 }
 
-INLINE void tile_i8(const int8_t *queries, size_t n_tile, const int8_t *row, size_t n_dims,
+INLINE __m512i load_i16(const int16_t *from)
+{
+    return _mm512_loadu_si512(from);
+}
+
+INLINE __m512i load_last_i16(const int16_t *from, size_t n)
+{
+    return _mm512_maskz_loadu_epi16(((__mmask32)1 << n) - 1, from);
+}
+
+INLINE void tile_i8(const int16_t *queries, size_t n_tile, const int8_t *row, size_t n_dims,
                     int32_t *scores_out)
 {
     size_t n_whole = n_dims - n_dims % LANES;
@@ -159,20 +169,20 @@ INLINE void tile_i8(const int8_t *queries, size_t n_tile, const int8_t *row, siz
         __m512i r = load_i8(row + i);
 
         for (size_t t = 0; t < n_tile; t++)
-            sums[t] = _mm512_dpwssd_epi32(sums[t], load_i8(queries + t * n_dims + i), r);
+            sums[t] = _mm512_dpwssd_epi32(sums[t], load_i16(queries + t * n_dims + i), r);
     }
     if (n_whole < n_dims) {
         __m512i r = load_last_i8(row + n_whole, n_dims - n_whole);
 
         for (size_t t = 0; t < n_tile; t++)
             sums[t] = _mm512_dpwssd_epi32(
-                sums[t], load_last_i8(queries + t * n_dims + n_whole, n_dims - n_whole), r);
+                sums[t], load_last_i16(queries + t * n_dims + n_whole, n_dims - n_whole), r);
     }
     for (size_t t = 0; t < n_tile; t++)
         scores_out[t] = _mm512_reduce_add_epi32(sums[t]);
 }
 
-static void dot_i8(const int8_t *queries, size_t n_queries, const int8_t *rows, size_t n_rows,
+static void dot_i8(const int16_t *queries, size_t n_queries, const int8_t *rows, size_t n_rows,
                    size_t n_dims, int32_t *scores_out)
 {
     for (size_t r = 0; r < n_rows; r++, rows += n_dims) {

@@ -38,7 +38,8 @@ typedef void mni_f32_kernel(const float *queries, size_t n_queries, const float 
                             size_t n_rows, size_t n_dims, float *scores_out);
 typedef void mni_f16_kernel(const float *queries, size_t n_queries, const uint16_t *rows,
                             size_t n_rows, size_t n_dims, float *scores_out);
-typedef void mni_i8_kernel(const int8_t *queries, size_t n_queries, const int8_t *rows,
+/* Elements of queries lie within +-mni_query_level_max(n_dims), so that no sum overflows. */
+typedef void mni_i8_kernel(const int16_t *queries, size_t n_queries, const int8_t *rows,
                            size_t n_rows, size_t n_dims, int32_t *scores_out);
 /* `n_words` of 64 bits a vector. */
 typedef void mni_bits_kernel(const uint64_t *queries, size_t n_queries, const uint64_t *rows,
@@ -61,6 +62,15 @@ const struct mni_kernels *mni_kernels(void);
 /* By name; NULL where this machine or this build has none of that name. */
 const struct mni_kernels *mni_kernels_by_name(const char *name);
 
+/* The largest element of a query that is compared with codes: sums of `n_dims` products with -128
+ * to 127 stay below 2^31. */
+static inline int16_t mni_query_level_max(size_t n_dims)
+{
+    size_t level = n_dims == 0 ? INT16_MAX : ((size_t)INT32_MAX - 1) / (128 * n_dims);
+
+    return (int16_t)(level < INT16_MAX ? level : INT16_MAX);
+}
+
 /* Halves --------------------------------------------------------------------------------------- */
 
 /* Exact. */
@@ -68,5 +78,31 @@ void mni_f16_to_f32(const uint16_t *halves, size_t n, float *floats_out);
 /* To the nearest half, ties to even. False when a finite float is too large for one (it became an
  * infinity): the number of leading elements that did fit is set in `n_fit_out`. */
 bool mni_f16_from_f32(const float *floats, size_t n, uint16_t *halves_out, size_t *n_fit_out);
+
+/* Codes --------------------------------------------------------------------------------------
+ *
+ * A vector x as small whole numbers: x = scale * code + a rest whose Euclidean length is at most
+ * `rest`. So for two vectors, with |.| for lengths (Cauchy and Schwarz):
+ *
+ *     q . x = q.scale * x.scale * (q.code . x.code) + a rest of at most
+ *             |q| * x.rest + q.rest * (|x| + x.rest)
+ *
+ * A vector with infinities or NaN, or too long for a float, has scale 0, codes 0 and an infinite
+ * rest. The scale is the largest element's magnitude divided by the largest code.
+ */
+struct mni_code_scale {
+    float scale;
+    float rest; /* rounded up */
+};
+
+/* Codes from -127 to 127; `codes_out` has n_dims. */
+void mni_quantise_row(const float *row, size_t n_dims, int8_t *codes_out,
+                      struct mni_code_scale *scale_out);
+/* Codes within +-mni_query_level_max(n_dims). */
+void mni_quantise_query(const float *query, size_t n_dims, int16_t *codes_out,
+                        struct mni_code_scale *scale_out);
+/* One bit per element, set where it is above 0: element i is bit i % 64 of word i / 64. Bits behind
+ * the last are 0; `words_out` has one word per 64 elements begun. */
+void mni_sign_bits(const float *vector, size_t n_dims, uint64_t *words_out);
 
 #endif

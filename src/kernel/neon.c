@@ -122,21 +122,26 @@ static void l2_f16(const float *queries, size_t n_queries, const uint16_t *rows,
     compare(L2, sizeof *rows, queries, n_queries, rows, n_rows, n_dims, scores_out);
 }
 
-static int32_t dot_codes(const int8_t *query, const int8_t *row, size_t n_dims)
+static int32_t dot_codes(const int16_t *query, const int8_t *row, size_t n_dims)
 {
     size_t n_whole = n_dims - n_dims % 8;
     int32x4_t sums = vdupq_n_s32(0);
     int32_t sum;
 
-    for (size_t i = 0; i < n_whole; i += 8)
-        sums = vpadalq_s16(sums, vmull_s8(vld1_s8(query + i), vld1_s8(row + i)));
+    for (size_t i = 0; i < n_whole; i += 8) {
+        int16x8_t q = vld1q_s16(query + i);
+        int16x8_t r = vmovl_s8(vld1_s8(row + i));
+
+        sums = vmlal_s16(sums, vget_low_s16(q), vget_low_s16(r));
+        sums = vmlal_s16(sums, vget_high_s16(q), vget_high_s16(r));
+    }
     sum = vaddvq_s32(sums);
     for (size_t i = n_whole; i < n_dims; i++)
         sum += query[i] * row[i];
     return sum;
 }
 
-static void dot_i8(const int8_t *queries, size_t n_queries, const int8_t *rows, size_t n_rows,
+static void dot_i8(const int16_t *queries, size_t n_queries, const int8_t *rows, size_t n_rows,
                    size_t n_dims, int32_t *scores_out)
 {
     for (size_t r = 0; r < n_rows; r++) {

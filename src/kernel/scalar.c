@@ -113,12 +113,12 @@ static void l2_f16(const float *queries, size_t n_queries, const uint16_t *rows,
     }
 }
 
-static void dot_i8(const int8_t *queries, size_t n_queries, const int8_t *rows, size_t n_rows,
+static void dot_i8(const int16_t *queries, size_t n_queries, const int8_t *rows, size_t n_rows,
                    size_t n_dims, int32_t *scores_out)
 {
     for (size_t r = 0; r < n_rows; r++) {
         for (size_t q = 0; q < n_queries; q++) {
-            int32_t sum = 0; /* 65,536 times 128 * 128 is 2^30 */
+            int32_t sum = 0;
 
             for (size_t i = 0; i < n_dims; i++)
                 sum += queries[q * n_dims + i] * rows[r * n_dims + i];

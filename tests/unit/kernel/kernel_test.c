@@ -118,17 +118,25 @@ static void compare_codes(const struct mni_kernels *kernels, size_t n_dims, uint
                           bool extreme)
 {
     const struct mni_kernels *scalar = mni_kernels_by_name("scalar");
-    struct vectors v = vectors_new(1, n_dims, check_below(seed, 64));
-    int8_t *queries = (int8_t *)v.queries;
+    struct vectors q = vectors_new(sizeof(int16_t), n_dims, check_below(seed, 32));
+    struct vectors r = vectors_new(1, n_dims, check_below(seed, 64));
+    int16_t *queries = (int16_t *)(void *)q.queries;
+    int8_t *rows = (int8_t *)r.rows;
+    int level = mni_query_level_max(n_dims);
     int32_t got[N_QUERIES * N_ROWS];
     int32_t expected[N_QUERIES * N_ROWS];
 
-    for (size_t i = 0; i < (N_QUERIES + N_ROWS) * n_dims; i++)
-        queries[i] = (int8_t)(extreme ? -128 : (int)check_below(seed, 256) - 128);
-    kernels->dot_i8(queries, N_QUERIES, (int8_t *)v.rows, N_ROWS, n_dims, got);
-    scalar->dot_i8(queries, N_QUERIES, (int8_t *)v.rows, N_ROWS, n_dims, expected);
+    for (size_t i = 0; i < N_QUERIES * n_dims; i++)
+        queries[i] = (int16_t)(extreme ? -level : (int)check_below(seed, 2 * level + 1) - level);
+    for (size_t i = 0; i < N_ROWS * n_dims; i++)
+        rows[i] = (int8_t)(extreme ? -128 : (int)check_below(seed, 256) - 128);
+    kernels->dot_i8(queries, N_QUERIES, rows, N_ROWS, n_dims, got);
+    scalar->dot_i8(queries, N_QUERIES, rows, N_ROWS, n_dims, expected);
     CHECK_MEM_EQ(got, expected, sizeof got);
-    free(v.memory);
+    if (extreme)
+        CHECK_EQ(got[0], (int64_t)level * 128 * (int64_t)n_dims);
+    free(q.memory);
+    free(r.memory);
 }
 
 static void compare_bits(const struct mni_kernels *kernels, size_t n_words, uint64_t *seed)
@@ -165,7 +173,8 @@ static void all_sets_give_the_same_bits(void)
             compare_codes(kernels, n, &seed, false);
             compare_bits(kernels, n, &seed);
         }
-        compare_codes(kernels, 65536, &seed, true);
+        for (size_t n = 1; n <= 65536; n *= 2)
+            compare_codes(kernels, n, &seed, true);
         compare_f32(kernels, 65536, &seed, PLAIN);
     }
 }
@@ -218,7 +227,7 @@ static void sums_are_made_in_lanes(void)
 
 static void codes_and_bits_are_exact(void)
 {
-    const int8_t q[] = {1, -2, 127, -128, 5};
+    const int16_t q[] = {1, -2, 127, -128, 5};
     const int8_t r[] = {3, 4, 127, -128, 0};
     const uint64_t a[] = {0, UINT64_MAX, 0x0F};
     const uint64_t b[] = {0, 0, 0xF0};
