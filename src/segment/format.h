@@ -81,7 +81,9 @@ enum seg_column {
     SEG_GROUPS = 9,
     SEG_VECTOR_ROWS = 10,
     SEG_EXPIRY = 11,
-    SEG_N_COLUMNS = 12, /* the types, and none */
+    SEG_CODES = 12, /* optional, as the next */
+    SEG_SIGNS = 13,
+    SEG_N_COLUMNS = 14, /* the types, and none */
 };
 
 enum {
@@ -126,11 +128,20 @@ enum {
     SEG_GROUP_OFF_FLAGS = 45,         /* u8 */
     SEG_GROUP_OFF_RESERVED = 46,      /* u16, zero */
     SEG_GROUP_OFF_MIN_EXPIRY = 48,    /* i64 */
-    SEG_GROUP_OFF_RESERVED_2 = 56,    /* u64, zero */
+    SEG_GROUP_OFF_CODES = 56,         /* u32, in SEG_CODES, in units of 64 bytes */
+    SEG_GROUP_OFF_SIGNS = 60,         /* u32, in SEG_SIGNS, in units of 8 bytes */
     SEG_GROUP_BYTES = 64,
     SEG_GROUP_HAS_ROWS = 1 << 0,
 };
-static_assert(SEG_GROUP_OFF_RESERVED_2 + 8 == SEG_GROUP_BYTES, "group layout");
+static_assert(SEG_GROUP_OFF_SIGNS + 4 == SEG_GROUP_BYTES, "group layout");
+
+/* Of m <= 64 vectors of n dimensions: m scales, m rests, m lengths, m times n codes. */
+enum {
+    SEG_CODE_BLOCK_VECTORS = 64,
+    SEG_CODE_HEAD_BYTES = 12, /* of a vector: three f32 */
+    SEG_CODES_UNIT_BYTES = 64,
+    SEG_SIGNS_UNIT_BYTES = 8,
+};
 
 enum {
     SEG_BUCKET_SLOTS = 16,

@@ -22,6 +22,8 @@ static void decode_group(const unsigned char *p, struct mni_segment_group *g)
         .vectors_offset = mni_get_u64(p + SEG_GROUP_OFF_VECTORS_OFFSET),
         .rows_offset = mni_get_u64(p + SEG_GROUP_OFF_ROWS_OFFSET),
         .has_rows = (p[SEG_GROUP_OFF_FLAGS] & SEG_GROUP_HAS_ROWS) != 0,
+        .codes_offset = (uint64_t)mni_get_u32(p + SEG_GROUP_OFF_CODES) * SEG_CODES_UNIT_BYTES,
+        .signs_offset = (uint64_t)mni_get_u32(p + SEG_GROUP_OFF_SIGNS) * SEG_SIGNS_UNIT_BYTES,
     };
 }
 
@@ -50,6 +52,20 @@ static bool are_vectors_good(const struct mni_segment *s, const struct mni_segme
            is_inside(&columns[SEG_VECTOR_ROWS], g->rows_offset, (uint64_t)g->n_vectors * 4);
 }
 
+/* Sets whether there are any: a file without the columns is one of an earlier program. */
+static bool are_codes_good(const struct mni_segment *s, struct mni_segment_group *g)
+{
+    const struct column *codes = &s->layout.columns[SEG_CODES];
+    const struct column *signs = &s->layout.columns[SEG_SIGNS];
+    uint64_t n = g->n_vectors;
+
+    g->has_codes = n > 0 && codes->bytes > 0 && signs->bytes > 0;
+    if (!g->has_codes)
+        return g->codes_offset == 0 && g->signs_offset == 0;
+    return is_inside(codes, g->codes_offset, n * code_bytes(g->n_dims)) &&
+           is_inside(signs, g->signs_offset, n * sign_bytes(g->n_dims));
+}
+
 static bool is_group_good(const struct mni_segment *s, const struct mni_segment_group *g)
 {
     return g->n_rows > 0 && g->n_keys > 0 && g->n_keys <= g->n_rows && g->n_vectors <= g->n_rows &&
@@ -72,8 +88,7 @@ mn_status mni_segment_group(struct mni_segment *segment, uint64_t index,
     const unsigned char *p = span.bytes;
     decode_group(p, &group);
     bool is_good = is_group_good(s, &group) && p[SEG_GROUP_OFF_FLAGS] <= SEG_GROUP_HAS_ROWS &&
-                   mni_get_u16(p + SEG_GROUP_OFF_RESERVED) == 0 &&
-                   mni_get_u64(p + SEG_GROUP_OFF_RESERVED_2) == 0;
+                   mni_get_u16(p + SEG_GROUP_OFF_RESERVED) == 0 && are_codes_good(s, &group);
     release(s, span.pin);
     if (!is_good)
         return mni_segment_nonsense(s, offset, "a group of rows is impossible", err);

@@ -12,8 +12,9 @@
 #include "segment/segment_private.h"
 
 const uint16_t mni_segment_column_order[SEG_N_COLUMNS - 1] = {
-    SEG_VECTORS, SEG_PAYLOADS,      SEG_BLOBS,       SEG_ROWS,       SEG_VECTOR_ROWS, SEG_EXPIRY,
-    SEG_GROUPS,  SEG_SECOND_PRINTS, SEG_SECOND_ROWS, SEG_KEY_PRINTS, SEG_KEY_ROWS,
+    SEG_VECTORS,     SEG_CODES,       SEG_SIGNS,    SEG_PAYLOADS, SEG_BLOBS,
+    SEG_ROWS,        SEG_VECTOR_ROWS, SEG_EXPIRY,   SEG_GROUPS,   SEG_SECOND_PRINTS,
+    SEG_SECOND_ROWS, SEG_KEY_PRINTS,  SEG_KEY_ROWS,
 };
 
 enum row_place mni_segment_place_row(const struct previous_row *previous, bool is_first,
@@ -66,6 +67,8 @@ void mni_segment_layout(const struct plan_sizes *sizes, struct layout *layout_ou
         [SEG_GROUPS] = sizes->n_groups * SEG_GROUP_BYTES,
         [SEG_VECTOR_ROWS] = sizes->vector_rows_bytes + last_vector_rows,
         [SEG_EXPIRY] = sizes->n_expiring * 4,
+        [SEG_CODES] = sizes->codes_bytes,
+        [SEG_SIGNS] = sizes->signs_bytes,
     };
     uint64_t offset = SEG_BLOCK_BYTES;
     struct layout layout = {.n_columns = 0};
@@ -103,6 +106,8 @@ static mn_status grow(struct plan_sizes *s, enum row_place place, const struct m
             group->n_dims = r->n_dims;
             group->element_type = r->element_type;
             s->vectors_bytes = mni_align_up(s->vectors_bytes, SEG_VECTOR_ALIGN);
+            s->codes_bytes = mni_align_up(s->codes_bytes, SEG_CODES_UNIT_BYTES);
+            s->n_dims_max = r->n_dims > s->n_dims_max ? r->n_dims : s->n_dims_max;
         }
         if (group->n_dims != r->n_dims || group->element_type != r->element_type)
             return mni_fail(err, MN_ERR_DIMENSION,
@@ -111,6 +116,8 @@ static mn_status grow(struct plan_sizes *s, enum row_place place, const struct m
                             r->collection, r->n_dims, group->n_dims);
         group->n_vectors++;
         s->vectors_bytes += (uint64_t)r->n_dims * element_bytes(r->element_type);
+        s->codes_bytes += code_bytes(r->n_dims);
+        s->signs_bytes += sign_bytes(r->n_dims);
     }
     uint32_t flags = r->fields | (is_large(r) ? (uint32_t)SEG_ROW_LARGE : 0);
     s->blobs_bytes += blob_prefix_bytes(flags) + r->key.n_bytes + r->metadata.n_bytes;

@@ -285,6 +285,9 @@ struct mni_segment_group {
     uint64_t vectors_offset; /* for the room only, as is what follows */
     uint64_t rows_offset;
     bool has_rows;
+    uint64_t codes_offset;
+    uint64_t signs_offset;
+    bool has_codes; /* and signs; not for the room only */
 };
 
 /* Group `index` of n_groups, in the order of collections. */
@@ -307,6 +310,36 @@ MN_MUST_USE mn_status mni_segment_vector_row(struct mni_segment *segment,
                                              const struct mni_segment_group *group,
                                              uint32_t vector_index, uint32_t *row_out,
                                              struct mn_error *err);
+
+/* Codes: vectors as bytes and as bits -------------------------------------------------------------
+ *
+ * The codes of a group's vectors stand in blocks of 64 vectors, the last one shorter. What they
+ * mean is said in kernel/kernel.h.
+ */
+
+enum { MNI_SEGMENT_CODE_BLOCK_VECTORS = 64 };
+
+struct mni_segment_codes {
+    const float *scales; /* one a vector, as the next two */
+    const float *rests;
+    const float
+        *lengths; /* Euclidean: the root of the dot product with itself, as kernels make it */
+    const int8_t *codes; /* n_dims a vector */
+    uint32_t n_vectors;
+    void *pin; /* give it to mni_segment_release */
+};
+
+/* Codes of block `block` of a group that has codes: of vectors 64 * block to 64 * block + 63. */
+MN_MUST_USE mn_status mni_segment_code_block(struct mni_segment *segment,
+                                             const struct mni_segment_group *group, uint32_t block,
+                                             struct mni_segment_codes *codes_out,
+                                             struct mn_error *err);
+/* Sign bits of vectors `first` to `first + n - 1` of a group that has codes: one u64 for each 64
+ * dimensions begun. `n` > 0. Release with mni_segment_release(segment, pin). */
+MN_MUST_USE mn_status mni_segment_signs(struct mni_segment *segment,
+                                        const struct mni_segment_group *group, uint32_t first,
+                                        uint32_t n, const uint64_t **signs_out, void **pin_out,
+                                        struct mn_error *err);
 
 /* Expiry ------------------------------------------------------------------------------------------
  */

@@ -5,6 +5,7 @@
  *     plan.c      sizes of columns, and where they go
  *     table.c     building a hash table
  *     writer.c    rows into columns
+ *     codes.c     codes of vectors: writing and reading
  *     stream.c    columns into the file, with their checksums
  *     source.c    a mapped file as a source of bytes
  *     footer.c    decoding header and footer
@@ -121,6 +122,9 @@ struct plan_sizes {
     uint64_t blobs_bytes;
     uint64_t payloads_bytes;
     uint64_t vector_rows_bytes; /* of the groups before the last */
+    uint64_t codes_bytes;
+    uint64_t signs_bytes;
+    uint32_t n_dims_max;
     size_t first_key_bytes;
     size_t last_key_bytes;
     struct plan_group group; /* the last */
@@ -143,6 +147,16 @@ static inline size_t blob_prefix_bytes(uint32_t flags)
 static inline bool is_large(const struct mni_record *record)
 {
     return record->payload.n_bytes > SEG_SMALL_PAYLOAD_BYTES_MAX;
+}
+
+static inline size_t code_bytes(uint32_t n_dims)
+{
+    return SEG_CODE_HEAD_BYTES + (size_t)n_dims;
+}
+
+static inline size_t sign_bytes(uint32_t n_dims)
+{
+    return ((size_t)n_dims + 63) / 64 * SEG_SIGNS_UNIT_BYTES;
 }
 
 static inline bool has_mixed_rows(const struct plan_group *group)
@@ -218,6 +232,29 @@ MN_MUST_USE mn_status mni_output_pages(struct output *output, uint64_t offset,
                                        const unsigned char *bytes, uint64_t n,
                                        struct mn_error *err);
 MN_MUST_USE mn_status mni_output_not_planned(const struct output *output, struct mn_error *err);
+
+/* codes.c: the codes of up to 64 vectors of a group, until they are written. */
+struct code_block {
+    unsigned char heads[3][SEG_CODE_BLOCK_VECTORS * 4]; /* scales, rests, lengths */
+    int8_t *codes;                                      /* owned: 64 times the most dimensions */
+    uint64_t *signs;                                    /* owned: of one vector */
+    float *floats;                                      /* owned: of one vector, widened */
+    uint32_t n_vectors;
+    uint32_t n_dims;
+};
+
+/* Bytes that a block for vectors of at most so many dimensions allocates. */
+uint64_t mni_code_block_bytes(uint32_t n_dims_max);
+MN_MUST_USE mn_status mni_code_block_init(struct code_block *block, uint32_t n_dims_max);
+void mni_code_block_done(struct code_block *block);
+/* Adds the codes of a vector behind those before; the signs are written at once, the codes when
+ * the block is full. */
+MN_MUST_USE mn_status mni_code_block_add(struct code_block *block, const struct mni_record *record,
+                                         struct stream *codes, struct stream *signs,
+                                         struct output *output, struct mn_error *err);
+/* Writes what is left of a group. */
+MN_MUST_USE mn_status mni_code_block_flush(struct code_block *block, struct stream *codes,
+                                           struct output *output, struct mn_error *err);
 
 /* Reading -----------------------------------------------------------------------------------------
  */

@@ -23,6 +23,7 @@ struct mni_segment_writer {
     struct layout layout;
     struct output output;
     struct stream streams[SEG_N_COLUMNS]; /* those of the tables are not used */
+    struct code_block code_block;
     struct table keys;
     struct table second_keys;
     struct expiring *expiring; /* owned: one for each row that was planned to expire */
@@ -59,6 +60,7 @@ uint64_t mni_segment_plan_memory_bytes(const struct mni_segment_plan *plan)
         uint64_t whole = mni_align_up(layout.columns[type].bytes, SEG_BLOCK_BYTES);
         n_bytes += is_streamed(type) && whole > buffer_bytes_max ? buffer_bytes_max : whole;
     }
+    n_bytes += mni_code_block_bytes(plan->sizes.n_dims_max);
     return n_bytes + checksums_bytes(&layout) + layout.footer_bytes + SEG_BLOCK_BYTES +
            plan->sizes.n_expiring * sizeof(struct expiring);
 }
@@ -70,6 +72,7 @@ static void free_writer(struct mni_segment_writer *w)
 {
     for (size_t type = 1; type < SEG_N_COLUMNS; type++)
         mni_stream_done(&w->streams[type]);
+    mni_code_block_done(&w->code_block);
     mni_table_done(&w->keys);
     mni_table_done(&w->second_keys);
     mni_free(w->expiring);
@@ -90,6 +93,8 @@ static mn_status allocate_all(struct mni_segment_writer *w)
         if (is_streamed(type))
             st = mni_stream_init(&w->streams[type], w->layout.columns[type]);
     }
+    if (st == MN_OK)
+        st = mni_code_block_init(&w->code_block, sizes->n_dims_max);
     if (st != MN_OK)
         return st;
     if (sizes->n_expiring > 0)
@@ -196,6 +201,9 @@ static mn_status end_group(struct mni_segment_writer *w, struct mn_error *err)
 
     if (g->n_rows == 0)
         return MN_OK;
+    mn_status st = mni_code_block_flush(&w->code_block, &w->streams[SEG_CODES], &w->output, err);
+    if (st != MN_OK)
+        return st;
     mni_put_u64(bytes + SEG_GROUP_OFF_COLLECTION, g->collection);
     mni_put_u64(bytes + SEG_GROUP_OFF_VECTORS_OFFSET, g->vectors_offset);
     mni_put_u64(bytes + SEG_GROUP_OFF_ROWS_OFFSET, g->rows_offset);
@@ -207,6 +215,8 @@ static mn_status end_group(struct mni_segment_writer *w, struct mn_error *err)
     bytes[SEG_GROUP_OFF_ELEMENT_TYPE] = (unsigned char)g->element_type;
     bytes[SEG_GROUP_OFF_FLAGS] = g->has_rows ? SEG_GROUP_HAS_ROWS : 0;
     mni_put_i64(bytes + SEG_GROUP_OFF_MIN_EXPIRY, g->min_expiry_us);
+    mni_put_u32(bytes + SEG_GROUP_OFF_CODES, (uint32_t)(g->codes_offset / SEG_CODES_UNIT_BYTES));
+    mni_put_u32(bytes + SEG_GROUP_OFF_SIGNS, (uint32_t)(g->signs_offset / SEG_SIGNS_UNIT_BYTES));
     w->info.n_groups++;
     return put(w, SEG_GROUPS, bytes, sizeof bytes, err);
 }
@@ -240,6 +250,10 @@ static mn_status put_vector(struct mni_segment_writer *w, const struct mni_recor
         g->vectors_offset = stream_bytes(&w->streams[SEG_VECTORS]);
         g->n_dims = r->n_dims;
         g->element_type = r->element_type;
+        if (st == MN_OK)
+            st = mni_stream_align(&w->streams[SEG_CODES], &w->output, SEG_CODES_UNIT_BYTES, err);
+        g->codes_offset = stream_bytes(&w->streams[SEG_CODES]);
+        g->signs_offset = stream_bytes(&w->streams[SEG_SIGNS]);
         if (st == MN_OK && row > g->first_row)
             st = begin_vector_rows(w, err);
     }
@@ -251,7 +265,10 @@ static mn_status put_vector(struct mni_segment_writer *w, const struct mni_recor
         return st;
     *vector_out = (uint32_t)(stream_bytes(&w->streams[SEG_VECTORS]) / 2);
     g->n_vectors++;
-    return put(w, SEG_VECTORS, r->vector, (size_t)r->n_dims * element_bytes(r->element_type), err);
+    st = put(w, SEG_VECTORS, r->vector, (size_t)r->n_dims * element_bytes(r->element_type), err);
+    return st == MN_OK ? mni_code_block_add(&w->code_block, r, &w->streams[SEG_CODES],
+                                            &w->streams[SEG_SIGNS], &w->output, err)
+                       : st;
 }
 
 /* Rows --------------------------------------------------------------------------------------------
@@ -505,7 +522,8 @@ static unsigned char *encode_directory(const struct layout *layout, unsigned cha
             continue;
         mni_put_u16(p + SEG_ENTRY_OFF_TYPE, type);
         mni_put_u16(p + SEG_ENTRY_OFF_CODEC, SEG_CODEC_PLAIN);
-        mni_put_u32(p + SEG_ENTRY_OFF_FLAGS, SEG_ENTRY_REQUIRED);
+        bool is_optional = type == SEG_CODES || type == SEG_SIGNS;
+        mni_put_u32(p + SEG_ENTRY_OFF_FLAGS, is_optional ? 0 : SEG_ENTRY_REQUIRED);
         mni_put_u64(p + SEG_ENTRY_OFF_OFFSET, layout->columns[type].offset);
         mni_put_u64(p + SEG_ENTRY_OFF_BYTES, layout->columns[type].bytes);
         p += SEG_ENTRY_BYTES;

@@ -189,7 +189,7 @@ static void it_is_made_the_same(void)
     struct made made;
 
     make(&made);
-    CHECK_STR_EQ(made.copy, "files/f972955268ec3088090a0b0c0d0e0f10.d9f4aa30.seg");
+    CHECK_STR_EQ(made.copy, "files/9c171ff43b126312090a0b0c0d0e0f10.c5f31f31.seg");
     check_same(made.pool_path, made.copy, copy_name);
     check_same(made.pool_path, made.snapshot, snapshot_name);
     made_done(&made);

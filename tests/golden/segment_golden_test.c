@@ -1,7 +1,7 @@
 /* A segment of version 1 still means what docs/format/segment.md says, and is written the same. */
 #include "segment/fixture.h"
 
-enum { FILE_BYTES = 204800 };
+enum { FILE_BYTES = 237568, FILE_BYTES_WITHOUT_CODES = 204800 };
 
 static struct mni_segment_row plain(uint64_t collection, struct mn_slice key, uint64_t lsn)
 {
@@ -62,29 +62,31 @@ static struct rows golden_rows(void)
     return rows;
 }
 
-static unsigned char *golden_bytes(void)
+static unsigned char *golden_bytes(const char *name, size_t n_expected)
 {
+    char path[600];
     unsigned char *bytes = aligned_alloc(4096, FILE_BYTES + 4096);
-    FILE *file = fopen(GOLDEN_DIR "/segment-v1.seg", "rb");
+    (void)snprintf(path, sizeof path, "%s/%s", GOLDEN_DIR, name);
+    FILE *file = fopen(path, "rb");
 
     CHECK(bytes != NULL);
     CHECK(file != NULL);
     size_t n = fread(bytes, 1, FILE_BYTES + 1, file);
     (void)fclose(file);
-    CHECK_EQ(n, FILE_BYTES);
+    CHECK_EQ(n, n_expected);
     return bytes;
 }
 
-static void the_segment_reads_as_written(void)
+static void check_reading(const char *name, size_t n, bool has_codes)
 {
-    unsigned char *bytes = golden_bytes();
+    unsigned char *bytes = golden_bytes(name, n);
     struct rows rows = golden_rows();
     struct mni_segment_id id = id_of(1);
     struct memory_source source;
     struct mni_segment *segment = NULL;
     struct mn_error err;
 
-    memory_source_init(&source, bytes, FILE_BYTES, true);
+    memory_source_init(&source, bytes, n, true);
     CHECK_OK_ERR(mni_segment_open_source(&source.base, &id, NULL, &segment, &err), &err);
     check_segment(segment, &rows);
     const struct mni_segment_info *info = mni_segment_get_info(segment);
@@ -95,14 +97,27 @@ static void the_segment_reads_as_written(void)
     CHECK_EQ(info->min_lsn, 1);
     CHECK_EQ(info->max_lsn, 12);
     CHECK_EQ(info->min_expiry_us, -5);
+    struct mni_segment_group group;
+    CHECK_OK(mni_segment_find_group(segment, 7, &group, NULL));
+    CHECK_EQ(group.has_codes, has_codes);
     mni_segment_unref(segment);
     rows_free(&rows);
     free(bytes);
 }
 
+static void the_segment_reads_as_written(void)
+{
+    check_reading("segment-v1.seg", FILE_BYTES, true);
+}
+
+static void a_segment_without_codes_reads_as_written(void)
+{
+    check_reading("segment-v1-without-codes.seg", FILE_BYTES_WITHOUT_CODES, false);
+}
+
 static void writing_gives_the_same_bytes(void)
 {
-    unsigned char *bytes = golden_bytes();
+    unsigned char *bytes = golden_bytes("segment-v1.seg", FILE_BYTES);
     struct rows rows = golden_rows();
     struct disk d = disk_new();
     size_t n;
@@ -117,12 +132,32 @@ static void writing_gives_the_same_bytes(void)
     disk_free(&d);
 }
 
+static void write_golden(const char *path)
+{
+    struct rows rows = golden_rows();
+    struct disk d = disk_new();
+    FILE *file = fopen(path, "wb");
+    size_t n;
+
+    (void)write_segment(&d, &rows, 1);
+    unsigned char *bytes = read_file(&d, 1, &n);
+    CHECK(file != NULL && fwrite(bytes, 1, n, file) == n);
+    (void)fclose(file);
+    free(bytes);
+    rows_free(&rows);
+    disk_free(&d);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(the_segment_reads_as_written),
+        CHECK_TEST(a_segment_without_codes_reads_as_written),
         CHECK_TEST(writing_gives_the_same_bytes),
     };
-
+    if (argc == 3 && strcmp(argv[1], "--write") == 0) {
+        write_golden(argv[2]);
+        return 0;
+    }
     return check_run("golden.segment", tests, CHECK_COUNT(tests), argc, argv);
 }

@@ -7,6 +7,7 @@
 
 #include "check.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "base/mem.h"
 #include "io/crash.h"
 #include "io/fault.h"
+#include "kernel/kernel.h"
 #include "segment/segment_private.h"
 
 /* Rows --------------------------------------------------------------------------------------------
@@ -658,6 +660,69 @@ static inline void audit_vectors(struct audit *a, const struct mni_segment_group
         mni_segment_release(a->segment, pin);
 }
 
+/* Of one vector, as a row has it. */
+static inline void check_codes(const struct mni_record *r, const struct mni_segment_codes *codes,
+                               size_t at, const uint64_t *signs)
+{
+    size_t n = r->n_dims;
+    float *floats = malloc(n * sizeof *floats);
+    int8_t *expected = malloc(n);
+    uint64_t *bits = malloc(sign_bytes(r->n_dims));
+    struct mni_code_scale scale;
+    float square;
+
+    CHECK(floats != NULL && expected != NULL && bits != NULL);
+    if (r->element_type == MNI_ELEMENT_F16)
+        mni_f16_to_f32(r->vector, n, floats);
+    else
+        memcpy(floats, r->vector, n * sizeof *floats);
+    mni_quantise_row(floats, n, expected, &scale);
+    mni_sign_bits(floats, n, bits);
+    mni_kernels()->dot_f32(floats, 1, floats, 1, n, &square);
+    CHECK_MEM_EQ(codes->codes + at * n, expected, n);
+    CHECK(codes->scales[at] == scale.scale && codes->rests[at] == scale.rest);
+    CHECK(codes->lengths[at] == sqrtf(square) || (isnan(codes->lengths[at]) && isnan(square)));
+    CHECK_MEM_EQ(signs + at * (sign_bytes(r->n_dims) / 8), bits, sign_bytes(r->n_dims));
+    free(floats);
+    free(expected);
+    free(bits);
+}
+
+static inline void audit_codes(struct audit *a, const struct mni_segment_group *group)
+{
+    const struct mni_segment_row *row = &a->rows->items[group->first_row];
+    const uint64_t *signs = NULL;
+    void *pin = NULL;
+
+    /* an earlier program wrote none */
+    bool has_columns = a->segment->layout.columns[SEG_CODES].bytes > 0;
+    CHECK_EQ(group->has_codes, has_columns && group->n_vectors > 0);
+    for (uint32_t first = 0; group->has_codes && first < group->n_vectors;
+         first += MNI_SEGMENT_CODE_BLOCK_VECTORS) {
+        struct mni_segment_codes codes;
+        mn_status st = mni_segment_code_block(
+            a->segment, group, first / MNI_SEGMENT_CODE_BLOCK_VECTORS, &codes, &a->err);
+        if (!is_answered(a, st))
+            return;
+        CHECK_OK_ERR(st, &a->err);
+        CHECK_EQ(codes.n_vectors, group->n_vectors - first < 64 ? group->n_vectors - first : 64);
+        st = mni_segment_signs(a->segment, group, first, codes.n_vectors, &signs, &pin, &a->err);
+        if (is_answered(a, st)) {
+            CHECK_OK_ERR(st, &a->err);
+            for (size_t i = 0; i < codes.n_vectors; row++) {
+                if (row->record.n_dims == 0)
+                    continue;
+                check_codes(&row->record, &codes, i, signs);
+                i++;
+            }
+            mni_segment_release(a->segment, pin);
+        }
+        mni_segment_release(a->segment, codes.pin);
+        if (st != MN_OK)
+            return;
+    }
+}
+
 static inline void audit_groups(struct audit *a)
 {
     const struct rows *rows = a->rows;
@@ -690,6 +755,7 @@ static inline void audit_groups(struct audit *a)
             CHECK_EQ(group.n_keys, n_keys);
             CHECK_EQ(group.min_expiry_us, min_expiry_us);
             audit_vectors(a, &group);
+            audit_codes(a, &group);
         }
         first += n;
     }
