@@ -8,6 +8,7 @@
 #include <immintrin.h>
 
 #include "kernel/kernel_private.h"
+#include "kernel/reach_private.h"
 
 enum {
     LANES = MNI_KERNEL_LANES,
@@ -224,4 +225,5 @@ const struct mni_kernels mni_kernels_avx512 = {
     .l2_f16 = l2_f16,
     .dot_i8 = dot_i8,
     .hamming = hamming,
+    .reach = reach,
 };

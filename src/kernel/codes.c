@@ -12,6 +12,9 @@
 
 enum { ROW_LEVEL = 127 };
 
+#define MAGNITUDE_MIN 0x1p-50F
+#define MAGNITUDE_MAX 0x1p50F
+
 /* The scale, or 0 when the vector is all zeroes; negative when it has no code. */
 static float choose_scale(const float *vector, size_t n_dims, int level)
 {
@@ -22,7 +25,7 @@ static float choose_scale(const float *vector, size_t n_dims, int level)
         max = fmaxf(max, fabsf(vector[i]));
         sum += vector[i] * 0;
     }
-    if (sum != 0)
+    if (isnan(sum) || max > MAGNITUDE_MAX || (max > 0 && max < MAGNITUDE_MIN))
         return -1;
     return max / (float)level;
 }
@@ -30,9 +33,7 @@ static float choose_scale(const float *vector, size_t n_dims, int level)
 /* A double, which holds squares of floats, has rounding errors far below what is added here. */
 static float length_rounded_up(double sum_of_squares)
 {
-    double length = sqrt(sum_of_squares) * (1 + 1e-9);
-
-    return length > 3e38 ? INFINITY : nextafterf((float)length, INFINITY);
+    return nextafterf((float)(sqrt(sum_of_squares) * (1 + 1e-9)), INFINITY);
 }
 
 /* The code of an element: the nearest whole number, which rounding may put beyond the level. */

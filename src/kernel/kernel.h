@@ -45,6 +45,27 @@ typedef void mni_i8_kernel(const int16_t *queries, size_t n_queries, const int8_
 typedef void mni_bits_kernel(const uint64_t *queries, size_t n_queries, const uint64_t *rows,
                              size_t n_rows, size_t n_words, uint32_t *scores_out);
 
+/*
+ * Which of up to 64 vectors may reach a score, by the products of their codes with those of a
+ * query: bit i is 0 only where
+ *
+ *     product[i] * by_product * scale[i] + by_rest * rest[i] + by_length * length[i]
+ *         + by_square * length[i] * length[i]  <  least
+ *
+ * A NaN on either side sets the bit. For deciding what to look at, not for results: the order of
+ * roundings is not defined, and sets of kernels may differ in their last bits.
+ */
+struct mni_reach {
+    float by_product;
+    float by_rest;
+    float by_length;
+    float by_square;
+    float least;
+};
+typedef uint64_t mni_reach_kernel(const struct mni_reach *reach, const int32_t *products,
+                                  const float *scales, const float *rests, const float *lengths,
+                                  size_t n);
+
 struct mni_kernels {
     const char *name; /* "scalar", "avx2", "avx512" or "neon" */
     mni_f32_kernel *dot_f32;
@@ -53,6 +74,7 @@ struct mni_kernels {
     mni_f16_kernel *l2_f16;
     mni_i8_kernel *dot_i8;    /* sum of q[i] * r[i] */
     mni_bits_kernel *hamming; /* number of bits that differ */
+    mni_reach_kernel *reach;
 };
 
 /* The fastest kernels of this machine; those that the environment variable MNEME_KERNELS names,
@@ -87,8 +109,9 @@ bool mni_f16_from_f32(const float *floats, size_t n, uint16_t *halves_out, size_
  *     q . x = q.scale * x.scale * (q.code . x.code) + a rest of at most
  *             |q| * x.rest + q.rest * (|x| + x.rest)
  *
- * A vector with infinities or NaN, or too long for a float, has scale 0, codes 0 and an infinite
- * rest. The scale is the largest element's magnitude divided by the largest code.
+ * The scale is the largest element's magnitude divided by the largest code. Where that magnitude is
+ * not from 2^-50 to 2^50, nor 0, there are no codes but zeroes, with scale 0 and an infinite rest:
+ * no sum over vectors with codes is too large for a float, or loses much by being too small.
  */
 struct mni_code_scale {
     float scale;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "kernel/kernel_private.h"
+#include "kernel/reach_private.h"
 
 enum {
     LANES = MNI_KERNEL_LANES,
@@ -173,4 +174,5 @@ const struct mni_kernels mni_kernels_neon = {
     .l2_f16 = l2_f16,
     .dot_i8 = dot_i8,
     .hamming = hamming,
+    .reach = reach,
 };

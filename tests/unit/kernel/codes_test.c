@@ -18,13 +18,13 @@ static float random_element(uint64_t *seed, unsigned kind)
     case 0:
         return (float)f;
     case 1: /* from subnormals to the largest */
-        return (float)(f * pow(2, (double)check_below(seed, 270) - 145));
+        return (float)(f * pow(2, (double)check_below(seed, 100) - 50));
     case 2: /* one element far above the others */
         return (float)(check_below(seed, 50) == 0 ? f * 1e6 : f);
     case 3:
         return check_below(seed, 2) == 0 ? 0 : (float)check_below(seed, 3) - 1;
     default:
-        return (float)(f * 1e-42);
+        return (float)(f * 1e14);
     }
 }
 
@@ -97,15 +97,15 @@ static void zeroes_have_no_rest(void)
     CHECK_EQ(codes[0] | codes[1] | codes[2], 0);
 }
 
-static void what_is_not_finite_has_an_infinite_rest(void)
+static void what_has_no_code_has_an_infinite_rest(void)
 {
-    const float bad[] = {INFINITY, -INFINITY, NAN};
+    const float bad[] = {INFINITY, -INFINITY, NAN, 0x1.1p50F, -1e38F};
     float x[] = {1, 2, 3};
     int8_t codes[3];
     int16_t q_codes[3];
     struct mni_code_scale scale;
 
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < CHECK_COUNT(bad); i++) {
         x[1] = bad[i];
         mni_quantise_row(x, 3, codes, &scale);
         CHECK(scale.scale == 0 && isinf(scale.rest));
@@ -113,6 +113,19 @@ static void what_is_not_finite_has_an_infinite_rest(void)
         mni_quantise_query(x, 3, q_codes, &scale);
         CHECK(scale.scale == 0 && isinf(scale.rest));
     }
+}
+
+static void short_vectors_have_no_code(void)
+{
+    const float x[] = {0x1p-51F, 0};
+    const float y[] = {0x1p-50F, 0};
+    int8_t codes[2];
+    struct mni_code_scale scale;
+
+    mni_quantise_row(x, 2, codes, &scale);
+    CHECK(isinf(scale.rest));
+    mni_quantise_row(y, 2, codes, &scale);
+    CHECK(scale.rest < 0x1p-60F && codes[0] == 127);
 }
 
 static void query_levels_never_overflow(void)
@@ -144,7 +157,8 @@ int main(int argc, char **argv)
         CHECK_TEST(products_lie_within_the_bound),
         CHECK_TEST(codes_reach_both_ends),
         CHECK_TEST(zeroes_have_no_rest),
-        CHECK_TEST(what_is_not_finite_has_an_infinite_rest),
+        CHECK_TEST(what_has_no_code_has_an_infinite_rest),
+        CHECK_TEST(short_vectors_have_no_code),
         CHECK_TEST(query_levels_never_overflow),
         CHECK_TEST(signs_are_bits),
     };

@@ -1,0 +1,182 @@
+/*
+ * query_test.c - what codes rule out has a score below what was asked for, always; and scores.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "check.h"
+#include "search/search.h"
+
+enum { N_DIMS_MAX = 300, N_ROWS = 64 };
+
+static float random_float(uint64_t *seed)
+{
+    return (float)(int64_t)(check_random(seed) >> 11) * 0x1p-52F - 1;
+}
+
+/* Kinds of rows: like the query, small, large, sparse, tiny, far too large. */
+static void random_row(uint64_t *seed, const float *query, size_t n, float *row)
+{
+    float factor = (float)pow(2, (double)check_below(seed, 60) - 30);
+    unsigned kind = (unsigned)check_below(seed, 8);
+
+    for (size_t i = 0; i < n; i++) {
+        switch (kind) {
+        case 0:
+            row[i] = query[i] + 0.01F * random_float(seed);
+            break;
+        case 1:
+            row[i] = -query[i] * factor;
+            break;
+        case 2:
+            row[i] = query[i] * factor;
+            break;
+        case 3:
+            row[i] = check_below(seed, 20) == 0 ? random_float(seed) : 0;
+            break;
+        case 4:
+            row[i] = random_float(seed) * 1e-30F;
+            break;
+        case 5:
+            row[i] = random_float(seed) * 3e38F;
+            break;
+        default:
+            row[i] = random_float(seed) * factor;
+            break;
+        }
+    }
+    if (kind == 6 && check_below(seed, 4) == 0)
+        row[check_below(seed, n)] = check_below(seed, 2) == 0 ? NAN : INFINITY;
+    if (kind == 7 && check_below(seed, 4) == 0)
+        memset(row, 0, n * sizeof *row);
+}
+
+static float score_of(const struct mni_query *query, const float *row, float length)
+{
+    const struct mni_kernels *k = mni_kernels();
+    float raw;
+
+    (query->metric == MNI_METRIC_L2 ? k->l2_f32 : k->dot_f32)(query->vector, 1, row, 1,
+                                                              query->n_dims, &raw);
+    return mni_query_score(query, raw, length);
+}
+
+struct world {
+    float query[N_DIMS_MAX];
+    float rows[N_ROWS * N_DIMS_MAX];
+    int16_t query_codes[N_DIMS_MAX];
+    int8_t codes[N_ROWS * N_DIMS_MAX];
+    float scales[N_ROWS];
+    float rests[N_ROWS];
+    float lengths[N_ROWS];
+    float scores[N_ROWS];
+    int32_t products[N_ROWS];
+};
+
+static void make_rows(struct world *w, const struct mni_query *q, uint64_t *seed)
+{
+    size_t n = q->n_dims;
+
+    for (size_t i = 0; i < N_ROWS; i++) {
+        struct mni_code_scale scale;
+
+        random_row(seed, w->query, n, w->rows + i * n);
+        mni_quantise_row(w->rows + i * n, n, w->codes + i * n, &scale);
+        w->scales[i] = scale.scale;
+        w->rests[i] = scale.rest;
+        w->lengths[i] = mni_vector_length(w->rows + i * n, (uint32_t)n);
+        w->scores[i] = score_of(q, w->rows + i * n, w->lengths[i]);
+    }
+}
+
+/* With each row's own score as what is asked for, and a little beside it. */
+static void check_bounds(struct world *w, const struct mni_query *q, size_t *n_out)
+{
+    const char *sets[] = {"scalar", "avx2", "avx512", "neon"};
+
+    mni_kernels()->dot_i8(w->query_codes, 1, w->codes, N_ROWS, q->n_dims, w->products);
+    for (size_t at = 0; at < N_ROWS; at++) {
+        if (isnan(w->scores[at]))
+            continue;
+        struct mni_reach reach = mni_query_reach(q, w->scores[at]);
+        for (size_t s = 0; s < CHECK_COUNT(sets); s++) {
+            const struct mni_kernels *k = mni_kernels_by_name(sets[s]);
+            if (k == NULL)
+                continue;
+            uint64_t reaching =
+                k->reach(&reach, w->products, w->scales, w->rests, w->lengths, N_ROWS);
+            for (size_t i = 0; i < N_ROWS; i++) {
+                CHECK((reaching >> i & 1) != 0 || !(w->scores[i] >= w->scores[at]));
+                *n_out += (reaching >> i & 1) == 0;
+            }
+        }
+    }
+}
+
+static void what_is_left_out_is_below(void)
+{
+    static struct world w;
+    uint64_t seed = check_seed();
+    size_t n_out = 0;
+
+    for (size_t round = 0; round < 600; round++) {
+        uint32_t n = (uint32_t)(1 + check_below(&seed, N_DIMS_MAX));
+        enum mni_metric metric = (enum mni_metric)(1 + round % 3);
+        struct mni_query q;
+
+        for (uint32_t i = 0; i < n; i++)
+            w.query[i] = random_float(&seed);
+        mni_query_init(&q, metric, w.query, n, w.query_codes);
+        CHECK(q.has_codes);
+        make_rows(&w, &q, &seed);
+        check_bounds(&w, &q, &n_out);
+    }
+    CHECK(n_out > 600 * 64 * 64 / 4); /* and they do leave out */
+}
+
+static void scores_are_what_they_say(void)
+{
+    const float q[] = {3, 4};
+    const float x[] = {-4, 3};
+    const float zero[] = {0, 0};
+    int16_t codes[2];
+    struct mni_query query;
+
+    mni_query_init(&query, MNI_METRIC_COSINE, q, 2, codes);
+    CHECK(query.length == 5);
+    CHECK(score_of(&query, q, 5) == 1);
+    CHECK(score_of(&query, x, 5) == 0);
+    CHECK(score_of(&query, zero, 0) == 0);
+    mni_query_init(&query, MNI_METRIC_DOT, q, 2, codes);
+    CHECK(score_of(&query, q, 5) == 25);
+    mni_query_init(&query, MNI_METRIC_L2, q, 2, codes);
+    CHECK(score_of(&query, x, 5) == -50);
+    mni_query_init(&query, MNI_METRIC_COSINE, zero, 2, codes);
+    CHECK(score_of(&query, x, 5) == 0);
+    CHECK(!query.has_codes);
+}
+
+static void queries_that_are_not_finite_have_no_codes(void)
+{
+    const float bad[] = {NAN, INFINITY, -INFINITY, 1e30F, 1e-30F};
+    int16_t codes[2];
+    struct mni_query query;
+
+    for (size_t i = 0; i < CHECK_COUNT(bad); i++) {
+        const float q[] = {bad[i], 0};
+
+        mni_query_init(&query, MNI_METRIC_DOT, q, 2, codes);
+        CHECK(!query.has_codes);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct check_test tests[] = {
+        CHECK_TEST(what_is_left_out_is_below),
+        CHECK_TEST(scores_are_what_they_say),
+        CHECK_TEST(queries_that_are_not_finite_have_no_codes),
+    };
+
+    return check_run("search.query", tests, CHECK_COUNT(tests), argc, argv);
+}
