@@ -27,6 +27,7 @@
 #include "memtable/memtable.h"
 #include "mneme/store.h"
 #include "record/record.h"
+#include "search/search.h"
 #include "snapshot/snapshot.h"
 #include "wal/wal.h"
 
@@ -251,6 +252,66 @@ MN_MUST_USE mn_status mni_scan_next(struct mni_scan_reader *reader,
  * MN_NOT_FOUND: there is no such vector. */
 MN_MUST_USE mn_status mni_scan_found(struct mni_scan_reader *reader, size_t index,
                                      struct mni_found *found_out, struct mn_error *err);
+
+/*
+ * Many vectors at once, those that the view does not see among them: for whoever can leave most of
+ * them out before it looks at any. What is read of the segment is the caller's matter.
+ */
+struct mni_scan_window {
+    struct mni_segment *segment; /* borrowed from the scan; NULL: they are versions of a table */
+    const struct mni_segment_group *group;
+    uint32_t source; /* number of the part, for mni_scan_read */
+    uint32_t first;  /* of the group's vectors */
+    uint32_t n;
+    const uint64_t *seen;                /* a bit each: the view sees it */
+    struct mni_version *const *versions; /* with and without vectors; the view sees them */
+    uint64_t n_damaged;                  /* of the vectors: it cannot be told; not seen */
+    struct mn_error damage;              /* the first of them */
+};
+/* In place of mni_scan_next. The window stays until the next call. MN_ERR_CORRUPT: which vectors
+ * come next lies in a damaged part; asked again, the reader goes on behind it. */
+MN_MUST_USE mn_status mni_scan_next_window(struct mni_scan_reader *reader,
+                                           struct mni_scan_window *window_out,
+                                           struct mn_error *err);
+/* The record of a vector of a part that was in a window, and seen. The pin goes to the caller. */
+MN_MUST_USE mn_status mni_scan_read(struct mni_scan *scan, uint32_t source, uint32_t vector,
+                                    struct mni_found *found_out, struct mn_error *err);
+/* Vectors of the collection in segments, dead ones too. */
+uint64_t mni_scan_n_vectors(const struct mni_scan *scan);
+
+/* Searching: the nearest vectors of a scan's view, exactly. */
+struct mni_search {
+    enum mni_metric metric;
+    const float *vectors; /* one query behind the other */
+    size_t n_queries;
+    uint32_t n_dims;
+    size_t n_best;                       /* results of a query, 1 or more */
+    float least;                         /* scores below are no results; -INFINITY: all are */
+    unsigned n_threads;                  /* at most; 0: as it likes */
+    bool without_codes;                  /* looks at every vector */
+    bool skips_damaged;                  /* passes over what cannot be read, and counts it */
+    int64_t deadline_us;                 /* monotonic; 0: none */
+    bool (*is_cancelled)(void *context); /* may be NULL; any thread */
+    void *cancel_context;
+};
+struct mni_search_stats {
+    uint64_t n_scanned;  /* vectors that were compared, by code or whole */
+    uint64_t n_refined;  /* of these, those that were looked at behind their code */
+    uint64_t n_fallback; /* of these, those compared whole because too few were left out before */
+    uint64_t n_damaged;
+    uint64_t bytes_read;
+    unsigned n_threads;
+};
+struct mni_search_hit {
+    float score;
+    struct mni_found found;
+};
+/* Results of query q are hits_out[q * n_best] and behind it, n_out[q] of them, the best first, equal
+ * ones by key. Their pins go to the caller. The scan was started and has no reader. MN_ERR_TIMEOUT,
+ * MN_ERR_CANCELLED; MN_ERR_CORRUPT as mni_scan_next. */
+MN_MUST_USE mn_status mni_search_run(struct mni_scan *scan, const struct mni_search *search,
+                                     struct mni_search_hit *hits_out, size_t *n_out,
+                                     struct mni_search_stats *stats_out, struct mn_error *err);
 
 /* Transactions ----------*/
 

@@ -124,6 +124,9 @@ static mn_status add_source(struct mni_scan *scan, struct part *part, struct mn_
         WINDOW_BYTES / ((uint64_t)s->group.n_dims *
                         (s->group.element_type == MNI_ELEMENT_F16 ? 2 : sizeof(float)));
     s->window = window < 1 ? 1 : window < WINDOW_VECTORS ? (uint32_t)window : WINDOW_VECTORS;
+    if (s->group.has_codes) /* no block of codes is parted between readers */
+        s->window = (s->window + MNI_SEGMENT_CODE_BLOCK_VECTORS - 1) /
+                    MNI_SEGMENT_CODE_BLOCK_VECTORS * MNI_SEGMENT_CODE_BLOCK_VECTORS;
     s->part = part;
     s->may_be_expired = s->group.min_expiry_us <= now_us;
     /* Where damage keeps the rows that are due from being found, each row is asked. */
@@ -463,6 +466,92 @@ mn_status mni_scan_next(struct mni_scan_reader *reader, struct mni_scan_chunk *c
     return MN_END;
 }
 
+/* Windows ---------- */
+
+/* Headers that could not be read are tried once more, for the error. */
+static void settle_doubts(struct mni_scan_reader *r, struct mni_scan_window *w)
+{
+    for (uint32_t i = 0; (i = next_bit(r->doubtful, true, i, r->n)) < r->n; i++) {
+        if (ask_header(r, i, w->n_damaged == 0 ? &w->damage : NULL) == MN_OK)
+            continue;
+        r->doubtful[i / 64] &= ~(UINT64_C(1) << (i % 64));
+        r->seen[i / 64] &= ~(UINT64_C(1) << (i % 64));
+        w->n_damaged++;
+    }
+}
+
+static mn_status window_of_part(struct mni_scan_reader *r, struct mni_scan_window *w,
+                                struct mn_error *err)
+{
+    const struct source *s = r->source;
+    mn_status st = look(r, err);
+
+    if (st != MN_OK)
+        return st;
+    *w = (struct mni_scan_window){
+        .segment = s->part->segment,
+        .group = &s->group,
+        .source = (uint32_t)(s - r->scan->sources),
+        .first = r->first,
+        .n = r->n,
+        .seen = r->seen,
+    };
+    settle_doubts(r, w);
+    return MN_OK;
+}
+
+static void drop_versions(struct mni_scan_reader *r)
+{
+    while (r->next_version < r->n_versions)
+        mni_version_unref(r->versions[r->next_version++]);
+    r->n_versions = 0;
+    r->next_version = 0;
+}
+
+mn_status mni_scan_next_window(struct mni_scan_reader *reader, struct mni_scan_window *window_out,
+                               struct mn_error *err)
+{
+    struct mni_scan_reader *r = reader;
+
+    MNI_CHECK(r->scan->sources != NULL);
+    drop_versions(r);
+    do {
+        if (r->next < r->end)
+            return window_of_part(r, window_out, err);
+        if (r->n_versions > 0) {
+            *window_out =
+                (struct mni_scan_window){.n = (uint32_t)r->n_versions, .versions = r->versions};
+            return MN_OK;
+        }
+    } while (take_work(r));
+    return MN_END;
+}
+
+mn_status mni_scan_read(struct mni_scan *scan, uint32_t source, uint32_t vector,
+                        struct mni_found *found_out, struct mn_error *err)
+{
+    const struct mni_view *view = &scan->view;
+    struct part *part = scan->sources[source].part;
+    uint32_t row;
+
+    MNI_CHECK(source < scan->n_sources);
+    mn_status st =
+        mni_segment_vector_row(part->segment, &scan->sources[source].group, vector, &row, err);
+    if (st == MN_OK)
+        st = engine_read_row(view->engine, part, row, view->point.lsn, found_out, err);
+    MNI_CHECK(st != MN_NOT_FOUND); /* what a view sees it goes on seeing */
+    return st;
+}
+
+uint64_t mni_scan_n_vectors(const struct mni_scan *scan)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < scan->n_sources; i++)
+        n += scan->sources[i].group.n_vectors;
+    return n;
+}
+
 mn_status mni_scan_found(struct mni_scan_reader *reader, size_t index, struct mni_found *found_out,
                          struct mn_error *err)
 {
@@ -503,8 +592,7 @@ void mni_scan_reader_free(struct mni_scan_reader *reader)
     if (reader == NULL)
         return;
     give_back(reader);
-    while (reader->next_version < reader->n_versions)
-        mni_version_unref(reader->versions[reader->next_version++]);
+    drop_versions(reader);
     budget_walk_subtract(reader->scan->view.engine, sizeof *reader);
     mni_free(reader);
 }

@@ -1,0 +1,274 @@
+/*
+ * search_test.c - the nearest vectors, compared with a walk over all records: the same ids, the same
+ * scores bit by bit, in the same order, whatever lies where.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "../api/short.h"
+#include "api/store_private.h"
+#include "engine/engine.h"
+#include "io/crash.h"
+
+enum { N_IDS = 600, N_DIMS_MAX = 70, N_BEST_MAX = 20, N_QUERIES_MAX = 5 };
+
+static struct mn_error err;
+static struct mni_crash_env *crash;
+static mn_store *store;
+static uint32_t n_dims;
+static uint64_t seed;
+
+static float random_float(void)
+{
+    return (float)(int64_t)(check_random(&seed) >> 11) * 0x1p-52F - 1;
+}
+
+/* Around few centres, so that codes have to tell near ones apart; now and then something odd. */
+static void random_vector(float *vector)
+{
+    float centre = (float)check_below(&seed, 3);
+    unsigned kind = (unsigned)check_below(&seed, 40);
+
+    for (uint32_t i = 0; i < n_dims; i++) {
+        vector[i] = sinf(centre * (float)(i + 1)) + 0.1F * random_float();
+        if (kind == 0)
+            vector[i] = 0;
+        else if (kind == 1)
+            vector[i] *= 1e30F;
+        else if (kind == 2)
+            vector[i] *= 1e-30F;
+        else if (kind == 3)
+            vector[i] = 1; /* equal ones */
+    }
+    if (kind == 4)
+        vector[check_below(&seed, n_dims)] = NAN;
+    if (kind == 5)
+        vector[check_below(&seed, n_dims)] = INFINITY;
+}
+
+static void put_one(void)
+{
+    float vector[N_DIMS_MAX];
+    char id[16];
+    struct mn_record r = {.vector = vector, .n_dims = n_dims};
+
+    (void)snprintf(id, sizeof id, "%03d", (int)check_below(&seed, N_IDS));
+    r.id = mn_str(id);
+    random_vector(vector);
+    if (check_below(&seed, 10) == 0)
+        r.n_dims = 0;
+    if (r.n_dims == 0)
+        r.vector = NULL;
+    if (check_below(&seed, 20) == 0) {
+        r.fields = MN_HAS_TTL;
+        r.ttl_us = (int64_t)check_below(&seed, 2000) * 1000;
+    }
+    CHECK_OK_ERR(mn_put(store, mn_str("n"), &r, NULL, NULL, &err), &err);
+}
+
+static void change_something(void)
+{
+    char id[16];
+
+    switch (check_below(&seed, 60)) {
+    case 0:
+        CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+        break;
+    case 1:
+    case 2:
+    case 3:
+        (void)snprintf(id, sizeof id, "%03d", (int)check_below(&seed, N_IDS));
+        CHECK_OK(mn_delete(store, mn_str("n"), mn_str(id), NULL, NULL, NULL, NULL));
+        break;
+    case 4:
+        CHECK_OK(mn_sweep(store, NULL, NULL));
+        break;
+    default:
+        put_one();
+        break;
+    }
+}
+
+/* What there is, by a walk ---------- */
+
+struct expected {
+    char id[8];
+    float score;
+};
+
+static int by_rank(const void *one, const void *other)
+{
+    const struct expected *a = one;
+    const struct expected *b = other;
+
+    return a->score != b->score ? (a->score < b->score) - (a->score > b->score)
+                                : strcmp(a->id, b->id);
+}
+
+static float score_of(enum mni_metric metric, const float *q, const float *x)
+{
+    const struct mni_kernels *k = mni_kernels();
+    float raw;
+    float lengths[2];
+
+    (metric == MNI_METRIC_L2 ? k->l2_f32 : k->dot_f32)(q, 1, x, 1, n_dims, &raw);
+    if (metric != MNI_METRIC_COSINE)
+        return metric == MNI_METRIC_L2 ? -raw : raw;
+    k->dot_f32(q, 1, q, 1, n_dims, &lengths[0]);
+    k->dot_f32(x, 1, x, 1, n_dims, &lengths[1]);
+    if (lengths[0] == 0 || lengths[1] == 0)
+        return 0;
+    return (float)((double)raw / ((double)sqrtf(lengths[0]) * (double)sqrtf(lengths[1])));
+}
+
+static size_t walk_all(const struct mni_search *search, size_t query, struct expected *all)
+{
+    const float *q = search->vectors + query * n_dims;
+    struct mn_view view;
+    mn_iter *iter = NULL;
+    size_t n = 0;
+    mn_status st;
+
+    CHECK_OK_ERR(mn_iter_open(store, mn_str("n"), NULL, &iter, &err), &err);
+    while ((st = mn_iter_next(iter, &view, &err)) == MN_OK) {
+        if (view.n_dims > 0) {
+            all[n].score = score_of(search->metric, q, view.vector);
+            (void)snprintf(all[n].id, sizeof all[n].id, "%.*s", (int)view.id.n_bytes,
+                           (const char *)view.id.data);
+            n += !isnan(all[n].score) && all[n].score >= search->least;
+        }
+        mn_view_release(&view);
+    }
+    CHECK_STATUS(st, MN_END);
+    mn_iter_close(iter);
+    qsort(all, n, sizeof *all, by_rank);
+    return n;
+}
+
+/* Searching ---------- */
+
+static struct mni_scan *scan_of_all(void)
+{
+    struct mni_collection c;
+    struct mni_scan *scan = NULL;
+
+    CHECK_OK_ERR(mni_scan_open(store->engine, &scan, &err), &err);
+    CHECK_OK_ERR(
+        mni_view_collection(mni_scan_view(scan), MNI_KIND_NAMESPACE, mn_str("n"), &c, &err), &err);
+    CHECK_OK_ERR(mni_scan_start(scan, c.number, &err), &err);
+    return scan;
+}
+
+static void check_search(const struct mni_search *search, struct mni_search_stats *stats)
+{
+    static struct mni_search_hit hits[N_BEST_MAX * N_QUERIES_MAX];
+    static struct expected all[N_IDS];
+    size_t n[N_QUERIES_MAX];
+    struct mni_scan *scan = scan_of_all();
+
+    CHECK_OK_ERR(mni_search_run(scan, search, hits, n, stats, &err), &err);
+    for (size_t q = 0; q < search->n_queries; q++) {
+        size_t n_all = walk_all(search, q, all);
+
+        CHECK_EQ(n[q], n_all < search->n_best ? n_all : search->n_best);
+        for (size_t i = 0; i < n[q]; i++) {
+            struct mni_search_hit *hit = &hits[q * search->n_best + i];
+
+            CHECK(hit->score == all[i].score);
+            CHECK_EQ(hit->found.record.key.n_bytes, strlen(all[i].id));
+            CHECK_MEM_EQ(hit->found.record.key.data, all[i].id, strlen(all[i].id));
+            mni_pin_release(hit->found.pin);
+        }
+    }
+    mni_scan_close(scan);
+}
+
+static void begin(uint32_t dims)
+{
+    struct mn_options o = {.size = sizeof o, .create = true, .no_background = true};
+
+    n_dims = dims;
+    CHECK_OK(mni_crash_env_new(1, &crash));
+    CHECK_OK_ERR(mni_api_store_open(mni_crash_env_base(crash), "/s", &o, &store, &err), &err);
+    CHECK_OK_ERR(mn_namespace_create(store, mn_str("n"), NULL, &err), &err);
+}
+
+static void end(void)
+{
+    closed(store);
+    mni_crash_env_free(crash);
+}
+
+static struct mni_search random_search(const float *vectors)
+{
+    struct mni_search search = {
+        .metric = (enum mni_metric)(1 + check_below(&seed, 3)),
+        .vectors = vectors,
+        .n_queries = 1 + check_below(&seed, N_QUERIES_MAX),
+        .n_dims = n_dims,
+        .n_best = 1 + check_below(&seed, N_BEST_MAX),
+        .least = check_below(&seed, 3) == 0 ? random_float() : -INFINITY,
+        .without_codes = check_below(&seed, 4) == 0,
+    };
+
+    return search;
+}
+
+static void results_are_those_of_a_walk(void)
+{
+    static float vectors[N_QUERIES_MAX * N_DIMS_MAX];
+    struct mni_search_stats stats;
+    uint64_t n_refined = 0;
+    uint64_t n_scanned = 0;
+
+    seed = check_seed();
+    for (int store_index = 0; store_index < 4; store_index++) {
+        begin((uint32_t)(1 + check_below(&seed, N_DIMS_MAX)));
+        for (int round = 0; round < 120; round++) {
+            for (int i = 0; i < 30; i++)
+                change_something();
+            for (size_t q = 0; q < N_QUERIES_MAX; q++)
+                random_vector(vectors + q * n_dims);
+            struct mni_search search = random_search(vectors);
+            check_search(&search, &stats);
+            n_refined += search.n_queries == 1 && !search.without_codes ? stats.n_refined : 0;
+            n_scanned += search.n_queries == 1 && !search.without_codes ? stats.n_scanned : 0;
+        }
+        end();
+    }
+    CHECK(n_refined > 0 && n_refined < n_scanned);
+}
+
+static void a_cancelled_search_ends(void)
+{
+    float vector[N_DIMS_MAX] = {1};
+    struct mni_search_hit hit;
+    struct mni_search_stats stats;
+    size_t n;
+
+    begin(8);
+    for (int i = 0; i < 100; i++)
+        put_one();
+    struct mni_search search = {.metric = MNI_METRIC_DOT,
+                                .vectors = vector,
+                                .n_queries = 1,
+                                .n_dims = 8,
+                                .n_best = 1,
+                                .least = -INFINITY,
+                                .deadline_us = INT64_MIN};
+    struct mni_scan *scan = scan_of_all();
+    CHECK_STATUS(mni_search_run(scan, &search, &hit, &n, &stats, &err), MN_ERR_TIMEOUT);
+    CHECK_EQ(n, 0);
+    mni_scan_close(scan);
+    end();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct check_test tests[] = {
+        CHECK_TEST(results_are_those_of_a_walk),
+        CHECK_TEST(a_cancelled_search_ends),
+    };
+
+    return check_run("engine.search", tests, CHECK_COUNT(tests), argc, argv);
+}
