@@ -15,6 +15,9 @@ enum {
     MN_DIMENSIONS_MAX = 65536,       /* elements of a vector */
     MN_BATCH_BYTES_MAX = 256 << 20,  /* encoded records of one batch or transaction: 256 MiB */
     MN_BATCH_RECORDS_MAX = 1 << 22,  /* records of one batch or transaction */
+    MN_SEARCH_RESULTS_MAX = 65536,   /* of a query, those passed over included */
+    MN_SEARCH_QUERIES_MAX = 1024,    /* of one search */
+    MN_SEARCH_PRODUCT_MAX = 1 << 20, /* queries times results, of one search */
     MN_SNAPSHOT_ID_BYTES = 33,       /* text of a snapshot's id, with its NUL */
     MN_ARCHIVED_LOG_BYTES = 96,      /* name of a file in an archive of logs, with its NUL */
     MN_SNAPSHOT_DESCRIPTION_BYTES_MAX = 1024, /* UTF-8 */

@@ -7,6 +7,7 @@
  *     store.h     stores, namespaces, settings, numbers
  *     records.h   putting, getting, deleting, walking
  *     scan.h      all vectors of a namespace, where they lie
+ *     search.h    the nearest vectors of a namespace
  *     txn.h       transactions
  *     snapshot.h  snapshots, and restoring them
  *     wal.h       the write-ahead log on its own
@@ -23,6 +24,7 @@
 #include "mneme/ramcache.h"
 #include "mneme/records.h"
 #include "mneme/scan.h"
+#include "mneme/search.h"
 #include "mneme/snapshot.h"
 #include "mneme/status.h"
 #include "mneme/store.h"

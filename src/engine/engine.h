@@ -56,6 +56,8 @@ bool mni_engine_is_read_only(const struct mni_engine *engine);
 struct mni_wal *mni_engine_wal(struct mni_engine *engine);
 /* The engine's clock: wall time in microseconds that never goes back, over restarts too. */
 int64_t mni_engine_now_us(struct mni_engine *engine);
+/* Monotonic, for measuring and deadlines. */
+int64_t mni_engine_mono_us(const struct mni_engine *engine);
 
 /* Collections ----------*/
 
@@ -285,33 +287,42 @@ struct mni_search {
     const float *vectors; /* one query behind the other */
     size_t n_queries;
     uint32_t n_dims;
-    size_t n_best;                       /* results of a query, 1 or more */
+    size_t n_best;                       /* of a query: results and those passed over */
+    size_t n_skipped;                    /* the best of these, passed over; fewer than n_best */
     float least;                         /* scores below are no results; -INFINITY: all are */
     unsigned n_threads;                  /* at most; 0: as it likes */
-    bool without_codes;                  /* looks at every vector */
+    bool without_codes;                  /* compares every vector whole */
     bool skips_damaged;                  /* passes over what cannot be read, and counts it */
     int64_t deadline_us;                 /* monotonic; 0: none */
     bool (*is_cancelled)(void *context); /* may be NULL; any thread */
     void *cancel_context;
 };
 struct mni_search_stats {
-    uint64_t n_scanned;  /* vectors that were compared, by code or whole */
-    uint64_t n_refined;  /* of these, those that were looked at behind their code */
-    uint64_t n_fallback; /* of these, those compared whole because too few were left out before */
+    uint64_t n_scanned;  /* vectors that the view sees */
+    uint64_t n_refined;  /* comparisons of a vector with a query that its code did not rule out */
+    uint64_t n_fallback; /* vectors compared whole because codes ruled out too few before */
     uint64_t n_damaged;
     uint64_t bytes_read;
     unsigned n_threads;
 };
 struct mni_search_hit {
-    float score;
-    struct mni_found found;
+    size_t query; /* number */
+    struct mni_hit hit;
 };
-/* Results of query q are hits_out[q * n_best] and behind it, n_out[q] of them, the best first, equal
- * ones by key. Their pins go to the caller. The scan was started and has no reader. MN_ERR_TIMEOUT,
+struct mni_search_results {
+    struct mni_search_hit *hits; /* owned: by query; its best first, equal ones by key */
+    size_t n;
+    struct mni_search_stats stats;
+    uint64_t counted_bytes;
+};
+/* The scan was started and has no reader; it stays open as long as the results. MN_ERR_TIMEOUT,
  * MN_ERR_CANCELLED; MN_ERR_CORRUPT as mni_scan_next. */
 MN_MUST_USE mn_status mni_search_run(struct mni_scan *scan, const struct mni_search *search,
-                                     struct mni_search_hit *hits_out, size_t *n_out,
-                                     struct mni_search_stats *stats_out, struct mn_error *err);
+                                     struct mni_search_results *results_out, struct mn_error *err);
+/* The record of a result; its pin goes to the caller. */
+MN_MUST_USE mn_status mni_search_read(struct mni_scan *scan, const struct mni_search_hit *hit,
+                                      struct mni_found *found_out, struct mn_error *err);
+void mni_search_results_done(struct mni_scan *scan, struct mni_search_results *results);
 
 /* Transactions ----------*/
 

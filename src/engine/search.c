@@ -2,14 +2,16 @@
  * search.c - the nearest vectors of a view, exactly.
  *
  * Each thread has a reader of the scan and takes windows of it. The codes of a block of vectors tell
- * which of them can still be among the best; these are looked at, and raise what others have to
- * reach, in all threads. Vectors without codes are looked at one and all, and so are those of the
- * next blocks where codes leave out too few.
+ * which of them can still be among the best of a query; these are compared whole, and raise what
+ * others have to reach, in all threads. Vectors without codes are compared one and all, and so are
+ * those of the next blocks where codes rule out too few, time after time.
  *
- * Owns:    a search its seekers; a seeker its results and the versions that they lie in.
+ * Owns:    a search its seekers; a seeker its best so far. Versions in them stay as long as the
+ *          scan's view.
  * Threads: one per seeker. What a result has to reach is shared, and only ever rises.
  * Fails:   MN_ERR_NOMEM, MN_ERR_CANCELLED, MN_ERR_TIMEOUT, and as scans do.
  */
+#include <inttypes.h>
 #include <math.h>
 
 #include "base/check.h"
@@ -20,11 +22,15 @@
 enum {
     BLOCK = MNI_SEGMENT_CODE_BLOCK_VECTORS,
     THREADS_MAX = 2,
-    VECTORS_PER_THREAD = 1 << 15, /* below, starting a thread takes longer than it saves */
-    FEW_LEFT_OUT = BLOCK / 4, /* so many of a block looked at: codes are not worth their while */
-    BLOCKS_WITHOUT = 64,      /* then as many blocks are compared without */
-    SOURCE_TABLE = -1,
+    BYTES_PER_THREAD =
+        4 << 20,          /* of vectors; below, starting a thread takes longer than it saves */
+    CODE_DIMS_MIN = 16,   /* of fewer, a code with its bounds is not much shorter */
+    TOO_MANY = BLOCK / 4, /* comparisons of a block and a query: its codes were not worth while */
+    POOR_BLOCKS = 8,      /* one behind the other, and the next are compared without codes */
+    BLOCKS_WITHOUT = 64,
 };
+
+static const uint32_t source_table = UINT32_MAX; /* in place of a part's number */
 
 struct query_state {
     struct mni_query query;
@@ -38,7 +44,7 @@ struct job {
     const struct mni_search *search;
     struct query_state *queries; /* owned */
     int16_t *codes;              /* owned: of all queries */
-    bool has_codes;              /* all queries have */
+    bool uses_codes;
     struct mni_env *env;
     struct seeker *seekers[THREADS_MAX];
     unsigned n_seekers;
@@ -49,10 +55,9 @@ struct seeker {
     struct job *job;
     struct mni_scan_reader *reader; /* owned */
     struct mni_best *bests;         /* owned: one per query */
-    struct mni_version **versions;  /* owned, and a reference each: those that a result lies in */
-    size_t n_versions;
-    size_t n_versions_max;
-    float *floats; /* owned: of one vector, widened */
+    float *floats;                  /* owned: of one vector, widened */
+    uint64_t *wanted;       /* owned: per query, which vectors of a block it is compared with */
+    unsigned n_poor_blocks; /* one behind the other */
     unsigned n_blocks_without;
     struct mni_search_stats stats;
     struct mni_thread thread;
@@ -69,7 +74,7 @@ static mn_status key_of(struct job *job, const struct mni_hit *hit, struct mn_sl
     struct mni_found found;
 
     *pin_out = NULL;
-    if (hit->source == (uint32_t)SOURCE_TABLE) {
+    if (hit->source == source_table) {
         struct mni_version *version = (struct mni_version *)(uintptr_t)hit->position;
         *key_out = mni_record_key(mni_version_bytes(version));
         return MN_OK;
@@ -90,7 +95,7 @@ static int order_of_equals(void *context, const struct mni_hit *a, const struct 
     struct mn_slice keys[2] = {{0}};
     void *pins[2];
 
-    if (a->source == b->source && a->source != (uint32_t)SOURCE_TABLE)
+    if (a->source == b->source && a->source != source_table)
         return (a->position > b->position) - (a->position < b->position);
     mn_status first = key_of(job, a, &keys[0], &pins[0]);
     mn_status second = key_of(job, b, &keys[1], &pins[1]);
@@ -102,7 +107,7 @@ static int order_of_equals(void *context, const struct mni_hit *a, const struct 
     return order;
 }
 
-/* Results ---------- */
+/* Comparing ---------- */
 
 static float least_of(const struct query_state *q)
 {
@@ -115,7 +120,7 @@ static void add_hit(struct seeker *s, size_t q, const struct mni_hit *hit)
     struct mni_best *best = &s->bests[q];
     float known = least_of(state);
 
-    if (isnan(hit->score) || hit->score < known)
+    if (!(hit->score >= known)) /* NaN is no result */
         return;
     mni_best_add(best, hit);
     while (best->least > known &&
@@ -124,37 +129,82 @@ static void add_hit(struct seeker *s, size_t q, const struct mni_hit *hit)
         continue;
 }
 
-/* Compares all queries with one vector. */
-static void look_at(struct seeker *s, const void *vector, enum mni_element_type type, float length,
-                    struct mni_hit hit)
+/* Vectors that lie side by side, at most a block of them. */
+struct vectors {
+    const void *elements;
+    enum mni_element_type type;
+    uint32_t n;
+    const float *lengths;    /* NULL: nobody needs them */
+    struct mni_hit position; /* of the first */
+};
+
+static size_t bytes_of(const struct job *job, enum mni_element_type type)
 {
-    const struct mni_search *search = s->job->search;
+    return (size_t)job->search->n_dims * (type == MNI_ELEMENT_F16 ? 2 : sizeof(float));
+}
+
+/* Compares one query with vectors `from` to `from + n - 1`. */
+static void compare(struct seeker *s, size_t q, const struct vectors *v, uint32_t from, uint32_t n)
+{
     const struct mni_kernels *k = mni_kernels();
-    bool is_l2 = search->metric == MNI_METRIC_L2;
+    const struct mni_query *query = &s->job->queries[q].query;
+    bool is_l2 = query->metric == MNI_METRIC_L2;
+    const void *rows = (const char *)v->elements + from * bytes_of(s->job, v->type);
+    struct mni_hit hit = v->position;
+    float raw[BLOCK];
 
-    for (size_t q = 0; q < search->n_queries; q++) {
-        const struct mni_query *query = &s->job->queries[q].query;
-        float raw;
-
-        if (type == MNI_ELEMENT_F16)
-            (is_l2 ? k->l2_f16 : k->dot_f16)(query->vector, 1, vector, 1, query->n_dims, &raw);
-        else
-            (is_l2 ? k->l2_f32 : k->dot_f32)(query->vector, 1, vector, 1, query->n_dims, &raw);
-        hit.score = mni_query_score(query, raw, length);
+    if (v->type == MNI_ELEMENT_F16)
+        (is_l2 ? k->l2_f16 : k->dot_f16)(query->vector, 1, rows, n, query->n_dims, raw);
+    else
+        (is_l2 ? k->l2_f32 : k->dot_f32)(query->vector, 1, rows, n, query->n_dims, raw);
+    for (uint32_t i = 0; i < n; i++) {
+        hit.position = v->position.position + from + i;
+        hit.score = mni_query_score(query, raw[i], v->lengths != NULL ? v->lengths[from + i] : 0);
         add_hit(s, q, &hit);
     }
 }
 
-static float length_of(struct seeker *s, const void *vector, enum mni_element_type type)
+/* Length of the run of ones at the bottom. */
+static uint32_t ones_below(uint64_t bits)
+{
+    return ~bits == 0 ? 64 : (uint32_t)__builtin_ctzll(~bits);
+}
+
+static uint64_t ones(uint32_t n)
+{
+    return n == 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
+}
+
+/* Compares with each query those of the vectors that it wants; bit `shift` of its `wanted` is the
+ * first. */
+static void compare_wanted(struct seeker *s, const struct vectors *v, uint32_t shift)
+{
+    for (size_t q = 0; q < s->job->search->n_queries; q++) {
+        uint64_t left = s->wanted[q] >> shift & ones(v->n);
+
+        while (left != 0) {
+            uint32_t from = (uint32_t)__builtin_ctzll(left);
+            uint32_t n = ones_below(left >> from);
+
+            compare(s, q, v, from, n);
+            left &= ~(ones(n) << from);
+        }
+    }
+}
+
+static void make_lengths(struct seeker *s, const struct vectors *v, float *lengths_out)
 {
     uint32_t n_dims = s->job->search->n_dims;
 
-    if (s->job->search->metric != MNI_METRIC_COSINE)
-        return 0; /* nobody asks */
-    if (type == MNI_ELEMENT_F32)
-        return mni_vector_length(vector, n_dims);
-    mni_f16_to_f32(vector, n_dims, s->floats);
-    return mni_vector_length(s->floats, n_dims);
+    for (uint32_t i = 0; i < v->n; i++) {
+        const void *vector = (const char *)v->elements + i * bytes_of(s->job, v->type);
+
+        if (v->type == MNI_ELEMENT_F16) {
+            mni_f16_to_f32(vector, n_dims, s->floats);
+            vector = s->floats;
+        }
+        lengths_out[i] = mni_vector_length(vector, n_dims);
+    }
 }
 
 /* Segments ---------- */
@@ -164,81 +214,115 @@ struct span_of_vectors {
     const struct mni_scan_window *window;
     uint32_t first;
     uint32_t n;
-    uint64_t wanted; /* a bit each */
+    uint64_t seen; /* a bit each */
 };
 
-/* Looks at those that are wanted, in runs. Without codes `lengths` is NULL. */
+/* Vectors `at` to `at + n - 1` of a span. Where there are no codes `lengths` is NULL. */
+static mn_status look_at_run(struct seeker *s, const struct span_of_vectors *span, uint32_t at,
+                             uint32_t n, const float *lengths, struct mn_error *err)
+{
+    const struct mni_scan_window *w = span->window;
+    struct vectors v = {
+        .type = w->group->element_type,
+        .n = n,
+        .lengths = lengths != NULL ? lengths + at : NULL,
+        .position = {.source = w->source, .position = span->first + at},
+    };
+    float made[BLOCK];
+    void *pin;
+    mn_status st =
+        mni_segment_vectors(w->segment, w->group, span->first + at, n, &v.elements, &pin, err);
+
+    if (st != MN_OK)
+        return st;
+    if (lengths == NULL && s->job->search->metric == MNI_METRIC_COSINE) {
+        make_lengths(s, &v, made);
+        v.lengths = made;
+    }
+    compare_wanted(s, &v, at);
+    mni_segment_release(w->segment, pin);
+    s->stats.bytes_read += n * bytes_of(s->job, v.type);
+    return MN_OK;
+}
+
+/* Compares what is wanted, in runs. */
 static mn_status look_at_span(struct seeker *s, const struct span_of_vectors *span,
                               const float *lengths, struct mn_error *err)
 {
-    const struct mni_scan_window *w = span->window;
-    size_t vector_bytes =
-        (size_t)w->group->n_dims * (w->group->element_type == MNI_ELEMENT_F16 ? 2 : 4);
-    struct mni_hit hit = {.source = w->source};
+    uint64_t left = 0;
 
-    for (uint64_t left = span->wanted; left != 0; left &= left - 1) {
+    for (size_t q = 0; q < s->job->search->n_queries; q++)
+        left |= s->wanted[q];
+    while (left != 0) {
         uint32_t at = (uint32_t)__builtin_ctzll(left);
-        const void *vector;
-        void *pin;
-        mn_status st =
-            mni_segment_vectors(w->segment, w->group, span->first + at, 1, &vector, &pin, err);
+        uint32_t n = ones_below(left >> at);
+        mn_status st = look_at_run(s, span, at, n, lengths, err);
 
-        if (st == MN_ERR_CORRUPT && s->job->search->skips_damaged) {
-            s->stats.n_damaged++;
-            continue;
+        if (st == MN_ERR_CORRUPT && s->job->search->skips_damaged && n > 1) {
+            n = 1; /* damage is smaller than a run */
+            st = look_at_run(s, span, at, n, lengths, err);
         }
-        if (st != MN_OK)
+        if (st == MN_ERR_CORRUPT && s->job->search->skips_damaged)
+            s->stats.n_damaged++;
+        else if (st != MN_OK)
             return st;
-        hit.position = span->first + at;
-        look_at(s, vector, w->group->element_type,
-                lengths != NULL ? lengths[at] : length_of(s, vector, w->group->element_type), hit);
-        mni_segment_release(w->segment, pin);
-        s->stats.bytes_read += vector_bytes;
+        left &= ~(ones(n) << at);
     }
     return MN_OK;
 }
 
-/* The vectors of a block that may be among the best of any query. */
-static uint64_t reaching(struct seeker *s, const struct mni_segment_codes *codes, uint64_t wanted)
+static void want_all(struct seeker *s, uint64_t seen)
+{
+    for (size_t q = 0; q < s->job->search->n_queries; q++)
+        s->wanted[q] = seen;
+}
+
+/* Wants what may be among the best of each query. Whether that was worth while decides about the
+ * next blocks. */
+static void want_by_codes(struct seeker *s, const struct mni_segment_codes *codes, uint64_t seen)
 {
     const struct mni_kernels *k = mni_kernels();
     const struct mni_search *search = s->job->search;
     int32_t products[BLOCK];
-    uint64_t some = 0;
+    uint64_t n_wanted = 0;
 
-    for (size_t q = 0; q < search->n_queries && (wanted & ~some) != 0; q++) {
+    for (size_t q = 0; q < search->n_queries; q++) {
         const struct query_state *state = &s->job->queries[q];
         struct mni_reach reach = mni_query_reach(&state->query, least_of(state));
 
         k->dot_i8(state->query.codes, 1, codes->codes, codes->n_vectors, search->n_dims, products);
-        some |= k->reach(&reach, products, codes->scales, codes->rests, codes->lengths,
-                         codes->n_vectors);
+        s->wanted[q] = seen & k->reach(&reach, products, codes->scales, codes->rests,
+                                       codes->lengths, codes->n_vectors);
+        n_wanted += (uint64_t)__builtin_popcountll(s->wanted[q]);
     }
-    return some & wanted;
+    s->stats.n_refined += n_wanted;
+    s->n_poor_blocks = n_wanted > TOO_MANY * search->n_queries ? s->n_poor_blocks + 1 : 0;
+    if (s->n_poor_blocks == POOR_BLOCKS) {
+        s->n_poor_blocks = 0;
+        s->n_blocks_without = BLOCKS_WITHOUT;
+    }
 }
 
 /* One block, from its beginning; codes that are damaged are done without. */
-static mn_status look_at_block(struct seeker *s, struct span_of_vectors *span, struct mn_error *err)
+static mn_status look_at_block(struct seeker *s, const struct span_of_vectors *span,
+                               struct mn_error *err)
 {
     const struct mni_scan_window *w = span->window;
     struct mni_segment_codes codes;
-    bool is_whole = span->first % BLOCK == 0;
-    bool uses_codes = s->job->has_codes && w->group->has_codes && is_whole;
+    bool has_codes = w->group->has_codes && span->first % BLOCK == 0;
 
-    s->stats.n_scanned += span->n;
-    if (!uses_codes ||
+    s->stats.n_scanned += (uint64_t)__builtin_popcountll(span->seen);
+    want_all(s, span->seen);
+    if (!has_codes || (!s->job->uses_codes && s->job->search->metric != MNI_METRIC_COSINE) ||
         mni_segment_code_block(w->segment, w->group, span->first / BLOCK, &codes, NULL) != MN_OK)
         return look_at_span(s, span, NULL, err);
+    s->stats.bytes_read += codes.n_vectors * sizeof *codes.lengths;
     if (s->n_blocks_without > 0) {
         s->n_blocks_without--;
-        s->stats.n_fallback += (uint64_t)__builtin_popcountll(span->wanted);
-    } else {
-        span->wanted = reaching(s, &codes, span->wanted);
-        s->stats.bytes_read += (uint64_t)codes.n_vectors * (w->group->n_dims + 3 * sizeof(float));
-        unsigned n = (unsigned)__builtin_popcountll(span->wanted);
-        s->stats.n_refined += n;
-        if (n > FEW_LEFT_OUT)
-            s->n_blocks_without = BLOCKS_WITHOUT;
+        s->stats.n_fallback += (uint64_t)__builtin_popcountll(span->seen);
+    } else if (s->job->uses_codes) {
+        want_by_codes(s, &codes, span->seen);
+        s->stats.bytes_read += (uint64_t)codes.n_vectors * (w->group->n_dims + 2 * sizeof(float));
     }
     mn_status st = look_at_span(s, span, codes.lengths, err);
     mni_segment_release(w->segment, codes.pin);
@@ -260,13 +344,18 @@ static mn_status look_at_segment(struct seeker *s, const struct mni_scan_window 
 {
     mn_status st = MN_OK;
 
+    if (w->group->n_dims != s->job->search->n_dims)
+        return mni_fail(err, MN_ERR_CORRUPT,
+                        "a segment has vectors of %" PRIu32
+                        " dimensions, the namespace has %" PRIu32,
+                        w->group->n_dims, s->job->search->n_dims);
     for (uint32_t at = 0; at < w->n && st == MN_OK;) {
         uint32_t to_border = BLOCK - (w->first + at) % BLOCK;
         uint32_t n = w->n - at < to_border ? w->n - at : to_border;
         struct span_of_vectors span = {
-            .window = w, .first = w->first + at, .n = n, .wanted = bits_at(w->seen, at, n)};
+            .window = w, .first = w->first + at, .n = n, .seen = bits_at(w->seen, at, n)};
 
-        if (span.wanted != 0)
+        if (span.seen != 0)
             st = look_at_block(s, &span, err);
         at += n;
     }
@@ -275,42 +364,30 @@ static mn_status look_at_segment(struct seeker *s, const struct mni_scan_window 
 
 /* Tables ---------- */
 
-static mn_status hold(struct seeker *s, struct mni_version *version, struct mn_error *err)
-{
-    if (s->n_versions == s->n_versions_max) {
-        size_t n_max = s->n_versions_max == 0 ? 64 : s->n_versions_max * 2;
-        struct mni_version **grown = mni_realloc(s->versions, n_max * sizeof *grown);
-
-        if (grown == NULL)
-            return mni_fail(err, MN_ERR_NOMEM, "results of a search");
-        s->versions = grown;
-        s->n_versions_max = n_max;
-    }
-    mni_version_ref(version);
-    s->versions[s->n_versions++] = version;
-    return MN_OK;
-}
-
-static mn_status look_at_versions(struct seeker *s, const struct mni_scan_window *w,
-                                  struct mn_error *err)
+static void look_at_versions(struct seeker *s, const struct mni_scan_window *w)
 {
     for (uint32_t i = 0; i < w->n; i++) {
         struct mni_version *version = w->versions[i];
         struct mni_record r;
+        float length = 0;
 
         mni_record_view(mni_version_bytes(version), &r);
         if (r.n_dims == 0)
             continue;
+        struct vectors v = {
+            .elements = r.vector,
+            .type = r.element_type,
+            .n = 1,
+            .lengths = &length,
+            .position = {.source = source_table, .position = (uint64_t)(uintptr_t)version},
+        };
+        if (s->job->search->metric == MNI_METRIC_COSINE)
+            make_lengths(s, &v, &length);
+        want_all(s, 1);
+        compare_wanted(s, &v, 0);
         s->stats.n_scanned++;
-        s->stats.bytes_read += (uint64_t)r.n_dims * (r.element_type == MNI_ELEMENT_F16 ? 2 : 4);
-        mn_status st = hold(s, version, err);
-        if (st != MN_OK)
-            return st;
-        look_at(s, r.vector, r.element_type, length_of(s, r.vector, r.element_type),
-                (struct mni_hit){.source = (uint32_t)SOURCE_TABLE,
-                                 .position = (uint64_t)(uintptr_t)version});
+        s->stats.bytes_read += bytes_of(s->job, v.type);
     }
-    return MN_OK;
 }
 
 /* Seekers ---------- */
@@ -347,9 +424,9 @@ static mn_status seek(struct seeker *s, struct mn_error *err)
             return MN_ERR_CORRUPT;
         }
         s->stats.n_damaged += window.n_damaged;
-        st = window.segment != NULL ? look_at_segment(s, &window, err)
-                                    : look_at_versions(s, &window, err);
-        if (st != MN_OK)
+        if (window.segment == NULL)
+            look_at_versions(s, &window);
+        else if ((st = look_at_segment(s, &window, err)) != MN_OK)
             return st;
     }
     return st == MN_END ? MN_OK : st;
@@ -370,11 +447,9 @@ static void seeker_free(struct seeker *s)
         return;
     for (size_t q = 0; s->bests != NULL && q < s->job->search->n_queries; q++)
         mni_best_done(&s->bests[q]);
-    for (size_t i = 0; i < s->n_versions; i++)
-        mni_version_unref(s->versions[i]);
     mni_scan_reader_free(s->reader);
     mni_free(s->bests);
-    mni_free(s->versions);
+    mni_free(s->wanted);
     mni_free(s->floats);
     mni_free(s);
 }
@@ -390,7 +465,8 @@ static mn_status add_seeker(struct job *job, struct mn_error *err)
     job->seekers[job->n_seekers++] = s;
     s->floats = mni_alloc_array(search->n_dims, sizeof *s->floats);
     s->bests = mni_alloc_zero(search->n_queries * sizeof *s->bests);
-    if (s->floats == NULL || s->bests == NULL)
+    s->wanted = mni_alloc_array(search->n_queries, sizeof *s->wanted);
+    if (s->floats == NULL || s->bests == NULL || s->wanted == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "a search");
     mn_status st = mni_scan_reader_new(job->scan, 0, &s->reader, err);
     for (size_t q = 0; q < search->n_queries && st == MN_OK; q++)
@@ -409,23 +485,27 @@ static mn_status prepare(struct job *job, struct mn_error *err)
     job->codes = mni_alloc_array(n_elements, sizeof *job->codes);
     if (job->queries == NULL || job->codes == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "queries");
-    job->has_codes = !search->without_codes;
+    job->uses_codes = !search->without_codes && search->n_dims >= CODE_DIMS_MIN;
     for (size_t q = 0; q < search->n_queries; q++) {
         struct query_state *state = &job->queries[q];
 
         mni_query_init(&state->query, search->metric, search->vectors + q * search->n_dims,
                        search->n_dims, job->codes + q * search->n_dims);
         atomic_init(&state->least, search->least);
-        job->has_codes = job->has_codes && state->query.has_codes;
+        job->uses_codes = job->uses_codes && state->query.has_codes;
     }
     return MN_OK;
 }
 
 static unsigned choose_threads(const struct job *job)
 {
-    uint64_t n = mni_scan_n_vectors(job->scan) / VECTORS_PER_THREAD;
-    unsigned n_max = job->search->n_threads == 0 ? (unsigned)THREADS_MAX : job->search->n_threads;
+    const struct mni_search *search = job->search;
+    unsigned n_max = search->n_threads == 0 ? (unsigned)THREADS_MAX : search->n_threads;
+    uint64_t vector_bytes = (uint64_t)search->n_dims * (job->uses_codes ? 1 : sizeof(float));
+    uint64_t n = mni_scan_n_vectors(job->scan) * vector_bytes / BYTES_PER_THREAD;
 
+    if (n < THREADS_MAX) /* queries beside the first cost time, but no memory */
+        n *= search->n_queries;
     if (n_max > THREADS_MAX)
         n_max = THREADS_MAX;
     if (!mni_env_has_threads(job->env) || n < 2)
@@ -460,43 +540,24 @@ static mn_status run(struct job *job, struct mn_error *err)
     return MN_OK;
 }
 
-static mn_status read_hit(struct job *job, const struct mni_hit *hit,
-                          struct mni_search_hit *hit_out, struct mn_error *err)
-{
-    hit_out->score = hit->score;
-    if (hit->source != (uint32_t)SOURCE_TABLE)
-        return mni_scan_read(job->scan, hit->source, (uint32_t)hit->position, &hit_out->found, err);
-    struct mni_version *version = (struct mni_version *)(uintptr_t)hit->position;
-    mni_version_ref(version);
-    engine_found_version(version, &hit_out->found);
-    return MN_OK;
-}
-
 /* Takes the results of all seekers together. */
-static mn_status gather(struct job *job, struct mni_search_hit *hits_out, size_t *n_out,
-                        struct mn_error *err)
+static mn_status gather(struct job *job, struct mni_search_results *results, struct mn_error *err)
 {
     const struct mni_search *search = job->search;
+    size_t n_each = search->n_best - search->n_skipped;
 
+    results->hits = mni_alloc_array(search->n_queries * n_each, sizeof *results->hits);
+    if (results->hits == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "results of a search");
     for (size_t q = 0; q < search->n_queries; q++) {
         struct mni_best *best = &job->seekers[0]->bests[q];
-        struct mni_search_hit *hits = hits_out + q * search->n_best;
 
-        n_out[q] = 0;
         for (unsigned i = 1; i < job->n_seekers; i++)
             for (size_t j = 0; j < job->seekers[i]->bests[q].n; j++)
                 mni_best_add(best, &job->seekers[i]->bests[q].hits[j]);
         mni_best_sort(best);
-        for (size_t j = 0; j < best->n; j++) {
-            mn_status st = read_hit(job, &best->hits[j], &hits[n_out[q]], err);
-
-            if (st == MN_ERR_CORRUPT && search->skips_damaged)
-                job->seekers[0]->stats.n_damaged++;
-            else if (st != MN_OK)
-                return st;
-            else
-                n_out[q]++;
-        }
+        for (size_t j = search->n_skipped; j < best->n; j++)
+            results->hits[results->n++] = (struct mni_search_hit){.query = q, .hit = best->hits[j]};
     }
     return MN_OK;
 }
@@ -515,31 +576,58 @@ static void sum_up(const struct job *job, struct mni_search_stats *stats_out)
     }
 }
 
-mn_status mni_search_run(struct mni_scan *scan, const struct mni_search *search,
-                         struct mni_search_hit *hits_out, size_t *n_out,
-                         struct mni_search_stats *stats_out, struct mn_error *err)
+/* What the job and its results take, about. */
+static uint64_t memory_of(const struct mni_search *search)
 {
-    struct job job = {.scan = scan, .search = search, .env = mni_scan_view(scan)->engine->env};
+    uint64_t per_query = sizeof(struct query_state) + search->n_dims * sizeof(int16_t) +
+                         search->n_best * sizeof(struct mni_search_hit) +
+                         THREADS_MAX * (search->n_best * sizeof(struct mni_hit) +
+                                        sizeof(struct mni_best) + sizeof(uint64_t));
 
-    MNI_CHECK(search->n_best > 0 && search->n_queries > 0 && search->n_dims > 0);
-    for (size_t q = 0; q < search->n_queries; q++)
-        n_out[q] = 0;
+    return search->n_queries * per_query +
+           THREADS_MAX * (sizeof(struct seeker) + search->n_dims * sizeof(float));
+}
+
+mn_status mni_search_run(struct mni_scan *scan, const struct mni_search *search,
+                         struct mni_search_results *results_out, struct mn_error *err)
+{
+    struct mni_engine *engine = mni_scan_view(scan)->engine;
+    struct job job = {.scan = scan, .search = search, .env = engine->env};
+
+    MNI_CHECK(search->n_queries > 0 && search->n_best > search->n_skipped);
+    MNI_CHECK(search->n_dims > 0);
+    *results_out = (struct mni_search_results){.counted_bytes = memory_of(search)};
+    budget_walk_add(engine, results_out->counted_bytes);
     mn_status st = prepare(&job, err);
     if (st == MN_OK)
         st = run(&job, err);
     if (st == MN_OK)
-        st = gather(&job, hits_out, n_out, err);
-    if (st != MN_OK) {
-        for (size_t q = 0; q < search->n_queries; q++) {
-            while (n_out[q] > 0)
-                mni_pin_release(hits_out[q * search->n_best + --n_out[q]].found.pin);
-        }
-    } else {
-        sum_up(&job, stats_out);
-    }
+        st = gather(&job, results_out, err);
+    if (st == MN_OK)
+        sum_up(&job, &results_out->stats);
     for (unsigned i = 0; i < job.n_seekers; i++)
         seeker_free(job.seekers[i]);
     mni_free(job.queries);
     mni_free(job.codes);
+    if (st != MN_OK)
+        mni_search_results_done(scan, results_out);
     return st;
+}
+
+mn_status mni_search_read(struct mni_scan *scan, const struct mni_search_hit *hit,
+                          struct mni_found *found_out, struct mn_error *err)
+{
+    if (hit->hit.source != source_table)
+        return mni_scan_read(scan, hit->hit.source, (uint32_t)hit->hit.position, found_out, err);
+    struct mni_version *version = (struct mni_version *)(uintptr_t)hit->hit.position;
+    mni_version_ref(version);
+    engine_found_version(version, found_out);
+    return MN_OK;
+}
+
+void mni_search_results_done(struct mni_scan *scan, struct mni_search_results *results)
+{
+    budget_walk_subtract(mni_scan_view(scan)->engine, results->counted_bytes);
+    mni_free(results->hits);
+    *results = (struct mni_search_results){0};
 }

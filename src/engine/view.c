@@ -29,6 +29,11 @@ void engine_yield(struct mni_engine *engine)
     mni_rwlock_yield(&engine->lock);
 }
 
+int64_t mni_engine_mono_us(const struct mni_engine *engine)
+{
+    return mni_env_mono_us(engine->env);
+}
+
 int64_t mni_engine_now_us(struct mni_engine *engine)
 {
     int64_t now = mni_env_wall_us(engine->env);

@@ -83,6 +83,14 @@ static void change_something(void)
     case 4:
         CHECK_OK(mn_sweep(store, NULL, NULL));
         break;
+    case 5:
+    case 6: {
+        (void)snprintf(id, sizeof id, "%03d", (int)check_below(&seed, N_IDS));
+        mn_status st = mn_touch(store, mn_str("n"), mn_str(id), MN_HAS_TTL,
+                                (int64_t)check_below(&seed, 2000) * 1000, NULL, NULL, &err);
+        CHECK(st == MN_OK || st == MN_NOT_FOUND);
+        break;
+    }
     default:
         put_one();
         break;
@@ -161,25 +169,31 @@ static struct mni_scan *scan_of_all(void)
 
 static void check_search(const struct mni_search *search, struct mni_search_stats *stats)
 {
-    static struct mni_search_hit hits[N_BEST_MAX * N_QUERIES_MAX];
     static struct expected all[N_IDS];
-    size_t n[N_QUERIES_MAX];
+    struct mni_search_results results;
+    struct mni_found found;
     struct mni_scan *scan = scan_of_all();
+    size_t at = 0;
 
-    CHECK_OK_ERR(mni_search_run(scan, search, hits, n, stats, &err), &err);
+    CHECK_OK_ERR(mni_search_run(scan, search, &results, &err), &err);
     for (size_t q = 0; q < search->n_queries; q++) {
         size_t n_all = walk_all(search, q, all);
 
-        CHECK_EQ(n[q], n_all < search->n_best ? n_all : search->n_best);
-        for (size_t i = 0; i < n[q]; i++) {
-            struct mni_search_hit *hit = &hits[q * search->n_best + i];
+        for (size_t i = search->n_skipped; i < n_all && i < search->n_best; i++, at++) {
+            const struct mni_search_hit *hit = &results.hits[at];
 
-            CHECK(hit->score == all[i].score);
-            CHECK_EQ(hit->found.record.key.n_bytes, strlen(all[i].id));
-            CHECK_MEM_EQ(hit->found.record.key.data, all[i].id, strlen(all[i].id));
-            mni_pin_release(hit->found.pin);
+            CHECK(at < results.n);
+            CHECK_EQ(hit->query, q);
+            CHECK(hit->hit.score == all[i].score);
+            CHECK_OK_ERR(mni_search_read(scan, hit, &found, &err), &err);
+            CHECK_EQ(found.record.key.n_bytes, strlen(all[i].id));
+            CHECK_MEM_EQ(found.record.key.data, all[i].id, strlen(all[i].id));
+            mni_pin_release(found.pin);
         }
     }
+    CHECK_EQ(results.n, at);
+    *stats = results.stats;
+    mni_search_results_done(scan, &results);
     mni_scan_close(scan);
 }
 
@@ -211,6 +225,7 @@ static struct mni_search random_search(const float *vectors)
         .without_codes = check_below(&seed, 4) == 0,
     };
 
+    search.n_skipped = check_below(&seed, 3) == 0 ? check_below(&seed, search.n_best) : 0;
     return search;
 }
 
@@ -242,9 +257,7 @@ static void results_are_those_of_a_walk(void)
 static void a_cancelled_search_ends(void)
 {
     float vector[N_DIMS_MAX] = {1};
-    struct mni_search_hit hit;
-    struct mni_search_stats stats;
-    size_t n;
+    struct mni_search_results results;
 
     begin(8);
     for (int i = 0; i < 100; i++)
@@ -257,8 +270,8 @@ static void a_cancelled_search_ends(void)
                                 .least = -INFINITY,
                                 .deadline_us = INT64_MIN};
     struct mni_scan *scan = scan_of_all();
-    CHECK_STATUS(mni_search_run(scan, &search, &hit, &n, &stats, &err), MN_ERR_TIMEOUT);
-    CHECK_EQ(n, 0);
+    CHECK_STATUS(mni_search_run(scan, &search, &results, &err), MN_ERR_TIMEOUT);
+    CHECK_EQ(results.n, 0);
     mni_scan_close(scan);
     end();
 }
