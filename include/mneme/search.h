@@ -43,7 +43,7 @@ struct mn_search_options {
     bool full_scan;     /* compares every vector whole: slower, for comparing */
     bool skip_damaged;  /* passes over what lies in a damaged part of a file, and counts it */
     int64_t timeout_us; /* of mn_search_open; 0: none */
-    /* May be NULL. Asked about once for each megabyte, by any thread of the search; true ends it. */
+    /* May be NULL. Asked about once a megabyte, by any thread of the search; true ends it. */
     bool (*is_cancelled)(void *context);
     void *cancel_context;
 };

@@ -1,10 +1,10 @@
 /*
  * search.c - the nearest vectors of a view, exactly.
  *
- * Each thread has a reader of the scan and takes windows of it. The codes of a block of vectors tell
- * which of them can still be among the best of a query; these are compared whole, and raise what
- * others have to reach, in all threads. Vectors without codes are compared one and all, and so are
- * those of the next blocks where codes rule out too few, time after time.
+ * Each thread has a reader of the scan and takes windows of it. The codes of a block of vectors
+ * tell which of them can still be among the best of a query; these are compared whole, and raise
+ * what others have to reach, in all threads. Vectors without codes are compared one and all, and so
+ * are those of the next blocks where codes rule out too few, time after time.
  *
  * Owns:    a search its seekers; a seeker its best so far. Versions in them stay as long as the
  *          scan's view.

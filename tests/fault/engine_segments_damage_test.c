@@ -18,6 +18,7 @@
 enum {
     N_KEYS = 64,
     N_FIRST = 40,
+    N_DIMS = 16,
     FILES_MAX = 16,
     STRIDE = 509,
     VERIFY_STRIDE = 7,
@@ -105,11 +106,11 @@ static bool expires(int i)
 
 static void put_key(struct world *w, mn_store *store, int i, const char *value)
 {
-    const float vector[2] = {(float)i, 1};
+    const float vector[N_DIMS] = {(float)i, 1};
     struct mn_record r = {.id = key(i),
                           .payload = payload_of(i, value),
                           .vector = vector,
-                          .n_dims = 2,
+                          .n_dims = N_DIMS,
                           .fields = i == 5 ? MN_HAS_EXPIRES_AT : 0,
                           .expires_at_us = INT64_MAX};
 
@@ -251,7 +252,7 @@ static void check_view(const struct mn_view *view, int i)
     struct mn_slice expected = payload_of(i, value_of(i));
     CHECK_EQ(view->payload.n_bytes, expected.n_bytes);
     CHECK_MEM_EQ(view->payload.data, expected.data, expected.n_bytes);
-    CHECK_EQ(view->n_dims, 2);
+    CHECK_EQ(view->n_dims, N_DIMS);
     CHECK(view->vector[0] == (float)i && view->vector[1] == 1);
     CHECK_EQ(view->fields, expires(i) ? MN_HAS_EXPIRES_AT : 0);
 }
@@ -322,9 +323,9 @@ static void scan_all(struct world *w, const struct damaged_file *f, mn_store *st
         }
         for (size_t k = 0; k < chunk.n_vectors; k++) {
             struct mn_view view;
-            int i = (int)chunk.vectors[2 * k];
+            int i = (int)chunk.vectors[N_DIMS * k];
             CHECK(i >= 0 && i < N_KEYS && value_of(i) != NULL && !was_given[i]);
-            CHECK(chunk.vectors[2 * k + 1] == 1);
+            CHECK(chunk.vectors[N_DIMS * k + 1] == 1);
             was_given[i] = true;
             st = mn_scan_view(scan, k, &view, &w->err);
             if (st == MN_OK)
@@ -338,6 +339,45 @@ static void scan_all(struct world *w, const struct damaged_file *f, mn_store *st
     for (int i = 0; i < N_KEYS; i++)
         n_told -= value_of(i) != NULL && !was_given[i];
     CHECK_EQ(n_told, 0);
+}
+
+/* The results are those of the undamaged store, or a search says that there is damage; if it passes
+ * over damage, what it finds is right, and what it does not find it counts. */
+static void search_all(struct world *w, const struct damaged_file *f, mn_store *store, bool skips)
+{
+    const float query[N_DIMS] = {1};
+    const struct mn_search_options o = {
+        .size = sizeof o, .metric = MN_METRIC_DOT, .skip_damaged = skips};
+    struct mn_search_stats stats = {.size = sizeof stats};
+    mn_search *search = NULL;
+    struct mn_search_hit hit;
+    int i = N_KEYS;
+    int n_absent = 0;
+    mn_status st =
+        mn_search_open(store, mn_str("n"), query, 1, N_DIMS, N_KEYS, &o, &search, &w->err);
+
+    if (st != MN_OK) {
+        check_told(w, f, st);
+        return;
+    }
+    while ((st = mn_search_next(search, &hit, &w->err)) != MN_END) {
+        if (st != MN_OK) {
+            CHECK(!skips);
+            check_told(w, f, st);
+            break;
+        }
+        for (i--; i > (int)hit.score; i--)
+            n_absent += value_of(i) != NULL;
+        CHECK((float)i == hit.score && value_of(i) != NULL);
+        check_view(&hit.view, i);
+        mn_view_release(&hit.view);
+    }
+    while (st == MN_END && i > 0)
+        n_absent += value_of(--i) != NULL;
+    CHECK_OK_ERR(mn_search_stats(search, &stats, &w->err), &w->err);
+    CHECK(skips || (stats.n_damaged == 0 && n_absent == 0));
+    CHECK(n_absent == 0 || stats.n_damaged > 0);
+    mn_search_close(search);
 }
 
 static void count_all(struct world *w, const struct damaged_file *f, mn_store *store)
@@ -372,6 +412,8 @@ static void judge(struct world *w, const struct damaged_file *f, struct tally *t
     get_all(w, f, store, tally);
     walk_all(w, f, store);
     scan_all(w, f, store);
+    search_all(w, f, store, false);
+    search_all(w, f, store, true);
     count_all(w, f, store);
     CHECK_OK(mn_close(store, NULL));
     tally->n_whole += n_unreadable == tally->n_unreadable;

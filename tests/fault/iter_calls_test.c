@@ -1,6 +1,7 @@
 /*
  * iter_calls_test.c - every allocation fails once in walks over segments and the buffer, in both
- * directions, and in scans: they say so, and show the same records when they are asked again.
+ * directions, in scans and in searches: they say so, and show the same records when they are asked
+ * again.
  */
 #include <stdio.h>
 
@@ -10,16 +11,16 @@
 #include "io/crash.h"
 #include "mneme/mneme.h"
 
-enum { N_IDS = 60 };
+enum { N_IDS = 60, N_DIMS = 16, N_QUERIES = 2 };
 
 static void put_numbers(mn_store *store, int first, int step)
 {
     for (int i = first; i < N_IDS; i += step) {
         char id[4];
         (void)snprintf(id, sizeof id, "%03d", i);
-        const float vector[1] = {(float)i};
+        const float vector[N_DIMS] = {(float)i, 1};
         struct mn_record r = {
-            .id = {id, 3}, .vector = vector, .n_dims = 1, .payload = mn_str("some bytes")};
+            .id = {id, 3}, .vector = vector, .n_dims = N_DIMS, .payload = mn_str("some bytes")};
         CHECK_OK(mn_put(store, mn_str("n"), &r, NULL, NULL, NULL));
     }
 }
@@ -102,7 +103,7 @@ static void scan(mn_store *store, bool ids, uint64_t *n_failed)
             if (!ids)
                 continue;
             CHECK_OK_ERR(mn_scan_view(scan, i, &view, &err), &err);
-            (void)snprintf(id, sizeof id, "%03d", (int)chunk.vectors[i]);
+            (void)snprintf(id, sizeof id, "%03d", (int)chunk.vectors[i * N_DIMS]);
             CHECK_MEM_EQ(view.id.data, id, 3);
             mn_view_release(&view);
         }
@@ -111,7 +112,34 @@ static void scan(mn_store *store, bool ids, uint64_t *n_failed)
     mn_scan_close(scan);
 }
 
-static void any_allocation_of_a_walk_or_scan_may_fail(void)
+static void search(mn_store *store, uint64_t *n_failed)
+{
+    const float queries[N_QUERIES * N_DIMS] = {0.5F, 1, 1};
+    struct mn_search_hit hit;
+    struct mn_error err;
+    mn_search *search = NULL;
+    size_t n = 0;
+    mn_status st;
+
+    while ((st = mn_search_open(store, mn_str("n"), queries, N_QUERIES, N_DIMS, N_IDS, NULL,
+                                &search, &err)) == MN_ERR_NOMEM)
+        (*n_failed)++;
+    CHECK_OK_ERR(st, &err);
+    while ((st = mn_search_next(search, &hit, &err)) == MN_OK || st == MN_ERR_NOMEM) {
+        if (st == MN_ERR_NOMEM) {
+            CHECK(hit.view.pin == NULL);
+            (*n_failed)++;
+            continue;
+        }
+        n++;
+        mn_view_release(&hit.view);
+    }
+    CHECK_STATUS(st, MN_END);
+    CHECK_EQ(n, N_QUERIES * (N_IDS - 10));
+    mn_search_close(search);
+}
+
+static void any_allocation_of_a_walk_scan_or_search_may_fail(void)
 {
     uint64_t n_blocks = mni_mem_live_blocks();
     struct mni_crash_env *crash = NULL;
@@ -119,7 +147,7 @@ static void any_allocation_of_a_walk_or_scan_may_fail(void)
 
     CHECK_OK(mni_crash_env_new(1, &crash));
     mn_store *store = open_filled(crash);
-    for (int way = 0; way < 4; way++) {
+    for (int way = 0; way < 5; way++) {
         bool was_hit = true;
         uint64_t n_before = n_failed;
         for (uint64_t n = 1; was_hit; n++) {
@@ -127,8 +155,10 @@ static void any_allocation_of_a_walk_or_scan_may_fail(void)
             mni_mem_fail_at(n);
             if (way < 2)
                 walk(store, way == 1, &n_failed);
-            else
+            else if (way < 4)
                 scan(store, way == 3, &n_failed);
+            else
+                search(store, &n_failed);
             was_hit = mni_mem_fail_was_hit();
             mni_mem_fail_at(0);
             CHECK_EQ(mni_mem_live_blocks(), n_open);
@@ -143,7 +173,7 @@ static void any_allocation_of_a_walk_or_scan_may_fail(void)
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
-        CHECK_TEST(any_allocation_of_a_walk_or_scan_may_fail),
+        CHECK_TEST(any_allocation_of_a_walk_scan_or_search_may_fail),
     };
 
     return check_run("fault.iter_calls", tests, CHECK_COUNT(tests), argc, argv);

@@ -19,7 +19,7 @@
 enum {
     N_NAMES = 5,
     N_IDS = 20,
-    DIMS_MAX = 9,
+    DIMS_MAX = 20, /* from 16 on, segments are searched by codes */
     BYTES_MAX = 3000,
     N_PENDING_MAX = 16, /* commits acknowledged at `none` that are remembered one by one */
 };
@@ -113,10 +113,16 @@ static inline void make_content(const struct content *c, struct mn_slice id, str
     uint64_t random = c->seed;
     size_t payload_bytes = 0;
 
-    for (uint32_t i = 0; i < c->n_dims; i++)
+    bool is_plain = check_below(&random, 3) > 0; /* else any bits, NaN among them */
+    for (uint32_t i = 0; i < c->n_dims; i++) {
         m->bits[i] = check_below(&random, 2) == 0 ? odd[check_below(&random, 8)]
                                                   : (uint32_t)check_random(&random);
-    memcpy(m->vector, m->bits, sizeof m->bits);
+        m->vector[i] = (float)((int)(m->bits[i] % 9) - 4);
+        if (is_plain)
+            memcpy(&m->bits[i], &m->vector[i], sizeof m->bits[i]);
+        else
+            memcpy(&m->vector[i], &m->bits[i], sizeof m->bits[i]);
+    }
     m->metadata[0] = '\0';
     if (check_below(&random, 2) == 0)
         (void)snprintf(m->metadata, sizeof m->metadata, "{ \"n\" : %llu, \"\\u0000\":[-0.0]}",

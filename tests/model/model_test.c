@@ -3,7 +3,7 @@
  *
  * MNEME_SEED sets the seed, MNEME_MODEL_STEPS the number of steps; 0 goes on for ever.
  */
-#include "scan_ops.h"
+#include "search_ops.h"
 #include "snapshot_ops.h"
 #include "txn_ops.h"
 
@@ -409,14 +409,31 @@ static void step(struct world *w)
         void (*run)(struct world *w);
         unsigned weight;
     } ops[] = {
-        {put_one, 200},    {put_many, 30},    {delete_many, 60},
-        {touch_one, 60},   {get_one, 100},    {get_many, 30},
-        {walk_step, 80},   {txn_step, 250},   {walk_namespaces, 20},
-        {make_one, 15},    {drop_one, 10},    {sweep, 15},
-        {pass_time, 60},   {reopen, 3},       {crash, 3},
-        {checkpoint, 6},   {scan_step, 60},   {keep, 4},
-        {forget, 1},       {prune, 1},        {purge, 3},
-        {look_at_kept, 4}, {restore_here, 1}, {restore_elsewhere, 1},
+        {put_one, 200},
+        {put_many, 30},
+        {delete_many, 60},
+        {touch_one, 60},
+        {get_one, 100},
+        {get_many, 30},
+        {walk_step, 80},
+        {txn_step, 250},
+        {walk_namespaces, 20},
+        {make_one, 15},
+        {drop_one, 10},
+        {sweep, 15},
+        {pass_time, 60},
+        {reopen, 3},
+        {crash, 3},
+        {checkpoint, 6},
+        {scan_step, 60},
+        {search_step, 60},
+        {keep, 4},
+        {forget, 1},
+        {prune, 1},
+        {purge, 3},
+        {look_at_kept, 4},
+        {restore_here, 1},
+        {restore_elsewhere, 1},
     };
     unsigned all = 0;
 

@@ -24,6 +24,7 @@ enum {
     N_COUNTERS = 3,
     N_PRIZES = 40,
     BATCH = 12,
+    N_DIMS = 16,
     CHECKPOINTS_MAX = 40,
 };
 
@@ -144,10 +145,12 @@ static void put_batch(struct worker *w)
     struct mn_record records[BATCH];
     int64_t value = (int64_t)check_random(&w->random);
 
-    const float vector[] = {(float)(value % 1000)};
+    const float vector[N_DIMS] = {(float)(value % 1000), 1};
     for (int i = 0; i < BATCH; i++)
-        records[i] = (struct mn_record){
-            .id = {&ids[i], 1}, .vector = vector, .n_dims = 1, .payload = {&value, sizeof value}};
+        records[i] = (struct mn_record){.id = {&ids[i], 1},
+                                        .vector = vector,
+                                        .n_dims = N_DIMS,
+                                        .payload = {&value, sizeof value}};
     mn_status st =
         mn_put_batch(w->shared->store, mn_str("batch"), records, BATCH, &options, NULL, NULL, NULL);
     (void)MUST(w, st == MN_OK, st);
@@ -269,8 +272,8 @@ static void scan_batch(struct worker *w)
     while ((st = mn_scan_next(scan, &chunk, NULL)) == MN_OK)
         for (size_t i = 0; i < chunk.n_vectors; i++, n++) {
             struct mn_view view;
-            first = n == 0 ? chunk.vectors[i] : first;
-            (void)MUST(w, chunk.vectors[i] == first, st);
+            first = n == 0 ? chunk.vectors[i * N_DIMS] : first;
+            (void)MUST(w, chunk.vectors[i * N_DIMS] == first, st);
             st = mn_scan_view(scan, i, &view, NULL);
             if (!MUST(w, st == MN_OK && view.vector[0] == first, st))
                 break;
@@ -278,6 +281,33 @@ static void scan_batch(struct worker *w)
         }
     (void)MUST(w, st == MN_END && n == BATCH, st);
     mn_scan_close(scan);
+}
+
+/* The records of a batch have one vector, so all score alike, and stand in the order of ids. */
+static void search_batch(struct worker *w)
+{
+    const float query[N_DIMS] = {1, 2};
+    const struct mn_search_options o = {.size = sizeof o, .metric = MN_METRIC_L2};
+    mn_search *search = NULL;
+    struct mn_search_hit hit;
+    float first = 0;
+    uint64_t lsn = 0;
+    size_t n = 0;
+    mn_status st = mn_search_open(w->shared->store, mn_str("batch"), query, 1, N_DIMS,
+                                  2 * (size_t)BATCH, &o, &search, NULL);
+
+    if (!MUST(w, st == MN_OK, st))
+        return;
+    while ((st = mn_search_next(search, &hit, NULL)) == MN_OK) {
+        first = n == 0 ? hit.score : first;
+        lsn = n == 0 ? hit.view.lsn : lsn;
+        (void)MUST(w, hit.score == first && hit.view.lsn == lsn, st);
+        (void)MUST(w, *(const char *)hit.view.id.data == "abcdefghijkl"[n % BATCH], st);
+        n++;
+        mn_view_release(&hit.view);
+    }
+    (void)MUST(w, st == MN_END && n == BATCH, st);
+    mn_search_close(search);
 }
 
 static void read_accounts(struct worker *w)
@@ -353,6 +383,7 @@ static void read_all(void *context)
         read_batch(w);
         walk_batch(w);
         scan_batch(w);
+        search_batch(w);
         read_accounts(w);
         walk_the_rest(w);
     }

@@ -1,6 +1,6 @@
 /*
- * search_test.c - the nearest vectors, compared with a walk over all records: the same ids, the same
- * scores bit by bit, in the same order, whatever lies where.
+ * search_test.c - the nearest vectors, compared with a walk over all records: the same ids, the
+ * same scores bit by bit, in the same order, whatever lies where.
  */
 #include <math.h>
 #include <stdlib.h>
