@@ -57,6 +57,18 @@ static const struct {
     [OPTION_AT_LSN] = {"--at-lsn", true},
     [OPTION_AT_TIME] = {"--at-time", true},
     [OPTION_ARCHIVE] = {"--archive", true},
+    [OPTION_VECTOR] = {"--vector", true},
+    [OPTION_VECTOR_FILE] = {"--vector-file", true},
+    [OPTION_ID] = {"--id", true},
+    [OPTION_K] = {"-k", true},
+    [OPTION_METRIC] = {"--metric", true},
+    [OPTION_FILTER] = {"--filter", true},
+    [OPTION_MIN_SCORE] = {"--min-score", true},
+    [OPTION_OFFSET] = {"--offset", true},
+    [OPTION_THREADS] = {"--threads", true},
+    [OPTION_FULL_SCAN] = {"--full-scan", false},
+    [OPTION_TIMEOUT] = {"--timeout", true},
+    [OPTION_STATS] = {"--stats", false},
 };
 
 static const uint64_t global_options = TAKES(OPTION_DIR) | TAKES(OPTION_RECOVERY) |
@@ -110,7 +122,7 @@ static bool take_option(int argc, char **argv, int *at, uint64_t allowed, struct
     const char *value = NULL;
     char short_option[3] = {0};
 
-    if (text[1] == 'd' && text[2] != '\0') { /* -dDIR */
+    if ((text[1] == 'd' || text[1] == 'k') && text[2] != '\0') { /* -dDIR, -k5 */
         memcpy(short_option, text, 2);
         value = text + 2;
         text = short_option;

@@ -34,6 +34,15 @@ int say_no_namespace(struct mn_slice name)
     return EXIT_CODE_NOT_FOUND;
 }
 
+int say_no_record(struct mn_slice name, struct mn_slice id)
+{
+    char id_text[QUOTED_BYTES];
+    char name_text[QUOTED_BYTES];
+
+    say("no record %s in %s", quoted(id, id_text), quoted(name, name_text));
+    return EXIT_CODE_NOT_FOUND;
+}
+
 /* Whether the message tells of the directory `dir` already. */
 static bool names_dir(const char *message, const char *dir)
 {
@@ -64,6 +73,28 @@ int cli_say_status(const struct cli *cli, mn_status status, const struct mn_erro
     else
         say("%s: %s", cli->dir, text);
     return exit_code_of(status);
+}
+
+enum { DAMAGES_SAID_MAX = 20 };
+
+void say_damaged(const struct cli *cli, struct mn_slice id, const struct mn_error *err,
+                 uint64_t *n_damaged)
+{
+    char text[QUOTED_BYTES];
+
+    if (++*n_damaged > DAMAGES_SAID_MAX)
+        return;
+    if (id.n_bytes > 0)
+        say("%s: record %s: %s", cli->dir, quoted(id, text), status_text(MN_ERR_CORRUPT, err));
+    else
+        (void)cli_say_status(cli, MN_ERR_CORRUPT, err);
+}
+
+int damaged_code(uint64_t n_damaged)
+{
+    if (n_damaged > DAMAGES_SAID_MAX)
+        say("%llu more could not be read", (unsigned long long)(n_damaged - DAMAGES_SAID_MAX));
+    return n_damaged > 0 ? EXIT_CODE_DAMAGED : EXIT_CODE_OK;
 }
 
 /* Says what is wrong with a name or an id, which `what` calls it. */
@@ -100,6 +131,8 @@ int cli_check_names(const struct cli *cli)
             (void)snprintf(what, sizeof what, "id %d of %d", i, n_ids);
         code = check_name(cli_word(cli, i), MN_ID_BYTES_MAX, what);
     }
+    if (code == EXIT_CODE_OK && cli_has(cli, OPTION_ID))
+        code = check_name(cli_value(cli, OPTION_ID), MN_ID_BYTES_MAX, "id");
     return code;
 }
 

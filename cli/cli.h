@@ -60,11 +60,19 @@ int worse_code(int first, int second);
  * the exit code for it. */
 int cli_say_status(const struct cli *cli, mn_status status, const struct mn_error *err);
 
-/* Checks the name of a namespace and the ids that were given as words, before any store is looked
- * for or made. Returns an exit code; what is wrong was said. */
+/* Checks the name of a namespace and the ids that were given as words, or by --id, before any store
+ * is looked for or made. Returns an exit code; what is wrong was said. */
 int cli_check_names(const struct cli *cli);
 
-/* Says that there is no such namespace. Returns EXIT_CODE_NOT_FOUND. */
+/* Says that there is no such namespace, or no such record in it. Returns EXIT_CODE_NOT_FOUND. */
 int say_no_namespace(struct mn_slice name);
+int say_no_record(struct mn_slice name, struct mn_slice id);
+
+/* Says what cannot be read, the first few times; `*n_damaged` counts. `id` may be empty. */
+void say_damaged(const struct cli *cli, struct mn_slice id, const struct mn_error *err,
+                 uint64_t *n_damaged);
+
+/* The exit code of a command that went on behind so many damages. */
+int damaged_code(uint64_t n_damaged);
 
 #endif

@@ -28,43 +28,10 @@ static bool take_vectors(struct cli *cli, enum vectors *vectors_out)
     return true;
 }
 
-static int say_missing(const struct cli *cli, struct mn_slice id)
-{
-    char id_text[QUOTED_BYTES];
-    char name_text[QUOTED_BYTES];
-
-    say("no record %s in %s", quoted(id, id_text), quoted(cli_word(cli, 0), name_text));
-    return EXIT_CODE_NOT_FOUND;
-}
-
 static int out_of_memory(void)
 {
     say("out of memory");
     return EXIT_CODE_FAILURE;
-}
-
-enum { DAMAGES_SAID_MAX = 20 };
-
-/* Says what cannot be read, the first few times; `*n_damaged` counts. `id` may be empty. */
-static void say_damaged(const struct cli *cli, struct mn_slice id, const struct mn_error *err,
-                        uint64_t *n_damaged)
-{
-    char text[QUOTED_BYTES];
-
-    if (++*n_damaged > DAMAGES_SAID_MAX)
-        return;
-    if (id.n_bytes > 0)
-        say("%s: record %s: %s", cli->dir, quoted(id, text), status_text(MN_ERR_CORRUPT, err));
-    else
-        (void)cli_say_status(cli, MN_ERR_CORRUPT, err);
-}
-
-/* The exit code of a command that went on behind damage. */
-static int damaged_code(uint64_t n_damaged)
-{
-    if (n_damaged > DAMAGES_SAID_MAX)
-        say("%llu more could not be read", (unsigned long long)(n_damaged - DAMAGES_SAID_MAX));
-    return n_damaged > 0 ? EXIT_CODE_DAMAGED : EXIT_CODE_OK;
 }
 
 /* Walking ---------------------------------------------------------------------------------------
@@ -284,7 +251,7 @@ static int get_each(struct cli *cli, mn_store *store, const struct mn_slice *ids
         if (st == MN_OK)
             (void)record_out_line(&cli->out, &view, vectors, 0);
         else if (st == MN_NOT_FOUND)
-            code = worse_code(code, say_missing(cli, ids[i]));
+            code = worse_code(code, say_no_record(cli_word(cli, 0), ids[i]));
         else if (st == MN_ERR_CORRUPT)
             say_damaged(cli, ids[i], &err, &n_damaged);
         else
@@ -309,7 +276,7 @@ static int get(struct cli *cli, mn_store *store, const struct mn_slice *ids, str
         return cli_say_status(cli, st, &err);
     for (size_t i = 0; i < n_ids; i++) {
         if (views[i].pin == NULL)
-            code = say_missing(cli, ids[i]);
+            code = say_no_record(cli_word(cli, 0), ids[i]);
         else
             (void)record_out_line(&cli->out, &views[i], vectors, 0);
         mn_view_release(&views[i]);
@@ -365,7 +332,7 @@ static int delete_ids(struct cli *cli, mn_store *store, const struct mn_slice *i
         return say_no_namespace(cli_word(cli, 0));
     for (size_t i = 0; i < n_ids; i++) {
         if (!existed[i])
-            code = say_missing(cli, ids[i]);
+            code = say_no_record(cli_word(cli, 0), ids[i]);
     }
     return code;
 }

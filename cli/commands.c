@@ -262,6 +262,48 @@ static const struct command commands[] = {
         .run = run_list,
     },
     {
+        .name = "search",
+        .usage = "NS --vector JSON | --vector-file F.npy:ROW | --id ID\n"
+                 "                    [-k N] [--metric cosine|dot|l2] [--min-score S]\n"
+                 "                    [--offset N] [--vectors json|base64|none] [--threads N]\n"
+                 "                    [--full-scan] [--timeout SECONDS] [--stats]\n"
+                 "                    [--table] [--human]",
+        .about = "print the records whose vectors are nearest",
+        .help = "One line a record, the best first: as get prints it, with its \"score\" behind\n"
+                "the id. Higher is nearer; equal scores are in the order of the ids' bytes. The\n"
+                "answer is that of comparing every live vector.\n\n"
+                "  --vector JSON     the vector to compare with, an array of numbers\n"
+                "  --vector-file F.npy:ROW\n"
+                "                    a row of a NumPy file, counted from 0\n"
+                "  --id ID           the vector of this record, which is itself compared, too\n"
+                "  -k N              at most N results, 1 to 65536 (default: 10)\n"
+                "  --metric M        cosine (default); dot, the dot product; l2, the squared\n"
+                "                    Euclidean distance, negated\n"
+                "  --min-score S     only results with this score or a higher one\n"
+                "  --offset N        passes over the N best\n"
+                "  --vectors FORM    none (default), json or base64; a vector with NaN or\n"
+                "                    infinity prints as vector_base64 instead of json\n"
+                "  --threads N       at most N, 1 or 2; without it 2 where that is faster\n"
+                "  --full-scan       compare every vector whole; the answer is the same\n"
+                "  --timeout SECONDS end with 1 if it takes longer\n"
+                "  --stats           a last line {\"stats\":{...}}: what the search did\n"
+                "  --table           rank, score, id and the beginning of the metadata's\n"
+                "                    \"text\", or of all metadata, for people\n"
+                "  --human           the same, with numbers as people write them\n",
+        .example = "mneme -d memory search speeches --id 1863_abraham_lincoln-008 -k 3 --table",
+        .options = TAKES(OPTION_VECTOR) | TAKES(OPTION_VECTOR_FILE) | TAKES(OPTION_ID) |
+                   TAKES(OPTION_K) | TAKES(OPTION_METRIC) | TAKES(OPTION_FILTER) |
+                   TAKES(OPTION_MIN_SCORE) | TAKES(OPTION_OFFSET) | TAKES(OPTION_VECTORS) |
+                   TAKES(OPTION_THREADS) | TAKES(OPTION_FULL_SCAN) | TAKES(OPTION_TIMEOUT) |
+                   TAKES(OPTION_STATS) | PEOPLE_OPTIONS,
+        .n_words_min = 1,
+        .n_words_max = 1,
+        .takes_names = true,
+        .opens_store = true,
+        .only_reads = true,
+        .run = run_search,
+    },
+    {
         .name = "checkpoint",
         .usage = "",
         .about = "write everything into segments and trim the log",

@@ -25,6 +25,8 @@ int run_count(struct cli *cli);
 int run_put(struct cli *cli);
 int run_import(struct cli *cli);
 
+int run_search(struct cli *cli);
+
 int run_export(struct cli *cli);
 int run_get(struct cli *cli);
 int run_delete(struct cli *cli);

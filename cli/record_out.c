@@ -7,6 +7,7 @@
  */
 #include "record_out.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "seconds.h"
@@ -76,17 +77,11 @@ static void write_metadata(struct mni_json_writer *w, struct mn_slice metadata)
     }
 }
 
-bool record_out_line(struct out *out, const struct mn_view *view, enum vectors vectors,
-                     uint64_t vector_row)
+/* What comes behind the vector. */
+static void write_rest(struct mni_json_writer *w, const struct mn_view *view)
 {
-    struct mni_json_writer *w = out_begin(out);
     char text[SECONDS_TEXT_BYTES];
 
-    record_out_id(w, view->id);
-    if (vectors == VECTORS_IN_FILE)
-        write_vector_row(w, view, vector_row);
-    else
-        write_vector(w, view, vectors);
     write_metadata(w, view->metadata);
     if (view->payload.n_bytes > 0) {
         mni_json_write_key(w, "payload_base64");
@@ -102,5 +97,33 @@ bool record_out_line(struct out *out, const struct mn_view *view, enum vectors v
     }
     mni_json_write_key(w, "lsn");
     mni_json_write_u64(w, view->lsn);
+}
+
+bool record_out_line(struct out *out, const struct mn_view *view, enum vectors vectors,
+                     uint64_t vector_row)
+{
+    struct mni_json_writer *w = out_begin(out);
+
+    record_out_id(w, view->id);
+    if (vectors == VECTORS_IN_FILE)
+        write_vector_row(w, view, vector_row);
+    else
+        write_vector(w, view, vectors);
+    write_rest(w, view);
+    return out_end(out);
+}
+
+bool record_out_hit(struct out *out, const struct mn_view *view, float score, enum vectors vectors)
+{
+    struct mni_json_writer *w = out_begin(out);
+
+    record_out_id(w, view->id);
+    mni_json_write_key(w, "score");
+    if (isinf(score))
+        mni_json_write_raw(w, mn_str(score > 0 ? "1e999" : "-1e999"));
+    else
+        mni_json_write_float(w, score);
+    write_vector(w, view, vectors);
+    write_rest(w, view);
     return out_end(out);
 }

@@ -21,6 +21,10 @@ extern const char *const vectors_choices[]; /* in the order of the enum; ends wi
 bool record_out_line(struct out *out, const struct mn_view *view, enum vectors vectors,
                      uint64_t vector_row);
 
+/* The same for a result of a search: its score comes behind the id. An infinite one is written as
+ * 1e999, which is JSON, and infinity to those who read it. */
+bool record_out_hit(struct out *out, const struct mn_view *view, float score, enum vectors vectors);
+
 /* Writes `id` in quotes under "id"; also what a list consists of. */
 void record_out_id(struct mni_json_writer *writer, struct mn_slice id);
 

@@ -2,7 +2,8 @@
  * stop.c - Ctrl-C: SIGINT and SIGTERM.
  *
  * Owns:    the handlers of both signals and the pipe that wakes a waiting read.
- * Threads: signals may arrive on any; the rest belongs to the main one.
+ * Threads: signals may arrive on any, and any may ask stop_asked(); the rest belongs to the main
+ *          one.
  * Fails:   stop_init says so; waiting cannot fail.
  */
 #include "stop.h"
@@ -11,6 +12,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,7 +21,7 @@
 
 enum { LAST_WORDS_BYTES = 4096 };
 
-static volatile sig_atomic_t is_asked;
+static atomic_bool is_asked; /* threads of a search look at it, too */
 static volatile sig_atomic_t is_gentle;
 /* A signal between a look at `is_asked` and a blocking read would go unseen; a byte in this pipe
  * does not. */
@@ -50,7 +52,7 @@ static void on_signal(int signal_number)
     (void)signal_number;
     if (!is_gentle)
         end_now();
-    is_asked = 1;
+    atomic_store(&is_asked, true);
     ssize_t n = write(wake_pipe[1], "", 1);
     (void)n; /* a full pipe wakes as well */
     errno = saved_errno;
@@ -102,7 +104,7 @@ void stop_at_once(void)
 
 bool stop_asked(void)
 {
-    return is_asked != 0;
+    return atomic_load(&is_asked);
 }
 
 bool stop_wait_input(int fd)

@@ -23,7 +23,7 @@ void stop_gently(void);
 /* From now on they end the process again; at once, if one came meanwhile. */
 void stop_at_once(void);
 
-bool stop_asked(void);
+bool stop_asked(void); /* any thread */
 
 /* Waits until `fd` has input, or is at its end, or the process is asked to stop: false then. */
 bool stop_wait_input(int fd);

@@ -7,6 +7,10 @@ _mneme_options() {
     import) echo --rows --vectors --vectors-file --format --id-field --batch --ack ;;
     export) echo --limit --after --until --reverse --vectors --vectors-file ;;
     get) echo --vectors ;;
+    search)
+        echo --vector --vector-file --id -k --metric --min-score --offset --vectors --threads \
+            --full-scan --timeout --stats --table --human
+        ;;
     list) echo --limit --after --until --prefix --reverse --table --human ;;
     namespaces | count | stats | verify | 'wal stats') echo --table --human ;;
     purge) echo --all ;;
@@ -44,7 +48,7 @@ _mneme() {
 
     case $prev in
     -d | --to | --into | --archive) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;;
-    --rows | --vectors-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
+    --rows | --vectors-file | --vector-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
     --from)
         [[ $command == snapshot* ]] && mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
@@ -52,6 +56,7 @@ _mneme() {
     --recovery) mapfile -t COMPREPLY < <(compgen -W 'tail strict' -- "$cur") && return ;;
     --ack) mapfile -t COMPREPLY < <(compgen -W 'none os disk' -- "$cur") && return ;;
     --format) mapfile -t COMPREPLY < <(compgen -W 'flat put' -- "$cur") && return ;;
+    --metric) mapfile -t COMPREPLY < <(compgen -W 'cosine dot l2' -- "$cur") && return ;;
     --vectors)
         if [[ $command == import ]]; then
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -68,8 +73,8 @@ _mneme() {
     else
         case $command in
         '')
-            words='create drop namespaces exists dimension count put import export get delete purge
-                list checkpoint flush stats verify salvage snapshot config wal
+            words='create drop namespaces exists dimension count put import search export get
+                delete purge list checkpoint flush stats verify salvage snapshot config wal
                 completion'
             ;;
         wal) words='stats dump' ;;

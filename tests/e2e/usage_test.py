@@ -8,13 +8,13 @@ import subprocess
 from harness import MNEME, environment, has, main, run, same
 
 COMMANDS = ["create", "drop", "namespaces", "exists", "dimension", "count", "put", "import",
-            "export", "get", "delete", "purge", "list", "checkpoint", "flush", "stats", "verify",
-            "salvage", "config get", "config set", "config list", "wal stats", "wal dump",
+            "search", "export", "get", "delete", "purge", "list", "checkpoint", "flush", "stats",
+            "verify", "salvage", "config get", "config set", "config list", "wal stats", "wal dump",
             "snapshot create", "snapshot list", "snapshot show", "snapshot exists",
             "snapshot verify", "snapshot delete", "snapshot prune", "snapshot restore",
             "completion"]
 NEEDS_NO_STORE = ["salvage", "completion"]
-LATER = ["search", "temporal", "cache", "tier"]
+LATER = ["temporal", "cache", "tier"]
 
 
 def _ok(*args):
@@ -159,6 +159,10 @@ def bash_completes_commands_options_and_values(place):
     same(_complete("mneme", "completion", ""), ["bash", "zsh", "fish"])
     same(_complete("mneme", "create", "n", "--"), ["--recovery", "--snapshot", "--help",
                                                   "--version", "--dimension"])
+    same(_complete("mneme", "se"), ["search"])
+    same(_complete("mneme", "search", "n", "--vector"), ["--vector", "--vector-file", "--vectors"])
+    same(_complete("mneme", "search", "n", "--metric", ""), ["cosine", "dot", "l2"])
+    same(_complete("mneme", "search", "n", "--vectors", ""), ["json", "base64", "none"])
     same(_complete("mneme", "snapshot", "e"), ["exists"])
     same(_complete("mneme", "snapshot", "restore", "x", "--in"), ["--into"])
 
