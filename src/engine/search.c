@@ -57,6 +57,7 @@ struct seeker {
     struct mni_best *bests;         /* owned: one per query */
     float *floats;                  /* owned: of one vector, widened */
     uint64_t *wanted;       /* owned: per query, which vectors of a block it is compared with */
+    int32_t *products;      /* owned: per query, of its code with those of a block */
     unsigned n_poor_blocks; /* one behind the other */
     unsigned n_blocks_without;
     struct mni_search_stats stats;
@@ -150,6 +151,8 @@ static void compare(struct seeker *s, size_t q, const struct vectors *v, uint32_
     const struct mni_query *query = &s->job->queries[q].query;
     bool is_l2 = query->metric == MNI_METRIC_L2;
     const void *rows = (const char *)v->elements + from * bytes_of(s->job, v->type);
+    const float *lengths = v->lengths != NULL ? v->lengths + from : NULL;
+    struct mni_above above = mni_query_above(query, least_of(&s->job->queries[q]));
     struct mni_hit hit = v->position;
     float raw[BLOCK];
 
@@ -157,9 +160,11 @@ static void compare(struct seeker *s, size_t q, const struct vectors *v, uint32_
         (is_l2 ? k->l2_f16 : k->dot_f16)(query->vector, 1, rows, n, query->n_dims, raw);
     else
         (is_l2 ? k->l2_f32 : k->dot_f32)(query->vector, 1, rows, n, query->n_dims, raw);
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint64_t left = k->above(&above, raw, lengths, n); left != 0; left &= left - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(left);
+
         hit.position = v->position.position + from + i;
-        hit.score = mni_query_score(query, raw[i], v->lengths != NULL ? v->lengths[from + i] : 0);
+        hit.score = mni_query_score(query, raw[i], lengths != NULL ? lengths[i] : 0);
         add_hit(s, q, &hit);
     }
 }
@@ -277,22 +282,36 @@ static void want_all(struct seeker *s, uint64_t seen)
         s->wanted[q] = seen;
 }
 
+static size_t bytes_of_codes(const struct mni_search *search, uint32_t n)
+{
+    return n * (search->n_dims + 3 * sizeof(float));
+}
+
+/* Of what is read next: a processor does not look ahead far enough by itself. Addresses behind the
+ * end do no harm. */
+static void prefetch(const void *from, size_t n_bytes)
+{
+    for (size_t i = 0; i < n_bytes; i += 64)
+        __builtin_prefetch((const char *)from + i, 0, 2);
+}
+
 /* Wants what may be among the best of each query. Whether that was worth while decides about the
  * next blocks. */
 static void want_by_codes(struct seeker *s, const struct mni_segment_codes *codes, uint64_t seen)
 {
     const struct mni_kernels *k = mni_kernels();
     const struct mni_search *search = s->job->search;
-    int32_t products[BLOCK];
+    uint32_t n = codes->n_vectors;
     uint64_t n_wanted = 0;
 
+    prefetch(codes->codes + (size_t)n * search->n_dims, bytes_of_codes(search, n));
+    k->dot_i8(s->job->codes, search->n_queries, codes->codes, n, search->n_dims, s->products);
     for (size_t q = 0; q < search->n_queries; q++) {
         const struct query_state *state = &s->job->queries[q];
         struct mni_reach reach = mni_query_reach(&state->query, least_of(state));
 
-        k->dot_i8(state->query.codes, 1, codes->codes, codes->n_vectors, search->n_dims, products);
-        s->wanted[q] = seen & k->reach(&reach, products, codes->scales, codes->rests,
-                                       codes->lengths, codes->n_vectors);
+        s->wanted[q] = seen & k->reach(&reach, s->products + q * n, codes->scales, codes->rests,
+                                       codes->lengths, n);
         n_wanted += (uint64_t)__builtin_popcountll(s->wanted[q]);
     }
     s->stats.n_refined += n_wanted;
@@ -316,13 +335,12 @@ static mn_status look_at_block(struct seeker *s, const struct span_of_vectors *s
     if (!has_codes || (!s->job->uses_codes && s->job->search->metric != MNI_METRIC_COSINE) ||
         mni_segment_code_block(w->segment, w->group, span->first / BLOCK, &codes, NULL) != MN_OK)
         return look_at_span(s, span, NULL, err);
-    s->stats.bytes_read += codes.n_vectors * sizeof *codes.lengths;
     if (s->n_blocks_without > 0) {
         s->n_blocks_without--;
         s->stats.n_fallback += (uint64_t)__builtin_popcountll(span->seen);
     } else if (s->job->uses_codes) {
         want_by_codes(s, &codes, span->seen);
-        s->stats.bytes_read += (uint64_t)codes.n_vectors * (w->group->n_dims + 2 * sizeof(float));
+        s->stats.bytes_read += bytes_of_codes(s->job->search, codes.n_vectors);
     }
     mn_status st = look_at_span(s, span, codes.lengths, err);
     mni_segment_release(w->segment, codes.pin);
@@ -450,6 +468,7 @@ static void seeker_free(struct seeker *s)
     mni_scan_reader_free(s->reader);
     mni_free(s->bests);
     mni_free(s->wanted);
+    mni_free(s->products);
     mni_free(s->floats);
     mni_free(s);
 }
@@ -466,7 +485,8 @@ static mn_status add_seeker(struct job *job, struct mn_error *err)
     s->floats = mni_alloc_array(search->n_dims, sizeof *s->floats);
     s->bests = mni_alloc_zero(search->n_queries * sizeof *s->bests);
     s->wanted = mni_alloc_array(search->n_queries, sizeof *s->wanted);
-    if (s->floats == NULL || s->bests == NULL || s->wanted == NULL)
+    s->products = mni_alloc_array(search->n_queries, BLOCK * sizeof *s->products);
+    if (s->floats == NULL || s->bests == NULL || s->wanted == NULL || s->products == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "a search");
     mn_status st = mni_scan_reader_new(job->scan, 0, &s->reader, err);
     for (size_t q = 0; q < search->n_queries && st == MN_OK; q++)
@@ -579,10 +599,11 @@ static void sum_up(const struct job *job, struct mni_search_stats *stats_out)
 /* What the job and its results take, about. */
 static uint64_t memory_of(const struct mni_search *search)
 {
-    uint64_t per_query = sizeof(struct query_state) + search->n_dims * sizeof(int16_t) +
-                         search->n_best * sizeof(struct mni_search_hit) +
-                         THREADS_MAX * (search->n_best * sizeof(struct mni_hit) +
-                                        sizeof(struct mni_best) + sizeof(uint64_t));
+    uint64_t per_query =
+        sizeof(struct query_state) + search->n_dims * sizeof(int16_t) +
+        search->n_best * sizeof(struct mni_search_hit) +
+        THREADS_MAX * (search->n_best * sizeof(struct mni_hit) + sizeof(struct mni_best) +
+                       sizeof(uint64_t) + BLOCK * sizeof(int32_t));
 
     return search->n_queries * per_query +
            THREADS_MAX * (sizeof(struct seeker) + search->n_dims * sizeof(float));

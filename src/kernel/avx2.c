@@ -15,7 +15,6 @@ enum {
     LANES = MNI_KERNEL_LANES,
     WIDTH = 8,
     N_PARTS = LANES / WIDTH,
-    TILE = 2, /* queries that are compared with a row side by side */
 };
 
 enum measure { DOT, L2 };
@@ -92,44 +91,31 @@ INLINE float fold(const struct lanes *sums)
     return _mm_cvtss_f32(_mm_add_ss(n2, _mm_movehdup_ps(n2)));
 }
 
-INLINE void tile(enum measure measure, size_t element_bytes, const float *queries, size_t n_tile,
-                 const char *row, size_t n_dims, float *scores_out)
+INLINE float one(enum measure measure, size_t element_bytes, const float *query, const char *row,
+                 size_t n_dims)
 {
-    struct lanes sums[TILE];
     size_t n_whole = n_dims - n_dims % LANES;
+    struct lanes sums;
 
-    memset(sums, 0, sizeof sums);
-    for (size_t i = 0; i < n_whole; i += LANES) {
-        struct lanes r = load(element_bytes, row + i * element_bytes);
-
-        for (size_t t = 0; t < n_tile; t++)
-            add_block(measure, load_f32(queries + t * n_dims + i), r, &sums[t]);
-    }
-    if (n_whole < n_dims) {
-        size_t n = n_dims - n_whole;
-        struct lanes r = load_last(element_bytes, row + n_whole * element_bytes, n);
-
-        for (size_t t = 0; t < n_tile; t++)
-            add_block(measure, load_last(sizeof *queries, queries + t * n_dims + n_whole, n), r,
-                      &sums[t]);
-    }
-    for (size_t t = 0; t < n_tile; t++)
-        scores_out[t] = fold(&sums[t]);
+    memset(&sums, 0, sizeof sums);
+    for (size_t i = 0; i < n_whole; i += LANES)
+        add_block(measure, load_f32(query + i), load(element_bytes, row + i * element_bytes),
+                  &sums);
+    if (n_whole < n_dims)
+        add_block(measure, load_last(sizeof *query, query + n_whole, n_dims - n_whole),
+                  load_last(element_bytes, row + n_whole * element_bytes, n_dims - n_whole), &sums);
+    return fold(&sums);
 }
 
 INLINE void compare(enum measure measure, size_t element_bytes, const float *queries,
                     size_t n_queries, const void *rows, size_t n_rows, size_t n_dims,
                     float *scores_out)
 {
-    const char *row = rows;
+    for (size_t q = 0; q < n_queries; q++) {
+        const char *row = rows;
 
-    for (size_t r = 0; r < n_rows; r++, row += n_dims * element_bytes) {
-        size_t q = 0;
-
-        for (; q + TILE <= n_queries; q += TILE, scores_out += TILE)
-            tile(measure, element_bytes, queries + q * n_dims, TILE, row, n_dims, scores_out);
-        for (; q < n_queries; q++, scores_out++)
-            tile(measure, element_bytes, queries + q * n_dims, 1, row, n_dims, scores_out);
+        for (size_t r = 0; r < n_rows; r++, row += n_dims * element_bytes)
+            *scores_out++ = one(measure, element_bytes, queries + q * n_dims, row, n_dims);
     }
 }
 
@@ -206,8 +192,8 @@ static int32_t dot_codes(const int16_t *query, const int8_t *row, size_t n_dims)
 static void dot_i8(const int16_t *queries, size_t n_queries, const int8_t *rows, size_t n_rows,
                    size_t n_dims, int32_t *scores_out)
 {
-    for (size_t r = 0; r < n_rows; r++) {
-        for (size_t q = 0; q < n_queries; q++)
+    for (size_t q = 0; q < n_queries; q++) {
+        for (size_t r = 0; r < n_rows; r++)
             *scores_out++ = dot_codes(queries + q * n_dims, rows + r * n_dims, n_dims);
     }
 }
@@ -215,13 +201,15 @@ static void dot_i8(const int16_t *queries, size_t n_queries, const int8_t *rows,
 static void hamming(const uint64_t *queries, size_t n_queries, const uint64_t *rows, size_t n_rows,
                     size_t n_words, uint32_t *scores_out)
 {
-    for (size_t r = 0; r < n_rows; r++, rows += n_words) {
-        for (size_t q = 0; q < n_queries; q++) {
-            const uint64_t *query = queries + q * n_words;
+    for (size_t q = 0; q < n_queries; q++) {
+        const uint64_t *query = queries + q * n_words;
+
+        for (size_t r = 0; r < n_rows; r++) {
+            const uint64_t *row = rows + r * n_words;
             uint64_t n = 0;
 
             for (size_t i = 0; i < n_words; i++)
-                n += (uint64_t)_mm_popcnt_u64(query[i] ^ rows[i]);
+                n += (uint64_t)_mm_popcnt_u64(query[i] ^ row[i]);
             *scores_out++ = (uint32_t)n;
         }
     }
@@ -236,4 +224,5 @@ const struct mni_kernels mni_kernels_avx2 = {
     .dot_i8 = dot_i8,
     .hamming = hamming,
     .reach = reach,
+    .above = above,
 };

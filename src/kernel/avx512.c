@@ -1,6 +1,9 @@
 /*
  * avx512.c - the kernels with 512-bit registers: two of them hold the 32 lanes.
  *
+ * What takes the most time with short vectors is folding lanes. So four registers, of four sums, are
+ * folded into one that has four lanes of each, and four of these into one that has all 16 sums.
+ *
  * Owns:    nothing.
  * Threads: any.
  * Fails:   never; the caller made sure that the machine has the instructions.
@@ -8,11 +11,10 @@
 #include <immintrin.h>
 
 #include "kernel/kernel_private.h"
-#include "kernel/reach_private.h"
 
 enum {
     LANES = MNI_KERNEL_LANES,
-    TILE = 4, /* queries that are compared with a row side by side */
+    GROUP = 4, /* rows, or queries, that are taken side by side */
 };
 
 enum measure { DOT, L2 };
@@ -61,9 +63,13 @@ INLINE void add_block(enum measure measure, struct lanes q, struct lanes r, stru
     sums->high = _mm512_fmadd_ps(q.high, r.high, sums->high);
 }
 
-INLINE float fold(struct lanes sums)
+INLINE __m512 fold_high(struct lanes sums)
 {
-    __m512 n16 = _mm512_add_ps(sums.low, sums.high);
+    return _mm512_add_ps(sums.low, sums.high);
+}
+
+INLINE float fold(__m512 n16)
+{
     __m256 n8 = _mm256_add_ps(_mm512_castps512_ps256(n16), _mm512_extractf32x8_ps(n16, 1));
     __m128 n4 = _mm_add_ps(_mm256_castps256_ps128(n8), _mm256_extractf128_ps(n8, 1));
     __m128 n2 = _mm_add_ps(n4, _mm_movehl_ps(n4, n4));
@@ -71,45 +77,99 @@ INLINE float fold(struct lanes sums)
     return _mm_cvtss_f32(_mm_add_ss(n2, _mm_movehdup_ps(n2)));
 }
 
-INLINE void tile(enum measure measure, size_t element_bytes, const float *queries, size_t n_tile,
-                 const char *row, size_t n_dims, float *scores_out)
+/* Sums are floats or, for codes, 32-bit numbers in the same registers. */
+enum sum { FLOATS, NUMBERS };
+
+INLINE __m512 add(enum sum sum, __m512 a, __m512 b)
 {
-    struct lanes sums[TILE];
+    if (sum == FLOATS)
+        return _mm512_add_ps(a, b);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
+
+/* Of two sums: 16 lanes each in, 8 lanes each out, side by side. */
+INLINE __m512 fold_two(enum sum sum, __m512 a, __m512 b)
+{
+    return add(sum, _mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
+}
+
+/* Of four sums: 4 lanes each, side by side. */
+INLINE __m512 fold_four(enum sum sum, const __m512 n16[GROUP])
+{
+    __m512 ab = fold_two(sum, n16[0], n16[1]);
+    __m512 cd = fold_two(sum, n16[2], n16[3]);
+
+    return add(sum, _mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xDD));
+}
+
+/* 16 sums, in their order, of which each register has 4 lanes of four. */
+INLINE __m512 fold_all(enum sum sum, const __m512 n4[GROUP])
+{
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    __m512 ab =
+        add(sum, _mm512_shuffle_ps(n4[0], n4[1], 0x44), _mm512_shuffle_ps(n4[0], n4[1], 0xEE));
+    __m512 cd =
+        add(sum, _mm512_shuffle_ps(n4[2], n4[3], 0x44), _mm512_shuffle_ps(n4[2], n4[3], 0xEE));
+    __m512 all = add(sum, _mm512_shuffle_ps(ab, cd, 0x88), _mm512_shuffle_ps(ab, cd, 0xDD));
+
+    return _mm512_permutexvar_ps(order, all);
+}
+
+/* `n` rows, four at most, beside a query: 16 lanes of each sum. */
+INLINE void add_rows(enum measure measure, size_t element_bytes, const float *query,
+                     const char *rows, size_t n, size_t n_dims, __m512 n16_out[GROUP])
+{
     size_t n_whole = n_dims - n_dims % LANES;
+    size_t row_bytes = n_dims * element_bytes;
+    struct lanes sums[GROUP];
 
-    for (size_t t = 0; t < n_tile; t++)
-        sums[t].low = sums[t].high = _mm512_setzero_ps();
+    for (size_t r = 0; r < n; r++)
+        sums[r].low = sums[r].high = _mm512_setzero_ps();
     for (size_t i = 0; i < n_whole; i += LANES) {
-        struct lanes r = load(element_bytes, row + i * element_bytes);
+        struct lanes q = load(sizeof *query, query + i);
 
-        for (size_t t = 0; t < n_tile; t++)
-            add_block(measure, load(sizeof *queries, queries + t * n_dims + i), r, &sums[t]);
+        for (size_t r = 0; r < n; r++)
+            add_block(measure, q, load(element_bytes, rows + r * row_bytes + i * element_bytes),
+                      &sums[r]);
     }
     if (n_whole < n_dims) {
-        size_t n = n_dims - n_whole;
-        struct lanes r = load_last(element_bytes, row + n_whole * element_bytes, n);
+        size_t n_last = n_dims - n_whole;
+        struct lanes q = load_last(sizeof *query, query + n_whole, n_last);
 
-        for (size_t t = 0; t < n_tile; t++)
-            add_block(measure, load_last(sizeof *queries, queries + t * n_dims + n_whole, n), r,
-                      &sums[t]);
+        for (size_t r = 0; r < n; r++)
+            add_block(
+                measure, q,
+                load_last(element_bytes, rows + r * row_bytes + n_whole * element_bytes, n_last),
+                &sums[r]);
     }
-    for (size_t t = 0; t < n_tile; t++)
-        scores_out[t] = fold(sums[t]);
+    for (size_t r = 0; r < n; r++)
+        n16_out[r] = fold_high(sums[r]);
 }
 
 INLINE void compare(enum measure measure, size_t element_bytes, const float *queries,
                     size_t n_queries, const void *rows, size_t n_rows, size_t n_dims,
                     float *scores_out)
 {
-    const char *row = rows;
+    size_t row_bytes = n_dims * element_bytes;
 
-    for (size_t r = 0; r < n_rows; r++, row += n_dims * element_bytes) {
-        size_t q = 0;
+    for (size_t q = 0; q < n_queries; q++, queries += n_dims) {
+        const char *row = rows;
+        size_t r = 0;
+        __m512 n16[GROUP];
+        __m512 n4[GROUP];
 
-        for (; q + TILE <= n_queries; q += TILE, scores_out += TILE)
-            tile(measure, element_bytes, queries + q * n_dims, TILE, row, n_dims, scores_out);
-        for (; q < n_queries; q++, scores_out++)
-            tile(measure, element_bytes, queries + q * n_dims, 1, row, n_dims, scores_out);
+        for (; r + GROUP * GROUP <= n_rows; r += GROUP * GROUP) {
+            for (size_t g = 0; g < GROUP; g++, row += GROUP * row_bytes) {
+                add_rows(measure, element_bytes, queries, row, GROUP, n_dims, n16);
+                n4[g] = fold_four(FLOATS, n16);
+            }
+            _mm512_storeu_ps(scores_out, fold_all(FLOATS, n4));
+            scores_out += GROUP * GROUP;
+        }
+        for (; r < n_rows; r++, row += row_bytes) {
+            add_rows(measure, element_bytes, queries, row, 1, n_dims, n16);
+            *scores_out++ = fold(n16[0]);
+        }
     }
 }
 
@@ -158,63 +218,174 @@ INLINE __m512i load_last_i16(const int16_t *from, size_t n)
     return _mm512_maskz_loadu_epi16(((__mmask32)1 << n) - 1, from);
 }
 
-INLINE void tile_i8(const int16_t *queries, size_t n_tile, const int8_t *row, size_t n_dims,
-                    int32_t *scores_out)
+/* `n_q` queries, four at most, beside as many rows at most: 16 lanes of each sum, those of a query
+ * one behind the other. */
+INLINE void add_codes(const int16_t *queries, size_t n_q, const int8_t *rows, size_t n_r,
+                      size_t n_dims, __m512 n16_out[GROUP * GROUP])
 {
     size_t n_whole = n_dims - n_dims % LANES;
-    __m512i sums[TILE];
+    size_t n_last = n_dims - n_whole;
+    __m512i sums[GROUP * GROUP];
+    __m512i codes[GROUP];
 
-    for (size_t t = 0; t < n_tile; t++)
-        sums[t] = _mm512_setzero_si512();
+    for (size_t i = 0; i < n_q * n_r; i++)
+        sums[i] = _mm512_setzero_si512();
     for (size_t i = 0; i < n_whole; i += LANES) {
-        __m512i r = load_i8(row + i);
+        for (size_t r = 0; r < n_r; r++)
+            codes[r] = load_i8(rows + r * n_dims + i);
+        for (size_t q = 0; q < n_q; q++) {
+            __m512i query = load_i16(queries + q * n_dims + i);
 
-        for (size_t t = 0; t < n_tile; t++)
-            sums[t] = _mm512_dpwssd_epi32(sums[t], load_i16(queries + t * n_dims + i), r);
+            for (size_t r = 0; r < n_r; r++)
+                sums[q * n_r + r] = _mm512_dpwssd_epi32(sums[q * n_r + r], query, codes[r]);
+        }
     }
-    if (n_whole < n_dims) {
-        __m512i r = load_last_i8(row + n_whole, n_dims - n_whole);
+    for (size_t q = 0; q < n_q && n_last > 0; q++) {
+        __m512i query = load_last_i16(queries + q * n_dims + n_whole, n_last);
 
-        for (size_t t = 0; t < n_tile; t++)
-            sums[t] = _mm512_dpwssd_epi32(
-                sums[t], load_last_i16(queries + t * n_dims + n_whole, n_dims - n_whole), r);
+        for (size_t r = 0; r < n_r; r++)
+            sums[q * n_r + r] = _mm512_dpwssd_epi32(
+                sums[q * n_r + r], query, load_last_i8(rows + r * n_dims + n_whole, n_last));
     }
-    for (size_t t = 0; t < n_tile; t++)
-        scores_out[t] = _mm512_reduce_add_epi32(sums[t]);
+    for (size_t i = 0; i < n_q * n_r; i++)
+        n16_out[i] = _mm512_castsi512_ps(sums[i]);
+}
+
+INLINE int32_t one_code(const int16_t *query, const int8_t *row, size_t n_dims)
+{
+    __m512 n16[GROUP * GROUP];
+
+    add_codes(query, 1, row, 1, n_dims, n16);
+    return _mm512_reduce_add_epi32(_mm512_castps_si512(n16[0]));
+}
+
+/* Four queries. */
+INLINE void four_queries_i8(const int16_t *queries, const int8_t *rows, size_t n_rows,
+                            size_t n_dims, int32_t *scores_out)
+{
+    size_t r = 0;
+
+    for (; r + GROUP <= n_rows; r += GROUP) {
+        __m512 n16[GROUP * GROUP];
+        __m512 n4[GROUP];
+
+        add_codes(queries, GROUP, rows + r * n_dims, GROUP, n_dims, n16);
+        for (size_t q = 0; q < GROUP; q++)
+            n4[q] = fold_four(NUMBERS, n16 + q * GROUP);
+        __m512i all = _mm512_castps_si512(fold_all(NUMBERS, n4));
+        _mm_storeu_si128((__m128i *)(void *)(scores_out + r), _mm512_castsi512_si128(all));
+        _mm_storeu_si128((__m128i *)(void *)(scores_out + n_rows + r),
+                         _mm512_extracti32x4_epi32(all, 1));
+        _mm_storeu_si128((__m128i *)(void *)(scores_out + 2 * n_rows + r),
+                         _mm512_extracti32x4_epi32(all, 2));
+        _mm_storeu_si128((__m128i *)(void *)(scores_out + 3 * n_rows + r),
+                         _mm512_extracti32x4_epi32(all, 3));
+    }
+    for (; r < n_rows; r++)
+        for (size_t q = 0; q < GROUP; q++)
+            scores_out[q * n_rows + r] = one_code(queries + q * n_dims, rows + r * n_dims, n_dims);
+}
+
+INLINE void one_query_i8(const int16_t *query, const int8_t *rows, size_t n_rows, size_t n_dims,
+                         int32_t *scores_out)
+{
+    size_t r = 0;
+
+    for (; r + GROUP * GROUP <= n_rows; r += GROUP * GROUP) {
+        __m512 n4[GROUP];
+
+        for (size_t g = 0; g < GROUP; g++) {
+            __m512 n16[GROUP * GROUP];
+
+            add_codes(query, 1, rows + (r + g * GROUP) * n_dims, GROUP, n_dims, n16);
+            n4[g] = fold_four(NUMBERS, n16);
+        }
+        _mm512_storeu_si512(scores_out + r, _mm512_castps_si512(fold_all(NUMBERS, n4)));
+    }
+    for (; r < n_rows; r++)
+        scores_out[r] = one_code(query, rows + r * n_dims, n_dims);
 }
 
 static void dot_i8(const int16_t *queries, size_t n_queries, const int8_t *rows, size_t n_rows,
                    size_t n_dims, int32_t *scores_out)
 {
-    for (size_t r = 0; r < n_rows; r++, rows += n_dims) {
-        size_t q = 0;
+    size_t q = 0;
 
-        for (; q + TILE <= n_queries; q += TILE, scores_out += TILE)
-            tile_i8(queries + q * n_dims, TILE, rows, n_dims, scores_out);
-        for (; q < n_queries; q++, scores_out++)
-            tile_i8(queries + q * n_dims, 1, rows, n_dims, scores_out);
-    }
+    for (; q + GROUP <= n_queries; q += GROUP)
+        four_queries_i8(queries + q * n_dims, rows, n_rows, n_dims, scores_out + q * n_rows);
+    for (; q < n_queries; q++)
+        one_query_i8(queries + q * n_dims, rows, n_rows, n_dims, scores_out + q * n_rows);
 }
 
 static void hamming(const uint64_t *queries, size_t n_queries, const uint64_t *rows, size_t n_rows,
                     size_t n_words, uint32_t *scores_out)
 {
-    for (size_t r = 0; r < n_rows; r++, rows += n_words) {
-        for (size_t q = 0; q < n_queries; q++) {
-            const uint64_t *query = queries + q * n_words;
+    for (size_t q = 0; q < n_queries; q++, queries += n_words) {
+        const uint64_t *row = rows;
+
+        for (size_t r = 0; r < n_rows; r++, row += n_words) {
             __m512i sum = _mm512_setzero_si512();
 
             for (size_t i = 0; i < n_words; i += 8) {
                 size_t n_left = n_words - i;
                 __mmask8 which = n_left >= 8 ? 0xFF : (__mmask8)((1U << n_left) - 1);
-                __m512i differ = _mm512_xor_si512(_mm512_maskz_loadu_epi64(which, query + i),
-                                                  _mm512_maskz_loadu_epi64(which, rows + i));
+                __m512i differ = _mm512_xor_si512(_mm512_maskz_loadu_epi64(which, queries + i),
+                                                  _mm512_maskz_loadu_epi64(which, row + i));
 
                 sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(differ));
             }
             *scores_out++ = (uint32_t)_mm512_reduce_add_epi64(sum);
         }
     }
+}
+
+/* Those of 16 vectors that there are. */
+INLINE __mmask16 first_of(size_t n_left)
+{
+    return n_left >= 16 ? (__mmask16)0xFFFF : (__mmask16)((1U << n_left) - 1);
+}
+
+static uint64_t reach(const struct mni_reach *reach, const int32_t *products, const float *scales,
+                      const float *rests, const float *lengths, size_t n)
+{
+    const __m512 by_product = _mm512_set1_ps(reach->by_product);
+    const __m512 by_rest = _mm512_set1_ps(reach->by_rest);
+    const __m512 by_length = _mm512_set1_ps(reach->by_length);
+    const __m512 by_square = _mm512_set1_ps(reach->by_square);
+    const __m512 least = _mm512_set1_ps(reach->least);
+    uint64_t reaching = 0;
+
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 which = first_of(n - i);
+        __m512 product = _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(which, products + i));
+        __m512 length = _mm512_maskz_loadu_ps(which, lengths + i);
+        __m512 most = _mm512_mul_ps(by_rest, _mm512_maskz_loadu_ps(which, rests + i));
+
+        most = _mm512_fmadd_ps(_mm512_fmadd_ps(by_square, length, by_length), length, most);
+        product = _mm512_mul_ps(product, by_product);
+        most = _mm512_fmadd_ps(product, _mm512_maskz_loadu_ps(which, scales + i), most);
+        reaching |= (uint64_t)_mm512_mask_cmp_ps_mask(which, most, least, _CMP_NLT_UQ) << i;
+    }
+    return reaching;
+}
+
+static uint64_t above(const struct mni_above *above, const float *raw, const float *lengths,
+                      size_t n)
+{
+    const __m512 by_raw = _mm512_set1_ps(above->by_raw);
+    const __m512 by_length = _mm512_set1_ps(above->by_length);
+    const __m512 least = _mm512_set1_ps(above->least);
+    uint64_t which_are = 0;
+
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 which = first_of(n - i);
+        __m512 most = _mm512_mul_ps(by_raw, _mm512_maskz_loadu_ps(which, raw + i));
+
+        if (lengths != NULL)
+            most = _mm512_fmadd_ps(by_length, _mm512_maskz_loadu_ps(which, lengths + i), most);
+        which_are |= (uint64_t)_mm512_mask_cmp_ps_mask(which, most, least, _CMP_NLT_UQ) << i;
+    }
+    return which_are;
 }
 
 const struct mni_kernels mni_kernels_avx512 = {
@@ -226,4 +397,5 @@ const struct mni_kernels mni_kernels_avx512 = {
     .dot_i8 = dot_i8,
     .hamming = hamming,
     .reach = reach,
+    .above = above,
 };

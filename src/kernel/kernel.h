@@ -2,8 +2,9 @@
  * kernel.h - distances between vectors: the innermost loops of search.
  *
  * Every kernel compares each of some queries with each of some rows, vectors of `n_dims` elements
- * that lie one behind the other without gaps, and sets scores[row * n_queries + query]. Nothing
- * need be aligned. n_dims is at most MN_DIMENSIONS_MAX; n_dims, n_rows and n_queries may be 0.
+ * that lie one behind the other without gaps, and sets scores[query * n_rows + row]. Nothing
+ * need be aligned. Rows are read once per query, so whoever has many queries gives rows that the
+ * processor's cache holds. n_dims is at most MN_DIMENSIONS_MAX; n_dims, n_rows and n_queries may be 0.
  *
  * The scalar kernels define the results; the faster ones give the same bits, so that a store
  * answers alike on every machine. Sums of floats are made like this, with one rounding each step:
@@ -66,6 +67,23 @@ typedef uint64_t mni_reach_kernel(const struct mni_reach *reach, const int32_t *
                                   const float *scales, const float *rests, const float *lengths,
                                   size_t n);
 
+/*
+ * Which of up to 64 vectors may have a score, by the results of the kernels above: bit i is 0 only
+ * where
+ *
+ *     by_raw * raw[i] + by_length * length[i]  <  least
+ *
+ * A NaN on either side sets the bit. `lengths` may be NULL: then they are 0. As for mni_reach, last
+ * bits may differ.
+ */
+struct mni_above {
+    float by_raw;
+    float by_length;
+    float least;
+};
+typedef uint64_t mni_above_kernel(const struct mni_above *above, const float *raw,
+                                  const float *lengths, size_t n);
+
 struct mni_kernels {
     const char *name; /* "scalar", "avx2", "avx512" or "neon" */
     mni_f32_kernel *dot_f32;
@@ -75,6 +93,7 @@ struct mni_kernels {
     mni_i8_kernel *dot_i8;    /* sum of q[i] * r[i] */
     mni_bits_kernel *hamming; /* number of bits that differ */
     mni_reach_kernel *reach;
+    mni_above_kernel *above;
 };
 
 /* The fastest kernels of this machine; those that the environment variable MNEME_KERNELS names,

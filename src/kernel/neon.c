@@ -91,10 +91,10 @@ INLINE void compare(enum measure measure, size_t element_bytes, const float *que
                     size_t n_queries, const void *rows, size_t n_rows, size_t n_dims,
                     float *scores_out)
 {
-    const char *row = rows;
+    for (size_t q = 0; q < n_queries; q++) {
+        const char *row = rows;
 
-    for (size_t r = 0; r < n_rows; r++, row += n_dims * element_bytes) {
-        for (size_t q = 0; q < n_queries; q++)
+        for (size_t r = 0; r < n_rows; r++, row += n_dims * element_bytes)
             *scores_out++ = one(measure, element_bytes, queries + q * n_dims, row, n_dims);
     }
 }
@@ -145,8 +145,8 @@ static int32_t dot_codes(const int16_t *query, const int8_t *row, size_t n_dims)
 static void dot_i8(const int16_t *queries, size_t n_queries, const int8_t *rows, size_t n_rows,
                    size_t n_dims, int32_t *scores_out)
 {
-    for (size_t r = 0; r < n_rows; r++) {
-        for (size_t q = 0; q < n_queries; q++)
+    for (size_t q = 0; q < n_queries; q++) {
+        for (size_t r = 0; r < n_rows; r++)
             *scores_out++ = dot_codes(queries + q * n_dims, rows + r * n_dims, n_dims);
     }
 }
@@ -154,13 +154,15 @@ static void dot_i8(const int16_t *queries, size_t n_queries, const int8_t *rows,
 static void hamming(const uint64_t *queries, size_t n_queries, const uint64_t *rows, size_t n_rows,
                     size_t n_words, uint32_t *scores_out)
 {
-    for (size_t r = 0; r < n_rows; r++, rows += n_words) {
-        for (size_t q = 0; q < n_queries; q++) {
-            const uint64_t *query = queries + q * n_words;
+    for (size_t q = 0; q < n_queries; q++) {
+        const uint64_t *query = queries + q * n_words;
+
+        for (size_t r = 0; r < n_rows; r++) {
+            const uint64_t *row = rows + r * n_words;
             uint32_t n = 0;
 
             for (size_t i = 0; i < n_words; i++)
-                n += vaddv_u8(vcnt_u8(vcreate_u8(query[i] ^ rows[i])));
+                n += vaddv_u8(vcnt_u8(vcreate_u8(query[i] ^ row[i])));
             *scores_out++ = n;
         }
     }
@@ -175,4 +177,5 @@ const struct mni_kernels mni_kernels_neon = {
     .dot_i8 = dot_i8,
     .hamming = hamming,
     .reach = reach,
+    .above = above,
 };

@@ -48,8 +48,8 @@ static float l2(const float *q, const float *r, size_t n)
 static void dot_f32(const float *queries, size_t n_queries, const float *rows, size_t n_rows,
                     size_t n_dims, float *scores_out)
 {
-    for (size_t r = 0; r < n_rows; r++) {
-        for (size_t q = 0; q < n_queries; q++)
+    for (size_t q = 0; q < n_queries; q++) {
+        for (size_t r = 0; r < n_rows; r++)
             *scores_out++ = dot(queries + q * n_dims, rows + r * n_dims, n_dims);
     }
 }
@@ -57,8 +57,8 @@ static void dot_f32(const float *queries, size_t n_queries, const float *rows, s
 static void l2_f32(const float *queries, size_t n_queries, const float *rows, size_t n_rows,
                    size_t n_dims, float *scores_out)
 {
-    for (size_t r = 0; r < n_rows; r++) {
-        for (size_t q = 0; q < n_queries; q++)
+    for (size_t q = 0; q < n_queries; q++) {
+        for (size_t r = 0; r < n_rows; r++)
             *scores_out++ = l2(queries + q * n_dims, rows + r * n_dims, n_dims);
     }
 }
@@ -81,8 +81,8 @@ static void load_block(const float *q, const uint16_t *r, size_t n_left, struct 
 static void dot_f16(const float *queries, size_t n_queries, const uint16_t *rows, size_t n_rows,
                     size_t n_dims, float *scores_out)
 {
-    for (size_t r = 0; r < n_rows; r++) {
-        for (size_t q = 0; q < n_queries; q++) {
+    for (size_t q = 0; q < n_queries; q++) {
+        for (size_t r = 0; r < n_rows; r++) {
             float lanes[LANES] = {0};
             struct block b;
 
@@ -99,8 +99,8 @@ static void dot_f16(const float *queries, size_t n_queries, const uint16_t *rows
 static void l2_f16(const float *queries, size_t n_queries, const uint16_t *rows, size_t n_rows,
                    size_t n_dims, float *scores_out)
 {
-    for (size_t r = 0; r < n_rows; r++) {
-        for (size_t q = 0; q < n_queries; q++) {
+    for (size_t q = 0; q < n_queries; q++) {
+        for (size_t r = 0; r < n_rows; r++) {
             float lanes[LANES] = {0};
             struct block b;
 
@@ -117,8 +117,8 @@ static void l2_f16(const float *queries, size_t n_queries, const uint16_t *rows,
 static void dot_i8(const int16_t *queries, size_t n_queries, const int8_t *rows, size_t n_rows,
                    size_t n_dims, int32_t *scores_out)
 {
-    for (size_t r = 0; r < n_rows; r++) {
-        for (size_t q = 0; q < n_queries; q++) {
+    for (size_t q = 0; q < n_queries; q++) {
+        for (size_t r = 0; r < n_rows; r++) {
             int32_t sum = 0;
 
             for (size_t i = 0; i < n_dims; i++)
@@ -131,8 +131,8 @@ static void dot_i8(const int16_t *queries, size_t n_queries, const int8_t *rows,
 static void hamming(const uint64_t *queries, size_t n_queries, const uint64_t *rows, size_t n_rows,
                     size_t n_words, uint32_t *scores_out)
 {
-    for (size_t r = 0; r < n_rows; r++) {
-        for (size_t q = 0; q < n_queries; q++) {
+    for (size_t q = 0; q < n_queries; q++) {
+        for (size_t r = 0; r < n_rows; r++) {
             uint32_t n = 0;
 
             for (size_t i = 0; i < n_words; i++)
@@ -152,4 +152,5 @@ const struct mni_kernels mni_kernels_scalar = {
     .dot_i8 = dot_i8,
     .hamming = hamming,
     .reach = reach,
+    .above = above,
 };

@@ -86,3 +86,22 @@ struct mni_reach mni_query_reach(const struct mni_query *query, float least)
     }
     return reach;
 }
+
+struct mni_above mni_query_above(const struct mni_query *query, float least)
+{
+    float share = 0x1p-20F; /* far above the few roundings of a score and of this */
+    float bound = least * query->length;
+
+    if (query->metric == MNI_METRIC_DOT)
+        return (struct mni_above){.by_raw = 1, .least = least};
+    if (query->metric == MNI_METRIC_L2)
+        return (struct mni_above){.by_raw = -1, .least = least};
+    /* dot >= least * |q| * |x|. Squares of elements below 2^-60 underflow: of vectors that are so
+     * short the length is wrong, and their dot product at most |q| times 2^-60. For a query that
+     * is, nothing is said. */
+    if (!(fabsf(least) <= 2) || !(query->length > 0x1p-40F))
+        return (struct mni_above){.by_length = NAN};
+    return (struct mni_above){.by_raw = 1,
+                              .by_length = -(bound - share * fabsf(bound)),
+                              .least = -0x1p-57F * query->length - 0x1p-120F};
+}

@@ -57,6 +57,9 @@ float mni_query_score(const struct mni_query *query, float raw, float length);
 /* What codes have to show for a score of at least `least` to be possible. */
 struct mni_reach mni_query_reach(const struct mni_query *query, float least);
 
+/* What a kernel's result has to be for a score of at least `least` to be possible. */
+struct mni_above mni_query_above(const struct mni_query *query, float least);
+
 /* The best --------------------------------------------------------------------------------------
  */
 

@@ -134,6 +134,71 @@ static void what_is_left_out_is_below(void)
     CHECK(n_out > 600 * 64 * 64 / 4); /* and they do leave out */
 }
 
+/* Of any magnitude, and now and then no number. */
+static void random_magnitude(uint64_t *seed, float *vector, uint32_t n)
+{
+    static const float magnitudes[] = {0, 1e-44F, 1e-38F, 1e-30F, 1e-22F, 1e-19F, 1, 1e18F, 1e30F};
+    float magnitude = magnitudes[check_below(seed, CHECK_COUNT(magnitudes))];
+
+    for (uint32_t i = 0; i < n; i++)
+        vector[i] = magnitude * random_float(seed);
+    if (check_below(seed, 20) == 0)
+        vector[check_below(seed, n)] = check_below(seed, 2) == 0 ? NAN : -INFINITY;
+}
+
+static void check_above(const struct mni_query *q, float least, const float *raw,
+                        const float *lengths, size_t *n_out)
+{
+    const char *sets[] = {"scalar", "avx2", "avx512", "neon"};
+    struct mni_above above = mni_query_above(q, least);
+
+    for (size_t s = 0; s < CHECK_COUNT(sets); s++) {
+        const struct mni_kernels *k = mni_kernels_by_name(sets[s]);
+        if (k == NULL)
+            continue;
+        uint64_t which = k->above(&above, raw, lengths, N_ROWS);
+        for (size_t i = 0; i < N_ROWS; i++) {
+            CHECK((which >> i & 1) != 0 || !(mni_query_score(q, raw[i], lengths[i]) >= least));
+            *n_out += (which >> i & 1) == 0;
+        }
+    }
+}
+
+static void what_is_not_above_has_no_such_score(void)
+{
+    static float rows[N_ROWS * N_DIMS_MAX];
+    static int16_t codes[N_DIMS_MAX];
+    float query[N_DIMS_MAX];
+    float raw[N_ROWS];
+    float lengths[N_ROWS];
+    uint64_t seed = check_seed();
+    size_t n_out = 0;
+
+    for (size_t round = 0; round < 300; round++) {
+        uint32_t n = (uint32_t)(1 + check_below(&seed, N_DIMS_MAX));
+        const struct mni_kernels *k = mni_kernels();
+        struct mni_query q;
+
+        random_magnitude(&seed, query, n);
+        mni_query_init(&q, (enum mni_metric)(1 + round % 3), query, n, codes);
+        for (size_t i = 0; i < N_ROWS; i++) {
+            random_magnitude(&seed, rows + i * n, n);
+            lengths[i] = mni_vector_length(rows + i * n, n);
+        }
+        (q.metric == MNI_METRIC_L2 ? k->l2_f32 : k->dot_f32)(query, 1, rows, N_ROWS, n, raw);
+        for (size_t i = 0; i < N_ROWS; i++) {
+            float score = mni_query_score(&q, raw[i], lengths[i]);
+            if (isnan(score))
+                continue;
+            check_above(&q, score, raw, lengths, &n_out);
+            check_above(&q, nextafterf(score, INFINITY), raw, lengths, &n_out);
+        }
+        check_above(&q, -INFINITY, raw, lengths, &n_out);
+        check_above(&q, 0, raw, lengths, &n_out);
+    }
+    CHECK(n_out > 300 * 64 * 64 / 4);
+}
+
 static void scores_are_what_they_say(void)
 {
     const float q[] = {3, 4};
@@ -174,6 +239,7 @@ int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(what_is_left_out_is_below),
+        CHECK_TEST(what_is_not_above_has_no_such_score),
         CHECK_TEST(scores_are_what_they_say),
         CHECK_TEST(queries_that_are_not_finite_have_no_codes),
     };
