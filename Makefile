@@ -45,6 +45,7 @@ crash:
 
 bench:
 	@packaging/install-packages build check bench
+	@command -v npm >/dev/null || packaging/install-packages npm
 	@[ -f build-bench/build.ninja ] || meson setup build-bench -Dbench=true -Dtests=disabled
 	@ninja -C build-bench
 	@bench/run build-bench >build-bench/results.jsonl
@@ -80,6 +81,6 @@ help:
 	@echo 'make install   prefix=$(prefix) DESTDIR=$(DESTDIR)'
 	@echo 'make crash     10^6 operations beside a model, then the crash simulator until stopped; seconds=N'
 	@echo 'make fuzz      every fuzz target; seconds=$(seconds) target=NAME'
-	@echo 'make bench     measured against RocksDB, SQLite, LMDB and curl'
+	@echo 'make bench     measured against RocksDB, SQLite, LMDB, faiss and others'
 	@echo 'make format    lays out all C code with clang-format'
 	@echo 'make clean     removes what was built'

@@ -232,6 +232,16 @@ static bool is_selected(const char *names, const char *name)
     return false;
 }
 
+bool bench_wants_case(const struct bench_options *options, const char *name)
+{
+    return is_selected(options->cases, name);
+}
+
+bool bench_wants_peer(const struct bench_options *options, const char *name)
+{
+    return is_selected(options->peers, name);
+}
+
 static int compare_doubles(const void *a, const void *b)
 {
     double x = *(const double *)a;

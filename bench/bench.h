@@ -72,6 +72,10 @@ void bench_parse(int argc, char **argv, struct bench_options *options_out);
  * cases. */
 void bench_run(const struct bench_options *options, const struct bench_case *bench_case);
 
+/* Whether --case names this case, and --peer this contender. Without the option all are wanted. */
+bool bench_wants_case(const struct bench_options *options, const char *name);
+bool bench_wants_peer(const struct bench_options *options, const char *name);
+
 /* Full amount of work, scaled by --scale, at least 1. */
 size_t bench_scaled(const struct bench_options *options, size_t n);
 

@@ -19,8 +19,8 @@
 
 #include "bench.h"
 
-/* The highest core that this process may use: the first ones serve most interrupts. */
-static void stay_on_one_core(void)
+/* The highest core: the first ones serve most interrupts. */
+void bench_stay_on_one_core(void)
 {
     cpu_set_t allowed;
     cpu_set_t one;
@@ -53,7 +53,7 @@ double bench_in_child(double (*run)(void *context), void *context, unsigned flag
     if (child == 0) {
         close(ends[0]);
         if ((flags & BENCH_ONE_CORE) != 0)
-            stay_on_one_core();
+            bench_stay_on_one_core();
         result = run(context);
         if (write(ends[1], &result, sizeof result) != sizeof result)
             bench_die("cannot report: %s", strerror(errno));

@@ -15,6 +15,9 @@ enum bench_child_flags {
 /* Calls `run` in a new process and returns what it returned. */
 double bench_in_child(double (*run)(void *context), void *context, unsigned flags);
 
+/* Holds this process, and what it starts, on the highest core that it may use. */
+void bench_stay_on_one_core(void);
+
 /* Memory, zeroed, that a child and this process see alike: for results of more than one number. */
 void *bench_shared_new(size_t n_bytes);
 void bench_shared_free(void *memory, size_t n_bytes);

@@ -66,6 +66,19 @@ CASES = {
     "ramcache-recent": "hits in memory, what was asked for lately",
     "ramcache-zipf-sizes": "hits in memory, zipf 0.9, sizes differ",
     "ramcache-scan-sizes": "hits in memory, zipf 0.9 and scans, sizes differ",
+    "search-full-glove-1": "full scan, 341,479 words x 100, 1 thread",
+    "search-glove-1": "search, 341,479 words x 100, 1 thread",
+    "search-full-glove-2": "full scan, 341,479 words x 100, 2 threads",
+    "search-glove-2": "search, 341,479 words x 100, 2 threads",
+    "search-full-128-1": "full scan, 1,000,000 x 128, 1 thread",
+    "search-128-1": "search, 1,000,000 x 128, 1 thread",
+    "search-full-128-2": "full scan, 1,000,000 x 128, 2 threads",
+    "search-128-2": "search, 1,000,000 x 128, 2 threads",
+    "search-full-768-1": "full scan, 300,000 x 768, 1 thread",
+    "search-768-1": "search, 300,000 x 768, 1 thread",
+    "search-full-768-2": "full scan, 300,000 x 768, 2 threads",
+    "search-768-2": "search, 300,000 x 768, 2 threads",
+    "search-small": "search in 1,000 x 128",
 }
 
 
