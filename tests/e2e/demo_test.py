@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """examples/demo succeeds with the real command, and fails with one that loses or changes data."""
+import json
 import os
 import pathlib
 import re
@@ -41,6 +42,13 @@ def everything_acknowledged_comes_back_and_the_store_stays(place):
     has(out, "The first 348 passages lie in segments now")
     same(len(re.findall(r'mneme checkpoint\n{"checkpoint_lsn":\d+}', out)), 3)
     has(out, "All 1398 are there")
+    questions = [json.loads(line)["text"]
+                 for line in (DEMO.parent / "data/speeches/questions.jsonl").open()]
+    answers = re.findall(r"\n\n(.*)\n  ([01]\.\d{3})  [\w ]+, \d{4}: .*\n         \w.*\n"
+                         r"  ([01]\.\d{3})  [\w ]+, \d{4}: .* \.\.\.(?=\n\n)", out)
+    same(([question for question, _, _ in answers], len(questions)), (questions, 20))
+    same(all(best >= next_one for _, best, next_one in answers), True, answers)
+    has(out, "  0.606  George W Bush, 2005: And when that result is achieved")
     has(out, "George Washington, 1790:\n    The progress of public credit")
     same("\x1b" in out, False, "colours")
     store = str(place.folder / "mneme-demo" / "store")
@@ -108,6 +116,15 @@ def a_checkpoint_that_writes_nothing_or_loses_something_is_found_out(place):
     code, _, err = _demo(place, command=_pretender(place, losing))
     same(code, 1)
     has(err, "demo: ")
+
+
+def a_search_that_leaves_out_the_best_is_found_out(place):
+    for change, part in (("s/ -k 2 / -k 2 --offset 1 /", "has not found what comparing"),
+                         ("s/ -k 2 / -k 1 /", "not found two passages")):
+        worse = f'[[ $3 != search || $* == *--full-scan* ]] || set -- $(sed "{change}" <<<"$*")'
+        code, _, err = _demo(place, command=_pretender(place, worse))
+        same(code, 1)
+        has(err, part)
 
 
 if __name__ == "__main__":
