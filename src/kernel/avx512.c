@@ -14,7 +14,8 @@
 
 enum {
     LANES = MNI_KERNEL_LANES,
-    GROUP = 4, /* rows, or queries, that are taken side by side */
+    GROUP = 4,          /* rows, or queries, that are taken side by side */
+    AHEAD_BYTES = 2048, /* a processor by itself looks ahead to the end of a page only */
 };
 
 enum measure { DOT, L2 };
@@ -128,9 +129,14 @@ INLINE void add_rows(enum measure measure, size_t element_bytes, const float *qu
     for (size_t i = 0; i < n_whole; i += LANES) {
         struct lanes q = load(sizeof *query, query + i);
 
-        for (size_t r = 0; r < n; r++)
-            add_block(measure, q, load(element_bytes, rows + r * row_bytes + i * element_bytes),
-                      &sums[r]);
+        for (size_t r = 0; r < n; r++) {
+            const char *from = rows + r * row_bytes + i * element_bytes;
+
+            _mm_prefetch(from + AHEAD_BYTES, _MM_HINT_T0);
+            if (element_bytes == sizeof(float))
+                _mm_prefetch(from + AHEAD_BYTES + 64, _MM_HINT_T0);
+            add_block(measure, q, load(element_bytes, from), &sums[r]);
+        }
     }
     if (n_whole < n_dims) {
         size_t n_last = n_dims - n_whole;

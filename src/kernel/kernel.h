@@ -3,8 +3,9 @@
  *
  * Every kernel compares each of some queries with each of some rows, vectors of `n_dims` elements
  * that lie one behind the other without gaps, and sets scores[query * n_rows + row]. Nothing
- * need be aligned. Rows are read once per query, so whoever has many queries gives rows that the
- * processor's cache holds. n_dims is at most MN_DIMENSIONS_MAX; n_dims, n_rows and n_queries may be 0.
+ * need be aligned. n_dims is at most MN_DIMENSIONS_MAX; n_dims, n_rows and n_queries may be 0. Rows
+ * are read once per query, so whoever has many queries gives few rows at a time, which the
+ * processor's cache holds.
  *
  * The scalar kernels define the results; the faster ones give the same bits, so that a store
  * answers alike on every machine. Sums of floats are made like this, with one rounding each step:
