@@ -39,7 +39,7 @@ struct mn_search_options {
     size_t offset; /* passes over so many of the best results of each query */
     bool has_min_score;
     float min_score;    /* only results with this score or a higher one; not NaN */
-    unsigned n_threads; /* at most, 1 or 2; 0: two where that is faster */
+    unsigned n_threads; /* 1 or 2, more count as 2; 0: two where that is faster */
     bool full_scan;     /* compares every vector whole: slower, for comparing */
     bool skip_damaged;  /* passes over what lies in a damaged part of a file, and counts it */
     int64_t timeout_us; /* of mn_search_open; 0: none */

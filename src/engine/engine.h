@@ -290,7 +290,7 @@ struct mni_search {
     size_t n_best;                       /* of a query: results and those passed over */
     size_t n_skipped;                    /* the best of these, passed over; fewer than n_best */
     float least;                         /* scores below are no results; -INFINITY: all are */
-    unsigned n_threads;                  /* at most; 0: as it likes */
+    unsigned n_threads;                  /* 1 or 2, where there are threads; 0: as it likes */
     bool without_codes;                  /* compares every vector whole */
     bool skips_damaged;                  /* passes over what cannot be read, and counts it */
     int64_t deadline_us;                 /* monotonic; 0: none */

@@ -520,17 +520,16 @@ static mn_status prepare(struct job *job, struct mn_error *err)
 static unsigned choose_threads(const struct job *job)
 {
     const struct mni_search *search = job->search;
-    unsigned n_max = search->n_threads == 0 ? (unsigned)THREADS_MAX : search->n_threads;
     uint64_t vector_bytes = (uint64_t)search->n_dims * (job->uses_codes ? 1 : sizeof(float));
     uint64_t n = mni_scan_n_vectors(job->scan) * vector_bytes / BYTES_PER_THREAD;
 
-    if (n < THREADS_MAX) /* queries beside the first cost time, but no memory */
-        n *= search->n_queries;
-    if (n_max > THREADS_MAX)
-        n_max = THREADS_MAX;
-    if (!mni_env_has_threads(job->env) || n < 2)
+    if (!mni_env_has_threads(job->env))
         return 1;
-    return n < n_max ? (unsigned)n : n_max;
+    if (search->n_threads > 0)
+        n = search->n_threads;
+    else if (n < THREADS_MAX)
+        n *= search->n_queries; /* each takes time, though not memory's */
+    return n < 1 ? 1 : n < THREADS_MAX ? (unsigned)n : (unsigned)THREADS_MAX;
 }
 
 /* The calling thread is one of them. */

@@ -287,7 +287,9 @@ static void scan_batch(struct worker *w)
 static void search_batch(struct worker *w)
 {
     const float query[N_DIMS] = {1, 2};
-    const struct mn_search_options o = {.size = sizeof o, .metric = MN_METRIC_L2};
+    const struct mn_search_options o = {.size = sizeof o,
+                                        .metric = MN_METRIC_L2,
+                                        .n_threads = 1 + (unsigned)check_below(&w->random, 2)};
     mn_search *search = NULL;
     struct mn_search_hit hit;
     float first = 0;

@@ -10,7 +10,7 @@
 #include "engine/engine.h"
 #include "io/crash.h"
 
-enum { N_IDS = 600, N_DIMS_MAX = 70, N_BEST_MAX = 20, N_QUERIES_MAX = 5 };
+enum { N_IDS = 600, N_DIMS_MAX = 4096, N_BEST_MAX = 20, N_QUERIES_MAX = 9 };
 
 static struct mn_error err;
 static struct mni_crash_env *crash;
@@ -229,29 +229,44 @@ static struct mni_search random_search(const float *vectors)
     return search;
 }
 
-static void results_are_those_of_a_walk(void)
+/* Changes the store and searches it, time after time. Adds what was told of searches by codes. */
+static void live_and_search(int n_rounds, struct mni_search_stats *sums)
 {
     static float vectors[N_QUERIES_MAX * N_DIMS_MAX];
     struct mni_search_stats stats;
-    uint64_t n_refined = 0;
-    uint64_t n_scanned = 0;
+
+    for (int round = 0; round < n_rounds; round++) {
+        for (int i = 0; i < 30; i++)
+            change_something();
+        for (size_t q = 0; q < N_QUERIES_MAX; q++)
+            random_vector(vectors + q * n_dims);
+        struct mni_search search = random_search(vectors);
+        check_search(&search, &stats);
+        if (search.n_queries == 1 && !search.without_codes) {
+            sums->n_refined += stats.n_refined;
+            sums->n_scanned += stats.n_scanned;
+        }
+    }
+}
+
+static void results_are_those_of_a_walk(void)
+{
+    static const struct {
+        uint32_t least_dims;
+        uint32_t most_dims;
+        int n_rounds;
+    } stores[] = {{1, 16, 120},  {1, 70, 120},   {1, 70, 120},          {1, 70, 120},
+                  {16, 40, 120}, {400, 800, 12}, {4000, N_DIMS_MAX, 12}};
+    struct mni_search_stats sums = {0};
 
     seed = check_seed();
-    for (int store_index = 0; store_index < 4; store_index++) {
-        begin((uint32_t)(1 + check_below(&seed, N_DIMS_MAX)));
-        for (int round = 0; round < 120; round++) {
-            for (int i = 0; i < 30; i++)
-                change_something();
-            for (size_t q = 0; q < N_QUERIES_MAX; q++)
-                random_vector(vectors + q * n_dims);
-            struct mni_search search = random_search(vectors);
-            check_search(&search, &stats);
-            n_refined += search.n_queries == 1 && !search.without_codes ? stats.n_refined : 0;
-            n_scanned += search.n_queries == 1 && !search.without_codes ? stats.n_scanned : 0;
-        }
+    for (size_t i = 0; i < CHECK_COUNT(stores); i++) {
+        uint32_t n = stores[i].most_dims - stores[i].least_dims + 1;
+        begin(stores[i].least_dims + (uint32_t)check_below(&seed, n));
+        live_and_search(stores[i].n_rounds, &sums);
         end();
     }
-    CHECK(n_refined > 0 && n_refined < n_scanned);
+    CHECK(sums.n_refined > 0 && sums.n_refined < sums.n_scanned);
 }
 
 static void a_cancelled_search_ends(void)
