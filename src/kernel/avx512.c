@@ -1,8 +1,8 @@
 /*
  * avx512.c - the kernels with 512-bit registers: two of them hold the 32 lanes.
  *
- * What takes the most time with short vectors is folding lanes. So four registers, of four sums, are
- * folded into one that has four lanes of each, and four of these into one that has all 16 sums.
+ * What takes the most time with short vectors is folding lanes. So four registers, of four sums,
+ * are folded into one that has four lanes of each, and four of these into one with all 16 sums.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -334,7 +334,7 @@ static void hamming(const uint64_t *queries, size_t n_queries, const uint64_t *r
 
             for (size_t i = 0; i < n_words; i += 8) {
                 size_t n_left = n_words - i;
-                __mmask8 which = n_left >= 8 ? 0xFF : (__mmask8)((1U << n_left) - 1);
+                __mmask8 which = (__mmask8)((UINT32_C(1) << (n_left < 8 ? n_left : 8)) - 1);
                 __m512i differ = _mm512_xor_si512(_mm512_maskz_loadu_epi64(which, queries + i),
                                                   _mm512_maskz_loadu_epi64(which, row + i));
 
@@ -348,7 +348,7 @@ static void hamming(const uint64_t *queries, size_t n_queries, const uint64_t *r
 /* Those of 16 vectors that there are. */
 INLINE __mmask16 first_of(size_t n_left)
 {
-    return n_left >= 16 ? (__mmask16)0xFFFF : (__mmask16)((1U << n_left) - 1);
+    return (__mmask16)((UINT32_C(1) << (n_left < 16 ? n_left : 16)) - 1);
 }
 
 static uint64_t reach(const struct mni_reach *reach, const int32_t *products, const float *scales,
