@@ -187,6 +187,31 @@ static uint32_t read_namespace(mn_store *store, const struct mn_namespace_info *
     return sum;
 }
 
+/* Finds what lies in a namespace; a log may tell of vectors that its namespace cannot hold. */
+static uint32_t search_namespace(mn_store *store, const struct mn_namespace_info *info,
+                                 uint32_t sum)
+{
+    static const float query[4] = {1, -2, 0.5F, 0};
+    const struct mn_search_options o = {.size = sizeof o, .metric = MN_METRIC_L2};
+    struct mn_search_hit hit;
+    mn_search *search = NULL;
+    mn_status st;
+
+    if (info->dimension == 0 || info->dimension > 4)
+        return sum;
+    st = mn_search_open(store, info->name, query, 1, info->dimension, 16, &o, &search, NULL);
+    MNI_CHECK(st == MN_OK || st == MN_ERR_CORRUPT);
+    if (st != MN_OK)
+        return sum;
+    while ((st = mn_search_next(search, &hit, NULL)) == MN_OK) {
+        sum = sum_up(sum, hit.view.id);
+        mn_view_release(&hit.view);
+    }
+    MNI_CHECK(st == MN_END);
+    mn_search_close(search);
+    return sum;
+}
+
 static uint32_t read_all(mn_store *store)
 {
     const struct mn_slice none = {NULL, 0};
@@ -201,7 +226,7 @@ static uint32_t read_all(mn_store *store)
         sum = sum_up(sum, info.name);
         bool exists = false;
         if (mn_namespace_exists(store, info.name, &exists, NULL) == MN_OK)
-            sum = read_namespace(store, &info, sum);
+            sum = search_namespace(store, &info, read_namespace(store, &info, sum));
     }
     MNI_CHECK(st == MN_END);
     mn_namespace_iter_close(names);

@@ -286,6 +286,29 @@ static void read_rows(struct mni_segment *s)
     mni_segment_will_read_rows(s, 0, s->info.n_rows);
 }
 
+static void read_codes(struct mni_segment *s, const struct mni_segment_group *g)
+{
+    struct mni_segment_codes codes;
+    struct mn_error err;
+    const uint64_t *signs;
+    void *pin;
+
+    for (uint32_t first = 0; first < g->n_vectors; first += MNI_SEGMENT_CODE_BLOCK_VECTORS) {
+        uint32_t block = first / MNI_SEGMENT_CODE_BLOCK_VECTORS;
+        if (!is_good(mni_segment_code_block(s, g, block, &codes, &err), &err))
+            continue;
+        read_every_byte(codes.scales, codes.n_vectors * sizeof *codes.scales);
+        read_every_byte(codes.rests, codes.n_vectors * sizeof *codes.rests);
+        read_every_byte(codes.lengths, codes.n_vectors * sizeof *codes.lengths);
+        read_every_byte(codes.codes, (size_t)codes.n_vectors * g->n_dims);
+        mni_segment_release(s, codes.pin);
+    }
+    if (is_good(mni_segment_signs(s, g, 0, g->n_vectors, &signs, &pin, &err), &err)) {
+        read_every_byte(signs, (size_t)g->n_vectors * ((g->n_dims + 63) / 64) * 8);
+        mni_segment_release(s, pin);
+    }
+}
+
 static void read_group(struct mni_segment *s, const struct mni_segment_group *g)
 {
     struct mn_error err;
@@ -298,6 +321,8 @@ static void read_group(struct mni_segment *s, const struct mni_segment_group *g)
         read_every_byte(vectors, (size_t)g->n_vectors * g->n_dims * element_bytes(g->element_type));
         mni_segment_release(s, pin);
     }
+    if (g->has_codes)
+        read_codes(s, g);
     for (uint32_t i = 0; i < g->n_vectors; i++) {
         uint32_t row;
         if (is_good(mni_segment_vector_row(s, g, i, &row, &err), &err))

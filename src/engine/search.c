@@ -347,6 +347,16 @@ static mn_status look_at_block(struct seeker *s, const struct span_of_vectors *s
     return st;
 }
 
+/* No vector of another size is ever compared, whatever files say. */
+static mn_status check_size(const struct job *job, uint32_t n_dims, struct mn_error *err)
+{
+    if (n_dims == job->search->n_dims)
+        return MN_OK;
+    return mni_fail(err, MN_ERR_CORRUPT,
+                    "a vector has %" PRIu32 " dimensions, its namespace has %" PRIu32, n_dims,
+                    job->search->n_dims);
+}
+
 /* Bits [from, from + n) of a bitmap, n <= 64. */
 static uint64_t bits_at(const uint64_t *bits, uint32_t from, uint32_t n)
 {
@@ -360,13 +370,8 @@ static uint64_t bits_at(const uint64_t *bits, uint32_t from, uint32_t n)
 static mn_status look_at_segment(struct seeker *s, const struct mni_scan_window *w,
                                  struct mn_error *err)
 {
-    mn_status st = MN_OK;
+    mn_status st = check_size(s->job, w->group->n_dims, err);
 
-    if (w->group->n_dims != s->job->search->n_dims)
-        return mni_fail(err, MN_ERR_CORRUPT,
-                        "a segment has vectors of %" PRIu32
-                        " dimensions, the namespace has %" PRIu32,
-                        w->group->n_dims, s->job->search->n_dims);
     for (uint32_t at = 0; at < w->n && st == MN_OK;) {
         uint32_t to_border = BLOCK - (w->first + at) % BLOCK;
         uint32_t n = w->n - at < to_border ? w->n - at : to_border;
@@ -382,7 +387,8 @@ static mn_status look_at_segment(struct seeker *s, const struct mni_scan_window 
 
 /* Tables ---------- */
 
-static void look_at_versions(struct seeker *s, const struct mni_scan_window *w)
+static mn_status look_at_versions(struct seeker *s, const struct mni_scan_window *w,
+                                  struct mn_error *err)
 {
     for (uint32_t i = 0; i < w->n; i++) {
         struct mni_version *version = w->versions[i];
@@ -392,6 +398,9 @@ static void look_at_versions(struct seeker *s, const struct mni_scan_window *w)
         mni_record_view(mni_version_bytes(version), &r);
         if (r.n_dims == 0)
             continue;
+        mn_status st = check_size(s->job, r.n_dims, err);
+        if (st != MN_OK)
+            return st;
         struct vectors v = {
             .elements = r.vector,
             .type = r.element_type,
@@ -406,6 +415,7 @@ static void look_at_versions(struct seeker *s, const struct mni_scan_window *w)
         s->stats.n_scanned++;
         s->stats.bytes_read += bytes_of(s->job, v.type);
     }
+    return MN_OK;
 }
 
 /* Seekers ---------- */
@@ -442,9 +452,9 @@ static mn_status seek(struct seeker *s, struct mn_error *err)
             return MN_ERR_CORRUPT;
         }
         s->stats.n_damaged += window.n_damaged;
-        if (window.segment == NULL)
-            look_at_versions(s, &window);
-        else if ((st = look_at_segment(s, &window, err)) != MN_OK)
+        st = window.segment != NULL ? look_at_segment(s, &window, err)
+                                    : look_at_versions(s, &window, err);
+        if (st != MN_OK)
             return st;
     }
     return st == MN_END ? MN_OK : st;

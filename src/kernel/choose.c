@@ -12,10 +12,23 @@
 #include "kernel/kernel_private.h"
 
 #if defined(__x86_64__)
+#include <cpuid.h>
+
+/* Not every compiler's __builtin_cpu_supports knows this name. */
+static bool has_f16c(void)
+{
+    unsigned eax;
+    unsigned ebx;
+    unsigned ecx = 0;
+    unsigned edx;
+
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+
 static bool has_avx2(void)
 {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("f16c") && __builtin_cpu_supports("popcnt");
+           __builtin_cpu_supports("popcnt") && has_f16c();
 }
 
 static bool has_avx512(void)
