@@ -9,12 +9,15 @@
 enum {
     MN_ID_BYTES_MAX = 1024,          /* id of a record, UTF-8, at least 1 byte */
     MN_NAMESPACE_BYTES_MAX = 1024,   /* name of a namespace, UTF-8, at least 1 byte */
+    MN_SPACE_NAME_BYTES_MAX = 1024,  /* name of a space, UTF-8 */
     MN_METADATA_BYTES_MAX = 1 << 20, /* metadata of a record: 1 MiB of JSON */
     MN_METADATA_DEPTH_MAX = 64,      /* nesting of arrays and objects in metadata */
     MN_PAYLOAD_BYTES_MAX = 64 << 20, /* payload of a record: 64 MiB */
     MN_DIMENSIONS_MAX = 65536,       /* elements of a vector */
     MN_BATCH_BYTES_MAX = 256 << 20,  /* encoded records of one batch or transaction: 256 MiB */
     MN_BATCH_RECORDS_MAX = 1 << 22,  /* records of one batch or transaction */
+    MN_KEYFRAME_EVERY_MIN = 2,       /* points of an entity from one keyframe to the next */
+    MN_KEYFRAME_EVERY_MAX = 1000,
     MN_SEARCH_RESULTS_MAX = 65536,   /* of a query, those passed over included */
     MN_SEARCH_QUERIES_MAX = 1024,    /* of one search */
     MN_SEARCH_PRODUCT_MAX = 1 << 20, /* queries times results, of one search */

@@ -47,7 +47,7 @@ typedef enum mn_status {
     MN_ERR_POISONED = -11,    /* a write or sync of the log failed; reopen the store to write */
     MN_ERR_NO_STORE = -12,    /* the directory holds no store */
     MN_ERR_FORKED = -13,      /* the handle was opened by another process and used after fork */
-    MN_ERR_BUSY = -14,        /* views, iterators, transactions or cursors are still open */
+    MN_ERR_BUSY = -14,        /* views, iterators, searches, transactions or cursors are open */
     MN_ERR_UNSUPPORTED = -15, /* written by a newer version, or not built in */
     MN_ERR_ACCESS = -16,      /* the operating system denied access */
     MN_ERR_CANCELLED = -17,   /* stopped because the caller asked for it */

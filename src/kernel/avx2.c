@@ -10,11 +10,13 @@
 
 #include "kernel/kernel_private.h"
 #include "kernel/reach_private.h"
+#include "kernel/wide_private.h"
 
 enum {
     LANES = MNI_KERNEL_LANES,
     WIDTH = 8,
     N_PARTS = LANES / WIDTH,
+    TILE = 8, /* registers of codes side by side */
 };
 
 enum measure { DOT, L2 };
@@ -143,58 +145,49 @@ static void l2_f16(const float *queries, size_t n_queries, const uint16_t *rows,
     compare(L2, sizeof *rows, queries, n_queries, rows, n_rows, n_dims, scores_out);
 }
 
-/* 16 codes as 16-bit numbers. */
-INLINE __m256i load_i8(const int8_t *from)
+/* `n` times 8 rows: to their sums. Products of codes are made of magnitudes, with the row's sign
+ * given to the query; two of them fit in 16 bits. */
+INLINE void add_quads(const int8_t *query, const int8_t *quads, size_t n, size_t n_rows,
+                      size_t n_quads, bool is_alone, int32_t *scores_out)
 {
-    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)from));
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256i sums[TILE];
+
+    for (size_t t = 0; t < n; t++)
+        sums[t] = _mm256_setzero_si256();
+    for (size_t i = 0; i < n_quads; i++, quads += n_rows * MNI_QUAD) {
+        __m256i quad = _mm256_set1_epi32(mni_quad(query, i));
+
+        for (size_t t = 0; t < n; t++) {
+            const __m256i *from = (const __m256i *)(const void *)quads + t;
+            __m256i row = _mm256_loadu_si256(from);
+
+            if (is_alone && t % 2 == 0)
+                _mm_prefetch((const char *)from + MNI_KERNEL_CODES_AHEAD_BYTES, _MM_HINT_T0);
+            __m256i products =
+                _mm256_maddubs_epi16(_mm256_abs_epi8(row), _mm256_sign_epi8(quad, row));
+            sums[t] = _mm256_add_epi32(sums[t], _mm256_madd_epi16(products, ones));
+        }
+    }
+    for (size_t t = 0; t < n; t++)
+        _mm256_storeu_si256((__m256i *)(void *)scores_out + t, sums[t]);
 }
 
-INLINE __m256i load_i16(const int16_t *from)
+static void dot_i8(const int8_t *queries, size_t n_queries, const int8_t *quads, size_t n_rows,
+                   size_t n_quads, int32_t *scores_out)
 {
-    return _mm256_loadu_si256((const __m256i *)(const void *)from);
-}
+    for (size_t q = 0; q < n_queries;
+         q++, queries += (n_quads + 1) * MNI_QUAD, scores_out += n_rows) {
+        size_t r = 0;
 
-/* The last `n` codes of a row, then zeroes. */
-INLINE __m256i load_last_i8(const int8_t *from, size_t n)
-{
-    int8_t block[16] = {0};
-
-    memcpy(block, from, n);
-    return load_i8(block);
-}
-
-INLINE __m256i load_last_i16(const int16_t *from, size_t n)
-{
-    int16_t block[16] = {0};
-
-    memcpy(block, from, n * sizeof *from);
-    return load_i16(block);
-}
-
-static int32_t dot_codes(const int16_t *query, const int8_t *row, size_t n_dims)
-{
-    size_t n_whole = n_dims - n_dims % 16;
-    __m256i sum = _mm256_setzero_si256();
-    __m128i n4;
-
-    for (size_t i = 0; i < n_whole; i += 16)
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load_i16(query + i), load_i8(row + i)));
-    if (n_whole < n_dims)
-        sum = _mm256_add_epi32(sum,
-                               _mm256_madd_epi16(load_last_i16(query + n_whole, n_dims - n_whole),
-                                                 load_last_i8(row + n_whole, n_dims - n_whole)));
-    n4 = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-    n4 = _mm_add_epi32(n4, _mm_shuffle_epi32(n4, 0x4E));
-    n4 = _mm_add_epi32(n4, _mm_shuffle_epi32(n4, 0xB1));
-    return _mm_cvtsi128_si32(n4);
-}
-
-static void dot_i8(const int16_t *queries, size_t n_queries, const int8_t *rows, size_t n_rows,
-                   size_t n_dims, int32_t *scores_out)
-{
-    for (size_t q = 0; q < n_queries; q++) {
-        for (size_t r = 0; r < n_rows; r++)
-            *scores_out++ = dot_codes(queries + q * n_dims, rows + r * n_dims, n_dims);
+        for (; r + TILE * 8 <= n_rows; r += TILE * 8)
+            add_quads(queries, quads + r * MNI_QUAD, TILE, n_rows, n_quads, n_queries == 1,
+                      scores_out + r);
+        for (; r + 8 <= n_rows; r += 8)
+            add_quads(queries, quads + r * MNI_QUAD, 1, n_rows, n_quads, n_queries == 1,
+                      scores_out + r);
+        for (; r < n_rows; r++)
+            scores_out[r] = mni_dot_quads(queries, quads, r, n_rows, n_quads);
     }
 }
 
@@ -221,6 +214,9 @@ const struct mni_kernels mni_kernels_avx2 = {
     .l2_f32 = l2_f32,
     .dot_f16 = dot_f16,
     .l2_f16 = l2_f16,
+    .dot_wide = dot_wide,
+    .l2_wide = l2_wide,
+    .l2_f64 = l2_f64,
     .dot_i8 = dot_i8,
     .hamming = hamming,
     .reach = reach,

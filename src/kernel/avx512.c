@@ -11,11 +11,12 @@
 #include <immintrin.h>
 
 #include "kernel/kernel_private.h"
+#include "kernel/wide_private.h"
 
 enum {
     LANES = MNI_KERNEL_LANES,
-    GROUP = 4,          /* rows, or queries, that are taken side by side */
-    AHEAD_BYTES = 2048, /* a processor by itself looks ahead to the end of a page only */
+    GROUP = 4,          /* rows, queries or registers that are taken side by side */
+    AHEAD_BYTES = 8192, /* a processor by itself looks ahead to the end of a page only */
 };
 
 enum measure { DOT, L2 };
@@ -78,40 +79,30 @@ INLINE float fold(__m512 n16)
     return _mm_cvtss_f32(_mm_add_ss(n2, _mm_movehdup_ps(n2)));
 }
 
-/* Sums are floats or, for codes, 32-bit numbers in the same registers. */
-enum sum { FLOATS, NUMBERS };
-
-INLINE __m512 add(enum sum sum, __m512 a, __m512 b)
-{
-    if (sum == FLOATS)
-        return _mm512_add_ps(a, b);
-    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
-}
-
 /* Of two sums: 16 lanes each in, 8 lanes each out, side by side. */
-INLINE __m512 fold_two(enum sum sum, __m512 a, __m512 b)
+INLINE __m512 fold_two(__m512 a, __m512 b)
 {
-    return add(sum, _mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
 }
 
 /* Of four sums: 4 lanes each, side by side. */
-INLINE __m512 fold_four(enum sum sum, const __m512 n16[GROUP])
+INLINE __m512 fold_four(const __m512 n16[GROUP])
 {
-    __m512 ab = fold_two(sum, n16[0], n16[1]);
-    __m512 cd = fold_two(sum, n16[2], n16[3]);
+    __m512 ab = fold_two(n16[0], n16[1]);
+    __m512 cd = fold_two(n16[2], n16[3]);
 
-    return add(sum, _mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xDD));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xDD));
 }
 
 /* 16 sums, in their order, of which each register has 4 lanes of four. */
-INLINE __m512 fold_all(enum sum sum, const __m512 n4[GROUP])
+INLINE __m512 fold_all(const __m512 n4[GROUP])
 {
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     __m512 ab =
-        add(sum, _mm512_shuffle_ps(n4[0], n4[1], 0x44), _mm512_shuffle_ps(n4[0], n4[1], 0xEE));
+        _mm512_add_ps(_mm512_shuffle_ps(n4[0], n4[1], 0x44), _mm512_shuffle_ps(n4[0], n4[1], 0xEE));
     __m512 cd =
-        add(sum, _mm512_shuffle_ps(n4[2], n4[3], 0x44), _mm512_shuffle_ps(n4[2], n4[3], 0xEE));
-    __m512 all = add(sum, _mm512_shuffle_ps(ab, cd, 0x88), _mm512_shuffle_ps(ab, cd, 0xDD));
+        _mm512_add_ps(_mm512_shuffle_ps(n4[2], n4[3], 0x44), _mm512_shuffle_ps(n4[2], n4[3], 0xEE));
+    __m512 all = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x88), _mm512_shuffle_ps(ab, cd, 0xDD));
 
     return _mm512_permutexvar_ps(order, all);
 }
@@ -167,9 +158,9 @@ INLINE void compare(enum measure measure, size_t element_bytes, const float *que
         for (; r + GROUP * GROUP <= n_rows; r += GROUP * GROUP) {
             for (size_t g = 0; g < GROUP; g++, row += GROUP * row_bytes) {
                 add_rows(measure, element_bytes, queries, row, GROUP, n_dims, n16);
-                n4[g] = fold_four(FLOATS, n16);
+                n4[g] = fold_four(n16);
             }
-            _mm512_storeu_ps(scores_out, fold_all(FLOATS, n4));
+            _mm512_storeu_ps(scores_out, fold_all(n4));
             scores_out += GROUP * GROUP;
         }
         for (; r < n_rows; r++, row += row_bytes) {
@@ -203,124 +194,112 @@ static void l2_f16(const float *queries, size_t n_queries, const uint16_t *rows,
     compare(L2, sizeof *rows, queries, n_queries, rows, n_rows, n_dims, scores_out);
 }
 
-/* 32 codes as 16-bit numbers. */
-INLINE __m512i load_i8(const int8_t *from)
+/* Those of 16 that there are. */
+INLINE __mmask16 first_of(size_t n_left)
 {
-    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)from));
+    return (__mmask16)((UINT32_C(1) << (n_left < 16 ? n_left : 16)) - 1);
 }
 
-INLINE __m512i load_last_i8(const int8_t *from, size_t n)
+/* Adds four products of magnitudes `a` and codes `b`. The intrinsic has gcc 12 copy every sum
+ * twice, which takes as long again. */
+INLINE __m512i add_products(__m512i sum, __m512i a, __m512i b)
 {
-    return _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(((__mmask32)1 << n) - 1, from));
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
 }
 
-INLINE __m512i load_i16(const int16_t *from)
+INLINE __m256i add_half_products(__m256i sum, __m256i a, __m256i b)
 {
-    return _mm512_loadu_si512(from);
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
 }
 
-INLINE __m512i load_last_i16(const int16_t *from, size_t n)
+/* `n_q` queries, four at most, beside `n_t` times 16 rows, of the last of which there are those in
+ * `which`. Codes of rows are made magnitudes by adding 128; what that adds to a sum it begins
+ * without. */
+INLINE void add_quads(const int8_t *queries, size_t n_q, const int8_t *quads, size_t n_t,
+                      __mmask16 which, size_t n_rows, size_t n_quads, int32_t *scores_out)
 {
-    return _mm512_maskz_loadu_epi16(((__mmask32)1 << n) - 1, from);
-}
-
-/* `n_q` queries, four at most, beside as many rows at most: 16 lanes of each sum, those of a query
- * one behind the other. */
-INLINE void add_codes(const int16_t *queries, size_t n_q, const int8_t *rows, size_t n_r,
-                      size_t n_dims, __m512 n16_out[GROUP * GROUP])
-{
-    size_t n_whole = n_dims - n_dims % LANES;
-    size_t n_last = n_dims - n_whole;
+    const __m512i offset = _mm512_set1_epi8(-128);
+    size_t query_bytes = (n_quads + 1) * MNI_QUAD;
     __m512i sums[GROUP * GROUP];
-    __m512i codes[GROUP];
+    __m512i rows[GROUP];
 
-    for (size_t i = 0; i < n_q * n_r; i++)
-        sums[i] = _mm512_setzero_si512();
-    for (size_t i = 0; i < n_whole; i += LANES) {
-        for (size_t r = 0; r < n_r; r++)
-            codes[r] = load_i8(rows + r * n_dims + i);
+    for (size_t q = 0; q < n_q; q++) {
+        for (size_t t = 0; t < n_t; t++)
+            sums[q * n_t + t] = _mm512_set1_epi32(-mni_quad(queries + q * query_bytes, n_quads));
+    }
+    for (size_t i = 0; i < n_quads; i++, quads += n_rows * MNI_QUAD) {
+        for (size_t t = 0; t < n_t; t++)
+            rows[t] = _mm512_xor_si512(_mm512_maskz_loadu_epi32(which, quads + t * 64), offset);
         for (size_t q = 0; q < n_q; q++) {
-            __m512i query = load_i16(queries + q * n_dims + i);
+            __m512i quad = _mm512_set1_epi32(mni_quad(queries + q * query_bytes, i));
 
-            for (size_t r = 0; r < n_r; r++)
-                sums[q * n_r + r] = _mm512_dpwssd_epi32(sums[q * n_r + r], query, codes[r]);
+            for (size_t t = 0; t < n_t; t++)
+                sums[q * n_t + t] = add_products(sums[q * n_t + t], rows[t], quad);
         }
     }
-    for (size_t q = 0; q < n_q && n_last > 0; q++) {
-        __m512i query = load_last_i16(queries + q * n_dims + n_whole, n_last);
-
-        for (size_t r = 0; r < n_r; r++)
-            sums[q * n_r + r] = _mm512_dpwssd_epi32(
-                sums[q * n_r + r], query, load_last_i8(rows + r * n_dims + n_whole, n_last));
+    for (size_t q = 0; q < n_q; q++) {
+        for (size_t t = 0; t < n_t; t++)
+            _mm512_mask_storeu_epi32(scores_out + q * n_rows + t * 16, which, sums[q * n_t + t]);
     }
-    for (size_t i = 0; i < n_q * n_r; i++)
-        n16_out[i] = _mm512_castsi512_ps(sums[i]);
 }
 
-INLINE int32_t one_code(const int16_t *query, const int8_t *row, size_t n_dims)
-{
-    __m512 n16[GROUP * GROUP];
-
-    add_codes(query, 1, row, 1, n_dims, n16);
-    return _mm512_reduce_add_epi32(_mm512_castps_si512(n16[0]));
-}
-
-/* Four queries. */
-INLINE void four_queries_i8(const int16_t *queries, const int8_t *rows, size_t n_rows,
-                            size_t n_dims, int32_t *scores_out)
+INLINE void some_queries_i8(const int8_t *queries, size_t n_q, const int8_t *quads, size_t n_rows,
+                            size_t n_quads, int32_t *scores_out)
 {
     size_t r = 0;
 
-    for (; r + GROUP <= n_rows; r += GROUP) {
-        __m512 n16[GROUP * GROUP];
-        __m512 n4[GROUP];
-
-        add_codes(queries, GROUP, rows + r * n_dims, GROUP, n_dims, n16);
-        for (size_t q = 0; q < GROUP; q++)
-            n4[q] = fold_four(NUMBERS, n16 + q * GROUP);
-        __m512i all = _mm512_castps_si512(fold_all(NUMBERS, n4));
-        _mm_storeu_si128((__m128i *)(void *)(scores_out + r), _mm512_castsi512_si128(all));
-        _mm_storeu_si128((__m128i *)(void *)(scores_out + n_rows + r),
-                         _mm512_extracti32x4_epi32(all, 1));
-        _mm_storeu_si128((__m128i *)(void *)(scores_out + 2 * n_rows + r),
-                         _mm512_extracti32x4_epi32(all, 2));
-        _mm_storeu_si128((__m128i *)(void *)(scores_out + 3 * n_rows + r),
-                         _mm512_extracti32x4_epi32(all, 3));
-    }
-    for (; r < n_rows; r++)
-        for (size_t q = 0; q < GROUP; q++)
-            scores_out[q * n_rows + r] = one_code(queries + q * n_dims, rows + r * n_dims, n_dims);
+    for (; r + GROUP * 16 <= n_rows; r += GROUP * 16)
+        add_quads(queries, n_q, quads + r * MNI_QUAD, GROUP, 0xFFFF, n_rows, n_quads,
+                  scores_out + r);
+    for (; r < n_rows; r += 16)
+        add_quads(queries, n_q, quads + r * MNI_QUAD, 1, first_of(n_rows - r), n_rows, n_quads,
+                  scores_out + r);
 }
 
-INLINE void one_query_i8(const int16_t *query, const int8_t *rows, size_t n_rows, size_t n_dims,
+/* One query waits for memory, and does so less where loads take half a line each. */
+static void one_query_i8(const int8_t *query, const int8_t *quads, size_t n_rows, size_t n_quads,
                          int32_t *scores_out)
 {
+    const __m256i offset = _mm256_set1_epi8(-128);
+    __m256i sums[2 * GROUP];
     size_t r = 0;
 
-    for (; r + GROUP * GROUP <= n_rows; r += GROUP * GROUP) {
-        __m512 n4[GROUP];
+    for (; r + 64 <= n_rows; r += 64) {
+        const int8_t *from = quads + r * MNI_QUAD;
 
-        for (size_t g = 0; g < GROUP; g++) {
-            __m512 n16[GROUP * GROUP];
+        for (size_t t = 0; t < 2 * GROUP; t++)
+            sums[t] = _mm256_set1_epi32(-mni_quad(query, n_quads));
+        for (size_t i = 0; i < n_quads; i++, from += n_rows * MNI_QUAD) {
+            __m256i quad = _mm256_set1_epi32(mni_quad(query, i));
 
-            add_codes(query, 1, rows + (r + g * GROUP) * n_dims, GROUP, n_dims, n16);
-            n4[g] = fold_four(NUMBERS, n16);
+            for (size_t t = 0; t < 2 * GROUP; t++) {
+                if (t % 2 == 0)
+                    _mm_prefetch(from + t * 32 + MNI_KERNEL_CODES_AHEAD_BYTES, _MM_HINT_T0);
+                __m256i rows = _mm256_loadu_si256((const __m256i *)(const void *)from + t);
+                sums[t] = add_half_products(sums[t], _mm256_xor_si256(rows, offset), quad);
+            }
         }
-        _mm512_storeu_si512(scores_out + r, _mm512_castps_si512(fold_all(NUMBERS, n4)));
+        for (size_t t = 0; t < 2 * GROUP; t++)
+            _mm256_storeu_si256((__m256i *)(void *)(scores_out + r) + t, sums[t]);
     }
-    for (; r < n_rows; r++)
-        scores_out[r] = one_code(query, rows + r * n_dims, n_dims);
+    for (; r < n_rows; r += 16)
+        add_quads(query, 1, quads + r * MNI_QUAD, 1, first_of(n_rows - r), n_rows, n_quads,
+                  scores_out + r);
 }
 
-static void dot_i8(const int16_t *queries, size_t n_queries, const int8_t *rows, size_t n_rows,
-                   size_t n_dims, int32_t *scores_out)
+static void dot_i8(const int8_t *queries, size_t n_queries, const int8_t *quads, size_t n_rows,
+                   size_t n_quads, int32_t *scores_out)
 {
+    size_t query_bytes = (n_quads + 1) * MNI_QUAD;
     size_t q = 0;
 
     for (; q + GROUP <= n_queries; q += GROUP)
-        four_queries_i8(queries + q * n_dims, rows, n_rows, n_dims, scores_out + q * n_rows);
+        some_queries_i8(queries + q * query_bytes, GROUP, quads, n_rows, n_quads,
+                        scores_out + q * n_rows);
     for (; q < n_queries; q++)
-        one_query_i8(queries + q * n_dims, rows, n_rows, n_dims, scores_out + q * n_rows);
+        one_query_i8(queries + q * query_bytes, quads, n_rows, n_quads, scores_out + q * n_rows);
 }
 
 static void hamming(const uint64_t *queries, size_t n_queries, const uint64_t *rows, size_t n_rows,
@@ -343,12 +322,6 @@ static void hamming(const uint64_t *queries, size_t n_queries, const uint64_t *r
             *scores_out++ = (uint32_t)_mm512_reduce_add_epi64(sum);
         }
     }
-}
-
-/* Those of 16 vectors that there are. */
-INLINE __mmask16 first_of(size_t n_left)
-{
-    return (__mmask16)((UINT32_C(1) << (n_left < 16 ? n_left : 16)) - 1);
 }
 
 static uint64_t reach(const struct mni_reach *reach, const int32_t *products, const float *scales,
@@ -400,6 +373,9 @@ const struct mni_kernels mni_kernels_avx512 = {
     .l2_f32 = l2_f32,
     .dot_f16 = dot_f16,
     .l2_f16 = l2_f16,
+    .dot_wide = dot_wide,
+    .l2_wide = l2_wide,
+    .l2_f64 = l2_f64,
     .dot_i8 = dot_i8,
     .hamming = hamming,
     .reach = reach,

@@ -10,13 +10,13 @@
 
 #include "kernel/kernel.h"
 
-enum { ROW_LEVEL = 127 };
+enum { LEVEL = 127 };
 
 #define MAGNITUDE_MIN 0x1p-50F
 #define MAGNITUDE_MAX 0x1p50F
 
 /* The scale, or 0 when the vector is all zeroes; negative when it has no code. */
-static float choose_scale(const float *vector, size_t n_dims, int level)
+static float choose_scale(const float *vector, size_t n_dims)
 {
     float max = 0;
     float sum = 0; /* NaN as soon as one element is infinite or NaN */
@@ -27,7 +27,7 @@ static float choose_scale(const float *vector, size_t n_dims, int level)
     }
     if (isnan(sum) || max > MAGNITUDE_MAX || (max > 0 && max < MAGNITUDE_MIN))
         return -1;
-    return max / (float)level;
+    return max / LEVEL;
 }
 
 /* A double, which holds squares of floats, has rounding errors far below what is added here. */
@@ -37,11 +37,11 @@ static float length_rounded_up(double sum_of_squares)
 }
 
 /* The code of an element: the nearest whole number, which rounding may put beyond the level. */
-static int code_of(float element, double inverse, int level)
+static int code_of(float element, double inverse)
 {
     long code = lrint(element * inverse);
 
-    return (int)(code > level ? level : code < -level ? -level : code);
+    return (int)(code > LEVEL ? LEVEL : code < -LEVEL ? -LEVEL : code);
 }
 
 static double square_of_rest(float element, float scale, int code)
@@ -54,17 +54,17 @@ static double square_of_rest(float element, float scale, int code)
 void mni_quantise_row(const float *row, size_t n_dims, int8_t *codes_out,
                       struct mni_code_scale *scale_out)
 {
-    float scale = choose_scale(row, n_dims, ROW_LEVEL);
+    float scale = choose_scale(row, n_dims);
     double inverse = scale > 0 ? 1 / (double)scale : 0;
     double sum = 0;
 
+    memset(codes_out, 0, mni_row_code_bytes(n_dims));
     if (scale < 0) {
-        memset(codes_out, 0, n_dims);
         *scale_out = (struct mni_code_scale){0, INFINITY};
         return;
     }
     for (size_t i = 0; i < n_dims; i++) {
-        int code = code_of(row[i], inverse, ROW_LEVEL);
+        int code = code_of(row[i], inverse);
 
         codes_out[i] = (int8_t)code;
         sum += square_of_rest(row[i], scale, code);
@@ -72,26 +72,16 @@ void mni_quantise_row(const float *row, size_t n_dims, int8_t *codes_out,
     *scale_out = (struct mni_code_scale){scale, sum == 0 ? 0 : length_rounded_up(sum)};
 }
 
-void mni_quantise_query(const float *query, size_t n_dims, int16_t *codes_out,
+void mni_quantise_query(const float *query, size_t n_dims, int8_t *codes_out,
                         struct mni_code_scale *scale_out)
 {
-    int level = mni_query_level_max(n_dims);
-    float scale = choose_scale(query, n_dims, level);
-    double inverse = scale > 0 ? 1 / (double)scale : 0;
-    double sum = 0;
+    int32_t sum = 0;
 
-    if (scale < 0) {
-        memset(codes_out, 0, n_dims * sizeof *codes_out);
-        *scale_out = (struct mni_code_scale){0, INFINITY};
-        return;
-    }
-    for (size_t i = 0; i < n_dims; i++) {
-        int code = code_of(query[i], inverse, level);
-
-        codes_out[i] = (int16_t)code;
-        sum += square_of_rest(query[i], scale, code);
-    }
-    *scale_out = (struct mni_code_scale){scale, sum == 0 ? 0 : length_rounded_up(sum)};
+    mni_quantise_row(query, n_dims, codes_out, scale_out);
+    for (size_t i = 0; i < n_dims; i++)
+        sum += codes_out[i];
+    sum *= 128;
+    memcpy(codes_out + mni_row_code_bytes(n_dims), &sum, sizeof sum);
 }
 
 void mni_sign_bits(const float *vector, size_t n_dims, uint64_t *words_out)

@@ -2,10 +2,10 @@
  * kernel.h - distances between vectors: the innermost loops of search.
  *
  * Every kernel compares each of some queries with each of some rows, vectors of `n_dims` elements
- * that lie one behind the other without gaps, and sets scores[query * n_rows + row]. Nothing
- * need be aligned. n_dims is at most MN_DIMENSIONS_MAX; n_dims, n_rows and n_queries may be 0. Rows
- * are read once per query, so whoever has many queries gives few rows at a time, which the
- * processor's cache holds.
+ * that lie one behind the other without gaps (codes lie otherwise, see below), and sets
+ * scores[query * n_rows + row]. Nothing need be aligned. n_dims is at most MN_DIMENSIONS_MAX;
+ * n_dims, n_rows and n_queries may be 0. Rows are read once per query, so whoever has many queries
+ * gives few rows at a time, which the processor's cache holds.
  *
  * The scalar kernels define the results; the faster ones give the same bits, so that a store
  * answers alike on every machine. Sums of floats are made like this, with one rounding each step:
@@ -18,6 +18,10 @@
  *
  *     dot   sum of q[i] * r[i]
  *     l2    sum of d * d with d = q[i] - r[i], rounded (squared Euclidean distance)
+ *
+ * Where more digits are wanted, sums are made in double: 16 lanes, filled up and folded likewise;
+ * the elements become doubles first, and difference, product and sum are rounded one after the
+ * other.
  *
  * Rows of f16 (IEEE 754 binary16 in an uint16_t) are compared as the floats they stand for; their
  * queries are f32. Sums over codes are whole numbers and exact.
@@ -33,16 +37,26 @@
 
 enum {
     MNI_KERNEL_LANES = 32,
+    MNI_KERNEL_WIDE_LANES = 16, /* of sums in double */
     MNI_SIGN_WORD_BITS = 64,
+    /* So far ahead of what it compares dot_i8 asks for memory, where one query leaves it time to
+     * wait for. What lies between one call's rows and the next one's is left to the caller. */
+    MNI_KERNEL_CODES_AHEAD_BYTES = 5120,
 };
 
 typedef void mni_f32_kernel(const float *queries, size_t n_queries, const float *rows,
                             size_t n_rows, size_t n_dims, float *scores_out);
 typedef void mni_f16_kernel(const float *queries, size_t n_queries, const uint16_t *rows,
                             size_t n_rows, size_t n_dims, float *scores_out);
-/* Elements of queries lie within +-mni_query_level_max(n_dims), so that no sum overflows. */
-typedef void mni_i8_kernel(const int16_t *queries, size_t n_queries, const int8_t *rows,
-                           size_t n_rows, size_t n_dims, int32_t *scores_out);
+/* One query, sums in double. */
+typedef void mni_wide_kernel(const float *query, const float *rows, size_t n_rows, size_t n_dims,
+                             double *scores_out);
+typedef void mni_f64_kernel(const double *query, const double *rows, size_t n_rows, size_t n_dims,
+                            double *scores_out);
+/* Codes of rows stand in quads, see "Codes"; queries one behind the other, each as
+ * mni_quantise_query makes it: within +-127, so that no sum overflows. */
+typedef void mni_i8_kernel(const int8_t *queries, size_t n_queries, const int8_t *quads,
+                           size_t n_rows, size_t n_quads, int32_t *scores_out);
 /* `n_words` of 64 bits a vector. */
 typedef void mni_bits_kernel(const uint64_t *queries, size_t n_queries, const uint64_t *rows,
                              size_t n_rows, size_t n_words, uint32_t *scores_out);
@@ -91,7 +105,10 @@ struct mni_kernels {
     mni_f32_kernel *l2_f32;
     mni_f16_kernel *dot_f16;
     mni_f16_kernel *l2_f16;
-    mni_i8_kernel *dot_i8;    /* sum of q[i] * r[i] */
+    mni_wide_kernel *dot_wide;
+    mni_wide_kernel *l2_wide;
+    mni_f64_kernel *l2_f64;
+    mni_i8_kernel *dot_i8;    /* sum of q[i] * r[i], codes from -128 on */
     mni_bits_kernel *hamming; /* number of bits that differ */
     mni_reach_kernel *reach;
     mni_above_kernel *above;
@@ -103,15 +120,6 @@ const struct mni_kernels *mni_kernels(void);
 
 /* By name; NULL where this machine or this build has none of that name. */
 const struct mni_kernels *mni_kernels_by_name(const char *name);
-
-/* The largest element of a query that is compared with codes: sums of `n_dims` products with -128
- * to 127 stay below 2^31. */
-static inline int16_t mni_query_level_max(size_t n_dims)
-{
-    size_t level = n_dims == 0 ? INT16_MAX : ((size_t)INT32_MAX - 1) / (128 * n_dims);
-
-    return (int16_t)(level < INT16_MAX ? level : INT16_MAX);
-}
 
 /* Halves --------------------------------------------------------------------------------------- */
 
@@ -138,11 +146,34 @@ struct mni_code_scale {
     float rest; /* rounded up */
 };
 
-/* Codes from -127 to 127; `codes_out` has n_dims. */
+/* Four codes at a time are compared by one instruction, and rows side by side need no folding. So
+ * rows of a block are cut into quads of four codes, the last one filled up with zeroes; first come
+ * the first quads of all rows, then all second ones, and so on: element i of row r is
+ * quads[(i / 4 * n_rows + r) * 4 + i % 4]. */
+enum { MNI_QUAD = 4 };
+
+static inline size_t mni_quads(size_t n_dims)
+{
+    return (n_dims + MNI_QUAD - 1) / MNI_QUAD;
+}
+
+/* Bytes of the codes of a row, and of a query: it has one quad more, with 128 times the sum of its
+ * codes as an int32_t, for kernels that compare magnitudes. */
+static inline size_t mni_row_code_bytes(size_t n_dims)
+{
+    return mni_quads(n_dims) * MNI_QUAD;
+}
+
+static inline size_t mni_query_code_bytes(size_t n_dims)
+{
+    return (mni_quads(n_dims) + 1) * MNI_QUAD;
+}
+
+/* Codes from -127 to 127, mni_row_code_bytes(n_dims) of them. */
 void mni_quantise_row(const float *row, size_t n_dims, int8_t *codes_out,
                       struct mni_code_scale *scale_out);
-/* Codes within +-mni_query_level_max(n_dims). */
-void mni_quantise_query(const float *query, size_t n_dims, int16_t *codes_out,
+/* The same, and the quad behind them. */
+void mni_quantise_query(const float *query, size_t n_dims, int8_t *codes_out,
                         struct mni_code_scale *scale_out);
 /* One bit per element, set where it is above 0: element i is bit i % 64 of word i / 64. Bits behind
  * the last are 0; `words_out` has one word per 64 elements begun. */

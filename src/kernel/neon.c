@@ -10,11 +10,13 @@
 
 #include "kernel/kernel_private.h"
 #include "kernel/reach_private.h"
+#include "kernel/wide_private.h"
 
 enum {
     LANES = MNI_KERNEL_LANES,
     WIDTH = 4,
     N_PARTS = LANES / WIDTH,
+    TILE = 16, /* registers of codes side by side */
 };
 
 enum measure { DOT, L2 };
@@ -123,31 +125,46 @@ static void l2_f16(const float *queries, size_t n_queries, const uint16_t *rows,
     compare(L2, sizeof *rows, queries, n_queries, rows, n_rows, n_dims, scores_out);
 }
 
-static int32_t dot_codes(const int16_t *query, const int8_t *row, size_t n_dims)
+/* `n` times 4 rows: to their sums. Two products of codes fit in 16 bits. */
+INLINE void add_quads(const int8_t *query, const int8_t *quads, size_t n, size_t n_rows,
+                      size_t n_quads, bool is_alone, int32_t *scores_out)
 {
-    size_t n_whole = n_dims - n_dims % 8;
-    int32x4_t sums = vdupq_n_s32(0);
-    int32_t sum;
+    int32x4_t sums[TILE];
 
-    for (size_t i = 0; i < n_whole; i += 8) {
-        int16x8_t q = vld1q_s16(query + i);
-        int16x8_t r = vmovl_s8(vld1_s8(row + i));
+    for (size_t t = 0; t < n; t++)
+        sums[t] = vdupq_n_s32(0);
+    for (size_t i = 0; i < n_quads; i++, quads += n_rows * MNI_QUAD) {
+        int8x16_t quad = vreinterpretq_s8_s32(vdupq_n_s32(mni_quad(query, i)));
 
-        sums = vmlal_s16(sums, vget_low_s16(q), vget_low_s16(r));
-        sums = vmlal_s16(sums, vget_high_s16(q), vget_high_s16(r));
+        for (size_t t = 0; t < n; t++) {
+            const int8_t *from = quads + t * 16;
+            int8x16_t row = vld1q_s8(from);
+
+            if (is_alone && t % 4 == 0)
+                __builtin_prefetch(from + MNI_KERNEL_CODES_AHEAD_BYTES);
+            sums[t] = vpadalq_s16(sums[t], vpaddq_s16(vmull_s8(vget_low_s8(row), vget_low_s8(quad)),
+                                                      vmull_high_s8(row, quad)));
+        }
     }
-    sum = vaddvq_s32(sums);
-    for (size_t i = n_whole; i < n_dims; i++)
-        sum += query[i] * row[i];
-    return sum;
+    for (size_t t = 0; t < n; t++)
+        vst1q_s32(scores_out + t * 4, sums[t]);
 }
 
-static void dot_i8(const int16_t *queries, size_t n_queries, const int8_t *rows, size_t n_rows,
-                   size_t n_dims, int32_t *scores_out)
+static void dot_i8(const int8_t *queries, size_t n_queries, const int8_t *quads, size_t n_rows,
+                   size_t n_quads, int32_t *scores_out)
 {
-    for (size_t q = 0; q < n_queries; q++) {
-        for (size_t r = 0; r < n_rows; r++)
-            *scores_out++ = dot_codes(queries + q * n_dims, rows + r * n_dims, n_dims);
+    for (size_t q = 0; q < n_queries;
+         q++, queries += (n_quads + 1) * MNI_QUAD, scores_out += n_rows) {
+        size_t r = 0;
+
+        for (; r + TILE * 4 <= n_rows; r += TILE * 4)
+            add_quads(queries, quads + r * MNI_QUAD, TILE, n_rows, n_quads, n_queries == 1,
+                      scores_out + r);
+        for (; r + 4 <= n_rows; r += 4)
+            add_quads(queries, quads + r * MNI_QUAD, 1, n_rows, n_quads, n_queries == 1,
+                      scores_out + r);
+        for (; r < n_rows; r++)
+            scores_out[r] = mni_dot_quads(queries, quads, r, n_rows, n_quads);
     }
 }
 
@@ -174,6 +191,9 @@ const struct mni_kernels mni_kernels_neon = {
     .l2_f32 = l2_f32,
     .dot_f16 = dot_f16,
     .l2_f16 = l2_f16,
+    .dot_wide = dot_wide,
+    .l2_wide = l2_wide,
+    .l2_f64 = l2_f64,
     .dot_i8 = dot_i8,
     .hamming = hamming,
     .reach = reach,

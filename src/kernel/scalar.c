@@ -10,6 +10,7 @@
 
 #include "kernel/kernel_private.h"
 #include "kernel/reach_private.h"
+#include "kernel/wide_private.h"
 
 enum { LANES = MNI_KERNEL_LANES };
 
@@ -114,17 +115,13 @@ static void l2_f16(const float *queries, size_t n_queries, const uint16_t *rows,
     }
 }
 
-static void dot_i8(const int16_t *queries, size_t n_queries, const int8_t *rows, size_t n_rows,
-                   size_t n_dims, int32_t *scores_out)
+static void dot_i8(const int8_t *queries, size_t n_queries, const int8_t *quads, size_t n_rows,
+                   size_t n_quads, int32_t *scores_out)
 {
     for (size_t q = 0; q < n_queries; q++) {
-        for (size_t r = 0; r < n_rows; r++) {
-            int32_t sum = 0;
-
-            for (size_t i = 0; i < n_dims; i++)
-                sum += queries[q * n_dims + i] * rows[r * n_dims + i];
-            *scores_out++ = sum;
-        }
+        for (size_t r = 0; r < n_rows; r++)
+            *scores_out++ =
+                mni_dot_quads(queries + q * (n_quads + 1) * MNI_QUAD, quads, r, n_rows, n_quads);
     }
 }
 
@@ -149,6 +146,9 @@ const struct mni_kernels mni_kernels_scalar = {
     .l2_f32 = l2_f32,
     .dot_f16 = dot_f16,
     .l2_f16 = l2_f16,
+    .dot_wide = dot_wide,
+    .l2_wide = l2_wide,
+    .l2_f64 = l2_f64,
     .dot_i8 = dot_i8,
     .hamming = hamming,
     .reach = reach,

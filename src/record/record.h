@@ -86,6 +86,19 @@ bool mni_record_expiry(const void *bytes, int64_t *expires_at_us_out); /* false:
 void mni_record_set_collection(void *bytes, uint64_t collection);
 size_t mni_record_bytes(const void *bytes);
 
+/* The key of a point in a space: the entity, then its time, big-endian, so that the order of keys
+ * is that of entities, and of the times of each (docs/format/catalogue.md). */
+enum { MNI_POINT_KEY_BYTES = 16 };
+struct mni_point_key {
+    unsigned char bytes[MNI_POINT_KEY_BYTES];
+};
+struct mni_point_key mni_point_key(uint64_t entity, int64_t time_us);
+/* False: it is not a point's key. */
+bool mni_point_key_read(struct mn_slice key, uint64_t *entity_out, int64_t *time_us_out);
+/* The next key, or the one before. False: there is none. */
+bool mni_point_key_next(struct mni_point_key *key);
+bool mni_point_key_back(struct mni_point_key *key);
+
 /* The hash of a key, or of a second key, in its collection: the same in memory and in files, for
  * ever (docs/format/segment.md). All 64 bits are good. Any thread. */
 uint64_t mni_key_hash(uint64_t collection, struct mn_slice key);

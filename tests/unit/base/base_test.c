@@ -9,6 +9,7 @@
 #include "base/crc32c.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/quote.h"
 #include "base/status.h"
 #include "base/utf8.h"
 
@@ -95,6 +96,33 @@ static void utf8_accepts_the_borders_and_refuses_what_is_beyond(void)
     CHECK_EQ(mni_utf8_valid_prefix("abc\xFFxyz", 7), 3);
 }
 
+static void names_are_quoted_as_one_line_that_ends_in_time(void)
+{
+    static const struct {
+        struct mn_slice name;
+        const char *text;
+    } cases[] = {
+        {{"", 0}, "\"\""},
+        {{"a b", 3}, "\"a b\""},
+        {{"a\0\n\x7F", 4}, "\"a\\x00\\x0A\\x7F\""},
+        {{"\"\\", 2}, "\"\\\"\\\\\""},
+        {{"n\xC3\xA9\xC2\x9B\xFF", 6}, "\"n\xC3\xA9\\xC2\\x9B\\xFF\""},
+    };
+    char text[MNI_QUOTED_NAME_BYTES];
+    char many[2 * MNI_QUOTED_NAME_BYTES] = {0};
+
+    for (size_t i = 0; i < CHECK_COUNT(cases); i++)
+        CHECK_STR_EQ(mni_quote(cases[i].name, text, sizeof text), cases[i].text);
+    for (size_t room = MNI_QUOTE_BYTES_MIN; room <= sizeof text; room++) {
+        memset(text, 'x', sizeof text);
+        (void)mni_quote((struct mn_slice){many, sizeof many}, text, room);
+        size_t n = strlen(text);
+        CHECK(n < room && n > 4);
+        CHECK_STR_EQ(text + n - 4, "...\"");
+        CHECK(room == sizeof text || text[room] == 'x');
+    }
+}
+
 static void buffer_grows_and_keeps_its_bytes(void)
 {
     struct mni_buf buf = {0};
@@ -146,6 +174,7 @@ int main(int argc, char **argv)
         CHECK_TEST(hash_is_stable_over_versions),
         CHECK_TEST(integers_are_little_endian),
         CHECK_TEST(utf8_accepts_the_borders_and_refuses_what_is_beyond),
+        CHECK_TEST(names_are_quoted_as_one_line_that_ends_in_time),
         CHECK_TEST(buffer_grows_and_keeps_its_bytes),
         CHECK_TEST(allocation_can_be_made_to_fail),
         CHECK_TEST(a_long_error_is_cut_at_a_character),
