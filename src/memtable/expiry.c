@@ -130,7 +130,7 @@ void mni_memtable_lapse(struct mni_memtable *table, int64_t now_us)
             place(expiry, last, earliest);
             sift_down(expiry, 0);
         }
-        mni_rows_count_lapse(table, earliest.entry->rows);
+        mni_entry_count_lapse(table, earliest.entry);
     }
 }
 

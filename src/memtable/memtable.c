@@ -31,6 +31,9 @@ mn_status mni_memtable_new(struct mni_pool *pool, struct mni_memtable **table_ou
     st = mni_buckets_init(&table->new_rows, table);
     if (st != MN_OK)
         goto out;
+    st = mni_buckets_init(&table->tallies, table);
+    if (st != MN_OK)
+        goto out;
     *table_out = table; /* ownership moves to the caller */
     table = NULL;
 out:
@@ -73,7 +76,9 @@ void mni_memtable_free(struct mni_memtable *table)
             link = next;
         }
     }
+    mni_tally_free_all(table);
     mni_buckets_done(&table->entries, table);
+    mni_buckets_done(&table->tallies, table);
     mni_buckets_done(&table->rows, table);
     mni_buckets_done(&table->new_rows, table);
     mni_slots_done(&table->expiry.slots, table);

@@ -172,6 +172,18 @@ size_t mni_memtable_scan(struct mni_memtable *table, uint64_t collection, struct
                          const struct mni_key_range *range, struct mni_view_point view,
                          struct mni_version **versions_out, size_t n_max);
 
+/* The live records of a collection, as of the newest commit and the last lapse, whose keys have the
+ * length of `low`, that of a point's key, begin with the same 8 bytes and are not below it. All
+ * keys are in order (mni_memtable_is_ordered for any LSN), under the read lock. False: it would
+ * take long to tell. */
+struct mni_memtable_span {
+    uint64_t n_live;
+    struct mn_slice first_key; /* borrowed until the lock is dropped; empty when n_live is 0 */
+    struct mn_slice last_key;
+};
+bool mni_memtable_span(struct mni_memtable *table, uint64_t collection, struct mn_slice low,
+                       struct mni_memtable_span *span_out);
+
 /* Reading all of a table that takes no new keys ----------
  *
  * What a view sees of some collections, by collection and key. Gathered under the read lock, some
@@ -180,6 +192,7 @@ size_t mni_memtable_scan(struct mni_memtable *table, uint64_t collection, struct
  */
 struct mni_sorted_version {
     uint64_t order; /* the collection, then the number that a key sorts by */
+    uint64_t next;  /* where those are equal: the 8 bytes of the key behind it */
     struct mni_version *version;
 };
 

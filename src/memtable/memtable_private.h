@@ -12,6 +12,7 @@
  *     order.c      skip list of one collection, and keys that are not in it yet
  *     sorted.c     all of a table in order, for who reads it once
  *     rows.c       collections: their counts, drop and reclaim
+ *     tally.c      live records of each entity
  *     version.c    versions
  *     pins.c       what pins hold
  *     slabs.c      the memory of versions
@@ -111,8 +112,18 @@ struct mni_rows {
                                              in which they came */
     struct mni_entry *last_pending;
     uint64_t n_pending;
+    uint64_t n_tallies;
+    bool has_no_tallies;  /* not any more: nobody adds to them, nor believes them */
     uint64_t pending_lsn; /* if there are any: they came with this LSN at the earliest */
     uint64_t newest_lsn;  /* the newest key came with it */
+};
+
+/* Live records of one entity: keys of 16 bytes that begin with the same 8; see tally.c. */
+struct tally {
+    struct hash_link link;
+    uint64_t collection;
+    uint64_t entity;
+    uint64_t n_live; /* that are in order */
 };
 
 /* One key. Its bytes are those of the newest version's record; where they lie is noted here, so
@@ -215,6 +226,7 @@ struct mni_memtable {
     struct buckets entries;
     struct buckets rows;
     struct buckets new_rows; /* the leader's alone: reserved and not yet linked */
+    struct buckets tallies;
     struct expiry expiry;
     struct superseded *first_superseded; /* owned, oldest first */
     struct superseded *last_superseded;
@@ -282,12 +294,16 @@ void mni_rows_release(struct mni_memtable *table, struct mni_rows *rows);
 /* Takes the newest version of a key into the counts and the expiry slots, and out of them. */
 void mni_entry_count_in(struct mni_memtable *table, struct mni_entry *entry, int64_t now_us);
 void mni_entry_count_out(struct mni_memtable *table, struct mni_entry *entry);
-void mni_rows_count_lapse(struct mni_memtable *table, struct mni_rows *rows);
+void mni_entry_count_lapse(struct mni_memtable *table, const struct mni_entry *entry);
 /* Takes an entry out of hash, order, counts and expiry. Frees nothing. */
 void mni_entry_unlink(struct mni_memtable *table, struct mni_entry *entry);
 /* The same, and frees it with its only version. */
 void mni_entry_remove(struct mni_memtable *table, struct mni_entry *entry);
 void mni_entry_free(struct mni_memtable *table, struct mni_entry *entry);
+
+/* tally.c: an entry that is in order becomes live (1), or is so no more (-1). */
+void mni_tally_add(struct mni_memtable *table, const struct mni_entry *entry, int n);
+void mni_tally_free_all(struct mni_memtable *table);
 
 /* pins.c */
 void mni_pins_init(struct pins *pins);

@@ -249,6 +249,8 @@ bool mni_memtable_order(struct mni_memtable *table, uint64_t collection, uint64_
         __builtin_prefetch(entry->next[0]);
         remove_pending(rows, entry);
         insert(rows, entry);
+        if (entry_is_live(table, entry))
+            mni_tally_add(table, entry, 1);
         ordering->n_left--;
     }
     if (rows->n_pending == 0)

@@ -90,6 +90,8 @@ void mni_entry_count_in(struct mni_memtable *table, struct mni_entry *entry, int
         is_lapsed = expires_at_us <= now_us;
         mni_expiry_add(&table->expiry, entry, expires_at_us, is_lapsed);
     }
+    if (!is_lapsed)
+        mni_tally_add(table, entry, 1);
     rows->n_live += is_lapsed ? 0U : 1U;
     rows->n_lapsed += is_lapsed ? 1U : 0U;
     if (is_counted(rows)) {
@@ -105,6 +107,8 @@ void mni_entry_count_out(struct mni_memtable *table, struct mni_entry *entry)
     if (version_has(entry->head, VERSION_TOMBSTONE))
         return;
     bool is_lapsed = entry_is_lapsed(table, entry);
+    if (!is_lapsed)
+        mni_tally_add(table, entry, -1);
     if (entry->link.expiry_place != EXPIRY_PLACE_NONE)
         mni_expiry_remove(&table->expiry, entry);
     MNI_CHECK((is_lapsed ? rows->n_lapsed : rows->n_live) > 0);
@@ -116,9 +120,12 @@ void mni_entry_count_out(struct mni_memtable *table, struct mni_entry *entry)
     }
 }
 
-void mni_rows_count_lapse(struct mni_memtable *table, struct mni_rows *rows)
+void mni_entry_count_lapse(struct mni_memtable *table, const struct mni_entry *entry)
 {
+    struct mni_rows *rows = entry->rows;
+
     MNI_CHECK(rows->n_live > 0);
+    mni_tally_add(table, entry, -1);
     rows->n_live--;
     rows->n_lapsed++;
     if (is_counted(rows)) {

@@ -53,7 +53,7 @@ static void take(struct mni_sorted *sorted, const struct mni_entry *entry)
         return;
     MNI_CHECK(sorted->n_versions < sorted->capacity); /* no keys are added meanwhile */
     sorted->versions[sorted->n_versions++] =
-        (struct mni_sorted_version){entry->rows->collection, version};
+        (struct mni_sorted_version){.order = entry->rows->collection, .version = version};
 }
 
 /* Entries, and then their versions, are fetched side by side, not one after the other. */
@@ -93,7 +93,11 @@ static inline bool is_before(const struct mni_sorted_version *a, const struct mn
 {
     if (a->order != b->order)
         return a->order < b->order;
-    return by_key && mni_key_compare(mni_version_key(a->version), mni_version_key(b->version)) < 0;
+    if (!by_key)
+        return false;
+    if (a->next != b->next)
+        return a->next < b->next;
+    return mni_key_compare(mni_version_key(a->version), mni_version_key(b->version)) < 0;
 }
 
 static void sort_few(struct mni_sorted_version *items, size_t n, bool by_key)
@@ -132,6 +136,15 @@ static void sort(struct mni_sorted_version *items, size_t n, struct mni_sorted_v
     }
 }
 
+/* The number that a key sorts by among those that are equal in the 8 bytes behind `start`, which it
+ * begins with. Keys of points are equal in as many when they are of one entity. */
+static uint64_t next_number(struct mn_slice start, struct mn_slice key)
+{
+    size_t n = start.n_bytes + sizeof(uint64_t);
+
+    return mni_order_number((struct mn_slice){key.data, n < key.n_bytes ? n : key.n_bytes}, key);
+}
+
 /* Numbers all keys of a collection by what comes behind the start that they share. */
 static void number_keys(struct mni_sorted_version *items, size_t n)
 {
@@ -151,7 +164,9 @@ static void number_keys(struct mni_sorted_version *items, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (i + AHEAD < n)
             __builtin_prefetch(items[i + AHEAD].version);
-        items[i].order = mni_order_number(start, mni_version_key(items[i].version));
+        struct mn_slice key = mni_version_key(items[i].version);
+        items[i].order = mni_order_number(start, key);
+        items[i].next = next_number(start, key);
     }
 }
 
