@@ -20,7 +20,13 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes);
 
 enum { AS_IT_STANDS = 1, FIT_COUNTS = 2, UNMAPPED = 4 };
-enum { COLUMNS_MAX = 16, COLUMN_BYTES_MAX = 64 << 10, PART_BYTES = 12, FINDS_MAX = 64 };
+enum {
+    COLUMNS_MAX = 16,
+    COLUMN_BYTES_MAX = 64 << 10,
+    PART_BYTES = 12,
+    FINDS_MAX = 64,
+    DECODED_MAX = 16
+};
 
 static void *must(void *memory)
 {
@@ -264,6 +270,28 @@ static void find(struct mni_segment *s, const struct mni_record *r)
     }
 }
 
+static void read_spaces(struct mni_segment *s)
+{
+    struct mni_segment_space space;
+    struct mni_segment_entity e;
+    struct mn_error err;
+    int64_t time_us;
+    uint32_t row;
+
+    for (uint64_t i = 0; i < mni_segment_n_spaces(s); i++) {
+        if (!is_good(mni_segment_space(s, i, &space, &err), &err))
+            continue;
+        for (uint64_t entity = 0; entity < 300; entity += 37) {
+            if (!is_good(mni_segment_seek_entity(s, &space, entity, &e, &err), &err))
+                continue;
+            MNI_CHECK(e.n_rows > 0 && (uint64_t)e.first_row + e.n_rows <= s->info.n_rows);
+            if (is_good(mni_segment_seek_time(s, &space, &e, 0, &row, &err), &err))
+                MNI_CHECK(row >= e.first_row && row - e.first_row <= e.n_rows);
+            (void)is_good(mni_segment_time(s, &space, e.first_row, &time_us, &err), &err);
+        }
+    }
+}
+
 static void read_rows(struct mni_segment *s)
 {
     for (uint32_t i = 0; i < s->info.n_rows; i++) {
@@ -300,7 +328,7 @@ static void read_codes(struct mni_segment *s, const struct mni_segment_group *g)
         read_every_byte(codes.scales, codes.n_vectors * sizeof *codes.scales);
         read_every_byte(codes.rests, codes.n_vectors * sizeof *codes.rests);
         read_every_byte(codes.lengths, codes.n_vectors * sizeof *codes.lengths);
-        read_every_byte(codes.codes, (size_t)codes.n_vectors * g->n_dims);
+        read_every_byte(codes.quads, codes.n_vectors * mni_row_code_bytes(g->n_dims));
         mni_segment_release(s, codes.pin);
     }
     if (is_good(mni_segment_signs(s, g, 0, g->n_vectors, &signs, &pin, &err), &err)) {
@@ -317,8 +345,13 @@ static void read_group(struct mni_segment *s, const struct mni_segment_group *g)
 
     if (g->n_vectors == 0)
         return;
-    if (is_good(mni_segment_vectors(s, g, 0, g->n_vectors, &vectors, &pin, &err), &err)) {
-        read_every_byte(vectors, (size_t)g->n_vectors * g->n_dims * element_bytes(g->element_type));
+    /* What is decoded may be much more than the input. */
+    uint32_t n_at_once = g->has_differences ? DECODED_MAX : g->n_vectors;
+    for (uint32_t first = 0; first < g->n_vectors; first += n_at_once) {
+        uint32_t n = g->n_vectors - first < n_at_once ? g->n_vectors - first : n_at_once;
+        if (!is_good(mni_segment_vectors(s, g, first, n, &vectors, &pin, &err), &err))
+            continue;
+        read_every_byte(vectors, (size_t)n * g->n_dims * element_bytes(g->element_type));
         mni_segment_release(s, pin);
     }
     if (g->has_codes)
@@ -334,6 +367,7 @@ static void read_all(struct mni_segment *s)
 {
     struct mn_error err;
 
+    read_spaces(s);
     read_rows(s);
     for (uint64_t i = 0; i < s->info.n_groups; i++) {
         struct mni_segment_group group;

@@ -157,10 +157,39 @@ static mn_status write_copy(struct copying *c, struct previous_row *previous,
     return st;
 }
 
+/* The collections of points of the source, for its copy. */
+static mn_status list_points(struct mni_segment *source, struct mni_segment_points *points_out,
+                             struct mn_error *err)
+{
+    uint64_t n = mni_segment_n_spaces(source);
+    uint64_t *collections = mni_alloc_array((size_t)n + 1, sizeof *collections);
+    uint32_t *every = mni_alloc_array((size_t)n + 1, sizeof *every);
+    struct mni_segment_group group;
+    struct mni_segment_space space;
+    mn_status st = MN_OK;
+
+    *points_out = (struct mni_segment_points){collections, every, (size_t)n};
+    if (collections == NULL || every == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "copying segment %s", source->label);
+    for (uint64_t i = 0; i < n && st == MN_OK; i++) {
+        st = mni_segment_space(source, i, &space, err);
+        if (st == MN_OK)
+            st = mni_segment_find_group(source, space.collection, &group, err);
+        if (st == MN_NOT_FOUND)
+            st = mni_fail(err, MN_ERR_CORRUPT, "segment %s: a space has no rows", source->label);
+        if (st != MN_OK)
+            break;
+        collections[i] = space.collection;
+        every[i] = group.keyframe_every;
+    }
+    return st;
+}
+
 mn_status mni_bare_write(struct mni_segment *source, const struct mni_bare_target *target,
                          struct mni_segment_info *info_out, struct mn_error *err)
 {
     struct copying c = {.source = source, .target = target};
+    struct mni_segment_points points = {0};
     struct previous_row *previous = mni_alloc_zero(sizeof *previous);
 
     MNI_CHECK(source->magic == SEGMENT_MAGIC);
@@ -168,10 +197,15 @@ mn_status mni_bare_write(struct mni_segment *source, const struct mni_bare_targe
         mni_free(previous);
         return mni_fail(err, MN_ERR_NOMEM, "copying segment %s", source->label);
     }
-    mn_status st = pass(&c, plan_row, previous, err);
+    mn_status st = list_points(source, &points, err);
+    mni_segment_plan_set_points(c.plan, &points);
+    if (st == MN_OK)
+        st = pass(&c, plan_row, previous, err);
     if (st == MN_OK)
         st = write_copy(&c, previous, info_out, err);
     mni_segment_plan_free(c.plan);
+    mni_free(points.collections);
+    mni_free(points.keyframe_every);
     mni_free(previous);
     return st;
 }

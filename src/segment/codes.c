@@ -20,24 +20,32 @@ enum { SCALES, RESTS, LENGTHS, N_HEADS };
 
 uint64_t mni_code_block_bytes(uint32_t n_dims_max)
 {
-    return n_dims_max == 0 ? 0
-                           : (uint64_t)n_dims_max * (SEG_CODE_BLOCK_VECTORS + sizeof(float)) +
-                                 sign_bytes(n_dims_max);
+    uint64_t n_codes = mni_row_code_bytes(n_dims_max);
+
+    return n_codes == 0 ? 0
+                        : n_codes * (SEG_CODE_BLOCK_VECTORS + 1) + n_dims_max * sizeof(float) +
+                              sign_bytes(n_dims_max);
 }
 
 mn_status mni_code_block_init(struct code_block *block, uint32_t n_dims_max)
 {
+    size_t n_codes = mni_row_code_bytes(n_dims_max);
+
     if (n_dims_max == 0)
         return MN_OK;
-    block->codes = mni_alloc_array(n_dims_max, SEG_CODE_BLOCK_VECTORS);
+    block->quads = mni_alloc_array(n_codes, SEG_CODE_BLOCK_VECTORS);
+    block->codes = mni_alloc(n_codes);
     block->signs = mni_alloc(sign_bytes(n_dims_max));
     block->floats = mni_alloc_array(n_dims_max, sizeof *block->floats);
-    return block->codes == NULL || block->signs == NULL || block->floats == NULL ? MN_ERR_NOMEM
-                                                                                 : MN_OK;
+    if (block->quads == NULL || block->codes == NULL || block->signs == NULL ||
+        block->floats == NULL)
+        return MN_ERR_NOMEM;
+    return MN_OK;
 }
 
 void mni_code_block_done(struct code_block *block)
 {
+    mni_free(block->quads);
     mni_free(block->codes);
     mni_free(block->signs);
     mni_free(block->floats);
@@ -69,12 +77,18 @@ static const float *widen(struct code_block *block, const struct mni_record *r)
     return block->floats;
 }
 
+/* The `i`th quad of the first of `n_vectors`. */
+static int8_t *quad_of(const struct code_block *block, size_t i, size_t n_vectors)
+{
+    return block->quads + i * n_vectors * MNI_QUAD;
+}
+
 mn_status mni_code_block_add(struct code_block *block, const struct mni_record *record,
                              struct stream *codes, struct stream *signs, struct output *output,
                              struct mn_error *err)
 {
     size_t n = record->n_dims;
-    uint32_t at = block->n_vectors * 4;
+    uint32_t at = block->n_vectors * 4; /* in heads, and among quads */
     const float *vector = widen(block, record);
     struct mni_code_scale scale;
     float square;
@@ -82,7 +96,10 @@ mn_status mni_code_block_add(struct code_block *block, const struct mni_record *
     MNI_CHECK(block->n_vectors == 0 || block->n_dims == n);
     block->n_dims = (uint32_t)n;
     mni_kernels()->dot_f32(vector, 1, vector, 1, n, &square);
-    mni_quantise_row(vector, n, block->codes + block->n_vectors * n, &scale);
+    mni_quantise_row(vector, n, block->codes, &scale);
+    for (size_t i = 0; i < mni_quads(n); i++)
+        memcpy(quad_of(block, i, SEG_CODE_BLOCK_VECTORS) + at, block->codes + i * MNI_QUAD,
+               MNI_QUAD);
     put_f32(block->heads[SCALES] + at, scale.scale);
     put_f32(block->heads[RESTS] + at, scale.rest);
     /* which NaN a kernel gives is not said, and what is written is the same everywhere */
@@ -101,12 +118,16 @@ mn_status mni_code_block_flush(struct code_block *block, struct stream *codes,
                                struct output *output, struct mn_error *err)
 {
     size_t n = block->n_vectors;
+    size_t n_quads = mni_quads(block->n_dims);
     mn_status st = MN_OK;
 
+    for (size_t i = 1; i < n_quads && n < SEG_CODE_BLOCK_VECTORS; i++) /* no gaps */
+        memmove(quad_of(block, i, n), quad_of(block, i, SEG_CODE_BLOCK_VECTORS), n * MNI_QUAD);
     for (size_t i = 0; i < N_HEADS && st == MN_OK && n > 0; i++)
         st = mni_stream_put(codes, output, block->heads[i], n * 4, err);
     if (st == MN_OK && n > 0)
-        st = mni_stream_put(codes, output, block->codes, n * block->n_dims, err);
+        st =
+            mni_stream_put(codes, output, block->quads, n * mni_row_code_bytes(block->n_dims), err);
     block->n_vectors = 0;
     return st;
 }
@@ -135,7 +156,7 @@ mn_status mni_segment_code_block(struct mni_segment *segment, const struct mni_s
         .scales = heads,
         .rests = heads + n,
         .lengths = heads + 2 * n,
-        .codes = (const int8_t *)(heads + 3 * n),
+        .quads = (const int8_t *)(heads + 3 * n),
         .n_vectors = (uint32_t)n,
         .pin = span.pin,
     };

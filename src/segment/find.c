@@ -311,28 +311,15 @@ mn_status mni_segment_find_second(struct mni_segment *segment, uint64_t hash, ui
 /* In the order of keys ----------------------------------------------------------------------------
  */
 
-mn_status mni_segment_lower_bound(struct mni_segment *segment, uint64_t collection,
-                                  struct mn_slice key, uint64_t *row_out, struct mn_error *err)
+/* Among rows `low` to `high` - 1, of one collection. */
+static mn_status search_keys(struct mni_segment *s, struct mn_slice key, uint64_t low,
+                             uint64_t high, uint64_t *row_out, struct mn_error *err)
 {
-    struct mni_segment *s = segment;
-    struct mni_segment_group group;
-    uint64_t index;
-
-    MNI_CHECK(s->magic == SEGMENT_MAGIC);
-    mn_status st = mni_segment_seek_group(s, collection, &index, &group, err);
-    if (st == MN_NOT_FOUND) {
-        *row_out = s->info.n_rows;
-        return MN_OK;
-    }
-    if (st != MN_OK)
-        return st;
-    uint64_t low = group.first_row;
-    uint64_t high = group.collection == collection ? low + group.n_rows : low;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
         struct row_head head;
         struct span span;
-        st = mni_segment_head(s, (uint32_t)middle, &head, err);
+        mn_status st = mni_segment_head(s, (uint32_t)middle, &head, err);
         if (st == MN_OK)
             st = mni_segment_row_key(s, &head, &span, err);
         if (st != MN_OK)
@@ -346,4 +333,55 @@ mn_status mni_segment_lower_bound(struct mni_segment *segment, uint64_t collecti
     }
     *row_out = low;
     return MN_OK;
+}
+
+mn_status mni_segment_lower_bound(struct mni_segment *segment, uint64_t collection,
+                                  struct mn_slice key, uint64_t *row_out, struct mn_error *err)
+{
+    struct mni_segment *s = segment;
+    struct mni_segment_group group;
+    struct mni_segment_space space;
+    uint64_t index;
+
+    MNI_CHECK(s->magic == SEGMENT_MAGIC);
+    mn_status st = mni_segment_find_space(s, collection, &space, err);
+    if (st == MN_OK)
+        return mni_segment_point_lower_bound(s, &space, key, row_out, err);
+    if (st == MN_NOT_FOUND)
+        st = mni_segment_seek_group(s, collection, &index, &group, err);
+    if (st == MN_NOT_FOUND) {
+        *row_out = s->info.n_rows;
+        return MN_OK;
+    }
+    if (st != MN_OK)
+        return st;
+    uint64_t n_rows = group.collection == collection ? group.n_rows : 0;
+    return search_keys(s, key, group.first_row, group.first_row + n_rows, row_out, err);
+}
+
+mn_status mni_segment_key_range(struct mni_segment *segment, uint64_t collection,
+                                struct mn_slice low, struct mn_slice high, uint32_t *first_out,
+                                uint32_t *end_out, struct mn_error *err)
+{
+    struct mni_segment *s = segment;
+    struct mni_segment_space space;
+    struct mni_segment_group group;
+
+    MNI_CHECK(s->magic == SEGMENT_MAGIC);
+    mn_status st = mni_segment_find_space(s, collection, &space, err);
+    if (st == MN_OK)
+        return mni_segment_point_range(s, &space, low, high, first_out, end_out, err);
+    if (st == MN_NOT_FOUND)
+        st = mni_segment_find_group(s, collection, &group, err);
+    if (st != MN_OK)
+        return st;
+    uint64_t first = group.first_row;
+    uint64_t end = first + group.n_rows;
+    if (high.n_bytes > 0)
+        st = search_keys(s, high, first, end, &end, err);
+    if (st == MN_OK && low.n_bytes > 0)
+        st = search_keys(s, low, first, end, &first, err);
+    *first_out = (uint32_t)first;
+    *end_out = (uint32_t)end;
+    return st;
 }

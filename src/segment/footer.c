@@ -144,6 +144,28 @@ static bool is_table_good(const struct layout *l, enum seg_column prints, enum s
            n_buckets * SEG_BUCKET_SLOTS > n_entries;
 }
 
+static bool are_points_good(const struct mni_segment *s)
+{
+    uint64_t spaces = s->layout.columns[SEG_SPACES].bytes;
+    uint64_t entities = s->layout.columns[SEG_ENTITIES].bytes;
+    uint64_t times = s->layout.columns[SEG_TIMES].bytes;
+
+    return (spaces == 0) == (entities == 0) && (spaces == 0) == (times == 0) &&
+           spaces % SEG_SPACE_BYTES == 0 && entities % SEG_ENTITY_BYTES == 0 &&
+           times % SEG_TIME_BYTES == 0 && spaces / SEG_SPACE_BYTES <= s->info.n_groups &&
+           entities / SEG_ENTITY_BYTES <= s->info.n_rows &&
+           times / SEG_TIME_BYTES <= s->info.n_rows;
+}
+
+static bool are_places_good(const struct mni_segment *s)
+{
+    uint64_t differences = s->layout.columns[SEG_DIFFERENCES].bytes;
+    uint64_t places = s->layout.columns[SEG_PLACES].bytes;
+
+    return (differences == 0) == (places == 0) && differences <= UINT32_MAX &&
+           places % SEG_PLACE_BYTES == 0 && places / SEG_PLACE_BYTES <= s->info.n_rows;
+}
+
 static mn_status check_numbers(struct mni_segment *s, struct mn_error *err)
 {
     const struct mni_segment_info *info = &s->info;
@@ -158,7 +180,8 @@ static mn_status check_numbers(struct mni_segment *s, struct mn_error *err)
         l->columns[SEG_GROUPS].bytes != info->n_groups * SEG_GROUP_BYTES ||
         l->columns[SEG_EXPIRY].bytes != info->n_expiring * 4 ||
         l->columns[SEG_VECTOR_ROWS].bytes % 4 != 0 || l->columns[SEG_BLOBS].bytes == 0 ||
-        l->columns[SEG_VECTORS].bytes > SEG_VECTORS_BYTES_MAX)
+        l->columns[SEG_VECTORS].bytes > SEG_VECTORS_BYTES_MAX || !are_points_good(s) ||
+        !are_places_good(s))
         return bad(s, "a column does not have the length that the counts ask for", err);
     if (!is_table_good(l, SEG_KEY_PRINTS, SEG_KEY_ROWS, info->n_keys, &s->n_key_buckets) ||
         !is_table_good(l, SEG_SECOND_PRINTS, SEG_SECOND_ROWS, s->n_second_keys,

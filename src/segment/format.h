@@ -83,7 +83,12 @@ enum seg_column {
     SEG_EXPIRY = 11,
     SEG_CODES = 12, /* optional, as the next */
     SEG_SIGNS = 13,
-    SEG_N_COLUMNS = 14, /* the types, and none */
+    SEG_SPACES = 14, /* optional likewise */
+    SEG_ENTITIES = 15,
+    SEG_TIMES = 16,
+    SEG_DIFFERENCES = 17, /* required where they are */
+    SEG_PLACES = 18,      /* of the vectors of groups with differences */
+    SEG_N_COLUMNS = 19,   /* the types, and none */
 };
 
 enum {
@@ -98,7 +103,7 @@ enum {
     SEG_ROW_OFF_FLAGS = 50,          /* u16 */
     SEG_ROW_OFF_METADATA_BYTES = 52, /* u32 */
     SEG_ROW_OFF_PAYLOAD_BYTES = 56,  /* u32 */
-    SEG_ROW_OFF_VECTOR = 60,         /* u32, in units of 2 bytes */
+    SEG_ROW_OFF_VECTOR = 60,         /* u32, in units of 2 bytes; of a difference, its place */
     SEG_ROW_BYTES = 64,
     SEG_ROW_BLOB_BITS = 48,
 };
@@ -110,37 +115,68 @@ enum {
     SEG_ROW_FIELDS = 0x0f,
     SEG_ROW_LARGE = 1 << 4,
     SEG_ROW_OLDER = 1 << 5,
+    SEG_ROW_DIFFERENCE = 1 << 6,
     SEG_ROW_ELEMENT_SHIFT = 8,
     SEG_ROW_ELEMENT_MASK = 3 << SEG_ROW_ELEMENT_SHIFT,
-    SEG_ROW_ALL_FLAGS = SEG_ROW_FIELDS | SEG_ROW_LARGE | SEG_ROW_OLDER | SEG_ROW_ELEMENT_MASK,
+    SEG_ROW_ALL_FLAGS = SEG_ROW_FIELDS | SEG_ROW_LARGE | SEG_ROW_OLDER | SEG_ROW_DIFFERENCE |
+                        SEG_ROW_ELEMENT_MASK,
 };
 
 enum {
-    SEG_GROUP_OFF_COLLECTION = 0,     /* u64 */
-    SEG_GROUP_OFF_VECTORS_OFFSET = 8, /* u64 */
-    SEG_GROUP_OFF_ROWS_OFFSET = 16,   /* u64, in SEG_VECTOR_ROWS */
-    SEG_GROUP_OFF_FIRST_ROW = 24,     /* u32 */
-    SEG_GROUP_OFF_ROWS = 28,          /* u32 */
-    SEG_GROUP_OFF_KEYS = 32,          /* u32 */
-    SEG_GROUP_OFF_VECTORS = 36,       /* u32 */
-    SEG_GROUP_OFF_DIMS = 40,          /* u32 */
-    SEG_GROUP_OFF_ELEMENT_TYPE = 44,  /* u8 */
-    SEG_GROUP_OFF_FLAGS = 45,         /* u8 */
-    SEG_GROUP_OFF_RESERVED = 46,      /* u16, zero */
-    SEG_GROUP_OFF_MIN_EXPIRY = 48,    /* i64 */
-    SEG_GROUP_OFF_CODES = 56,         /* u32, in SEG_CODES, in units of 64 bytes */
-    SEG_GROUP_OFF_SIGNS = 60,         /* u32, in SEG_SIGNS, in units of 8 bytes */
+    SEG_GROUP_OFF_COLLECTION = 0,      /* u64 */
+    SEG_GROUP_OFF_VECTORS_OFFSET = 8,  /* u64; with differences, the first place */
+    SEG_GROUP_OFF_ROWS_OFFSET = 16,    /* u64, in SEG_VECTOR_ROWS */
+    SEG_GROUP_OFF_FIRST_ROW = 24,      /* u32 */
+    SEG_GROUP_OFF_ROWS = 28,           /* u32 */
+    SEG_GROUP_OFF_KEYS = 32,           /* u32 */
+    SEG_GROUP_OFF_VECTORS = 36,        /* u32 */
+    SEG_GROUP_OFF_DIMS = 40,           /* u32 */
+    SEG_GROUP_OFF_ELEMENT_TYPE = 44,   /* u8 */
+    SEG_GROUP_OFF_FLAGS = 45,          /* u8 */
+    SEG_GROUP_OFF_KEYFRAME_EVERY = 46, /* u16, zero without differences */
+    SEG_GROUP_OFF_MIN_EXPIRY = 48,     /* i64 */
+    SEG_GROUP_OFF_CODES = 56,          /* u32, in SEG_CODES, in units of 64 bytes */
+    SEG_GROUP_OFF_SIGNS = 60,          /* u32, in SEG_SIGNS, in units of 8 bytes */
     SEG_GROUP_BYTES = 64,
     SEG_GROUP_HAS_ROWS = 1 << 0,
+    SEG_GROUP_NO_CODES = 1 << 1,
+    SEG_GROUP_HAS_DIFFERENCES = 1 << 2,
+    SEG_GROUP_ALL_FLAGS = SEG_GROUP_HAS_ROWS | SEG_GROUP_NO_CODES | SEG_GROUP_HAS_DIFFERENCES,
 };
 static_assert(SEG_GROUP_OFF_SIGNS + 4 == SEG_GROUP_BYTES, "group layout");
 
-/* Of m <= 64 vectors of n dimensions: m scales, m rests, m lengths, m times n codes. */
+/* Of m <= 64 vectors of n dimensions: m scales, m rests, m lengths, then quads of codes. */
 enum {
     SEG_CODE_BLOCK_VECTORS = 64,
     SEG_CODE_HEAD_BYTES = 12, /* of a vector: three f32 */
     SEG_CODES_UNIT_BYTES = 64,
     SEG_SIGNS_UNIT_BYTES = 8,
+};
+
+enum {
+    SEG_SPACE_OFF_COLLECTION = 0,   /* u64 */
+    SEG_SPACE_OFF_FIRST_ENTITY = 8, /* u32, in SEG_ENTITIES */
+    SEG_SPACE_OFF_ENTITIES = 12,    /* u32 */
+    SEG_SPACE_OFF_FIRST_TIME = 16,  /* u32, in SEG_TIMES */
+    SEG_SPACE_OFF_FIRST_ROW = 20,   /* u32 */
+    SEG_SPACE_OFF_ROWS = 24,        /* u32 */
+    SEG_SPACE_OFF_RESERVED = 28,    /* u32, zero */
+    SEG_SPACE_BYTES = 32,
+    SEG_ENTITY_OFF_ENTITY = 0,     /* u64 */
+    SEG_ENTITY_OFF_FIRST_TIME = 8, /* i64 */
+    SEG_ENTITY_OFF_LAST_TIME = 16, /* i64 */
+    SEG_ENTITY_OFF_FIRST_ROW = 24, /* u32 */
+    SEG_ENTITY_OFF_ROWS = 28,      /* u32 */
+    SEG_ENTITY_BYTES = 32,
+    SEG_TIME_BYTES = 8,
+};
+
+/* A vector of a group with differences. Its difference begins where that of the place before ends;
+ * a keyframe has none. */
+enum {
+    SEG_PLACE_OFF_KEYFRAME = 0, /* u32, in SEG_VECTORS, in units of 2 bytes */
+    SEG_PLACE_OFF_END = 4,      /* u32, in SEG_DIFFERENCES */
+    SEG_PLACE_BYTES = 8,
 };
 
 enum {

@@ -22,14 +22,32 @@ static void decode_group(const unsigned char *p, struct mni_segment_group *g)
         .vectors_offset = mni_get_u64(p + SEG_GROUP_OFF_VECTORS_OFFSET),
         .rows_offset = mni_get_u64(p + SEG_GROUP_OFF_ROWS_OFFSET),
         .has_rows = (p[SEG_GROUP_OFF_FLAGS] & SEG_GROUP_HAS_ROWS) != 0,
+        .has_no_codes = (p[SEG_GROUP_OFF_FLAGS] & SEG_GROUP_NO_CODES) != 0,
         .codes_offset = (uint64_t)mni_get_u32(p + SEG_GROUP_OFF_CODES) * SEG_CODES_UNIT_BYTES,
         .signs_offset = (uint64_t)mni_get_u32(p + SEG_GROUP_OFF_SIGNS) * SEG_SIGNS_UNIT_BYTES,
+        .has_differences = (p[SEG_GROUP_OFF_FLAGS] & SEG_GROUP_HAS_DIFFERENCES) != 0,
+        .keyframe_every = mni_get_u16(p + SEG_GROUP_OFF_KEYFRAME_EVERY),
     };
 }
 
 static bool is_inside(const struct column *column, uint64_t offset, uint64_t n)
 {
     return n <= column->bytes && offset <= column->bytes - n;
+}
+
+/* Sets where the places of its vectors begin. */
+static bool are_places_good(const struct mni_segment *s, struct mni_segment_group *g)
+{
+    uint64_t n_places = s->layout.columns[SEG_PLACES].bytes / SEG_PLACE_BYTES;
+
+    if (!g->has_differences)
+        return g->keyframe_every == 0;
+    if (g->keyframe_every < 2 || g->element_type != MNI_ELEMENT_F32 || g->n_vectors > n_places ||
+        g->vectors_offset > n_places - g->n_vectors)
+        return false;
+    g->first_place = (uint32_t)g->vectors_offset;
+    g->vectors_offset = 0;
+    return true;
 }
 
 static bool are_vectors_good(const struct mni_segment *s, const struct mni_segment_group *g)
@@ -44,7 +62,7 @@ static bool are_vectors_good(const struct mni_segment *s, const struct mni_segme
         g->vectors_offset % SEG_VECTOR_ALIGN != 0 || g->has_rows != (g->n_vectors < g->n_rows))
         return false;
     uint64_t n_bytes = (uint64_t)g->n_vectors * g->n_dims * element_bytes(g->element_type);
-    if (!is_inside(&columns[SEG_VECTORS], g->vectors_offset, n_bytes))
+    if (!g->has_differences && !is_inside(&columns[SEG_VECTORS], g->vectors_offset, n_bytes))
         return false;
     if (!g->has_rows)
         return g->rows_offset == 0;
@@ -59,17 +77,18 @@ static bool are_codes_good(const struct mni_segment *s, struct mni_segment_group
     const struct column *signs = &s->layout.columns[SEG_SIGNS];
     uint64_t n = g->n_vectors;
 
-    g->has_codes = n > 0 && codes->bytes > 0 && signs->bytes > 0;
+    g->has_codes = n > 0 && !g->has_no_codes && codes->bytes > 0 && signs->bytes > 0;
     if (!g->has_codes)
         return g->codes_offset == 0 && g->signs_offset == 0;
     return is_inside(codes, g->codes_offset, n * code_bytes(g->n_dims)) &&
            is_inside(signs, g->signs_offset, n * sign_bytes(g->n_dims));
 }
 
-static bool is_group_good(const struct mni_segment *s, const struct mni_segment_group *g)
+static bool is_group_good(const struct mni_segment *s, struct mni_segment_group *g)
 {
     return g->n_rows > 0 && g->n_keys > 0 && g->n_keys <= g->n_rows && g->n_vectors <= g->n_rows &&
-           (uint64_t)g->first_row + g->n_rows <= s->info.n_rows && are_vectors_good(s, g);
+           (uint64_t)g->first_row + g->n_rows <= s->info.n_rows && are_places_good(s, g) &&
+           are_vectors_good(s, g);
 }
 
 mn_status mni_segment_group(struct mni_segment *segment, uint64_t index,
@@ -87,8 +106,8 @@ mn_status mni_segment_group(struct mni_segment *segment, uint64_t index,
         return st;
     const unsigned char *p = span.bytes;
     decode_group(p, &group);
-    bool is_good = is_group_good(s, &group) && p[SEG_GROUP_OFF_FLAGS] <= SEG_GROUP_HAS_ROWS &&
-                   mni_get_u16(p + SEG_GROUP_OFF_RESERVED) == 0 && are_codes_good(s, &group);
+    bool is_good = is_group_good(s, &group) && p[SEG_GROUP_OFF_FLAGS] <= SEG_GROUP_ALL_FLAGS &&
+                   are_codes_good(s, &group);
     release(s, span.pin);
     if (!is_good)
         return mni_segment_nonsense(s, offset, "a group of rows is impossible", err);
@@ -143,6 +162,8 @@ mn_status mni_segment_vectors(struct mni_segment *segment, const struct mni_segm
 
     MNI_CHECK(segment->magic == SEGMENT_MAGIC);
     MNI_CHECK(n > 0 && n <= group->n_vectors && first <= group->n_vectors - n);
+    if (__builtin_expect(group->has_differences, 0))
+        return mni_segment_decode_vectors(segment, group, first, n, vectors_out, pin_out, err);
     uint64_t offset =
         segment->layout.columns[SEG_VECTORS].offset + group->vectors_offset + first * vector_bytes;
     mn_status st = fetch(segment, offset, (size_t)(n * vector_bytes), &span, err);

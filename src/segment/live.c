@@ -396,6 +396,19 @@ uint32_t mni_liveness_next_live(const struct mni_liveness *live, uint32_t from)
     }
 }
 
+uint32_t mni_liveness_last_live(const struct mni_liveness *live, uint32_t to)
+{
+    MNI_CHECK(to <= live->n_rows);
+    if (to == 0)
+        return live->n_rows;
+    size_t word = (to - 1) / 64;
+    uint64_t alive = ~gone_word(live, word) & UINT64_MAX >> (63 - (to - 1) % 64);
+    for (; alive == 0 && word > 0; alive = ~gone_word(live, word))
+        word--;
+    return alive == 0 ? live->n_rows
+                      : (uint32_t)(word * 64 + 63U - (unsigned)__builtin_clzll(alive));
+}
+
 /* How many of `n_dead` rows side by side are passed in one step, `n_left` being left of a word. It
  * is one, where some death is newer than the view. */
 static uint32_t dead_run(const struct mni_liveness *live, int n_dead, uint32_t n_left,

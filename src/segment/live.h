@@ -167,6 +167,8 @@ static inline void mni_liveness_apply_patch(const struct mni_liveness *live, uin
 uint64_t mni_liveness_count(const struct mni_liveness *live, uint32_t from, uint32_t to);
 /* The first such row at or behind `from`, n_rows if there is none. */
 uint32_t mni_liveness_next_live(const struct mni_liveness *live, uint32_t from);
+/* The last one before `to`, which is at most n_rows; n_rows if there is none. */
+uint32_t mni_liveness_last_live(const struct mni_liveness *live, uint32_t to);
 /* The lapsed ones among them, and the first at or behind `from`, n_rows if there is none. */
 uint64_t mni_liveness_count_lapsed(const struct mni_liveness *live, uint32_t from, uint32_t to);
 uint32_t mni_liveness_next_lapsed(const struct mni_liveness *live, uint32_t from);

@@ -12,9 +12,9 @@
 #include "segment/segment_private.h"
 
 const uint16_t mni_segment_column_order[SEG_N_COLUMNS - 1] = {
-    SEG_VECTORS,     SEG_CODES,       SEG_SIGNS,    SEG_PAYLOADS, SEG_BLOBS,
-    SEG_ROWS,        SEG_VECTOR_ROWS, SEG_EXPIRY,   SEG_GROUPS,   SEG_SECOND_PRINTS,
-    SEG_SECOND_ROWS, SEG_KEY_PRINTS,  SEG_KEY_ROWS,
+    SEG_VECTORS,     SEG_DIFFERENCES, SEG_PLACES,      SEG_CODES,  SEG_SIGNS,    SEG_PAYLOADS,
+    SEG_BLOBS,       SEG_ROWS,        SEG_VECTOR_ROWS, SEG_EXPIRY, SEG_GROUPS,   SEG_SECOND_PRINTS,
+    SEG_SECOND_ROWS, SEG_KEY_PRINTS,  SEG_KEY_ROWS,    SEG_TIMES,  SEG_ENTITIES, SEG_SPACES,
 };
 
 enum row_place mni_segment_place_row(const struct previous_row *previous, bool is_first,
@@ -50,13 +50,73 @@ static uint64_t place_column(struct layout *layout, enum seg_column type, uint64
     return mni_align_up(offset + bytes, SEG_BLOCK_BYTES);
 }
 
+/* Vectors whole or as differences ----------------------------------------------------------------
+ */
+
+static uint64_t whole_bytes(const struct plan_group *g)
+{
+    return g->n_vectors * g->n_dims * element_bytes(g->element_type);
+}
+
+/* What differences hardly make shorter is read without them. */
+static bool is_shorter(const struct plan_group *g)
+{
+    uint64_t whole = whole_bytes(g);
+    uint64_t n_bytes = g->n_keyframes * g->n_dims * sizeof(float) + g->differences_bytes +
+                       g->n_vectors * SEG_PLACE_BYTES;
+
+    if (g->keyframe_every == 0 || g->differences_bytes == 0)
+        return false;
+    return mni_keyframes_forced || n_bytes < whole - whole / 16;
+}
+
+/* Those of all groups, the last one too. */
+static struct stored_vectors all_stored(const struct plan_sizes *sizes)
+{
+    const struct plan_group *g = &sizes->group;
+    struct stored_vectors stored = sizes->stored;
+
+    if (g->n_vectors == 0)
+        return stored;
+    stored.vectors_bytes = mni_align_up(stored.vectors_bytes, SEG_VECTOR_ALIGN);
+    if (!is_shorter(g)) {
+        stored.vectors_bytes += whole_bytes(g);
+        return stored;
+    }
+    stored.vectors_bytes += g->n_keyframes * g->n_dims * sizeof(float);
+    stored.differences_bytes += g->differences_bytes;
+    stored.n_places += g->n_vectors;
+    return stored;
+}
+
+static uint64_t blocks_of(uint64_t n_bytes)
+{
+    return mni_align_up(n_bytes, SEG_BLOCK_BYTES) / SEG_BLOCK_BYTES;
+}
+
+/* All whole, unless differences make the file shorter. */
+static struct stored_vectors choose_stored(const struct plan_sizes *sizes)
+{
+    struct stored_vectors stored = all_stored(sizes);
+
+    if (stored.n_places > 0 && mni_keyframes_forced)
+        return stored;
+    if (stored.n_places > 0 && stored.differences_bytes <= UINT32_MAX &&
+        blocks_of(stored.vectors_bytes) + blocks_of(stored.differences_bytes) +
+                blocks_of(stored.n_places * SEG_PLACE_BYTES) <
+            blocks_of(sizes->vectors_bytes))
+        return stored;
+    return (struct stored_vectors){.vectors_bytes = sizes->vectors_bytes};
+}
+
 void mni_segment_layout(const struct plan_sizes *sizes, struct layout *layout_out)
 {
     uint64_t n_key_buckets = n_buckets_for(sizes->n_keys);
     uint64_t n_second_buckets = n_buckets_for(sizes->n_second_keys);
     uint64_t last_vector_rows = has_mixed_rows(&sizes->group) ? sizes->group.n_vectors * 4 : 0;
+    struct stored_vectors stored = choose_stored(sizes);
     const uint64_t bytes[SEG_N_COLUMNS] = {
-        [SEG_VECTORS] = sizes->vectors_bytes,
+        [SEG_VECTORS] = stored.vectors_bytes,
         [SEG_ROWS] = sizes->n_rows * SEG_ROW_BYTES,
         [SEG_BLOBS] = sizes->blobs_bytes,
         [SEG_PAYLOADS] = sizes->payloads_bytes,
@@ -69,9 +129,14 @@ void mni_segment_layout(const struct plan_sizes *sizes, struct layout *layout_ou
         [SEG_EXPIRY] = sizes->n_expiring * 4,
         [SEG_CODES] = sizes->codes_bytes,
         [SEG_SIGNS] = sizes->signs_bytes,
+        [SEG_SPACES] = sizes->n_spaces * SEG_SPACE_BYTES,
+        [SEG_ENTITIES] = sizes->n_entities * SEG_ENTITY_BYTES,
+        [SEG_TIMES] = sizes->n_times * SEG_TIME_BYTES,
+        [SEG_DIFFERENCES] = stored.differences_bytes,
+        [SEG_PLACES] = stored.n_places * SEG_PLACE_BYTES,
     };
     uint64_t offset = SEG_BLOCK_BYTES;
-    struct layout layout = {.n_columns = 0};
+    struct layout layout = {.has_differences = stored.n_places > 0};
 
     for (size_t i = 0; i < SEG_N_COLUMNS - 1; i++) {
         enum seg_column type = (enum seg_column)mni_segment_column_order[i];
@@ -90,14 +155,140 @@ void mni_segment_layout(const struct plan_sizes *sizes, struct layout *layout_ou
     *layout_out = layout;
 }
 
+/* Where a collection is among those of points, or would be. */
+static size_t find_points(const struct mni_segment_plan *plan, uint64_t collection)
+{
+    size_t low = 0;
+    size_t high = plan->points.n_collections;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (plan->points.collections[middle] < collection)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+bool mni_segment_plan_has_points(const struct mni_segment_plan *plan, uint64_t collection)
+{
+    size_t at = find_points(plan, collection);
+
+    return at < plan->points.n_collections && plan->points.collections[at] == collection;
+}
+
+/* As it was asked for; 0: all vectors are whole. */
+static uint32_t wanted_keyframes(const struct mni_segment_plan *plan, uint64_t collection)
+{
+    if (plan->points.keyframe_every == NULL || !mni_segment_plan_has_points(plan, collection))
+        return 0;
+    uint32_t every = plan->points.keyframe_every[find_points(plan, collection)];
+    MNI_CHECK(every <= UINT16_MAX);
+    return every < 2 ? 0 : every;
+}
+
+uint32_t mni_segment_plan_keyframe_every(const struct mni_segment_plan *plan, uint64_t index,
+                                         uint64_t collection)
+{
+    bool is_last = index + 1 == plan->sizes.n_groups;
+    bool is_chosen = is_last ? is_shorter(&plan->sizes.group)
+                             : mni_contains_u64(plan->shorter, plan->n_shorter, index);
+
+    return is_chosen && choose_stored(&plan->sizes).n_places > 0
+               ? wanted_keyframes(plan, collection)
+               : 0;
+}
+
+/* Notes a group that has ended. */
+static mn_status note_shorter(struct mni_segment_plan *plan)
+{
+    if (plan->sizes.n_groups == 0 || !is_shorter(&plan->sizes.group))
+        return MN_OK;
+    if (plan->n_shorter == plan->shorter_capacity) {
+        size_t capacity = plan->shorter_capacity == 0 ? 16 : plan->shorter_capacity * 2;
+        uint64_t *shorter = mni_realloc(plan->shorter, capacity * sizeof *shorter);
+        if (shorter == NULL)
+            return MN_ERR_NOMEM;
+        plan->shorter = shorter;
+        plan->shorter_capacity = capacity;
+    }
+    plan->shorter[plan->n_shorter++] = plan->sizes.n_groups - 1;
+    return MN_OK;
+}
+
+/* Counts the row's vector as what it would be among differences. */
+static mn_status grow_differences(struct mni_segment_plan *plan, struct plan_sizes *sizes,
+                                  const struct mni_record *r)
+{
+    struct plan_group *g = &sizes->group;
+    struct keyframes *k = &plan->keyframes;
+
+    if (r->n_dims == 0)
+        return MN_OK;
+    if (r->element_type != MNI_ELEMENT_F32) {
+        g->keyframe_every = 0;
+        return MN_OK;
+    }
+    mn_status st = mni_keyframes_reserve(k, r->n_dims);
+    if (st != MN_OK)
+        return st;
+    if (r->n_dims > sizes->n_keyframe_dims_max)
+        sizes->n_keyframe_dims_max = r->n_dims;
+    size_t n_bytes = mni_keyframes_count(k, g->last_entity, r);
+    g->n_keyframes += n_bytes == 0;
+    g->differences_bytes += n_bytes;
+    return MN_OK;
+}
+
+/* Begins a group in plan and sizes. */
+static mn_status begin_group(struct mni_segment_plan *plan, struct plan_sizes *sizes,
+                             uint64_t collection)
+{
+    mn_status st = note_shorter(plan);
+
+    sizes->group.keyframe_every = wanted_keyframes(plan, collection);
+    mni_keyframes_begin(&plan->keyframes, sizes->group.keyframe_every);
+    return st;
+}
+
+static mn_status grow_points(struct plan_sizes *s, enum row_place place, const struct mni_record *r,
+                             struct mn_error *err)
+{
+    uint64_t entity;
+    int64_t time_us;
+
+    if (!mni_point_key_read(r->key, &entity, &time_us))
+        return mni_fail(err, MN_ERR_CORRUPT,
+                        "collection %" PRIu64 ": the key of a point has %zu bytes", r->collection,
+                        r->key.n_bytes);
+    s->n_spaces += place == ROW_NEW_GROUP;
+    s->n_entities += place == ROW_NEW_GROUP || s->group.last_entity != entity;
+    s->n_times++;
+    s->group.last_entity = entity;
+    return MN_OK;
+}
+
+/* The vector is counted in its group already. */
+static void grow_codes(struct plan_sizes *s, uint32_t n_dims)
+{
+    if (s->group.n_vectors == 1)
+        s->codes_bytes = mni_align_up(s->codes_bytes, SEG_CODES_UNIT_BYTES);
+    s->codes_bytes += code_bytes(n_dims);
+    s->signs_bytes += sign_bytes(n_dims);
+    if (n_dims > s->n_dims_max)
+        s->n_dims_max = n_dims;
+}
+
 /* Adds a row to the sizes. */
-static mn_status grow(struct plan_sizes *s, enum row_place place, const struct mni_record *r,
-                      struct mn_error *err)
+static mn_status grow(struct plan_sizes *s, enum row_place place, bool has_points,
+                      const struct mni_record *r, struct mn_error *err)
 {
     if (place == ROW_NEW_GROUP) {
         if (has_mixed_rows(&s->group))
             s->vector_rows_bytes += s->group.n_vectors * 4;
-        s->group = (struct plan_group){0};
+        s->stored = all_stored(s);
+        s->group = (struct plan_group){.has_points = has_points};
         s->n_groups++;
     }
     if (r->n_dims > 0) {
@@ -106,8 +297,6 @@ static mn_status grow(struct plan_sizes *s, enum row_place place, const struct m
             group->n_dims = r->n_dims;
             group->element_type = r->element_type;
             s->vectors_bytes = mni_align_up(s->vectors_bytes, SEG_VECTOR_ALIGN);
-            s->codes_bytes = mni_align_up(s->codes_bytes, SEG_CODES_UNIT_BYTES);
-            s->n_dims_max = r->n_dims > s->n_dims_max ? r->n_dims : s->n_dims_max;
         }
         if (group->n_dims != r->n_dims || group->element_type != r->element_type)
             return mni_fail(err, MN_ERR_DIMENSION,
@@ -116,8 +305,8 @@ static mn_status grow(struct plan_sizes *s, enum row_place place, const struct m
                             r->collection, r->n_dims, group->n_dims);
         group->n_vectors++;
         s->vectors_bytes += (uint64_t)r->n_dims * element_bytes(r->element_type);
-        s->codes_bytes += code_bytes(r->n_dims);
-        s->signs_bytes += sign_bytes(r->n_dims);
+        if (!group->has_points)
+            grow_codes(s, r->n_dims);
     }
     uint32_t flags = r->fields | (is_large(r) ? (uint32_t)SEG_ROW_LARGE : 0);
     s->blobs_bytes += blob_prefix_bytes(flags) + r->key.n_bytes + r->metadata.n_bytes;
@@ -162,13 +351,23 @@ void mni_segment_plan_free(struct mni_segment_plan *plan)
         return;
     MNI_CHECK(plan->magic == SEGMENT_PLAN_MAGIC);
     plan->magic = 0;
+    mni_keyframes_done(&plan->keyframes);
+    mni_free(plan->shorter);
     mni_free(plan);
+}
+
+void mni_segment_plan_set_points(struct mni_segment_plan *plan,
+                                 const struct mni_segment_points *points)
+{
+    MNI_CHECK(plan->magic == SEGMENT_PLAN_MAGIC);
+    plan->points = *points;
 }
 
 void mni_segment_plan_reset(struct mni_segment_plan *plan)
 {
     MNI_CHECK(plan->magic == SEGMENT_PLAN_MAGIC);
     plan->sizes = (struct plan_sizes){0};
+    plan->n_shorter = 0;
 }
 
 static void check_record(const struct mni_segment_row *row)
@@ -193,9 +392,18 @@ mn_status mni_segment_plan_add(struct mni_segment_plan *plan, const struct mni_s
     bool is_first = plan->sizes.n_rows == 0;
     enum row_place place = mni_segment_place_row(&plan->previous, is_first, row);
     struct plan_sizes sizes = plan->sizes;
-    mn_status st = grow(&sizes, place, &row->record, err);
+    bool has_points = place == ROW_NEW_GROUP
+                          ? mni_segment_plan_has_points(plan, row->record.collection)
+                          : sizes.group.has_points;
+    mn_status st = grow(&sizes, place, has_points, &row->record, err);
+    if (st == MN_OK && place == ROW_NEW_GROUP)
+        st = begin_group(plan, &sizes, row->record.collection);
+    if (st == MN_OK && sizes.group.has_points)
+        st = grow_points(&sizes, place, &row->record, err);
+    if (st == MN_OK && sizes.group.keyframe_every > 0)
+        st = grow_differences(plan, &sizes, &row->record);
     if (st != MN_OK)
-        return st;
+        return st == MN_ERR_NOMEM ? mni_fail(err, st, "the plan of a segment") : st;
     bool may_end = !is_first && place != ROW_OLDER;
     if (!can_be_written(&sizes))
         return may_end ? MN_END

@@ -49,9 +49,12 @@ static bool is_vector_good(const struct mni_segment *s, const struct row_head *h
     enum mni_element_type type = head_element_type(h);
 
     if (h->vector == SEG_NO_VECTOR)
-        return type == MNI_ELEMENT_NONE && h->n_dims == 0;
+        return type == MNI_ELEMENT_NONE && h->n_dims == 0 && (h->flags & SEG_ROW_DIFFERENCE) == 0;
     if (type != MNI_ELEMENT_F32 && type != MNI_ELEMENT_F16)
         return false;
+    if ((h->flags & SEG_ROW_DIFFERENCE) != 0)
+        return type == MNI_ELEMENT_F32 &&
+               h->vector < s->layout.columns[SEG_PLACES].bytes / SEG_PLACE_BYTES;
     uint64_t offset = (uint64_t)h->vector * 2;
     uint64_t n_bytes = (uint64_t)h->n_dims * element_bytes(type);
     uint64_t column_bytes = s->layout.columns[SEG_VECTORS].bytes;
@@ -99,6 +102,13 @@ mn_status mni_segment_head(struct mni_segment *segment, uint32_t row, struct row
     release(s, span.pin);
     const char *what = head_nonsense(s, row, head_out);
     return what == NULL ? MN_OK : mni_segment_nonsense(s, offset, what, err);
+}
+
+void mni_segment_prefetch_head(const struct mni_segment *segment, uint32_t row)
+{
+    if (segment->map != NULL && row < segment->info.n_rows)
+        __builtin_prefetch(segment->map + segment->layout.columns[SEG_ROWS].offset +
+                           (uint64_t)row * SEG_ROW_BYTES);
 }
 
 mn_status mni_segment_row_key(struct mni_segment *segment, const struct row_head *head,
@@ -155,6 +165,8 @@ static mn_status fetch_vector(struct mni_segment *s, const struct row_head *h,
 
     if (n == 0)
         return MN_OK;
+    if (__builtin_expect((h->flags & SEG_ROW_DIFFERENCE) != 0, 0))
+        return mni_segment_decode_row(s, h->vector, h->n_dims, row, err);
     mn_status st =
         fetch(s, s->layout.columns[SEG_VECTORS].offset + (uint64_t)h->vector * 2, n, &span, err);
     if (st != MN_OK)
@@ -239,10 +251,26 @@ mn_status mni_segment_row(struct mni_segment *segment, uint32_t row,
     return st == MN_OK ? mni_segment_row_of_head(segment, &head, row_out, err) : st;
 }
 
+mn_status mni_segment_row_without_vector(struct mni_segment *segment, uint32_t row,
+                                         struct mni_segment_row *row_out, struct mn_error *err)
+{
+    struct row_head head;
+
+    MNI_CHECK(segment->magic == SEGMENT_MAGIC);
+    mn_status st = mni_segment_head(segment, row, &head, err);
+    if (st != MN_OK)
+        return st;
+    fill_from_head(&head, row_out);
+    st = fetch_blob(segment, &head, row_out, err);
+    if (st != MN_OK)
+        mni_segment_row_done(segment, row_out);
+    return st;
+}
+
 void mni_segment_row_done(struct mni_segment *segment, struct mni_segment_row *row)
 {
     MNI_CHECK(segment->magic == SEGMENT_MAGIC);
-    release(segment, row->pins.vector);
+    release_vector(segment, row->pins.vector);
     release(segment, row->pins.blob);
     release(segment, row->pins.payload);
     row->pins = (struct mni_segment_pins){NULL, NULL, NULL};
@@ -251,5 +279,5 @@ void mni_segment_row_done(struct mni_segment *segment, struct mni_segment_row *r
 void mni_segment_release(struct mni_segment *segment, void *pin)
 {
     MNI_CHECK(segment->magic == SEGMENT_MAGIC);
-    release(segment, pin);
+    release_vector(segment, pin);
 }

@@ -65,7 +65,8 @@ struct mni_segment_info {
 /* Rows --------------------------------------------------------------------------------------------
  */
 
-/* Holds what a row points to, where the source fetches bytes. All zero for a mapped file. */
+/* Holds what a row points to, where the source fetches bytes or a vector is decoded. All zero for
+ * other rows of a mapped file. */
 struct mni_segment_pins {
     void *vector;
     void *blob;
@@ -101,6 +102,26 @@ void mni_segment_plan_reset(struct mni_segment_plan *plan); /* to plan another s
  */
 MN_MUST_USE mn_status mni_segment_plan_add(struct mni_segment_plan *plan,
                                            const struct mni_segment_row *row, struct mn_error *err);
+
+/* The collections whose records are points, ascending: their groups get tables of entities and
+ * times. Borrowed by the plan while rows are added to it and to writers of it; none without the
+ * call. Their keys are those of points, or adding is MN_ERR_CORRUPT. */
+struct mni_segment_points {
+    uint64_t *collections;
+    /* Of each: one point in so many is a keyframe, those between are stored as differences where
+     * that makes the segment shorter; 0, and up to 1: all are whole. At most 65,535. NULL: all 0.
+     */
+    uint32_t *keyframe_every;
+    size_t n_collections;
+};
+void mni_segment_plan_set_points(struct mni_segment_plan *plan,
+                                 const struct mni_segment_points *points);
+
+#ifdef MNI_TEST_HOOKS
+/* Only in the library that the tests link: differences are written wherever they are asked for,
+ * shorter or not. Set it before the first plan. */
+extern bool mni_keyframes_forced;
+#endif
 
 uint64_t mni_segment_plan_n_rows(const struct mni_segment_plan *plan);
 uint64_t mni_segment_plan_file_bytes(const struct mni_segment_plan *plan); /* of a file of it */
@@ -154,7 +175,7 @@ struct mni_source;
 
 struct mni_source_ops {
     /* Fetches `n` > 0 bytes at `offset`, which lie inside the source. They stay until `release` of
-     * `pin_out`. Their address is a multiple of 64 if `offset` is. Any thread. */
+     * `pin_out`, an even address. Theirs is a multiple of 64 if `offset` is. Any thread. */
     mn_status (*get)(struct mni_source *source, uint64_t offset, size_t n,
                      const unsigned char **bytes_out, void **pin_out, struct mn_error *err);
     void (*release)(struct mni_source *source, void *pin);
@@ -252,10 +273,24 @@ MN_MUST_USE mn_status mni_segment_find_second(struct mni_segment *segment, uint6
                                               uint64_t *cursor, uint32_t *row_out,
                                               struct mn_error *err);
 
-/* A row. What it points to is the segment's, and stays until mni_segment_row_done. */
+/* A row. What it points to is the segment's, or was decoded, and stays until mni_segment_row_done.
+ */
 MN_MUST_USE mn_status mni_segment_row(struct mni_segment *segment, uint32_t row,
                                       struct mni_segment_row *row_out, struct mn_error *err);
+/* The same without its vector, which is NULL; nothing is read or decoded for it. */
+MN_MUST_USE mn_status mni_segment_row_without_vector(struct mni_segment *segment, uint32_t row,
+                                                     struct mni_segment_row *row_out,
+                                                     struct mn_error *err);
 void mni_segment_row_done(struct mni_segment *segment, struct mni_segment_row *row);
+
+/* Takes the memory of a vector that was decoded from its row: mni_segment_row_done leaves it alone,
+ * and mni_segment_decoded_free frees it. Before the vector are spare bytes, for whoever took it.
+ * NULL: the vector was not decoded. */
+enum { MNI_SEGMENT_SPARE_BYTES = 64 };
+void *mni_segment_row_take(struct mni_segment_row *row);
+void mni_segment_decoded_free(void *buffer);
+/* All that is left to let go of when the row is one of a mapped file, or of none. */
+void mni_segment_row_forget(struct mni_segment_row *row);
 
 /* What is in a row's fixed header: everything but pointers; the sizes of key, metadata and payload
  * are set. Hits are not in it. Touches one cache line and needs no done. */
@@ -266,6 +301,17 @@ MN_MUST_USE mn_status mni_segment_row_head(struct mni_segment *segment, uint32_t
 MN_MUST_USE mn_status mni_segment_lower_bound(struct mni_segment *segment, uint64_t collection,
                                               struct mn_slice key, uint64_t *row_out,
                                               struct mn_error *err);
+
+/* The rows of a collection with keys at or behind `low` and before `high`; an empty `high` is
+ * behind all. There may be none: then both are the same. MN_NOT_FOUND: there is no row of the
+ * collection. */
+MN_MUST_USE mn_status mni_segment_key_range(struct mni_segment *segment, uint64_t collection,
+                                            struct mn_slice low, struct mn_slice high,
+                                            uint32_t *first_out, uint32_t *end_out,
+                                            struct mn_error *err);
+
+/* A hint: the row will be read. */
+void mni_segment_prefetch_head(const struct mni_segment *segment, uint32_t row);
 
 /* A hint that these rows will be read in order, as a merge does. */
 void mni_segment_will_read_rows(struct mni_segment *segment, uint64_t first_row, uint64_t n_rows);
@@ -285,9 +331,13 @@ struct mni_segment_group {
     uint64_t vectors_offset; /* for the room only, as is what follows */
     uint64_t rows_offset;
     bool has_rows;
+    bool has_no_codes;
     uint64_t codes_offset;
     uint64_t signs_offset;
-    bool has_codes; /* and signs; not for the room only */
+    bool has_codes;          /* and signs; not for the room only */
+    bool has_differences;    /* likewise: vectors are decoded when they are read */
+    uint32_t keyframe_every; /* of these; else 0 */
+    uint32_t first_place;    /* for the room only */
 };
 
 /* Group `index` of n_groups, in the order of collections. */
@@ -299,7 +349,9 @@ MN_MUST_USE mn_status mni_segment_find_group(struct mni_segment *segment, uint64
                                              struct mn_error *err);
 
 /* Vectors `first` to `first + n - 1` of a group, packed, in the order of rows; the first of the
- * group stands at a multiple of 64. `n` > 0. Release with mni_segment_release(segment, pin). */
+ * group stands at a multiple of 64. With differences they are decoded into memory of their size,
+ * where one alone stands at a multiple of 16. `n` > 0. Release with mni_segment_release(segment,
+ * pin). */
 MN_MUST_USE mn_status mni_segment_vectors(struct mni_segment *segment,
                                           const struct mni_segment_group *group, uint32_t first,
                                           uint32_t n, const void **vectors_out, void **pin_out,
@@ -324,7 +376,7 @@ struct mni_segment_codes {
     const float *rests;
     const float
         *lengths; /* Euclidean: the root of the dot product with itself, as kernels make it */
-    const int8_t *codes; /* n_dims a vector */
+    const int8_t *quads; /* as kernels compare them */
     uint32_t n_vectors;
     void *pin; /* give it to mni_segment_release */
 };
@@ -340,6 +392,53 @@ MN_MUST_USE mn_status mni_segment_signs(struct mni_segment *segment,
                                         const struct mni_segment_group *group, uint32_t first,
                                         uint32_t n, const uint64_t **signs_out, void **pin_out,
                                         struct mn_error *err);
+
+/* Points: rows of entities over time --------------------------------------------------------------
+ *
+ * A group of points has a table of its entities, and its rows' times side by side.
+ */
+
+struct mni_segment_space {
+    uint64_t collection;
+    uint32_t first_row;
+    uint32_t n_rows;
+    uint32_t n_entities;
+    uint32_t first_entity; /* for the room only, as the next */
+    uint32_t first_time;
+};
+
+struct mni_segment_entity {
+    uint64_t entity;
+    int64_t first_us; /* of its first row */
+    int64_t last_us;
+    uint32_t first_row;
+    uint32_t n_rows;
+};
+
+/* Space `index` of so many, in the order of collections. */
+uint64_t mni_segment_n_spaces(const struct mni_segment *segment);
+MN_MUST_USE mn_status mni_segment_space(struct mni_segment *segment, uint64_t index,
+                                        struct mni_segment_space *space_out, struct mn_error *err);
+/* MN_NOT_FOUND: the segment has no such group, or it has no tables. */
+MN_MUST_USE mn_status mni_segment_find_space(struct mni_segment *segment, uint64_t collection,
+                                             struct mni_segment_space *space_out,
+                                             struct mn_error *err);
+/* The first entity of the group at or behind `entity`. MN_NOT_FOUND: there is none. */
+MN_MUST_USE mn_status mni_segment_seek_entity(struct mni_segment *segment,
+                                              const struct mni_segment_space *space,
+                                              uint64_t entity,
+                                              struct mni_segment_entity *entity_out,
+                                              struct mn_error *err);
+/* The first row of an entity at or behind a time; that behind its last row if there is none. */
+MN_MUST_USE mn_status mni_segment_seek_time(struct mni_segment *segment,
+                                            const struct mni_segment_space *space,
+                                            const struct mni_segment_entity *entity,
+                                            int64_t time_us, uint32_t *row_out,
+                                            struct mn_error *err);
+/* The time of a row of the group. */
+MN_MUST_USE mn_status mni_segment_time(struct mni_segment *segment,
+                                       const struct mni_segment_space *space, uint32_t row,
+                                       int64_t *time_us_out, struct mn_error *err);
 
 /* Expiry ------------------------------------------------------------------------------------------
  */

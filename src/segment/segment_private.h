@@ -6,6 +6,8 @@
  *     table.c     building a hash table
  *     writer.c    rows into columns
  *     codes.c     codes of vectors: writing and reading
+ *     points.c    entities and times: writing and reading
+ *     keyframes.c vectors as differences: writing and reading; delta.c has their bytes
  *     stream.c    columns into the file, with their checksums
  *     source.c    a mapped file as a source of bytes
  *     footer.c    decoding header and footer
@@ -26,6 +28,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/compare.h"
+#include "kernel/kernel.h"
 #include "segment/format.h"
 #include "segment/segment.h"
 
@@ -64,6 +67,7 @@ struct layout {
     uint32_t n_columns;
     uint32_t n_checksum_blocks;
     uint32_t footer_bytes;
+    bool has_differences; /* of a plan: they make the file shorter */
 };
 
 static inline uint64_t layout_n_blocks(const struct layout *layout)
@@ -109,6 +113,19 @@ struct plan_group {
     uint64_t n_vectors;
     uint32_t n_dims;
     enum mni_element_type element_type;
+    bool has_points;
+    uint64_t last_entity; /* of its points */
+    /* Of vectors as differences, where it asks for them: */
+    uint32_t keyframe_every; /* 0: it does not */
+    uint64_t n_keyframes;
+    uint64_t differences_bytes;
+};
+
+/* Vectors in groups that are stored as what is shorter. */
+struct stored_vectors {
+    uint64_t vectors_bytes;
+    uint64_t differences_bytes;
+    uint64_t n_places;
 };
 
 /* Everything that the layout depends on. */
@@ -118,22 +135,48 @@ struct plan_sizes {
     uint64_t n_second_keys;
     uint64_t n_groups;
     uint64_t n_expiring;
-    uint64_t vectors_bytes;
+    uint64_t vectors_bytes;       /* all of them whole */
+    struct stored_vectors stored; /* of the groups before the last */
     uint64_t blobs_bytes;
     uint64_t payloads_bytes;
     uint64_t vector_rows_bytes; /* of the groups before the last */
     uint64_t codes_bytes;
     uint64_t signs_bytes;
-    uint32_t n_dims_max;
+    uint64_t n_spaces;
+    uint64_t n_entities;
+    uint64_t n_times;
+    uint32_t n_keyframe_dims_max; /* of vectors that may be differences */
+    uint32_t n_dims_max;          /* of vectors with codes */
     size_t first_key_bytes;
     size_t last_key_bytes;
     struct plan_group group; /* the last */
 };
 
+#ifndef MNI_TEST_HOOKS
+enum { mni_keyframes_forced = false };
+#endif
+
+/* The newest keyframe of the rows so far. */
+struct keyframes {
+    uint32_t every;            /* points of an entity with one at most; 0: there are none */
+    unsigned char *frame;      /* owned */
+    unsigned char *difference; /* owned: the one that was encoded last */
+    uint32_t n_dims_max;       /* that both have room for */
+    bool has_frame;
+    uint64_t entity;
+    uint32_t n_behind; /* differences to it */
+    uint32_t frame_at; /* where it was written, in units of 2 bytes */
+};
+
 struct mni_segment_plan {
     uint32_t magic;
     uint64_t file_bytes_max;
+    struct mni_segment_points points; /* borrowed */
     struct plan_sizes sizes;
+    struct keyframes keyframes;
+    uint64_t *shorter; /* owned: numbers of groups before the last that differences make shorter */
+    size_t n_shorter;
+    size_t shorter_capacity;
     struct previous_row previous;
 };
 
@@ -151,7 +194,7 @@ static inline bool is_large(const struct mni_record *record)
 
 static inline size_t code_bytes(uint32_t n_dims)
 {
-    return SEG_CODE_HEAD_BYTES + (size_t)n_dims;
+    return SEG_CODE_HEAD_BYTES + mni_row_code_bytes(n_dims);
 }
 
 static inline size_t sign_bytes(uint32_t n_dims)
@@ -170,6 +213,12 @@ enum row_place { ROW_NEW_GROUP, ROW_NEW_KEY, ROW_OLDER };
 enum row_place mni_segment_place_row(const struct previous_row *previous, bool is_first,
                                      const struct mni_segment_row *row);
 void mni_segment_note_row(struct previous_row *previous, const struct mni_segment_row *row);
+/* Whether the rows of a collection are points. */
+bool mni_segment_plan_has_points(const struct mni_segment_plan *plan, uint64_t collection);
+/* How often there is a keyframe in a group that the file stores as differences, else 0. `index`
+ * counts groups. */
+uint32_t mni_segment_plan_keyframe_every(const struct mni_segment_plan *plan, uint64_t index,
+                                         uint64_t collection);
 void mni_segment_layout(const struct plan_sizes *sizes, struct layout *layout_out);
 
 /* Building a hash table ---------------------------------------------------------------------------
@@ -233,10 +282,46 @@ MN_MUST_USE mn_status mni_output_pages(struct output *output, uint64_t offset,
                                        struct mn_error *err);
 MN_MUST_USE mn_status mni_output_not_planned(const struct output *output, struct mn_error *err);
 
+/* points.c: the entity that rows are added to, of the group that they are added to. */
+struct point_writer {
+    bool is_open;
+    struct mni_segment_space space;
+    struct mni_segment_entity entity; /* n_rows 0: none yet */
+};
+
+void mni_point_writer_begin(struct point_writer *writer, uint64_t collection, uint32_t row,
+                            const struct stream *entities, const struct stream *times);
+MN_MUST_USE mn_status mni_point_writer_add(struct point_writer *writer, struct mn_slice key,
+                                           struct stream *entities, struct stream *times,
+                                           struct output *output, struct mn_error *err);
+/* Where no group of points was begun, nothing happens. */
+MN_MUST_USE mn_status mni_point_writer_end(struct point_writer *writer, struct stream *entities,
+                                           struct stream *spaces, struct output *output,
+                                           struct mn_error *err);
+
+/* keyframes.c. Bytes that those for vectors of so many dimensions allocate. */
+uint64_t mni_keyframes_bytes(uint32_t n_dims);
+void mni_keyframes_done(struct keyframes *keyframes);
+void mni_keyframes_begin(struct keyframes *keyframes, uint32_t every); /* of a group */
+/* Makes room for vectors of so many dimensions, forgetting the frame if there is none yet. */
+MN_MUST_USE mn_status mni_keyframes_reserve(struct keyframes *keyframes, uint32_t n_dims);
+/* The next vector of a group: bytes of its difference, 0 if it is a keyframe. */
+size_t mni_keyframes_count(struct keyframes *keyframes, uint64_t entity,
+                           const struct mni_record *record);
+/* The same, and makes the difference. */
+size_t mni_keyframes_encode(struct keyframes *keyframes, uint64_t entity,
+                            const struct mni_record *record);
+/* Writes it. Sets what the row's header says of its vector. */
+MN_MUST_USE mn_status mni_keyframes_put(struct keyframes *keyframes,
+                                        const struct mni_record *record, struct stream *streams,
+                                        struct output *output, uint32_t *vector_out,
+                                        bool *is_difference_out, struct mn_error *err);
+
 /* codes.c: the codes of up to 64 vectors of a group, until they are written. */
 struct code_block {
     unsigned char heads[3][SEG_CODE_BLOCK_VECTORS * 4]; /* scales, rests, lengths */
-    int8_t *codes;                                      /* owned: 64 times the most dimensions */
+    int8_t *quads;                                      /* owned: of 64 vectors */
+    int8_t *codes;                                      /* owned: of one vector */
     uint64_t *signs;                                    /* owned: of one vector */
     float *floats;                                      /* owned: of one vector, widened */
     uint32_t n_vectors;
@@ -357,6 +442,44 @@ static inline void release(struct mni_segment *segment, void *pin)
         segment->source->ops->release(segment->source, pin);
 }
 
+/* A pin of decoded vectors is odd. */
+static inline void *decoded_pin(unsigned char *buffer)
+{
+    return buffer + 1;
+}
+
+/* NULL: a pin of the source, or none. */
+static inline void *decoded_buffer(void *pin)
+{
+    return ((uintptr_t)pin & 1) != 0 ? (unsigned char *)pin - 1 : NULL;
+}
+
+/* Either kind. */
+static inline void release_vector(struct mni_segment *segment, void *pin)
+{
+    void *buffer = decoded_buffer(pin);
+
+    if (__builtin_expect(buffer != NULL, 0))
+        mni_segment_decoded_free(buffer);
+    else
+        release(segment, pin);
+}
+
+/* keyframes.c: decodes the vector at a place, which exists, into the row. */
+MN_MUST_USE mn_status mni_segment_decode_row(struct mni_segment *segment, uint32_t place_index,
+                                             uint32_t n_dims, struct mni_segment_row *row,
+                                             struct mn_error *err);
+/* mni_segment_vectors of a group with differences. */
+MN_MUST_USE mn_status mni_segment_decode_vectors(struct mni_segment *segment,
+                                                 const struct mni_segment_group *group,
+                                                 uint32_t first, uint32_t n,
+                                                 const void **vectors_out, void **pin_out,
+                                                 struct mn_error *err);
+/* Where the keyframe of a place stands in the file. */
+MN_MUST_USE mn_status mni_segment_keyframe_of(struct mni_segment *segment, uint32_t place_index,
+                                              uint32_t n_dims, uint64_t *offset_out,
+                                              struct mn_error *err);
+
 /* row.c */
 struct row_head {
     uint64_t lsn;
@@ -370,7 +493,7 @@ struct row_head {
     uint32_t key_bytes;
     uint32_t metadata_bytes;
     uint32_t payload_bytes;
-    uint32_t vector;
+    uint32_t vector; /* in units of 2 bytes; of a difference, its place */
 };
 
 /* Reads and checks a row header; the row exists. */
@@ -389,6 +512,17 @@ MN_MUST_USE mn_status mni_segment_seek_group(struct mni_segment *segment, uint64
                                              uint64_t *index_out,
                                              struct mni_segment_group *group_out,
                                              struct mn_error *err);
+/* points.c: the first row of the group at or behind a key; that behind the last: there is none. */
+MN_MUST_USE mn_status mni_segment_point_lower_bound(struct mni_segment *segment,
+                                                    const struct mni_segment_space *space,
+                                                    struct mn_slice key, uint64_t *row_out,
+                                                    struct mn_error *err);
+/* points.c: as mni_segment_key_range. */
+MN_MUST_USE mn_status mni_segment_point_range(struct mni_segment *segment,
+                                              const struct mni_segment_space *space,
+                                              struct mn_slice low, struct mn_slice high,
+                                              uint32_t *first_out, uint32_t *end_out,
+                                              struct mn_error *err);
 /* Fails for nonsense at an offset, behind a good checksum. */
 MN_MUST_USE mn_status mni_segment_nonsense(const struct mni_segment *segment, uint64_t offset,
                                            const char *what, struct mn_error *err);

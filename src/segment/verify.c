@@ -92,6 +92,19 @@ mn_status mni_segment_verify(struct mni_segment *segment, mni_segment_verify_fn 
     return st;
 }
 
+/* Where a row's vector stands, or its keyframe; 0: nowhere. Differences are short, and follow. */
+static uint64_t vector_offset(struct mni_segment *s, const struct row_head *head)
+{
+    uint64_t offset = 0;
+
+    if (head->vector == SEG_NO_VECTOR)
+        return 0;
+    if ((head->flags & SEG_ROW_DIFFERENCE) == 0)
+        return s->layout.columns[SEG_VECTORS].offset + (uint64_t)head->vector * 2;
+    return mni_segment_keyframe_of(s, head->vector, head->n_dims, &offset, NULL) == MN_OK ? offset
+                                                                                          : 0;
+}
+
 void mni_segment_will_read_rows(struct mni_segment *segment, uint64_t first_row, uint64_t n_rows)
 {
     struct mni_segment *s = segment;
@@ -112,8 +125,8 @@ void mni_segment_will_read_rows(struct mni_segment *segment, uint64_t first_row,
     if (last.blob_offset >= first.blob_offset)
         mni_segment_will_read(s, columns[SEG_BLOBS].offset + first.blob_offset,
                               last.blob_offset - first.blob_offset + SEG_BLOCK_BYTES);
-    if (first.vector != SEG_NO_VECTOR && last.vector != SEG_NO_VECTOR &&
-        last.vector >= first.vector)
-        mni_segment_will_read(s, columns[SEG_VECTORS].offset + (uint64_t)first.vector * 2,
-                              (uint64_t)(last.vector - first.vector) * 2 + SEG_BLOCK_BYTES);
+    uint64_t from = vector_offset(s, &first);
+    uint64_t to = vector_offset(s, &last);
+    if (from != 0 && to >= from)
+        mni_segment_will_read(s, from, to - from + SEG_BLOCK_BYTES);
 }

@@ -24,6 +24,8 @@ struct mni_segment_writer {
     struct output output;
     struct stream streams[SEG_N_COLUMNS]; /* those of the tables are not used */
     struct code_block code_block;
+    struct point_writer points;
+    struct keyframes keyframes;
     struct table keys;
     struct table second_keys;
     struct expiring *expiring; /* owned: one for each row that was planned to expire */
@@ -61,6 +63,8 @@ uint64_t mni_segment_plan_memory_bytes(const struct mni_segment_plan *plan)
         n_bytes += is_streamed(type) && whole > buffer_bytes_max ? buffer_bytes_max : whole;
     }
     n_bytes += mni_code_block_bytes(plan->sizes.n_dims_max);
+    if (layout.has_differences)
+        n_bytes += mni_keyframes_bytes(plan->sizes.n_keyframe_dims_max);
     return n_bytes + checksums_bytes(&layout) + layout.footer_bytes + SEG_BLOCK_BYTES +
            plan->sizes.n_expiring * sizeof(struct expiring);
 }
@@ -73,6 +77,7 @@ static void free_writer(struct mni_segment_writer *w)
     for (size_t type = 1; type < SEG_N_COLUMNS; type++)
         mni_stream_done(&w->streams[type]);
     mni_code_block_done(&w->code_block);
+    mni_keyframes_done(&w->keyframes);
     mni_table_done(&w->keys);
     mni_table_done(&w->second_keys);
     mni_free(w->expiring);
@@ -95,6 +100,8 @@ static mn_status allocate_all(struct mni_segment_writer *w)
     }
     if (st == MN_OK)
         st = mni_code_block_init(&w->code_block, sizes->n_dims_max);
+    if (st == MN_OK && w->layout.has_differences)
+        st = mni_keyframes_reserve(&w->keyframes, sizes->n_keyframe_dims_max);
     if (st != MN_OK)
         return st;
     if (sizes->n_expiring > 0)
@@ -202,10 +209,14 @@ static mn_status end_group(struct mni_segment_writer *w, struct mn_error *err)
     if (g->n_rows == 0)
         return MN_OK;
     mn_status st = mni_code_block_flush(&w->code_block, &w->streams[SEG_CODES], &w->output, err);
+    if (st == MN_OK)
+        st = mni_point_writer_end(&w->points, &w->streams[SEG_ENTITIES], &w->streams[SEG_SPACES],
+                                  &w->output, err);
     if (st != MN_OK)
         return st;
     mni_put_u64(bytes + SEG_GROUP_OFF_COLLECTION, g->collection);
-    mni_put_u64(bytes + SEG_GROUP_OFF_VECTORS_OFFSET, g->vectors_offset);
+    mni_put_u64(bytes + SEG_GROUP_OFF_VECTORS_OFFSET,
+                g->has_differences ? g->first_place : g->vectors_offset);
     mni_put_u64(bytes + SEG_GROUP_OFF_ROWS_OFFSET, g->rows_offset);
     mni_put_u32(bytes + SEG_GROUP_OFF_FIRST_ROW, g->first_row);
     mni_put_u32(bytes + SEG_GROUP_OFF_ROWS, g->n_rows);
@@ -213,7 +224,11 @@ static mn_status end_group(struct mni_segment_writer *w, struct mn_error *err)
     mni_put_u32(bytes + SEG_GROUP_OFF_VECTORS, g->n_vectors);
     mni_put_u32(bytes + SEG_GROUP_OFF_DIMS, g->n_dims);
     bytes[SEG_GROUP_OFF_ELEMENT_TYPE] = (unsigned char)g->element_type;
-    bytes[SEG_GROUP_OFF_FLAGS] = g->has_rows ? SEG_GROUP_HAS_ROWS : 0;
+    bytes[SEG_GROUP_OFF_FLAGS] =
+        (unsigned char)((g->has_rows ? SEG_GROUP_HAS_ROWS : 0) |
+                        (g->has_no_codes ? SEG_GROUP_NO_CODES : 0) |
+                        (g->has_differences ? SEG_GROUP_HAS_DIFFERENCES : 0));
+    mni_put_u16(bytes + SEG_GROUP_OFF_KEYFRAME_EVERY, (uint16_t)g->keyframe_every);
     mni_put_i64(bytes + SEG_GROUP_OFF_MIN_EXPIRY, g->min_expiry_us);
     mni_put_u32(bytes + SEG_GROUP_OFF_CODES, (uint32_t)(g->codes_offset / SEG_CODES_UNIT_BYTES));
     mni_put_u32(bytes + SEG_GROUP_OFF_SIGNS, (uint32_t)(g->signs_offset / SEG_SIGNS_UNIT_BYTES));
@@ -235,40 +250,57 @@ static mn_status begin_vector_rows(struct mni_segment_writer *w, struct mn_error
     return st;
 }
 
+static mn_status begin_codes(struct mni_segment_writer *w, struct mn_error *err)
+{
+    mn_status st = mni_stream_align(&w->streams[SEG_CODES], &w->output, SEG_CODES_UNIT_BYTES, err);
+
+    w->group.codes_offset = stream_bytes(&w->streams[SEG_CODES]);
+    w->group.signs_offset = stream_bytes(&w->streams[SEG_SIGNS]);
+    return st;
+}
+
 /* Takes the row into its group; sets where its vector goes. */
 static mn_status put_vector(struct mni_segment_writer *w, const struct mni_record *r, uint32_t row,
-                            uint32_t *vector_out, struct mn_error *err)
+                            uint32_t *vector_out, bool *is_difference_out, struct mn_error *err)
 {
     struct mni_segment_group *g = &w->group;
     mn_status st = MN_OK;
 
     *vector_out = SEG_NO_VECTOR;
+    *is_difference_out = false;
     if (r->n_dims == 0)
         return !g->has_rows && g->n_vectors > 0 ? begin_vector_rows(w, err) : MN_OK;
     if (g->n_vectors == 0) {
         st = mni_stream_align(&w->streams[SEG_VECTORS], &w->output, SEG_VECTOR_ALIGN, err);
         g->vectors_offset = stream_bytes(&w->streams[SEG_VECTORS]);
+        g->first_place = (uint32_t)(stream_bytes(&w->streams[SEG_PLACES]) / SEG_PLACE_BYTES);
         g->n_dims = r->n_dims;
         g->element_type = r->element_type;
-        if (st == MN_OK)
-            st = mni_stream_align(&w->streams[SEG_CODES], &w->output, SEG_CODES_UNIT_BYTES, err);
-        g->codes_offset = stream_bytes(&w->streams[SEG_CODES]);
-        g->signs_offset = stream_bytes(&w->streams[SEG_SIGNS]);
+        if (st == MN_OK && !g->has_no_codes)
+            st = begin_codes(w, err);
         if (st == MN_OK && row > g->first_row)
             st = begin_vector_rows(w, err);
     }
-    if (st == MN_OK && (g->n_dims != r->n_dims || g->element_type != r->element_type))
+    bool has_room = g->has_no_codes || r->n_dims <= w->plan->sizes.n_dims_max;
+    if (st == MN_OK && (g->n_dims != r->n_dims || g->element_type != r->element_type || !has_room))
         st = mni_output_not_planned(&w->output, err);
     if (st == MN_OK && g->has_rows)
         st = put_u32(w, SEG_VECTOR_ROWS, row, err);
     if (st != MN_OK)
         return st;
-    *vector_out = (uint32_t)(stream_bytes(&w->streams[SEG_VECTORS]) / 2);
     g->n_vectors++;
-    st = put(w, SEG_VECTORS, r->vector, (size_t)r->n_dims * element_bytes(r->element_type), err);
-    return st == MN_OK ? mni_code_block_add(&w->code_block, r, &w->streams[SEG_CODES],
-                                            &w->streams[SEG_SIGNS], &w->output, err)
-                       : st;
+    if (g->has_differences) {
+        st = mni_keyframes_put(&w->keyframes, r, w->streams, &w->output, vector_out,
+                               is_difference_out, err);
+    } else {
+        *vector_out = (uint32_t)(stream_bytes(&w->streams[SEG_VECTORS]) / 2);
+        st =
+            put(w, SEG_VECTORS, r->vector, (size_t)r->n_dims * element_bytes(r->element_type), err);
+    }
+    if (st != MN_OK || g->has_no_codes)
+        return st;
+    return mni_code_block_add(&w->code_block, r, &w->streams[SEG_CODES], &w->streams[SEG_SIGNS],
+                              &w->output, err);
 }
 
 /* Rows --------------------------------------------------------------------------------------------
@@ -307,13 +339,12 @@ static mn_status put_blob(struct mni_segment_writer *w, const struct mni_record 
 }
 
 static mn_status put_head(struct mni_segment_writer *w, const struct mni_segment_row *row,
-                          bool is_older, uint64_t blob_offset, uint32_t vector,
+                          uint32_t more_flags, uint64_t blob_offset, uint32_t vector,
                           struct mn_error *err)
 {
     const struct mni_record *r = &row->record;
     unsigned char bytes[SEG_ROW_BYTES];
-    uint32_t flags = r->fields | (is_large(r) ? (uint32_t)SEG_ROW_LARGE : 0) |
-                     (is_older ? (uint32_t)SEG_ROW_OLDER : 0) |
+    uint32_t flags = r->fields | (is_large(r) ? (uint32_t)SEG_ROW_LARGE : 0) | more_flags |
                      (uint32_t)r->element_type << SEG_ROW_ELEMENT_SHIFT;
 
     mni_put_u64(bytes + SEG_ROW_OFF_LSN, row->lsn);
@@ -370,12 +401,35 @@ static mn_status index_row(struct mni_segment_writer *w, const struct mni_segmen
     return is_planned ? MN_OK : mni_output_not_planned(&w->output, err);
 }
 
+/* Ends the group before. */
+static mn_status begin_group(struct mni_segment_writer *w, uint64_t collection,
+                             struct mn_error *err)
+{
+    mn_status st = end_group(w, err);
+    uint32_t every = mni_segment_plan_keyframe_every(w->plan, w->info.n_groups, collection);
+
+    w->group = (struct mni_segment_group){
+        .collection = collection,
+        .first_row = (uint32_t)w->info.n_rows,
+        .min_expiry_us = INT64_MAX,
+        .has_differences = every > 0,
+        .keyframe_every = every,
+    };
+    mni_keyframes_begin(&w->keyframes, every);
+    w->group.has_no_codes = mni_segment_plan_has_points(w->plan, collection);
+    if (w->group.has_no_codes)
+        mni_point_writer_begin(&w->points, collection, w->group.first_row,
+                               &w->streams[SEG_ENTITIES], &w->streams[SEG_TIMES]);
+    return st;
+}
+
 mn_status mni_segment_writer_add(struct mni_segment_writer *writer,
                                  const struct mni_segment_row *row, struct mn_error *err)
 {
     struct mni_segment_writer *w = writer;
     const struct mni_record *r = &row->record;
     uint32_t vector;
+    bool is_difference = false;
 
     MNI_CHECK(w->magic == SEGMENT_WRITER_MAGIC);
     bool is_first = w->info.n_rows == 0;
@@ -388,20 +442,19 @@ mn_status mni_segment_writer_add(struct mni_segment_writer *writer,
         w->first_key_bytes = r->key.n_bytes;
         memcpy(w->first_key, r->key.data, r->key.n_bytes);
     }
-    mn_status st = MN_OK;
-    if (place == ROW_NEW_GROUP) {
-        st = end_group(w, err);
-        w->group = (struct mni_segment_group){.collection = r->collection,
-                                              .first_row = (uint32_t)w->info.n_rows,
-                                              .min_expiry_us = INT64_MAX};
-    }
+    mn_status st = place == ROW_NEW_GROUP ? begin_group(w, r->collection, err) : MN_OK;
+    if (st == MN_OK && w->points.is_open)
+        st = mni_point_writer_add(&w->points, r->key, &w->streams[SEG_ENTITIES],
+                                  &w->streams[SEG_TIMES], &w->output, err);
     if (st == MN_OK)
-        st = put_vector(w, r, (uint32_t)w->info.n_rows, &vector, err);
+        st = put_vector(w, r, (uint32_t)w->info.n_rows, &vector, &is_difference, err);
     uint64_t blob_offset = stream_bytes(&w->streams[SEG_BLOBS]);
     if (st == MN_OK)
         st = put_blob(w, r, err);
+    uint32_t flags = (place == ROW_OLDER ? (uint32_t)SEG_ROW_OLDER : 0) |
+                     (is_difference ? (uint32_t)SEG_ROW_DIFFERENCE : 0);
     if (st == MN_OK)
-        st = put_head(w, row, place == ROW_OLDER, blob_offset, vector, err);
+        st = put_head(w, row, flags, blob_offset, vector, err);
     return st == MN_OK ? index_row(w, row, place == ROW_OLDER, blob_offset, err) : st;
 }
 
@@ -522,7 +575,7 @@ static unsigned char *encode_directory(const struct layout *layout, unsigned cha
             continue;
         mni_put_u16(p + SEG_ENTRY_OFF_TYPE, type);
         mni_put_u16(p + SEG_ENTRY_OFF_CODEC, SEG_CODEC_PLAIN);
-        bool is_optional = type == SEG_CODES || type == SEG_SIGNS;
+        bool is_optional = type >= SEG_CODES && type <= SEG_TIMES;
         mni_put_u32(p + SEG_ENTRY_OFF_FLAGS, is_optional ? 0 : SEG_ENTRY_REQUIRED);
         mni_put_u64(p + SEG_ENTRY_OFF_OFFSET, layout->columns[type].offset);
         mni_put_u64(p + SEG_ENTRY_OFF_BYTES, layout->columns[type].bytes);

@@ -189,7 +189,7 @@ static void it_is_made_the_same(void)
     struct made made;
 
     make(&made);
-    CHECK_STR_EQ(made.copy, "files/9c171ff43b126312090a0b0c0d0e0f10.c5f31f31.seg");
+    CHECK_STR_EQ(made.copy, "files/f8ed5aa6a143706c090a0b0c0d0e0f10.f26de2b4.seg");
     check_same(made.pool_path, made.copy, copy_name);
     check_same(made.pool_path, made.snapshot, snapshot_name);
     made_done(&made);

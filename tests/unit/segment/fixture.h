@@ -27,6 +27,7 @@ struct rows {
     struct mni_segment_row *items;
     size_t n;
     size_t capacity;
+    struct mni_segment_points points; /* borrowed: whose collections are points */
 };
 
 static inline void *copy_bytes(const void *data, size_t n)
@@ -262,6 +263,7 @@ static inline struct mni_segment_plan *plan_all(const struct rows *rows)
     struct mni_segment_plan *plan = NULL;
 
     CHECK_OK(mni_segment_plan_new(UINT64_MAX, &plan));
+    mni_segment_plan_set_points(plan, &rows->points);
     for (size_t i = 0; i < rows->n; i++)
         CHECK_OK(mni_segment_plan_add(plan, &rows->items[i], NULL));
     return plan;
@@ -666,7 +668,7 @@ static inline void check_codes(const struct mni_record *r, const struct mni_segm
 {
     size_t n = r->n_dims;
     float *floats = malloc(n * sizeof *floats);
-    int8_t *expected = malloc(n);
+    int8_t *expected = malloc(mni_row_code_bytes(n));
     uint64_t *bits = malloc(sign_bytes(r->n_dims));
     struct mni_code_scale scale;
     float square;
@@ -679,7 +681,9 @@ static inline void check_codes(const struct mni_record *r, const struct mni_segm
     mni_quantise_row(floats, n, expected, &scale);
     mni_sign_bits(floats, n, bits);
     mni_kernels()->dot_f32(floats, 1, floats, 1, n, &square);
-    CHECK_MEM_EQ(codes->codes + at * n, expected, n);
+    for (size_t i = 0; i < mni_quads(n); i++)
+        CHECK_MEM_EQ(codes->quads + (i * codes->n_vectors + at) * MNI_QUAD, expected + i * MNI_QUAD,
+                     MNI_QUAD);
     CHECK(codes->scales[at] == scale.scale && codes->rests[at] == scale.rest);
     CHECK(codes->lengths[at] == sqrtf(square) || (isnan(codes->lengths[at]) && isnan(square)));
     CHECK_MEM_EQ(signs + at * (sign_bytes(r->n_dims) / 8), bits, sign_bytes(r->n_dims));
@@ -696,7 +700,9 @@ static inline void audit_codes(struct audit *a, const struct mni_segment_group *
 
     /* an earlier program wrote none */
     bool has_columns = a->segment->layout.columns[SEG_CODES].bytes > 0;
-    CHECK_EQ(group->has_codes, has_columns && group->n_vectors > 0);
+    struct mni_segment_space space;
+    bool has_points = mni_segment_find_space(a->segment, group->collection, &space, NULL) == MN_OK;
+    CHECK_EQ(group->has_codes, has_columns && group->n_vectors > 0 && !has_points);
     for (uint32_t first = 0; group->has_codes && first < group->n_vectors;
          first += MNI_SEGMENT_CODE_BLOCK_VECTORS) {
         struct mni_segment_codes codes;

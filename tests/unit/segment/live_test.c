@@ -24,6 +24,8 @@ static void all_rows_live_at_first(void)
     CHECK_EQ(mni_liveness_count(&live, 7, 7), 0);
     CHECK_EQ(mni_liveness_next_live(&live, 17), 17);
     CHECK_EQ(mni_liveness_next_live(&live, 100), 100);
+    CHECK_EQ(mni_liveness_last_live(&live, 100), 99);
+    CHECK_EQ(mni_liveness_last_live(&live, 0), 100);
     CHECK_EQ(mni_liveness_next_visible(&live, 17, 3), 17);
     mni_liveness_raise_floor(&live, 1000);
     mni_liveness_done(&live);
@@ -44,6 +46,8 @@ static void a_death_is_seen_from_its_lsn_on(void)
     CHECK_EQ(live.n_dead, 1);
     CHECK_EQ(mni_liveness_count(&live, 0, 100), 99);
     CHECK_EQ(mni_liveness_next_live(&live, 64), 65);
+    CHECK_EQ(mni_liveness_last_live(&live, 65), 63);
+    CHECK_EQ(mni_liveness_last_live(&live, 66), 65);
     CHECK_EQ(mni_liveness_next_visible(&live, 64, 9), 64);
     CHECK_EQ(mni_liveness_next_visible(&live, 64, 10), 65);
     CHECK_EQ(previous_visible(&live, 65, 9), 64);
@@ -115,6 +119,8 @@ static void deaths_are_remembered_until_they_are_in_a_file(void)
     CHECK(mni_liveness_memory_bytes(&live) < full / 8);
     CHECK_EQ(mni_liveness_count(&live, 0, 1000), 0);
     CHECK_EQ(mni_liveness_next_live(&live, 0), 1000);
+    CHECK_EQ(mni_liveness_last_live(&live, 1000), 1000);
+    CHECK_EQ(mni_liveness_last_live(&live, 130), 1000);
     mni_liveness_done(&live);
 }
 
@@ -133,6 +139,8 @@ static void lapsed_rows_are_seen_and_not_counted(void)
     CHECK(!mni_liveness_is_live_now(&live, 129));
     CHECK_EQ(mni_liveness_count(&live, 0, 130), 128);
     CHECK_EQ(mni_liveness_next_live(&live, 129), 130);
+    CHECK_EQ(mni_liveness_last_live(&live, 130), 128);
+    CHECK_EQ(mni_liveness_last_live(&live, 4), 2);
     kill(&live, NULL, 129, 5); /* swept */
     CHECK_EQ(live.n_lapsed, 1);
     CHECK_EQ(live.n_dead, 1);
