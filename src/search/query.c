@@ -37,7 +37,7 @@ float mni_vector_length(const float *vector, uint32_t n_dims)
 }
 
 void mni_query_init(struct mni_query *query, enum mni_metric metric, const float *vector,
-                    uint32_t n_dims, int16_t *codes)
+                    uint32_t n_dims, int8_t *codes)
 {
     *query =
         (struct mni_query){.metric = metric, .n_dims = n_dims, .vector = vector, .codes = codes};
@@ -51,7 +51,7 @@ float mni_query_score(const struct mni_query *query, float raw, float length)
     if (query->metric == MNI_METRIC_DOT)
         return raw;
     if (query->metric == MNI_METRIC_L2)
-        return -raw;
+        return 0 - raw; /* and not -0 */
     if (query->length == 0 || length == 0)
         return 0;
     /* the product of two floats is exact in a double, and never too large */
@@ -90,6 +90,7 @@ struct mni_reach mni_query_reach(const struct mni_query *query, float least)
 struct mni_above mni_query_above(const struct mni_query *query, float least)
 {
     float share = 0x1p-20F; /* far above the few roundings of a score and of this */
+    float tiny = 0x1p-100F; /* likewise of scores and bounds that are below the normal floats */
     float bound = least * query->length;
 
     if (query->metric == MNI_METRIC_DOT)
@@ -102,6 +103,6 @@ struct mni_above mni_query_above(const struct mni_query *query, float least)
     if (!(fabsf(least) <= 2) || !(query->length > 0x1p-40F))
         return (struct mni_above){.by_length = NAN};
     return (struct mni_above){.by_raw = 1,
-                              .by_length = -(bound - share * fabsf(bound)),
+                              .by_length = -(bound - share * fabsf(bound)) + tiny * query->length,
                               .least = -0x1p-57F * query->length - 0x1p-120F};
 }

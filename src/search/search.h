@@ -12,9 +12,10 @@
  *     dot      the dot product
  *     l2       the negated squared Euclidean distance
  *
- * as the kernels make them (kernel/kernel.h), each further step rounded to float. A score that is
- * NaN is no result. What is left out by codes has a score, rounding errors included, below what was
- * asked for: leaving out changes no result.
+ * as the kernels make them (kernel/kernel.h). A length is rounded to float; the cosine's product of
+ * lengths and its quotient are made in double and rounded once. A score that is NaN is no result.
+ * What is left out by codes has a score, rounding errors included, below what was asked for:
+ * leaving out changes no result.
  *
  * Threads: a query is immutable once made; a best belongs to one thread at a time.
  */
@@ -37,15 +38,15 @@ struct mni_query {
     enum mni_metric metric;
     uint32_t n_dims;
     const float *vector; /* borrowed; outlives the query */
-    int16_t *codes;      /* owned by whoever made it: room for n_dims */
+    int8_t *codes;       /* owned by whoever made it */
     struct mni_code_scale scale;
     float length;
     bool has_codes; /* false: nothing can be left out, the vector is too long or not finite */
 };
 
-/* `codes` is room for n_dims codes, which the query uses as long as it is used. */
+/* `codes` is room for mni_query_code_bytes(n_dims), which the query uses as long as it is used. */
 void mni_query_init(struct mni_query *query, enum mni_metric metric, const float *vector,
-                    uint32_t n_dims, int16_t *codes);
+                    uint32_t n_dims, int8_t *codes);
 
 /* Length of a vector, as segments keep it. */
 float mni_vector_length(const float *vector, uint32_t n_dims);

@@ -168,11 +168,14 @@ static mn_status take_collection(struct mn_slice content, size_t *offset,
     if (mni_get_u32(p + COLLECTION_OFF_RESERVED) != 0 ||
         !mni_is_zero(p + COLLECTION_BYTES + n, padded - n))
         return bad(err, "reserved bytes of a collection are not zero");
-    if (!mni_utf8_is_valid(p + COLLECTION_BYTES, n))
-        return bad(err, "a collection's name is not UTF-8");
+    uint32_t kind = mni_get_u32(p + COLLECTION_OFF_KIND);
+    bool is_of_space = kind == COLLECTION_KIND_SPACE || kind == COLLECTION_KIND_HISTORY;
+    if (is_of_space ? n != COLLECTION_SPACE_NAME_BYTES
+                    : !mni_utf8_is_valid(p + COLLECTION_BYTES, n))
+        return bad(err, "a collection's name is not UTF-8, or of a space not its number");
     *c_out = (struct mni_snapshot_collection){
         .number = mni_get_u64(p + COLLECTION_OFF_NUMBER),
-        .kind = mni_get_u32(p + COLLECTION_OFF_KIND),
+        .kind = kind,
         .dimension = mni_get_u32(p + COLLECTION_OFF_DIMENSION),
         .n_records = mni_get_u64(p + COLLECTION_OFF_RECORDS),
         .name = {p + COLLECTION_BYTES, n},
@@ -191,6 +194,16 @@ static int compare_collections(const struct mni_snapshot_collection *a,
     int order = memcmp(a->name.data, b->name.data, n);
     return order != 0 ? order
                       : (a->name.n_bytes > b->name.n_bytes) - (a->name.n_bytes < b->name.n_bytes);
+}
+
+size_t mni_snapshot_n_namespaces(const struct mni_snapshot *snapshot)
+{
+    size_t n = 0;
+
+    while (n < snapshot->n_collections &&
+           snapshot->collections[n].kind == COLLECTION_KIND_NAMESPACE)
+        n++;
+    return n;
 }
 
 /* Their number, the bytes of all names, and their records. */

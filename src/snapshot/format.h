@@ -54,6 +54,10 @@ enum {
     COLLECTION_OFF_NAME_BYTES = 24, /* u32 */
     COLLECTION_OFF_RESERVED = 28,   /* u32, zero */
     COLLECTION_BYTES = 32,          /* then the name, and zeroes up to a multiple of 8 */
+    COLLECTION_KIND_NAMESPACE = 1,  /* as in the catalogue */
+    COLLECTION_KIND_SPACE = 2,
+    COLLECTION_KIND_HISTORY = 4,
+    COLLECTION_SPACE_NAME_BYTES = 4, /* its number, of a space and of its history */
 
     TIMELINE_OFF_INCARNATION = 0, /* u64 */
     TIMELINE_OFF_BEGAN = 8,       /* u64 */

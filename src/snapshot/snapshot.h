@@ -95,6 +95,9 @@ struct mni_snapshot {
 /* Frees what a loaded snapshot owns, and the manifest of any. NULL is fine. */
 void mni_snapshot_done(struct mni_snapshot *snapshot);
 
+/* How many of its collections, the first ones, are namespaces; the others are spaces. */
+size_t mni_snapshot_n_namespaces(const struct mni_snapshot *snapshot);
+
 /* Whether both have metadata, or neither. */
 bool mni_snapshot_is_like(const struct mni_snapshot *snapshot, const struct mni_snapshot *other);
 /* Whether a snapshot may be made against a parent: of the same store, at an LSN not above, in a

@@ -268,6 +268,32 @@ static void what_would_not_be_read_is_not_written(void)
     sheet_done(&s);
 }
 
+static void spaces_go_by_their_numbers(void)
+{
+    struct mni_snapshot_collection spaces[] = {
+        two_collections[0],
+        {.number = 8, .kind = 2, .n_records = 2, .name = {"\0\0\0\377", 4}},
+        {.number = 9, .kind = 2, .dimension = 3, .name = {"\377\0\0\007", 4}},
+    };
+    struct sheet s;
+
+    sheet_init(&s, 0);
+    s.snapshot.collections = spaces;
+    s.snapshot.n_collections = CHECK_COUNT(spaces);
+    CHECK_OK_ERR(encode(&s), &s.stage.err);
+    CHECK_EQ(mni_snapshot_n_namespaces(&s.snapshot), 1);
+    spaces[2].name.n_bytes = 3;
+    CHECK_STATUS(encode(&s), MN_ERR_INVALID);
+    spaces[2].name = (struct mn_slice){"aaaaa", 5};
+    CHECK_STATUS(encode(&s), MN_ERR_INVALID);
+    s.snapshot.n_collections = 0;
+    CHECK_EQ(mni_snapshot_n_namespaces(&s.snapshot), 0);
+    s.snapshot.collections = two_collections;
+    s.snapshot.n_collections = 2;
+    CHECK_EQ(mni_snapshot_n_namespaces(&s.snapshot), 2);
+    sheet_done(&s);
+}
+
 /* Memory is in proportion to the bytes that are there. */
 static void claims_cost_no_memory(void)
 {
@@ -292,6 +318,7 @@ int main(int argc, char **argv)
         CHECK_TEST(content_is_checked),
         CHECK_TEST(histories_that_contradict_themselves_are_not_written),
         CHECK_TEST(what_would_not_be_read_is_not_written),
+        CHECK_TEST(spaces_go_by_their_numbers),
         CHECK_TEST(claims_cost_no_memory),
     };
 
