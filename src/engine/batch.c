@@ -8,12 +8,14 @@
 #include "engine/batch_private.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/plant.h"
+#include "base/quote.h"
 
 enum { NAMES_FROM = 16 }; /* collections that have a table of names */
 
@@ -71,11 +73,14 @@ void mni_batch_free(struct mni_batch *batch)
 {
     if (batch == NULL)
         return;
+    batch_release_locks(batch);
     budget_give_back(batch->engine, batch->reserved_bytes);
     for (size_t i = 0; i < batch->n_ops; i++)
         mni_version_unref(batch->ops[i].version);
     for (size_t i = 0; i < batch->n_collections; i++) {
         mni_free(batch->collections[i].key);
+        mni_free(batch->collections[i].fields);
+        mni_free(batch->collections[i].name);
         mni_free(batch->collections[i].drop_node);
         part_free_dropped(&batch->collections[i].dropped_rows);
     }
@@ -102,6 +107,25 @@ static struct mni_version *find_version(const struct state *state, struct mn_sli
     return version;
 }
 
+/* What a row says that was found; releases its pin. */
+static mn_status take_row(struct batch_collection *c, const struct mni_found *found,
+                          struct mn_error *err)
+{
+    mn_status st;
+
+    if (c->key[0] == MNI_KIND_SPACE_NAME) {
+        uint32_t space = 0;
+        st = space_name_decode(&found->record, &space, err);
+        c->known.number = 1 + (uint64_t)space;
+    } else {
+        st = catalogue_row_decode(&found->record, found->record_lsn, &c->known, err);
+    }
+    if (st == MN_OK && c->key[0] == MNI_KIND_SPACE)
+        st = batch_take_fields(c, &found->record, err);
+    mni_pin_release(found->pin);
+    return st;
+}
+
 /* One look. `again_out`: its row was replaced while it was read. */
 static mn_status look_up_once(struct mni_batch *batch, struct batch_collection *c, bool *again_out,
                               struct mn_error *err)
@@ -121,7 +145,7 @@ static mn_status look_up_once(struct mni_batch *batch, struct batch_collection *
     engine_unlock(engine);
     if (version != NULL) {
         engine_found_version(version, &found);
-        return catalogue_decode_found(&found, &c->known, err);
+        return take_row(c, &found, err);
     }
     if (batch->state->parts->n_parts == 0)
         return MN_OK;
@@ -134,7 +158,7 @@ static mn_status look_up_once(struct mni_batch *batch, struct batch_collection *
     engine_unlock(engine);
     st = engine_read_row(engine, c->place.part, c->place.row, UINT64_MAX, &found, err);
     if (st == MN_OK)
-        return catalogue_decode_found(&found, &c->known, err);
+        return take_row(c, &found, err);
     *again_out = st == MN_NOT_FOUND;
     return *again_out ? MN_OK : st;
 }
@@ -305,6 +329,21 @@ void mni_batch_forget_collection(struct mni_batch *batch, size_t index)
     MNI_CHECK(index + 1 == batch->n_collections);
     batch->n_collections = index;
     mni_free(batch->collections[index].key);
+    MNI_CHECK(batch->collections[index].fields == NULL && batch->collections[index].name == NULL);
+}
+
+const char *batch_label(const struct batch_collection *c, char room[LABEL_BYTES])
+{
+    const struct mn_slice name = {.data = c->key + 1, .n_bytes = c->key_bytes - 1};
+    char text[MNI_QUOTED_NAME_BYTES];
+
+    if (c->key[0] == MNI_KIND_SPACE || c->key[0] == MNI_KIND_HISTORY)
+        (void)snprintf(room, LABEL_BYTES, "%sspace %" PRIu32,
+                       c->key[0] == MNI_KIND_HISTORY ? "history of " : "",
+                       mni_space_of_key(c->key + 1));
+    else
+        (void)snprintf(room, LABEL_BYTES, "namespace %s", mni_quote(name, text, sizeof text));
+    return room;
 }
 
 mn_status mni_batch_create(struct mni_batch *batch, size_t collection_index, uint32_t dimension,
@@ -325,7 +364,35 @@ mn_status mni_batch_create(struct mni_batch *batch, size_t collection_index, uin
 
 void mni_batch_drop(struct mni_batch *batch, size_t collection_index)
 {
-    batch->collections[collection_index].drops = true;
+    struct batch_collection *c = &batch->collections[collection_index];
+
+    c->drops = true;
+    if (c->key[0] == MNI_KIND_SPACE)
+        batch->is_stale = true; /* the first look noted no name */
+}
+
+void batch_require_as(struct mni_batch *batch, size_t index, const struct mni_collection *seen)
+{
+    struct batch_collection *c = &batch->collections[index];
+
+    c->must_exist = true;
+    c->has_seen = c->key != NULL && c->key[0] == MNI_KIND_SPACE && seen->number != 0;
+    c->seen = seen->settings;
+    c->seen_number = seen->number;
+}
+
+struct mni_space_settings mni_batch_settings(const struct mni_batch *batch, size_t index)
+{
+    MNI_CHECK(index < batch->n_collections);
+    return batch->collections[index].seen;
+}
+
+uint32_t mni_batch_require(struct mni_batch *batch, size_t collection_index)
+{
+    struct batch_collection *c = &batch->collections[collection_index];
+
+    batch_require_as(batch, collection_index, &c->known);
+    return c->known.number != 0 ? c->known.dimension : 0;
 }
 
 /* Operations by key ---------- */
@@ -403,14 +470,13 @@ static mn_status check_dimension(const struct batch_collection *c, const struct 
                                  struct mn_error *err)
 {
     uint32_t dimension = c->known.dimension != 0 ? c->known.dimension : c->dimension;
+    char label[LABEL_BYTES];
 
     if (record->n_dims == 0 || dimension == 0 || record->n_dims == dimension)
         return MN_OK;
     if (c->known.dimension != 0)
-        return mni_fail(err, MN_ERR_DIMENSION,
-                        "vector has %" PRIu32 " dimensions, namespace \"%.*s\" has %" PRIu32,
-                        record->n_dims, (int)(c->key_bytes - 1 < 80 ? c->key_bytes - 1 : 80),
-                        (const char *)c->key + 1, dimension);
+        return mni_fail(err, MN_ERR_DIMENSION, "vector has %" PRIu32 " dimensions, %s has %" PRIu32,
+                        record->n_dims, batch_label(c, label), dimension);
     return mni_fail(err, MN_ERR_DIMENSION,
                     "vector has %" PRIu32 " dimensions, an earlier one of this batch has %" PRIu32,
                     record->n_dims, dimension);

@@ -28,6 +28,9 @@ struct apply_at {
     uint64_t floor_lsn; /* of patches: no view and no checkpoint needs what is older */
 };
 
+/* Changes of a space's row that no user asks for, beside enum mni_space_change. */
+enum { SPACE_TRIMMED = 1 << 8, SPACE_KNOWN_FROM = 1 << 9 };
+
 struct batch_collection {
     unsigned char *key; /* owned: kind, name; NULL: known by its number alone */
     size_t key_bytes;
@@ -38,8 +41,23 @@ struct batch_collection {
     uint32_t dimension;          /* wanted: by a vector in this batch or by a create; 0 = none */
     bool creates;
     bool must_be_new;
+    bool must_exist;
     bool drops;
-    bool existed;                      /* when it was committed */
+    unsigned char *fields; /* owned: of a space that is made or altered; NULL: it is not */
+    size_t fields_bytes;
+    bool has_name_like; /* there is a space with just this name, by the latest look */
+    bool is_like;       /* and with just these settings */
+    unsigned changes;   /* MNI_SPACE_..., SPACE_...: what is altered, to `altered` */
+    struct mni_space_settings altered;
+    uint64_t altered_row_lsn; /* else MN_ERR_CONFLICT: its row is of this LSN; 0: of any */
+    uint64_t altered_known_from_lsn;
+    bool has_seen; /* of a space: what is written depends on `seen` */
+    struct mni_space_settings seen;
+    uint64_t seen_number;
+    unsigned char *name; /* owned: key of its name, of a space that is dropped, likewise */
+    size_t name_bytes;
+    uint32_t space; /* of a name of a space: whose it is to be; `known` has number + 1 for number */
+    bool existed;   /* when it was committed */
     struct dropped *drop_node;         /* owned until published */
     struct dropped_rows *dropped_rows; /* likewise: a list */
 };
@@ -70,7 +88,9 @@ struct mni_batch {
     size_t n_slots;
     size_t n_bytes;          /* encoded records */
     uint64_t reserved_bytes; /* of the budget */
+    uint64_t entity_locks;   /* that it holds, a bit each; see keep.c */
     bool has_puts;           /* then it waits for room; what makes room does not */
+    bool is_salvage;         /* spaces that it makes may come to hold more points than they keep */
     bool is_a_sweep;         /* under `sweep_lock`, so it does not wait for a checkpoint */
 
     /* While it is submitted: changes of the catalogue first, then those of the operations. */
@@ -104,6 +124,30 @@ MN_MUST_USE mn_status batch_look_up(struct mni_batch *batch, struct batch_collec
 /* A collection by its number alone, whatever the catalogue says meanwhile. */
 MN_MUST_USE mn_status batch_collection_by_number(struct mni_batch *batch, uint64_t number,
                                                  size_t *index_out, struct mn_error *err);
+
+/* Committing is MN_NOT_FOUND if the space does not exist, and MN_ERR_CONFLICT if its settings have
+ * changed since it was seen so, or it is another one that keeps only some points. */
+void batch_require_as(struct mni_batch *batch, size_t index, const struct mni_collection *seen);
+
+/* What messages call it: `namespace "notes"`, `space 7`. */
+enum { LABEL_BYTES = 128 };
+const char *batch_label(const struct batch_collection *collection, char room[LABEL_BYTES]);
+
+/* space.c ----------*/
+
+/* Notes the fields of a space's row. */
+MN_MUST_USE mn_status batch_take_fields(struct batch_collection *collection,
+                                        const struct mni_record *row, struct mn_error *err);
+/* What a commit did to a collection goes into the counts. Write lock held. */
+void space_count_change(struct mni_engine *engine, const struct batch_collection *collection);
+
+/* keep.c ----------*/
+
+void batch_release_locks(struct mni_batch *batch);
+
+/* history.c: mni_batch_note_history, of the operations from this one on. */
+MN_MUST_USE mn_status history_note_from(struct mni_batch *batch, size_t index, size_t first_op,
+                                        struct mn_error *err);
 
 /* place.c ----------*/
 

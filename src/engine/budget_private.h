@@ -5,10 +5,10 @@
  *     0                                          11   12          15  16
  *     | buffers, batches, segments, log, names    | D | jobs       | S |
  *
- * Puts take memory up to 11/16. Deletes and touches go on to 12/16 (D): what makes room is not held
- * up by what needs it. A checkpoint or a merge, one at a time, has 3/16 for its work (jobs), and
- * is planned smaller, or not begun, where it would take more. The rest (S) is for memory that comes
- * in pieces: the pool's regions, the doubling of hash tables.
+ * Puts and large searches take memory up to 11/16. Deletes and touches go on to 12/16 (D): what
+ * makes room is not held up by what needs it. A checkpoint or a merge, one at a time, has 3/16 for
+ * its work (jobs), and is planned smaller, or not begun, where it would take more. The rest (S) is
+ * for memory that comes in pieces: the pool's regions, the doubling of hash tables.
  *
  * A buffer is written out when the active table has half of what the fixed memory leaves of
  * the 11/16, so that writers have the other half while that goes on.
@@ -36,6 +36,7 @@ enum {
     KEY_BYTES = 64, /* of a key in a table, about */
     /* Of a record in a table: what the tables' arrays take when they next grow. */
     GROWTH_BYTES = 24,
+    SMALL_SEARCH_BYTES = 1 << 20, /* never refused: some hundred queries for a few results */
 };
 
 struct budget {
@@ -80,6 +81,8 @@ void budget_job_subtract(struct mni_engine *engine, uint64_t n_bytes);
 /* Counts what walks and scans take, which nobody refuses, and no longer take. */
 void budget_walk_add(struct mni_engine *engine, uint64_t n_bytes);
 void budget_walk_subtract(struct mni_engine *engine, uint64_t n_bytes);
+/* The same for a search, if it is small or fits. */
+bool budget_search_try(struct mni_engine *engine, uint64_t n_bytes);
 
 /* Takes `n_bytes` for a batch, if they fit. */
 bool budget_try(struct mni_engine *engine, uint64_t n_bytes, bool is_put);

@@ -28,21 +28,48 @@ void catalogue_row_encode(const struct mni_collection *c, unsigned char out[CATA
     mni_put_u32(out + ROW_OFF_RESERVED, 0);
 }
 
-mn_status catalogue_row_decode(struct mn_slice payload, uint64_t lsn,
+static enum mni_kind kind_of(struct mn_slice key)
+{
+    return *(const unsigned char *)key.data;
+}
+
+bool catalogue_is_collection(struct mn_slice key)
+{
+    return kind_of(key) == MNI_KIND_NAMESPACE || kind_of(key) == MNI_KIND_SPACE ||
+           kind_of(key) == MNI_KIND_HISTORY;
+}
+
+mn_status catalogue_row_decode(const struct mni_record *row, uint64_t lsn,
                                struct mni_collection *collection_out, struct mn_error *err)
 {
-    const unsigned char *b = payload.data;
+    const unsigned char *b = row->payload.data;
+    size_t n_bytes = row->payload.n_bytes;
+    bool is_space = kind_of(row->key) == MNI_KIND_SPACE;
+    struct space_fields fields;
 
-    if (payload.n_bytes != CATALOGUE_ROW_BYTES)
-        return mni_fail(err, MN_ERR_CORRUPT, "catalogue row of %zu bytes", payload.n_bytes);
+    if (n_bytes < CATALOGUE_ROW_BYTES || (!is_space && n_bytes != CATALOGUE_ROW_BYTES))
+        return mni_fail(err, MN_ERR_CORRUPT, "catalogue row of %zu bytes", n_bytes);
     collection_out->number = mni_get_u64(b + ROW_OFF_NUMBER);
     collection_out->created_lsn = mni_get_u64(b + ROW_OFF_CREATED_LSN);
     collection_out->dimension = mni_get_u32(b + ROW_OFF_DIMENSION);
     if (collection_out->number == 0 || collection_out->dimension > MN_DIMENSIONS_MAX ||
-        mni_get_u32(b + ROW_OFF_RESERVED) != 0)
+        (is_space && collection_out->dimension == 0) || mni_get_u32(b + ROW_OFF_RESERVED) != 0)
         return mni_fail(err, MN_ERR_CORRUPT, "catalogue row says something impossible");
     if (collection_out->created_lsn == 0)
         collection_out->created_lsn = lsn;
+    collection_out->settings = (struct mni_space_settings){0};
+    collection_out->is_untrimmed = false;
+    collection_out->known_from_lsn = 0;
+    if (!is_space)
+        return MN_OK;
+    mn_status st = space_fields_decode(space_fields_of(row), &fields, err);
+    if (st != MN_OK)
+        return st;
+    collection_out->settings = fields.settings;
+    collection_out->is_untrimmed = fields.is_untrimmed;
+    collection_out->known_from_lsn = fields.known_from_lsn;
+    if (fields.settings.history_us != 0 && fields.known_from_lsn == 0)
+        collection_out->known_from_lsn = lsn;
     return MN_OK;
 }
 
@@ -65,21 +92,10 @@ struct mn_slice catalogue_key(enum mni_kind kind, struct mn_slice name,
 mn_status catalogue_decode_found(const struct mni_found *found,
                                  struct mni_collection *collection_out, struct mn_error *err)
 {
-    mn_status st =
-        catalogue_row_decode(found->record.payload, found->record_lsn, collection_out, err);
+    mn_status st = catalogue_row_decode(&found->record, found->record_lsn, collection_out, err);
 
     mni_pin_release(found->pin);
     return st;
-}
-
-mn_status mni_view_collection(struct mni_view *view, enum mni_kind kind, struct mn_slice name,
-                              struct mni_collection *collection_out, struct mn_error *err)
-{
-    unsigned char room[1 + MN_NAMESPACE_BYTES_MAX];
-    struct mni_found found;
-    mn_status st = mni_view_get(view, 0, catalogue_key(kind, name, room), &found, err);
-
-    return st == MN_OK ? catalogue_decode_found(&found, collection_out, err) : st;
 }
 
 /* Names seen lately ----------
@@ -152,6 +168,32 @@ mn_status mni_engine_collection(struct mni_engine *engine, enum mni_kind kind, s
         return st;
     engine_read_lock(engine);
     if (engine->n_catalogue_changes == n_changes)
+        remember_name(engine, kind, name, collection_out);
+    engine_unlock(engine);
+    return MN_OK;
+}
+
+mn_status mni_view_collection(struct mni_view *view, enum mni_kind kind, struct mn_slice name,
+                              struct mni_collection *collection_out, struct mn_error *err)
+{
+    unsigned char room[1 + MN_NAMESPACE_BYTES_MAX];
+    struct mni_engine *engine = view->engine;
+    struct mni_found found;
+
+    engine_read_lock(engine);
+    bool is_known = engine->n_catalogue_changes == view->n_catalogue_changes &&
+                    catalogue_knows(engine, kind, name, collection_out);
+    engine_unlock(engine);
+    if (is_known)
+        return MN_OK;
+    mn_status st = mni_view_get(view, 0, catalogue_key(kind, name, room), &found, err);
+
+    if (st == MN_OK)
+        st = catalogue_decode_found(&found, collection_out, err);
+    if (st != MN_OK)
+        return st;
+    engine_read_lock(engine);
+    if (engine->n_catalogue_changes == view->n_catalogue_changes)
         remember_name(engine, kind, name, collection_out);
     engine_unlock(engine);
     return MN_OK;

@@ -80,12 +80,12 @@ static mn_status settle(struct census *census)
 
 static mn_status list(struct mni_engine *engine, struct census *census, struct mn_error *err)
 {
-    static const unsigned char kind = MNI_KIND_NAMESPACE;
-    const struct mni_walk_options names = {.prefix = {&kind, 1}};
+    static const unsigned char behind = MNI_KIND_HISTORY + 1;
+    const struct mni_walk_options collections = {.until = {&behind, 1}};
     struct mni_walk *walk = NULL;
     struct mni_found found;
     struct mni_collection c;
-    mn_status st = engine_walk_open_at(engine, engine->manifest.lsn, &names, &walk, err);
+    mn_status st = engine_walk_open_at(engine, engine->manifest.lsn, &collections, &walk, err);
 
     if (st == MN_OK)
         st = mni_walk_start(walk, 0, err);
@@ -93,15 +93,17 @@ static mn_status list(struct mni_engine *engine, struct census *census, struct m
         st = mni_walk_next(walk, &found, err);
         if (st != MN_OK)
             break;
-        st = catalogue_row_decode(found.record.payload, found.record_lsn, &c, err);
-        if (st == MN_OK && add_collection(census, &found, &c) != MN_OK)
-            st = mni_fail(err, MN_ERR_NOMEM, "the list of namespaces");
+        bool is_one = catalogue_is_collection(found.record.key);
+        if (is_one)
+            st = catalogue_row_decode(&found.record, found.record_lsn, &c, err);
+        if (st == MN_OK && is_one && add_collection(census, &found, &c) != MN_OK)
+            st = mni_fail(err, MN_ERR_NOMEM, "the list of collections");
         mni_pin_release(found.pin);
     }
     mni_walk_close(walk);
     if (st != MN_END)
         return st;
-    return settle(census) == MN_OK ? MN_OK : mni_fail(err, MN_ERR_NOMEM, "the list of namespaces");
+    return settle(census) == MN_OK ? MN_OK : mni_fail(err, MN_ERR_NOMEM, "the list of collections");
 }
 
 static struct mni_snapshot_collection *find(const struct census *census, uint64_t number)

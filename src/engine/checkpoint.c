@@ -147,6 +147,7 @@ static mn_status flush(struct checkpoint *c, struct mn_error *err)
 {
     struct mni_sorted sorted = {0};
     struct flush_rows planned = {.sorted = &sorted};
+    struct mni_segment_points points = {0};
     struct mni_segment_plan *plan = NULL;
     mn_status st = sort_rows(c, &sorted);
 
@@ -154,6 +155,10 @@ static mn_status flush(struct checkpoint *c, struct mn_error *err)
         st = mni_segment_plan_new(c->engine->segment_bytes_max, &plan);
     if (st != MN_OK)
         st = mni_fail(err, st, "a checkpoint");
+    if (st == MN_OK)
+        st = engine_list_points(c->engine, c->lsn, &points, err);
+    if (st == MN_OK)
+        mni_segment_plan_set_points(plan, &points);
     while (st == MN_OK) {
         struct flush_rows written = planned;
         mni_segment_plan_reset(plan);
@@ -164,6 +169,7 @@ static mn_status flush(struct checkpoint *c, struct mn_error *err)
             st = output_write(&c->output, plan, next_row, &written, err);
     }
     mni_segment_plan_free(plan);
+    engine_points_done(&points);
     budget_job_subtract(c->engine, sorted.capacity * sizeof sorted.versions[0]);
     mni_sorted_done(&sorted);
     return st;

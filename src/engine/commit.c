@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/quote.h"
 #include "engine/job_private.h"
 
 enum { LOOK_UPS_AT_ONCE = 64 };
@@ -31,7 +32,27 @@ static bool writes_row(const struct batch_collection *c)
         return false;
     if (c->known.number == 0)
         return c->creates && !c->drops;
-    return c->drops || (c->dimension != 0 && c->known.dimension == 0);
+    return c->drops || (c->dimension != 0 && c->known.dimension == 0) ||
+           (c->changes != 0 && !c->is_like);
+}
+
+/* A name that is to be a space's. */
+static mn_status judge_name(const struct batch_collection *c, struct mn_error *err)
+{
+    const struct mn_slice name = {.data = c->key + 1, .n_bytes = c->key_bytes - 1};
+    char text[MNI_QUOTED_NAME_BYTES];
+
+    if (c->known.number == 0 || c->known.number == 1 + (uint64_t)c->space)
+        return MN_OK;
+    return mni_fail(err, MN_EXISTS, "space %" PRIu64 " has the name %s", c->known.number - 1,
+                    mni_quote(name, text, sizeof text));
+}
+
+/* What a batch writes to a space may depend on what the space keeps. */
+static bool is_as_seen(const struct batch_collection *c)
+{
+    return space_is_same(&c->seen, &c->known.settings) &&
+           (!space_is_kept(&c->seen) || c->seen_number == c->known.number);
 }
 
 static mn_status judge_collection(const struct mni_batch *batch, const struct batch_collection *c,
@@ -39,17 +60,29 @@ static mn_status judge_collection(const struct mni_batch *batch, const struct ba
 {
     if (c->key == NULL)
         return MN_OK;
-    const char *name = (const char *)c->key + 1;
-    int n = (int)(c->key_bytes - 1 < 80 ? c->key_bytes - 1 : 80);
-
+    if (c->key[0] == MNI_KIND_SPACE_NAME)
+        return judge_name(c, err);
+    char label[LABEL_BYTES];
     if (c->must_be_new && c->known.number != 0)
-        return mni_fail(err, MN_EXISTS, "namespace \"%.*s\" exists", n, name);
+        return mni_fail(err, MN_EXISTS, "%s exists", batch_label(c, label));
     if (batch->snapshot != NULL && c->first_number != 0 && c->known.number != c->first_number)
-        return mni_fail(err, MN_ERR_CONFLICT, "namespace \"%.*s\" was dropped meanwhile", n, name);
+        return mni_fail(err, MN_ERR_CONFLICT, "%s was dropped meanwhile", batch_label(c, label));
+    if (c->must_exist && c->known.number == 0)
+        return mni_fail(err, MN_NOT_FOUND, "there is no %s", batch_label(c, label));
+    bool is_other = c->altered_row_lsn != 0 && c->altered_row_lsn != c->row_lsn;
+    if (is_other || (c->has_seen && !is_as_seen(c)))
+        return mni_fail(err, MN_ERR_CONFLICT, "%s was altered meanwhile", batch_label(c, label));
+    bool is_there = c->fields != NULL && c->changes == 0 && c->known.number != 0;
+    if (is_there && c->known.dimension != c->dimension)
+        return mni_fail(err, MN_EXISTS, "%s exists and has %" PRIu32 " dimensions",
+                        batch_label(c, label), c->known.dimension);
+    if (is_there && !c->is_like)
+        return mni_fail(err, MN_EXISTS, "%s exists and has %s", batch_label(c, label),
+                        c->has_name_like ? "other settings" : "another name");
     if (c->known.dimension != 0 && c->dimension != 0 && c->known.dimension != c->dimension)
-        return mni_fail(
-            err, MN_ERR_DIMENSION, "%s%" PRIu32 " dimensions, namespace \"%.*s\" has %" PRIu32,
-            batch->n_ops > 0 ? "vector has " : "", c->dimension, n, name, c->known.dimension);
+        return mni_fail(err, MN_ERR_DIMENSION, "%s%" PRIu32 " dimensions, %s has %" PRIu32,
+                        batch->n_ops > 0 ? "vector has " : "", c->dimension, batch_label(c, label),
+                        c->known.dimension);
     return MN_OK;
 }
 
@@ -84,10 +117,24 @@ static mn_status add_catalogue_change(struct mni_batch *batch, const struct mni_
     return MN_OK;
 }
 
+/* Says which space has a name, or that none has it any more. */
+static mn_status add_name(struct mni_batch *batch, struct mn_slice key, bool is_gone,
+                          uint32_t space, struct mn_error *err)
+{
+    unsigned char number[8];
+    struct mni_record record = {.type = is_gone ? MNI_RECORD_DELETE : MNI_RECORD_UPSERT,
+                                .key = key};
+
+    mni_put_u64(number, space);
+    if (!is_gone)
+        record.payload = (struct mn_slice){number, sizeof number};
+    return add_catalogue_change(batch, &record, err);
+}
+
 static mn_status add_row(struct mni_batch *batch, struct batch_collection *c, uint64_t new_number,
                          struct mn_error *err)
 {
-    unsigned char row[CATALOGUE_ROW_BYTES];
+    unsigned char row[CATALOGUE_ROW_BYTES + SPACE_FIELDS_BYTES_MAX];
     struct mni_collection collection = c->known;
     struct mni_record record = {
         .type = c->drops ? MNI_RECORD_DELETE : MNI_RECORD_UPSERT,
@@ -97,7 +144,7 @@ static mn_status add_row(struct mni_batch *batch, struct batch_collection *c, ui
     if (c->drops && c->drop_node == NULL) {
         c->drop_node = mni_alloc_zero(sizeof *c->drop_node);
         if (c->drop_node == NULL)
-            return mni_fail(err, MN_ERR_NOMEM, "dropping a namespace");
+            return mni_fail(err, MN_ERR_NOMEM, "dropping a collection");
     }
     if (!c->drops) {
         if (c->known.number == 0)
@@ -105,10 +152,16 @@ static mn_status add_row(struct mni_batch *batch, struct batch_collection *c, ui
         if (collection.dimension == 0)
             collection.dimension = c->dimension;
         catalogue_row_encode(&collection, row);
-        record.payload = (struct mn_slice){row, sizeof row};
+        if (c->fields_bytes > 0)
+            memcpy(row + CATALOGUE_ROW_BYTES, c->fields, c->fields_bytes);
+        record.payload = (struct mn_slice){row, CATALOGUE_ROW_BYTES + c->fields_bytes};
         c->known.number = collection.number;
     }
-    return add_catalogue_change(batch, &record, err);
+    mn_status st = add_catalogue_change(batch, &record, err);
+    /* It stands as long as the space does: nobody need look. */
+    if (st == MN_OK && c->drops && c->name_bytes > 0)
+        st = add_name(batch, (struct mn_slice){c->name, c->name_bytes}, true, 0, err);
+    return st;
 }
 
 /* Rows of the catalogue that this commit writes, and the counter of numbers if it makes any. */
@@ -123,6 +176,10 @@ static mn_status add_rows(struct mni_batch *batch, struct mn_error *err)
         c->existed = c->known.number != 0;
         if (!writes_row(c))
             continue;
+        if (c->key[0] == MNI_KIND_SPACE_NAME) {
+            st = add_name(batch, (struct mn_slice){c->key, c->key_bytes}, false, c->space, err);
+            continue;
+        }
         if (!c->existed && next == 0) {
             engine_read_lock(batch->engine);
             next = batch->engine->counter.next_number;
@@ -149,7 +206,7 @@ static mn_status add_rows(struct mni_batch *batch, struct mn_error *err)
 
 static mn_status reserve_changes(struct mni_batch *batch, struct mn_error *err)
 {
-    size_t n = batch->n_ops + batch->n_collections + 1;
+    size_t n = batch->n_ops + 2 * batch->n_collections + 1; /* rows, names, the counter */
 
     if (batch->changes != NULL)
         return MN_OK;
@@ -672,7 +729,9 @@ static void publish_batch(struct mni_engine *engine, struct mni_batch *batch,
             (struct counter){.next_number = batch->next_number, .lsn = batch->commit.lsn};
     for (size_t i = 0; i < batch->n_collections; i++) {
         struct batch_collection *c = &batch->collections[i];
-        if (!c->drops || c->drop_node == NULL)
+        if (batch->n_catalogue_changes > 0)
+            space_count_change(engine, c);
+        if (!c->drops || !c->existed) /* an earlier try may have found one */
             continue;
         engine_note_drop(engine, c->drop_node, c->dropped_rows, c->known.number, batch->commit.lsn);
         c->drop_node = NULL;

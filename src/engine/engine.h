@@ -1,11 +1,11 @@
 /*
  * engine.h - a store: open, recover, commit, read views, expiry, settings, numbers.
  *
- * The engine knows collections of records by kind and name; the views above it (namespaces now)
- * add only names and rules. Everything is written through a batch, also a single put: a batch is
- * validated and encoded in its caller's thread, judged under the log's leader role, logged as one
- * commit, and then applied to the buffer under its write lock, where all of it becomes visible in
- * one step.
+ * The engine knows collections of records by kind and name; the views above it (namespaces, and
+ * spaces, whose name here is their number) add only names and rules. Everything is written through
+ * a batch, also a single put: a batch is validated and encoded in its caller's thread, judged under
+ * the log's leader role, logged as one commit, and then applied to the buffer under its write lock,
+ * where all of it becomes visible in one step.
  *
  *     mni_batch_new -> mni_batch_collection -> mni_batch_put ... -> mni_batch_commit -> ..._free
  *
@@ -36,7 +36,10 @@ struct state;
 
 enum mni_kind { /* first byte of a catalogue key; never reused */
                 MNI_KIND_NAMESPACE = 1,
-                MNI_KIND_COUNTER = 255, /* the next collection number; no collection */
+                MNI_KIND_SPACE = 2,
+                MNI_KIND_SPACE_NAME = 3, /* which space has a name; no collection */
+                MNI_KIND_HISTORY = 4,    /* versions of a space's points; named as the space */
+                MNI_KIND_COUNTER = 255,  /* the next collection number; no collection */
 };
 
 /* Life ----------*/
@@ -61,10 +64,21 @@ int64_t mni_engine_mono_us(const struct mni_engine *engine);
 
 /* Collections ----------*/
 
+/* How a space keeps its points; all zero of a namespace. As in struct mn_space_options. */
+struct mni_space_settings {
+    uint32_t keyframe_every;
+    uint64_t keep_points;
+    int64_t keep_us;
+    int64_t history_us;
+};
+
 struct mni_collection {
     uint64_t number;
     uint32_t dimension; /* 0 = not known yet */
     uint64_t created_lsn;
+    struct mni_space_settings settings;
+    bool is_untrimmed;       /* entities may have more points than a space has come to keep */
+    uint64_t known_from_lsn; /* of a space with history: what it can tell begins there; else 0 */
 };
 
 /* As of the newest commit. MN_NOT_FOUND. */
@@ -79,6 +93,52 @@ MN_MUST_USE mn_status mni_engine_count(struct mni_engine *engine, enum mni_kind 
 /* The same of a collection by its number; 0 for one that was dropped. */
 MN_MUST_USE mn_status mni_engine_count_of(struct mni_engine *engine, uint64_t collection,
                                           uint64_t *n_records_out, struct mn_error *err);
+
+/* Spaces ----------*/
+
+/* The name of a space's collection is its number, big-endian. */
+enum { MNI_SPACE_KEY_BYTES = 4 };
+struct mn_slice mni_space_key(uint32_t space, unsigned char room[MNI_SPACE_KEY_BYTES]);
+uint32_t mni_space_of_key(const unsigned char key[MNI_SPACE_KEY_BYTES]);
+
+struct mni_space {
+    struct mni_collection collection;
+    size_t name_bytes; /* 0: it has no name */
+    char name[MN_SPACE_NAME_BYTES_MAX];
+};
+/* As of the newest commit. MN_NOT_FOUND. */
+MN_MUST_USE mn_status mni_engine_space(struct mni_engine *engine, uint32_t space,
+                                       struct mni_space *space_out, struct mn_error *err);
+MN_MUST_USE mn_status mni_engine_find_space(struct mni_engine *engine, struct mn_slice name,
+                                            uint32_t *space_out, struct mn_error *err);
+/* Up to `n_max` numbers from `from` on. */
+MN_MUST_USE mn_status mni_engine_list_spaces(struct mni_engine *engine, uint32_t from,
+                                             uint32_t *spaces_out, size_t n_max, size_t *n_out,
+                                             struct mn_error *err);
+/* A commit, as mn_temporal_alter_space, and what follows from it. */
+MN_MUST_USE mn_status mni_engine_alter_space(struct mni_engine *engine, uint32_t space,
+                                             unsigned changes,
+                                             const struct mni_space_settings *settings, mn_ack ack,
+                                             uint64_t *lsn_out, struct mn_error *err);
+/* Points whose time is before this are not shown: INT64_MIN, all are. */
+int64_t mni_space_horizon_us(const struct mni_space_settings *settings, int64_t now_us);
+/* The live points that are shown. MN_NOT_FOUND. */
+MN_MUST_USE mn_status mni_engine_count_points(struct mni_engine *engine, uint32_t space,
+                                              uint64_t *n_out, struct mn_error *err);
+/* Deletes what is not shown any more. `n_removed_out` may be NULL. MN_NOT_FOUND. */
+MN_MUST_USE mn_status mni_engine_sweep_space(struct mni_engine *engine, uint32_t space,
+                                             uint64_t *n_removed_out, struct mn_error *err);
+
+/* The points of an entity from a time on, now: exact at one moment. */
+struct mni_span {
+    uint64_t n_points;
+    int64_t first_us; /* where there is one */
+    int64_t last_us;
+};
+/* MN_END: it cannot be told without walking over them. */
+MN_MUST_USE mn_status mni_engine_span(struct mni_engine *engine, uint64_t collection,
+                                      uint64_t entity, int64_t from_us, struct mni_span *span_out,
+                                      struct mn_error *err);
 
 /* Reading ----------*/
 
@@ -102,6 +162,11 @@ MN_MUST_USE mn_status mni_found_pin(struct mni_engine *engine, struct mni_found 
 MN_MUST_USE mn_status mni_engine_get(struct mni_engine *engine, enum mni_kind kind,
                                      struct mn_slice name, struct mn_slice key,
                                      struct mni_found *found_out, struct mn_error *err);
+
+/* The same of a space's point, whose time is `time_us`. MN_NOT_FOUND also if it is too old. */
+MN_MUST_USE mn_status mni_engine_get_point(struct mni_engine *engine, struct mn_slice space,
+                                           struct mn_slice key, int64_t time_us,
+                                           struct mni_found *found_out, struct mn_error *err);
 
 /* Called with each record that is there, whose pin goes to it. */
 typedef void mni_found_fn(void *context, size_t index, const struct mni_found *found);
@@ -144,6 +209,33 @@ bool mni_batch_has_collection(const struct mni_batch *batch, enum mni_kind kind,
 MN_MUST_USE mn_status mni_batch_create(struct mni_batch *batch, size_t collection_index,
                                        uint32_t dimension, bool must_be_new, struct mn_error *err);
 void mni_batch_drop(struct mni_batch *batch, size_t collection_index);
+/* Names a space for the operations that follow; committing makes it when it is missing, with this
+ * name (may be empty). MN_EXISTS then: there is one that differs, or another one has the name. */
+MN_MUST_USE mn_status mni_batch_create_space(struct mni_batch *batch, uint32_t space,
+                                             uint32_t dimension, struct mn_slice name,
+                                             const struct mni_space_settings *settings,
+                                             size_t *index_out, struct mn_error *err);
+/* Names a space that has to be there, and changes some of its settings, whatever the others are
+ * when it is committed. The LSN is 0 if all of them are so already. */
+enum mni_space_change {
+    MNI_SPACE_KEYFRAME_EVERY = 1,
+    MNI_SPACE_KEEP_US = 2,
+    MNI_SPACE_KEEP_POINTS = 4,
+    MNI_SPACE_HISTORY_US = 8,
+    MNI_SPACE_ALL_CHANGES = 15,
+};
+MN_MUST_USE mn_status mni_batch_alter_space(struct mni_batch *batch, uint32_t space,
+                                            unsigned changes,
+                                            const struct mni_space_settings *settings,
+                                            size_t *index_out, struct mn_error *err);
+/* Committing is MN_NOT_FOUND if the collection does not exist, and MN_ERR_CONFLICT if it is a space
+ * whose settings change meanwhile. Returns the dimension that it had when it was looked at: 0 if it
+ * is not there, or not known. */
+uint32_t mni_batch_require(struct mni_batch *batch, size_t collection_index);
+
+/* Of a space that is required: how it was seen. */
+struct mni_space_settings mni_batch_settings(const struct mni_batch *batch,
+                                             size_t collection_index);
 
 /* Adds an operation; one on the same key before it is replaced. `record->collection` is ignored.
  * MN_ERR_DIMENSION, MN_ERR_LIMIT, MN_ERR_NOMEM leave the batch as it was. `op_index_out` may be
@@ -156,6 +248,20 @@ size_t mni_batch_n_ops(const struct mni_batch *batch); /* distinct keys */
 /* The batch's own operation on a key: its encoded record, or NULL. */
 struct mni_version *mni_batch_find(const struct mni_batch *batch, size_t collection_index,
                                    struct mn_slice key);
+
+/* Names a space, and its history, to be dropped. */
+MN_MUST_USE mn_status mni_batch_drop_space(struct mni_batch *batch, uint32_t space,
+                                           size_t *index_out, struct mn_error *err);
+/* Where a space has a history: holds the lock of an entity until the batch is freed, by the same
+ * thread. */
+void mni_batch_hold_entity(struct mni_batch *batch, size_t collection_index, uint64_t entity);
+/* After all operations on a space, of entities that are held: what follows for its history. */
+MN_MUST_USE mn_status mni_batch_note_history(struct mni_batch *batch, size_t collection_index,
+                                             struct mn_error *err);
+/* After all operations on a space: adds what else its settings ask for. The batch holds locks of
+ * entities until it is freed, by the same thread. */
+MN_MUST_USE mn_status mni_batch_keep(struct mni_batch *batch, size_t collection_index,
+                                     struct mn_error *err);
 
 /* Commits. MN_OK sets `lsn_out` (may be NULL); an empty batch has LSN 0. May be called once. */
 MN_MUST_USE mn_status mni_batch_commit(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_out,
@@ -178,6 +284,7 @@ struct mni_view {
     struct mni_view_point point;
     struct state *state; /* one reference */
     struct mni_view *older, *newer;
+    uint64_t n_catalogue_changes; /* of the engine, when it was opened */
 };
 void mni_view_open(struct mni_engine *engine, struct mni_view *view);
 void mni_view_close(struct mni_view *view);
@@ -202,6 +309,8 @@ struct mni_walk_options {   /* all zero: everything, ascending */
     struct mn_slice after;  /* only keys behind this one, in the direction of the walk */
     struct mn_slice until;  /* only keys that come before this one, likewise */
     struct mn_slice prefix; /* only keys that begin with it */
+    bool is_of_entity;      /* the bounds leave only points of `entity` */
+    uint64_t entity;
     bool reverse;
     bool counts; /* what is found is counted as pinned */
 };
@@ -210,13 +319,42 @@ MN_MUST_USE mn_status mni_walk_open(struct mni_engine *engine,
                                     const struct mni_walk_options *options,
                                     struct mni_walk **walk_out, struct mn_error *err);
 struct mni_view *mni_walk_view(struct mni_walk *walk);
+/* Before it is started: other options; those about pins stay as they were. */
+void mni_walk_bound(struct mni_walk *walk, const struct mni_walk_options *options);
 /* Before the first step: whose records they are. */
 MN_MUST_USE mn_status mni_walk_start(struct mni_walk *walk, uint64_t collection,
                                      struct mn_error *err);
+/* Begins anew with other options and the same view; those about pins stay as they were. */
+MN_MUST_USE mn_status mni_walk_again(struct mni_walk *walk, const struct mni_walk_options *options,
+                                     struct mn_error *err);
+/* Its parts give records without their vectors: `vector` is NULL. Before the first step. */
+void mni_walk_without_vectors(struct mni_walk *walk);
+/* How many records there are. Instead of steps, forward; reads none where it need not. */
+MN_MUST_USE mn_status mni_walk_count(struct mni_walk *walk, uint64_t *n_out, struct mn_error *err);
 /* The pin goes to the caller. MN_END behind the last. MN_ERR_BUDGET: it may be asked again. */
 MN_MUST_USE mn_status mni_walk_next(struct mni_walk *walk, struct mni_found *found_out,
                                     struct mn_error *err);
 void mni_walk_close(struct mni_walk *walk); /* NULL is fine */
+
+/* Keys of a space's history: the point's, and the LSN at which the version was written. */
+enum { MNI_HISTORY_KEY_BYTES = MNI_POINT_KEY_BYTES + 8 };
+struct mni_history_key {
+    unsigned char bytes[MNI_HISTORY_KEY_BYTES];
+};
+struct mni_history_key mni_history_key(uint64_t entity, int64_t time_us, uint64_t birth_lsn);
+bool mni_history_key_read(struct mn_slice key, uint64_t *entity_out, int64_t *time_us_out,
+                          uint64_t *birth_lsn_out);
+
+/* The points that were known at an LSN, among those of a walk, which is started and stays open.
+ * `options` are the walk's, for keys of versions. The LSN is one that the history can tell of. */
+struct mni_known;
+MN_MUST_USE mn_status mni_known_open(struct mni_walk *points, uint32_t space, uint64_t collection,
+                                     const struct mni_walk_options *options, uint64_t at_lsn,
+                                     struct mni_known **known_out, struct mn_error *err);
+/* In place of mni_walk_next, and as that. */
+MN_MUST_USE mn_status mni_known_next(struct mni_known *known, struct mni_found *found_out,
+                                     struct mn_error *err);
+void mni_known_close(struct mni_known *known); /* NULL is fine */
 
 /*
  * Scanning: the vectors of a collection where they lie, in no order. A scan has a view of its own,
@@ -236,9 +374,11 @@ struct mni_scan_chunk {
 MN_MUST_USE mn_status mni_scan_open(struct mni_engine *engine, struct mni_scan **scan_out,
                                     struct mn_error *err);
 struct mni_view *mni_scan_view(struct mni_scan *scan);
-/* Before the first reader: whose vectors they are. */
+/* Before the first reader: whose vectors they are. The buffer may have to be put in order for it,
+ * which a search (NULL: it is for none) can end, as mni_search_run. */
+struct mni_search;
 MN_MUST_USE mn_status mni_scan_start(struct mni_scan *scan, uint64_t collection,
-                                     struct mn_error *err);
+                                     const struct mni_search *search, struct mn_error *err);
 void mni_scan_close(struct mni_scan *scan); /* NULL is fine; its readers are freed */
 
 /* `n_vectors_max`: of a chunk; 0: as it likes. Any thread. */
@@ -316,13 +456,60 @@ struct mni_search_results {
     uint64_t counted_bytes;
 };
 /* The scan was started and has no reader; it stays open as long as the results. MN_ERR_TIMEOUT,
- * MN_ERR_CANCELLED; MN_ERR_CORRUPT as mni_scan_next. */
+ * MN_ERR_CANCELLED; MN_ERR_CORRUPT as mni_scan_next, or keys that decide between equal scores;
+ * MN_ERR_BUDGET. */
 MN_MUST_USE mn_status mni_search_run(struct mni_scan *scan, const struct mni_search *search,
                                      struct mni_search_results *results_out, struct mn_error *err);
 /* The record of a result; its pin goes to the caller. */
 MN_MUST_USE mn_status mni_search_read(struct mni_scan *scan, const struct mni_search_hit *hit,
                                       struct mni_found *found_out, struct mn_error *err);
 void mni_search_results_done(struct mni_scan *scan, struct mni_search_results *results);
+
+/*
+ * The nearest points of a space within an interval of times, both ends included: of each entity
+ * the one with the smallest distance, of equal ones the earliest; or its latest one alone.
+ * Distances are as nearest.h tells; a point whose distance is NaN is left out.
+ */
+struct mni_nearest {
+    enum mni_metric metric; /* cosine or l2 */
+    const float *vector;
+    uint32_t n_dims; /* those of the space */
+    size_t n_best;
+    int64_t from_us;
+    int64_t to_us;
+    bool is_latest_only;
+    bool weighs_time; /* the next four count */
+    double alpha;
+    int64_t around_us;
+    int64_t half_life_us;
+    double l2_half;
+    int64_t deadline_us;                 /* monotonic; 0: none */
+    bool (*is_cancelled)(void *context); /* may be NULL */
+    void *cancel_context;
+};
+struct mni_nearest_hit {
+    uint64_t entity;
+    int64_t time_us;
+    double distance;
+    double vector_distance;
+    double decay;
+};
+struct mni_nearest_results {
+    struct mni_nearest_hit *hits; /* owned: the nearest first, equal ones by entity */
+    size_t n;
+    struct {
+        uint64_t n_entities; /* with a point that was compared */
+        uint64_t n_points;   /* that were compared */
+        uint64_t n_passed;   /* read, and not compared for their times */
+    } stats;
+    uint64_t counted_bytes;
+};
+/* The walk was opened and not started; it is used up, but for its view. Fails as mni_search_run. */
+MN_MUST_USE mn_status mni_nearest_run(struct mni_walk *walk, uint64_t collection,
+                                      const struct mni_nearest *about,
+                                      struct mni_nearest_results *results_out,
+                                      struct mn_error *err);
+void mni_nearest_results_done(struct mni_engine *engine, struct mni_nearest_results *results);
 
 /* Transactions ----------*/
 

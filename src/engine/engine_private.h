@@ -21,7 +21,9 @@ enum {
     RECLAIM_PER_COMMIT = 256, /* keys of dropped collections removed in passing */
     TIDY_SLICE = 1024,        /* of either, by the background thread */
     TIDY_SLICES_MAX = 64,
-    CATALOGUE_ROW_BYTES = 24,
+    CATALOGUE_ROW_BYTES = 24, /* without a space's fields */
+    SPACE_FIELDS_BYTES_MAX = 4096,
+    ENTITY_LOCKS = 64,
     KNOWN_NAMES = 256, /* slots of the cache of names */
     SWEEPER_NAP_US = 200000,
     STALL_FACTOR = 4, /* writers wait when so many times `checkpoint_bytes` are not in segments */
@@ -80,6 +82,7 @@ struct group_keys {
 };
 
 struct feed;
+struct space_duties;
 
 struct mni_engine {
     struct mni_env *env;               /* borrowed */
@@ -102,6 +105,8 @@ struct mni_engine {
     uint64_t root_lsn;    /* of the newest manifest that readers have gone over to */
     uint64_t root_number; /* likewise; 0: there is none */
     uint64_t n_catalogue_changes;
+    uint64_t n_spaces;       /* rows of the catalogue */
+    uint64_t n_space_extras; /* likewise: names of spaces, and their histories */
     _Atomic(struct known_name *) known_names[KNOWN_NAMES]; /* owned; see catalogue.c */
     atomic_uint_fast64_t visible_lsn;                      /* changes under the write lock */
     atomic_int_fast64_t last_now_us;
@@ -140,7 +145,10 @@ struct mni_engine {
     struct mni_mutex settings_lock; /* guards `store` */
     struct store_file store;
 
-    struct mni_mutex sweep_lock; /* one sweep at a time */
+    struct mni_mutex sweep_lock;       /* one sweep at a time; guards what follows */
+    struct space_duties *space_duties; /* owned; NULL: none were listed yet */
+
+    struct mni_mutex entity_locks[ENTITY_LOCKS]; /* see keep.c */
 
     /* the thread of checkpoints and merges */
     struct mni_thread jobs_thread;
@@ -201,11 +209,23 @@ uint64_t engine_floor_lsn(struct mni_engine *engine, uint64_t lsn);
 
 /* A view at an older LSN at which nothing was forgotten yet: the root's, or a frozen table's. */
 void engine_view_open_at(struct mni_engine *engine, struct mni_view *view, uint64_t lsn);
+/* Another view of the same moment, as long as the first one is open. */
+void engine_view_copy(const struct mni_view *from, struct mni_view *view);
 
 /* Has the keys of a table that a view at `lsn` can see put in order, which a scan of them needs.
- * No lock is held: others go on between two slices. */
-void engine_order_table(struct mni_engine *engine, struct mni_memtable *table, uint64_t collection,
-                        uint64_t lsn);
+ * No lock is held: others go on between two slices. `search` (may be NULL): whom it is for, and who
+ * may end it: see engine_search_ask. */
+MN_MUST_USE mn_status engine_order_table(struct mni_engine *engine, struct mni_memtable *table,
+                                         uint64_t collection, uint64_t lsn,
+                                         const struct mni_search *search, struct mn_error *err);
+
+/* search.c ----------*/
+
+/* Whether vectors of a started scan are decoded when they are read. */
+bool engine_scan_decodes(const struct mni_scan *scan);
+/* MN_ERR_CANCELLED, MN_ERR_TIMEOUT: the search is to end. */
+MN_MUST_USE mn_status engine_search_ask(struct mni_engine *engine, const struct mni_search *search,
+                                        struct mn_error *err);
 
 /* load.c ----------*/
 
@@ -219,6 +239,11 @@ MN_MUST_USE mn_status engine_note_dropped(struct mni_engine *engine, struct mn_e
 MN_MUST_USE mn_status engine_list_collections(struct mni_engine *engine, uint64_t lsn,
                                               uint64_t **numbers_out, size_t *n_out,
                                               struct mn_error *err);
+/* Those whose records are points, and how they lie in segments, likewise. */
+MN_MUST_USE mn_status engine_list_points(struct mni_engine *engine, uint64_t lsn,
+                                         struct mni_segment_points *points_out,
+                                         struct mn_error *err);
+void engine_points_done(struct mni_segment_points *points);
 /* Removes files of segments that the manifest does not name. */
 MN_MUST_USE mn_status engine_remove_orphans(struct mni_engine *engine, struct mn_error *err);
 /* Opens the directory of segments once. MN_NOT_FOUND, without `create`. */
@@ -227,6 +252,10 @@ MN_MUST_USE mn_status engine_open_seg_dir(struct mni_engine *engine, bool create
 
 /* walk.c ----------*/
 
+/* A walk of the same moment as another one, which is open. */
+MN_MUST_USE mn_status engine_walk_open_beside(struct mni_walk *walk,
+                                              const struct mni_walk_options *options,
+                                              struct mni_walk **walk_out, struct mn_error *err);
 /* A walk with a view as engine_view_open_at opens it. */
 MN_MUST_USE mn_status engine_walk_open_at(struct mni_engine *engine, uint64_t lsn,
                                           const struct mni_walk_options *options,
@@ -311,6 +340,8 @@ void engine_drop_retired(struct mni_engine *engine);
 
 /* For one reference of a part, which it takes over. */
 void *pin_of_part(struct part *part);
+/* Likewise, and the memory of a vector that was decoded from a row of the part. */
+void *pin_of_decoded(struct part *part, void *buffer);
 /* As mni_found_pin; after MN_ERR_BUDGET the pin is as it was. */
 MN_MUST_USE mn_status pin_count(struct mni_engine *engine, struct mni_found *found,
                                 struct mn_error *err);
@@ -324,6 +355,13 @@ void engine_found_version(struct mni_version *version, struct mni_found *found_o
 MN_MUST_USE mn_status engine_read_row(struct mni_engine *engine, struct part *part, uint32_t row,
                                       uint64_t view_lsn, struct mni_found *found_out,
                                       struct mn_error *err);
+/* The same of a row that the view is known to see. `patches_lsn`: the view's LSN, or 0 where the
+ * row has no patches. */
+enum row_content { ROW_WHOLE, ROW_WITHOUT_VECTOR };
+MN_MUST_USE mn_status engine_read_seen_row(struct mni_engine *engine, struct part *part,
+                                           uint32_t row, enum row_content content,
+                                           uint64_t patches_lsn, struct mni_found *found_out,
+                                           struct mn_error *err);
 /* The newest live record of a key. No lock is held. */
 MN_MUST_USE mn_status engine_find_now(struct mni_engine *engine, uint64_t collection,
                                       struct mn_slice key, struct mni_found *found_out,
@@ -350,13 +388,73 @@ MN_MUST_USE mn_status catalogue_load_counter(struct mni_engine *engine, struct m
 /* Encoded row of a collection. */
 void catalogue_row_encode(const struct mni_collection *collection,
                           unsigned char out[CATALOGUE_ROW_BYTES]);
-/* `lsn` is that of the row's record: a row that says created at 0 was created by it. */
-MN_MUST_USE mn_status catalogue_row_decode(struct mn_slice payload, uint64_t lsn,
+/* `lsn` is that of the row's record: a row that says created at 0 was created by it. The key is one
+ * of a collection. */
+MN_MUST_USE mn_status catalogue_row_decode(const struct mni_record *row, uint64_t lsn,
                                            struct mni_collection *collection_out,
                                            struct mn_error *err);
+/* Whether a row of this key is a collection, and not a name or the counter. */
+bool catalogue_is_collection(struct mn_slice key);
 struct mn_slice catalogue_counter_key(void);
 /* Empties the cache of names: the catalogue changes. Write lock held, or nobody else is there. */
 void catalogue_forget_names(struct mni_engine *engine);
+
+/* space.c ----------*/
+
+/* What is said of a space behind the fixed part of its row. */
+struct space_fields {
+    struct mn_slice name; /* empty: it has none */
+    struct mni_space_settings settings;
+    bool is_untrimmed;
+    uint64_t known_from_lsn; /* 0: that of the row, if there is history */
+};
+/* The fields' bytes in a row that was decoded, and what they say. */
+struct mn_slice space_fields_of(const struct mni_record *row);
+MN_MUST_USE mn_status space_fields_decode(struct mn_slice bytes, struct space_fields *fields_out,
+                                          struct mn_error *err);
+/* `before` is what the row had, of which the fields stay that nobody knows here. MN_ERR_LIMIT. */
+MN_MUST_USE mn_status space_fields_encode(const struct space_fields *fields, struct mn_slice before,
+                                          unsigned char out[SPACE_FIELDS_BYTES_MAX],
+                                          size_t *n_bytes_out, struct mn_error *err);
+/* How the records of a space lie in segments. */
+struct space_layout {
+    uint64_t collection;
+    uint32_t keyframe_every; /* 0: vectors are stored whole */
+};
+/* Of all spaces that there are at an LSN, which is as in engine_list_collections, in the order of
+ * their collections. The caller frees them. */
+MN_MUST_USE mn_status engine_list_layouts(struct mni_engine *engine, uint64_t lsn,
+                                          struct space_layout **layouts_out, size_t *n_out,
+                                          struct mn_error *err);
+bool space_is_same(const struct mni_space_settings *a, const struct mni_space_settings *b);
+/* Whether a space keeps neither every point nor just the newest version of each. */
+bool space_is_kept(const struct mni_space_settings *settings);
+/* Which space has the name that is the key of this row. */
+MN_MUST_USE mn_status space_name_decode(const struct mni_record *row, uint32_t *space_out,
+                                        struct mn_error *err);
+/* Counts the rows of spaces and names; while opening. */
+MN_MUST_USE mn_status space_count_rows(struct mni_engine *engine, struct mn_error *err);
+
+/* history.c ----------*/
+
+/* How far a sweep of a history came. */
+struct history_cursor {
+    struct mni_history_key after;
+    bool has_after;
+};
+/* Deletes versions that died too long ago, one commit of them, and goes on. MN_END: that was all,
+ * also where there is no history. MN_CHANGED: others are in the way. */
+MN_MUST_USE mn_status history_trim_slice(struct mni_engine *engine, uint32_t space,
+                                         struct history_cursor *cursor, uint64_t *n_removed,
+                                         struct mn_error *err);
+
+/* space_sweep.c ----------*/
+
+/* Sweeps spaces whose time has come, until `end_us` (monotonic). `sweep_lock` is held. */
+void spaces_sweep_due(struct mni_engine *engine, int64_t end_us, uint64_t *n_swept);
+void spaces_forget_duties(struct mni_engine *engine);
+/* Goes on with what an earlier process had begun, if it can; while opening. */
+void spaces_finish_trims(struct mni_engine *engine);
 
 /* commit.c ----------*/
 

@@ -47,6 +47,26 @@ static void add_records(struct mni_engine *engine, struct mn_stats *stats)
     engine_unlock(engine);
 }
 
+/* The rows of the catalogue are namespaces, spaces, their names and histories, and the counter. */
+static void count_collections(struct mni_engine *engine, struct mn_stats *stats)
+{
+    bool is_settled = false;
+
+    while (!is_settled) {
+        uint64_t n_rows = 0;
+        engine_read_lock(engine);
+        uint64_t n_changes = engine->n_catalogue_changes;
+        uint64_t n_others = engine->n_spaces + engine->n_space_extras + 1;
+        stats->n_spaces = engine->n_spaces;
+        engine_unlock(engine);
+        mni_ignore(mni_engine_count_of(engine, 0, &n_rows, NULL));
+        stats->n_namespaces = n_rows > n_others ? n_rows - n_others : 0;
+        engine_read_lock(engine);
+        is_settled = engine->n_catalogue_changes == n_changes;
+        engine_unlock(engine);
+    }
+}
+
 void mni_engine_get_stats(struct mni_engine *engine, struct mn_stats *stats)
 {
     struct mni_wal_stats wal;
@@ -55,9 +75,7 @@ void mni_engine_get_stats(struct mni_engine *engine, struct mn_stats *stats)
     mni_wal_get_stats(engine->wal, &wal);
     /* Where a segment is damaged the numbers are those without it. */
     mni_ignore(mni_engine_lapse(engine, NULL));
-    mni_ignore(mni_engine_count_of(engine, 0, &stats->n_namespaces, NULL));
-    if (stats->n_namespaces > 0)
-        stats->n_namespaces--; /* the counter */
+    count_collections(engine, stats);
     add_records(engine, stats);
     stats->durable_lsn = wal.durable_lsn > stats->checkpoint_lsn ? wal.durable_lsn
                                                                  : stats->checkpoint_lsn;

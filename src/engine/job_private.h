@@ -16,7 +16,7 @@ struct output {
 /* Whether a segment of the plan takes as much memory to write as it may: then it ends. */
 bool output_is_full(const struct output *output, const struct mni_segment_plan *plan);
 
-/* The next row of the plan; it is valid until the next call. */
+/* The next row of the plan; it is valid until the next call. Who asked forgets it. */
 typedef mn_status next_row_fn(void *context, struct mni_segment_row *row_out, struct mn_error *err);
 
 /* Writes the segment that was planned, from its rows, and opens it. The file is synced, the

@@ -220,22 +220,26 @@ static mn_status add_number(struct numbers *numbers, uint64_t number)
 mn_status engine_list_collections(struct mni_engine *engine, uint64_t lsn, uint64_t **numbers_out,
                                   size_t *n_out, struct mn_error *err)
 {
-    const unsigned char kind = MNI_KIND_NAMESPACE;
+    static const unsigned char behind = MNI_KIND_HISTORY + 1;
+    const struct mni_walk_options collections = {.until = {&behind, 1}};
     struct numbers numbers = {0};
     struct mni_walk *walk = NULL;
     struct mni_found found;
     struct mni_collection c;
-    const struct mni_walk_options names = {.prefix = {&kind, 1}};
-    mn_status st = engine_walk_open_at(engine, lsn, &names, &walk, err);
+    mn_status st = engine_walk_open_at(engine, lsn, &collections, &walk, err);
 
     if (st == MN_OK)
         st = mni_walk_start(walk, 0, err);
     while (st == MN_OK) {
         st = mni_walk_next(walk, &found, err);
+        if (st == MN_OK && !catalogue_is_collection(found.record.key)) {
+            mni_pin_release(found.pin);
+            continue;
+        }
         if (st == MN_OK)
             st = catalogue_decode_found(&found, &c, err);
         if (st == MN_OK && add_number(&numbers, c.number) != MN_OK)
-            st = mni_fail(err, MN_ERR_NOMEM, "the list of namespaces");
+            st = mni_fail(err, MN_ERR_NOMEM, "the list of collections");
     }
     mni_walk_close(walk);
     if (st != MN_END) {
@@ -247,6 +251,37 @@ mn_status engine_list_collections(struct mni_engine *engine, uint64_t lsn, uint6
     *numbers_out = numbers.items;
     *n_out = numbers.n;
     return MN_OK;
+}
+
+mn_status engine_list_points(struct mni_engine *engine, uint64_t lsn,
+                             struct mni_segment_points *points_out, struct mn_error *err)
+{
+    struct space_layout *layouts = NULL;
+    size_t n = 0;
+    mn_status st = engine_list_layouts(engine, lsn, &layouts, &n, err);
+
+    *points_out = (struct mni_segment_points){.n_collections = n};
+    if (st == MN_OK && n > 0) {
+        points_out->collections = mni_alloc_array(n, sizeof *points_out->collections);
+        points_out->keyframe_every = mni_alloc_array(n, sizeof *points_out->keyframe_every);
+        if (points_out->collections == NULL || points_out->keyframe_every == NULL)
+            st = mni_fail(err, MN_ERR_NOMEM, "the list of spaces");
+    }
+    for (size_t i = 0; i < n && st == MN_OK; i++) {
+        points_out->collections[i] = layouts[i].collection;
+        points_out->keyframe_every[i] = layouts[i].keyframe_every;
+    }
+    mni_free(layouts);
+    if (st != MN_OK)
+        engine_points_done(points_out);
+    return st;
+}
+
+void engine_points_done(struct mni_segment_points *points)
+{
+    mni_free(points->collections);
+    mni_free(points->keyframe_every);
+    *points = (struct mni_segment_points){0};
 }
 
 mn_status engine_note_dropped(struct mni_engine *engine, struct mn_error *err)

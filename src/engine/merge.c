@@ -39,9 +39,9 @@ struct cursor {
     size_t index; /* of the run's part */
     uint32_t row; /* that was read, if there is one */
     bool has_row;
-    struct mni_segment_row current;
-    uint64_t next_group; /* of the part; those before were looked at */
-    uint64_t group_end;  /* the row behind the last one of them */
+    struct mni_segment_row current; /* what was decoded of it is owned */
+    uint64_t next_group;            /* of the part; those before were looked at */
+    uint64_t group_end;             /* the row behind the last one of them */
 };
 
 /* What of an old part the result has already. */
@@ -389,6 +389,7 @@ static mn_status advance(struct merge *m, struct cursor *c, struct mn_error *err
         mn_status st = skip_dropped(m, c, part, err);
         if (st == MN_OK && c->row != row)
             continue;
+        mni_segment_row_forget(&c->current);
         if (st == MN_OK)
             st = read_row(m, part, c->row, &c->current, err);
         if (st != MN_OK)
@@ -461,12 +462,15 @@ static mn_status write_planned(struct merge *m, struct mni_segment_plan *plan, s
 
 static mn_status write_run(struct merge *m, struct mn_error *err)
 {
+    struct mni_segment_points points = {0};
     struct mni_segment_plan *plan = NULL;
     struct cursor *c;
     mn_status st = mni_segment_plan_new(m->engine->segment_bytes_max, &plan);
 
     if (st != MN_OK)
         return mni_fail(err, st, "a merge");
+    st = engine_list_points(m->engine, m->view.point.lsn, &points, err);
+    mni_segment_plan_set_points(plan, &points);
     while (st == MN_OK && (c = first_cursor(m)) != NULL) {
         st = output_is_full(&m->output, plan) ? MN_END
                                               : mni_segment_plan_add(plan, &c->current, err);
@@ -482,6 +486,7 @@ static mn_status write_run(struct merge *m, struct mn_error *err)
     if (st == MN_OK && mni_segment_plan_n_rows(plan) > 0)
         st = write_planned(m, plan, err);
     mni_segment_plan_free(plan);
+    engine_points_done(&points);
     if (st == MN_OK)
         merge_map_seal(&m->map);
     return st;
@@ -809,6 +814,8 @@ static void discard(struct merge *m, bool is_installed)
 {
     for (size_t p = 0; m->carried != NULL && p < old_set(m)->n_parts; p++)
         mni_free(m->carried[p].lapsed);
+    for (size_t i = 0; i < m->n_cursors; i++)
+        mni_segment_row_forget(&m->cursors[i].current);
     output_done(&m->output, is_installed);
     set_unref(m->set);
     merge_map_done(&m->map);

@@ -158,6 +158,9 @@ static void free_engine(struct mni_engine *engine)
     mni_mutex_done(&engine->checkpoint_lock);
     mni_mutex_done(&engine->reserve_lock);
     mni_mutex_done(&engine->sweep_lock);
+    for (size_t i = 0; i < ENTITY_LOCKS; i++)
+        mni_mutex_done(&engine->entity_locks[i]);
+    spaces_forget_duties(engine);
     mni_mutex_done(&engine->sweeper_lock);
     mni_cond_done(&engine->sweeper_wakes);
     mni_mutex_done(&engine->jobs_lock);
@@ -204,6 +207,8 @@ mn_status engine_new(struct mni_env *env, bool read_only, struct mni_engine **en
     mni_mutex_init(&engine->checkpoint_lock);
     mni_mutex_init(&engine->reserve_lock);
     mni_mutex_init(&engine->sweep_lock);
+    for (size_t i = 0; i < ENTITY_LOCKS; i++)
+        mni_mutex_init(&engine->entity_locks[i]);
     mni_mutex_init(&engine->sweeper_lock);
     mni_cond_init(&engine->sweeper_wakes);
     mni_mutex_init(&engine->jobs_lock);
@@ -393,6 +398,8 @@ static mn_status start(struct mni_engine *engine, const struct mn_options *optio
         now_us = m->last_time_us;
     atomic_store(&engine->last_now_us, now_us);
     st = engine_note_dropped(engine, err);
+    if (st == MN_OK)
+        st = space_count_rows(engine, err);
     /* Nothing goes before it is certain that this manifest is the root, and durable. Before the
      * first one is nothing but the log. */
     if (st == MN_OK && !options->read_only && (!engine->is_root_unsure || m->number == 1))
@@ -463,7 +470,11 @@ static mn_status open_store(struct mni_env *env, const char *path, const struct 
 mn_status mni_engine_open(struct mni_env *env, const char *path, const struct mn_options *options,
                           struct mni_engine **engine_out, struct mn_error *err)
 {
-    return open_store(env, path, options, false, NULL, engine_out, err);
+    mn_status st = open_store(env, path, options, false, NULL, engine_out, err);
+
+    if (st == MN_OK && !(*engine_out)->read_only)
+        spaces_finish_trims(*engine_out);
+    return st;
 }
 
 mn_status engine_open_marked(struct mni_env *env, const char *path,
@@ -511,7 +522,8 @@ mn_status mni_engine_close(struct mni_engine *engine, struct mn_error *err)
             mni_ignore(sweeper_start(engine, NULL));
         if (has_jobs)
             mni_ignore(jobs_start(engine, NULL));
-        return mni_fail(err, MN_ERR_BUSY, "views, iterators or transactions are still open");
+        return mni_fail(err, MN_ERR_BUSY,
+                        "views, iterators, scans, searches or transactions are still open");
     }
     if (has_jobs) { /* they may not have come to it, and the next opening may need it */
         mni_mutex_lock(&engine->checkpoint_lock);

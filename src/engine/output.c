@@ -39,13 +39,14 @@ static mn_status write_file(const struct mni_segment_writer_config *config, next
                             void *context, struct mni_segment_info *info_out, struct mn_error *err)
 {
     struct mni_segment_writer *writer = NULL;
-    struct mni_segment_row row;
+    struct mni_segment_row row = {0};
     mn_status st = mni_segment_writer_new(config, &writer, err);
 
     for (uint64_t n = mni_segment_plan_n_rows(config->plan); n > 0 && st == MN_OK; n--) {
         st = next(context, &row, err);
         if (st == MN_OK)
             st = mni_segment_writer_add(writer, &row, err);
+        mni_segment_row_forget(&row);
     }
     if (st == MN_OK)
         st = mni_segment_writer_finish(writer, info_out, err);

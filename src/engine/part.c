@@ -8,10 +8,24 @@
 #include <inttypes.h>
 
 #include "base/check.h"
+#include "base/compare.h"
 #include "base/mem.h"
 #include "engine/engine_private.h"
 
 enum { DUE_SLICE = 256, DUE_SPARE = 64, DUE_MIN = 16 };
+
+bool part_may_hold(const struct part *part, uint64_t collection, struct mn_slice low,
+                   struct mn_slice high)
+{
+    struct mni_segment_bounds b;
+
+    mni_segment_get_bounds(part->segment, &b);
+    if (collection < b.first_collection || collection > b.last_collection)
+        return false;
+    return (collection > b.first_collection || high.n_bytes == 0 ||
+            mni_key_compare(b.first_key, high) <= 0) &&
+           (collection < b.last_collection || mni_key_compare(b.last_key, low) >= 0);
+}
 
 mn_status part_new(struct mni_engine *engine, struct mni_segment *segment, struct part **part_out,
                    struct mn_error *err)

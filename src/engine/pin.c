@@ -5,6 +5,8 @@
  *
  *     a version    address | counts
  *     a part       address | size of the record << 1 | 1      (parts lie at multiples of 4096)
+ *     a decoded vector, and the part that the rest of its record lies in
+ *                  address | 4
  *
  * A read finds records with pins that count nothing. What is given to a user is counted by
  * mni_found_pin, within `pinned_bytes_max`; the engine's own walks and look-ups are not.
@@ -29,6 +31,14 @@ static_assert(2 * SIZE_CODE_MAX + 1 < PART_ALIGN, "a size and the tag fit below 
 
 static const uintptr_t part_bit = 1;
 static const uintptr_t counts_bit = 2; /* of a version */
+static const uintptr_t decoded_bit = 4;
+
+/* In the spare bytes before a decoded vector. */
+struct decoded {
+    struct part *part; /* one reference */
+    size_t n_counted;
+};
+static_assert(sizeof(struct decoded) <= (size_t)MNI_SEGMENT_SPARE_BYTES, "it fits before a vector");
 
 /* Sizes as codes: the bits behind the first one, and how many of those that follow are left out.
  */
@@ -64,6 +74,20 @@ void *pin_of_part(struct part *part)
     return (void *)((uintptr_t)part | part_bit);
 }
 
+void *pin_of_decoded(struct part *part, void *buffer)
+{
+    *(struct decoded *)buffer = (struct decoded){.part = part};
+    return (void *)((uintptr_t)buffer | decoded_bit);
+}
+
+static void release_decoded(struct decoded *decoded)
+{
+    if (decoded->n_counted > 0)
+        mni_pool_unpin_bytes(decoded->part->pool, decoded->n_counted);
+    part_unref(decoded->part);
+    mni_segment_decoded_free(decoded);
+}
+
 static void release_part(uintptr_t bits)
 {
     struct part *part = (struct part *)(bits & ~(uintptr_t)(PART_ALIGN - 1));
@@ -82,6 +106,8 @@ void mni_pin_release(void *pin)
         release_part(bits);
     else if ((bits & counts_bit) != 0)
         mni_version_unpin((struct mni_version *)(bits & ~counts_bit));
+    else if ((bits & decoded_bit) != 0)
+        release_decoded((struct decoded *)(bits & ~decoded_bit));
     else if (pin != NULL)
         mni_version_unref(pin);
 }
@@ -102,17 +128,35 @@ static mn_status pin_refuse(struct mni_engine *engine, size_t n_bytes, struct mn
                     mni_pool_pinned_bytes(engine->pool), n_bytes, max);
 }
 
+static size_t record_bytes(const struct mni_record *r)
+{
+    size_t vector_bytes = (size_t)r->n_dims * (r->element_type == MNI_ELEMENT_F16 ? 2 : 4);
+
+    return r->key.n_bytes + vector_bytes + r->metadata.n_bytes + r->payload.n_bytes;
+}
+
+static mn_status count_decoded(struct mni_engine *engine, struct mni_found *found,
+                               struct mn_error *err)
+{
+    struct decoded *decoded = (struct decoded *)((uintptr_t)found->pin & ~decoded_bit);
+    size_t n_bytes = record_bytes(&found->record);
+
+    if (decoded->n_counted > 0)
+        return MN_OK; /* it counts already */
+    if (!mni_pool_pin_bytes(engine->pool, n_bytes))
+        return pin_refuse(engine, n_bytes, err);
+    decoded->n_counted = n_bytes;
+    return MN_OK;
+}
+
 static mn_status count_part(struct mni_engine *engine, struct mni_found *found,
                             struct mn_error *err)
 {
     uintptr_t bits = (uintptr_t)found->pin;
-    const struct mni_record *r = &found->record;
-    size_t vector_bytes = (size_t)r->n_dims * (r->element_type == MNI_ELEMENT_F16 ? 2 : 4);
 
     if ((bits & (PART_ALIGN - 1)) != part_bit)
         return MN_OK; /* it counts already */
-    uintptr_t code =
-        size_encode(r->key.n_bytes + vector_bytes + r->metadata.n_bytes + r->payload.n_bytes);
+    uintptr_t code = size_encode(record_bytes(&found->record));
     if (!mni_pool_pin_bytes(engine->pool, size_decode(code)))
         return pin_refuse(engine, size_decode(code), err);
     found->pin = (void *)(bits | code << 1);
@@ -127,6 +171,8 @@ mn_status pin_count(struct mni_engine *engine, struct mni_found *found, struct m
         return count_part(engine, found, err);
     if ((bits & counts_bit) != 0)
         return MN_OK;
+    if ((bits & decoded_bit) != 0)
+        return count_decoded(engine, found, err);
     if (!mni_version_pin(found->pin))
         return pin_refuse(engine, mni_version_held_bytes(found->pin), err);
     found->pin = pin_counted(found->pin);
@@ -149,7 +195,8 @@ __attribute__((noinline)) static mn_status pin_or_release(struct mni_engine *eng
 
 mn_status mni_found_pin(struct mni_engine *engine, struct mni_found *found, struct mn_error *err)
 {
-    if (((uintptr_t)found->pin & (part_bit | counts_bit)) != 0 || !mni_version_pin(found->pin))
+    if (((uintptr_t)found->pin & (part_bit | counts_bit | decoded_bit)) != 0 ||
+        !mni_version_pin(found->pin))
         return pin_or_release(engine, found, err);
     found->pin = pin_counted(found->pin);
     return MN_OK;

@@ -73,8 +73,8 @@ static mn_status take_row(struct search *s, const struct mni_record *r, uint64_t
 {
     struct mni_collection c;
 
-    if (r->type != MNI_RECORD_UPSERT || r->payload.n_bytes != CATALOGUE_ROW_BYTES ||
-        catalogue_row_decode(r->payload, lsn, &c, NULL) != MN_OK)
+    if (r->type != MNI_RECORD_UPSERT || !catalogue_is_collection(r->key) ||
+        catalogue_row_decode(r, lsn, &c, NULL) != MN_OK)
         return MN_OK;
     return add(is_same(r->key, s->e->row_key) ? &s->numbers : &s->others, c.number);
 }

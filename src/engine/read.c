@@ -31,7 +31,21 @@ static bool has_expired(const struct mni_record *r, int64_t now_us)
     return (r->fields & MNI_FIELD_EXPIRY) != 0 && r->expires_at_us <= now_us;
 }
 
-/* Shows a row that was read, as a view sees it. MN_NOT_FOUND: it is not visible. */
+/* Uses up a row that was read. */
+static void found_row(struct part *part, struct mni_segment_row *r, struct mni_found *found_out)
+{
+    void *decoded = r->pins.vector == NULL ? NULL : mni_segment_row_take(r);
+
+    part_ref(part);
+    *found_out = (struct mni_found){
+        .record = r->record,
+        .lsn = r->lsn,
+        .record_lsn = r->record_lsn,
+        .pin = decoded == NULL ? pin_of_part(part) : pin_of_decoded(part, decoded),
+    };
+}
+
+/* Shows a row that was read, as a view sees it, and uses it up. MN_NOT_FOUND: it is not visible. */
 static mn_status show_row(struct mni_engine *engine, struct part *part, uint32_t row,
                           struct mni_segment_row *r, uint64_t view_lsn, struct mni_found *found_out)
 {
@@ -40,16 +54,11 @@ static mn_status show_row(struct mni_engine *engine, struct part *part, uint32_t
     if (is_visible)
         mni_liveness_apply_patch(&part->live, row, view_lsn, r);
     engine_unlock(engine);
-    if (!is_visible)
-        return MN_NOT_FOUND;
-    part_ref(part);
-    *found_out = (struct mni_found){
-        .record = r->record,
-        .lsn = r->lsn,
-        .record_lsn = r->record_lsn,
-        .pin = pin_of_part(part),
-    };
-    return MN_OK;
+    if (is_visible)
+        found_row(part, r, found_out);
+    else
+        mni_segment_row_forget(r);
+    return is_visible ? MN_OK : MN_NOT_FOUND;
 }
 
 mn_status engine_read_row(struct mni_engine *engine, struct part *part, uint32_t row,
@@ -59,6 +68,26 @@ mn_status engine_read_row(struct mni_engine *engine, struct part *part, uint32_t
     mn_status st = mni_segment_row(part->segment, row, &r, err);
 
     return st == MN_OK ? show_row(engine, part, row, &r, view_lsn, found_out) : st;
+}
+
+mn_status engine_read_seen_row(struct mni_engine *engine, struct part *part, uint32_t row,
+                               enum row_content content, uint64_t patches_lsn,
+                               struct mni_found *found_out, struct mn_error *err)
+{
+    struct mni_segment_row r;
+    mn_status st = content == ROW_WITHOUT_VECTOR
+                       ? mni_segment_row_without_vector(part->segment, row, &r, err)
+                       : mni_segment_row(part->segment, row, &r, err);
+
+    if (st != MN_OK)
+        return st;
+    if (patches_lsn > 0) {
+        engine_read_lock(engine);
+        mni_liveness_apply_patch(&part->live, row, patches_lsn, &r);
+        engine_unlock(engine);
+    }
+    found_row(part, &r, found_out);
+    return MN_OK;
 }
 
 /* Looks in the parts alone, as of view_lsn. `died_out` (may be NULL): a row of the key is dead now
@@ -204,29 +233,52 @@ mn_status mni_view_get(struct mni_view *view, uint64_t collection, struct mn_sli
     return view_find(view, &probe, found_out, err);
 }
 
-mn_status mni_engine_get(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
-                         struct mn_slice key, struct mni_found *found_out, struct mn_error *err)
+static mn_status get_in(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
+                        struct mn_slice key, struct mni_collection *c, struct mni_found *found_out,
+                        struct mn_error *err)
 {
-    struct mni_collection c = {0};
     struct look look;
     bool again = true;
     mn_status st;
 
     /* Most reads are of a name that was used before. */
     engine_read_lock(engine);
-    bool is_known = catalogue_knows(engine, kind, name, &c);
+    bool is_known = catalogue_knows(engine, kind, name, c);
     if (is_known)
-        take_look(engine, c.number, key, &look);
+        take_look(engine, c->number, key, &look);
     engine_unlock(engine);
     if (is_known)
-        st = finish_look(engine, &look, c.number, key, found_out, &again, err);
+        st = finish_look(engine, &look, c->number, key, found_out, &again, err);
     else
-        st = mni_engine_collection(engine, kind, name, &c, err);
+        st = mni_engine_collection(engine, kind, name, c, err);
     if (again && (is_known || st == MN_OK))
-        st = engine_find_now(engine, c.number, key, found_out, err);
+        st = engine_find_now(engine, c->number, key, found_out, err);
     if (st == MN_NOT_FOUND)
-        *found_out = (struct mni_found){.record.collection = c.number};
+        *found_out = (struct mni_found){.record.collection = c->number};
     return st;
+}
+
+mn_status mni_engine_get(struct mni_engine *engine, enum mni_kind kind, struct mn_slice name,
+                         struct mn_slice key, struct mni_found *found_out, struct mn_error *err)
+{
+    struct mni_collection c = {0};
+
+    return get_in(engine, kind, name, key, &c, found_out, err);
+}
+
+mn_status mni_engine_get_point(struct mni_engine *engine, struct mn_slice space,
+                               struct mn_slice key, int64_t time_us, struct mni_found *found_out,
+                               struct mn_error *err)
+{
+    struct mni_collection c = {0};
+    mn_status st = get_in(engine, MNI_KIND_SPACE, space, key, &c, found_out, err);
+
+    if (st != MN_OK || c.settings.keep_us == 0 ||
+        time_us >= mni_space_horizon_us(&c.settings, mni_engine_now_us(engine)))
+        return st;
+    mni_pin_release(found_out->pin);
+    *found_out = (struct mni_found){.record.collection = c.number};
+    return MN_NOT_FOUND;
 }
 
 /* Fingerprints for some keys, then their slots, then their rows are fetched for all at once: a

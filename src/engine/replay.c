@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/plant.h"
+#include "base/utf8.h"
 #include "engine/batch_private.h"
 
 /* Commits of a few records need no memory of their own. */
@@ -31,25 +32,46 @@ static mn_status check_counter(const struct mni_record *r, struct catalogue_numb
     return MN_OK;
 }
 
+static bool is_key_of_kind(unsigned kind, struct mn_slice key)
+{
+    struct mn_slice counter = catalogue_counter_key();
+    const unsigned char *name = (const unsigned char *)key.data + 1;
+
+    switch (kind) {
+    case MNI_KIND_NAMESPACE:
+        return key.n_bytes >= 2 && key.n_bytes <= 1 + MN_NAMESPACE_BYTES_MAX;
+    case MNI_KIND_SPACE:
+    case MNI_KIND_HISTORY:
+        return key.n_bytes == 1 + MNI_SPACE_KEY_BYTES;
+    case MNI_KIND_SPACE_NAME:
+        return key.n_bytes >= 2 && key.n_bytes <= 1 + MN_SPACE_NAME_BYTES_MAX &&
+               mni_utf8_is_valid(name, key.n_bytes - 1);
+    case MNI_KIND_COUNTER:
+        return key.n_bytes == counter.n_bytes &&
+               memcmp(key.data, counter.data, counter.n_bytes) == 0;
+    default:
+        return false;
+    }
+}
+
 mn_status engine_check_catalogue_record(const struct mni_record *r, uint64_t lsn,
                                         struct catalogue_numbers *numbers, struct mn_error *err)
 {
-    struct mn_slice counter = catalogue_counter_key();
+    unsigned kind = *(const unsigned char *)r->key.data;
     struct mni_collection c;
+    uint32_t space;
 
-    bool is_counter = r->key.n_bytes == counter.n_bytes &&
-                      memcmp(r->key.data, counter.data, counter.n_bytes) == 0;
-
-    if (!is_counter && (*(const unsigned char *)r->key.data != MNI_KIND_NAMESPACE ||
-                        r->key.n_bytes < 2 || r->key.n_bytes > 1 + MN_NAMESPACE_BYTES_MAX))
+    if (!is_key_of_kind(kind, r->key))
         return mni_fail(err, MN_ERR_CORRUPT, "catalogue record of an unknown kind");
-    if (r->type == MNI_RECORD_DELETE && !is_counter)
+    if (r->type == MNI_RECORD_DELETE && kind != MNI_KIND_COUNTER)
         return MN_OK;
     if (r->type != MNI_RECORD_UPSERT || (r->fields & MNI_FIELD_EXPIRY) != 0)
         return mni_fail(err, MN_ERR_CORRUPT, "catalogue record of an impossible type");
-    if (is_counter)
+    if (kind == MNI_KIND_COUNTER)
         return check_counter(r, numbers, err);
-    mn_status st = catalogue_row_decode(r->payload, lsn, &c, err);
+    if (kind == MNI_KIND_SPACE_NAME)
+        return space_name_decode(r, &space, err);
+    mn_status st = catalogue_row_decode(r, lsn, &c, err);
     if (st == MN_OK && numbers != NULL && c.number > numbers->largest)
         numbers->largest = c.number;
     return st;
@@ -90,7 +112,7 @@ static mn_status copy_record(struct mni_engine *engine, const unsigned char *byt
     return MN_OK;
 }
 
-/* A row that goes takes its collection's records with it. Sets the number, 0 for other rows. */
+/* A row that goes takes its collection's records with it. Sets the number, 0 for other records. */
 static mn_status find_dropped(struct mni_engine *engine, const struct mni_record *r,
                               uint64_t *number_out, struct mn_error *err)
 {
@@ -98,7 +120,7 @@ static mn_status find_dropped(struct mni_engine *engine, const struct mni_record
     struct mni_found found;
 
     *number_out = 0;
-    if (r->collection != 0 || r->type != MNI_RECORD_DELETE)
+    if (r->collection != 0 || r->type != MNI_RECORD_DELETE || !catalogue_is_collection(r->key))
         return MN_OK;
     mn_status st = engine_find_now(engine, 0, r->key, &found, err);
     if (st == MN_OK)

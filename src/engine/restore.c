@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/quote.h"
 
 mn_status restore_manifest(const struct restore *restore, uint64_t number, uint64_t lsn,
                            const unsigned char *store_id, int64_t last_time_us,
@@ -94,7 +95,7 @@ mn_status restore_count_snapshot(struct restore *restore, struct mn_error *err)
     const struct mni_snapshot *s = &restore->snapshot;
     struct mni_engine *engine = NULL;
 
-    restore->report->n_namespaces = s->n_collections;
+    restore->report->n_namespaces = mni_snapshot_n_namespaces(s);
     restore->report->n_records = s->n_records;
     if ((s->flags & MNI_SNAPSHOT_COMPRESSED) != 0)
         return MN_OK;
@@ -153,14 +154,14 @@ const struct mni_snapshot_collection *restore_find_collection(const struct resto
 static mn_status load(struct restore *restore, struct mn_error *err)
 {
     const struct mni_restore_request *r = restore->request;
+    char text[MNI_QUOTED_NAME_BYTES];
     mn_status st = mni_pool_load(r->pool, &restore->id, &restore->snapshot, err);
 
     if (st == MN_OK)
         st = store_file_decode(restore->snapshot.store, &restore->store, err);
     if (st == MN_OK && r->name.n_bytes > 0 && restore_find_collection(restore) == NULL)
-        st = mni_fail(err, MN_NOT_FOUND, "the snapshot has no namespace \"%.*s\"",
-                      (int)(r->name.n_bytes < 80 ? r->name.n_bytes : 80),
-                      (const char *)r->name.data);
+        st = mni_fail(err, MN_NOT_FOUND, "the snapshot has no namespace %s",
+                      mni_quote(r->name, text, sizeof text));
     return st == MN_OK ? mni_pool_verify_cached(r->pool, &restore->snapshot, &r->progress, err)
                        : st;
 }

@@ -11,6 +11,7 @@
  */
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/quote.h"
 #include "engine/restore_private.h"
 
 enum {
@@ -181,12 +182,13 @@ static mn_status move_into(struct moving *m, struct mn_error *err)
 static mn_status check_is_new(struct moving *m, struct mn_error *err)
 {
     struct mn_slice name = m->restore->request->rename;
+    char text[MNI_QUOTED_NAME_BYTES];
     struct mni_collection c;
     mn_status st = mni_engine_collection(m->to, MNI_KIND_NAMESPACE, name, &c, err);
 
     if (st == MN_OK)
-        return mni_fail(err, MN_EXISTS, "the store has a namespace \"%.*s\" already",
-                        (int)(name.n_bytes < 80 ? name.n_bytes : 80), (const char *)name.data);
+        return mni_fail(err, MN_EXISTS, "the store has a namespace %s already",
+                        mni_quote(name, text, sizeof text));
     return st == MN_NOT_FOUND ? MN_OK : st;
 }
 

@@ -22,6 +22,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "engine/batch_private.h"
 #include "engine/salvage_private.h"
 
 enum {
@@ -234,9 +235,14 @@ static mn_status name_in_batch(struct salvage *s, const struct salvage_name *nam
 
     if (s->batch == NULL && mni_batch_new(s->engine, NULL, &s->batch) != MN_OK)
         return mni_fail(err, MN_ERR_NOMEM, "a batch");
+    s->batch->is_salvage = true;
+    if (name->key[0] == MNI_KIND_SPACE)
+        return mni_batch_create_space(s->batch, mni_space_of_key(name->key + 1), name->dimension,
+                                      (struct mn_slice){name->space_name, name->space_name_bytes},
+                                      &name->settings, index_out, err);
     st = mni_batch_collection(s->batch, MNI_KIND_NAMESPACE,
-                              (struct mn_slice){name->name, name->name_bytes}, true, index_out,
-                              err);
+                              (struct mn_slice){name->key + 1, name->key_bytes - 1}, true,
+                              index_out, err);
     if (st == MN_OK && name->dimension != 0)
         st = mni_batch_create(s->batch, *index_out, name->dimension, false, err);
     return st;
@@ -248,8 +254,12 @@ static mn_status write_record(struct salvage *s, const struct mni_record *r, str
     const struct salvage_name *name = NULL;
     struct mn_error why = {0};
     size_t index = 0;
-    mn_status st = salvage_name_of(s, r->collection, &name, err);
+    mn_status st = salvage_name_of(s, r, &name, err);
 
+    if (st == MN_OK && name->is_history)
+        return MN_OK; /* its LSNs would say nothing */
+    if (st == MN_OK && name->is_space && name->dimension == 0)
+        return MN_OK; /* nothing of the space was found yet that this could change */
     if (st == MN_OK)
         st = name_in_batch(s, name, &index, err);
     /* A batch knows one operation per key: a patch would replace what it changes. */
@@ -276,7 +286,7 @@ static mn_status write_record(struct salvage *s, const struct mni_record *r, str
                : MN_OK;
 }
 
-/* Namespaces that are known by name are made also when none of their records is left. */
+/* Collections that are known by name are made also when none of their records is left. */
 static mn_status make_names(struct salvage *s, struct mn_error *err)
 {
     mn_status st = MN_OK;
@@ -285,7 +295,7 @@ static mn_status make_names(struct salvage *s, struct mn_error *err)
         for (struct salvage_name *n = s->by_number[i]; n != NULL && st == MN_OK;
              n = n->next_of_number) {
             size_t index;
-            if (n->name_bytes == 0)
+            if (n->key_bytes == 0 || n->is_history)
                 continue;
             st = name_in_batch(s, n, &index, err);
             if (st == MN_OK && index >= BATCH_COLLECTIONS_MAX)
@@ -293,6 +303,23 @@ static mn_status make_names(struct salvage *s, struct mn_error *err)
         }
     }
     return st == MN_OK ? commit_batch(s, err) : st;
+}
+
+/* Deletes what came back, because its delete is lost, and is more than spaces keep of an entity. */
+static mn_status trim_spaces(struct salvage *s, struct mn_error *err)
+{
+    mn_status st = MN_OK;
+
+    for (size_t i = 0; i < NAME_CHAINS && st == MN_OK; i++)
+        for (struct salvage_name *n = s->by_number[i]; n != NULL && st == MN_OK;
+             n = n->next_of_number) {
+            if (n->key_bytes == 0 || !n->is_space || n->settings.keep_points == 0)
+                continue;
+            st = mni_engine_sweep_space(s->engine, mni_space_of_key(n->key + 1), NULL, err);
+            if (st == MN_NOT_FOUND)
+                st = MN_OK; /* it was dropped */
+        }
+    return st;
 }
 
 /* Rows ---------- */
@@ -303,16 +330,6 @@ static void note_lsn(struct salvage *s, uint64_t lsn)
         s->report->last_lsn = lsn;
 }
 
-static bool is_namespace_row(const struct mni_record *r)
-{
-    return r->key.n_bytes > 1 && *(const unsigned char *)r->key.data == MNI_KIND_NAMESPACE;
-}
-
-static struct mn_slice name_in(const struct mni_record *r)
-{
-    return (struct mn_slice){(const unsigned char *)r->key.data + 1, r->key.n_bytes - 1};
-}
-
 static mn_status see_name(struct salvage *s, const struct mni_record *r, uint64_t lsn, bool is_dead,
                           struct mn_error *err)
 {
@@ -320,14 +337,14 @@ static mn_status see_name(struct salvage *s, const struct mni_record *r, uint64_
     struct mn_error why = {0};
     mn_status st = engine_check_catalogue_record(r, lsn, NULL, &why);
 
-    if (st == MN_OK && is_namespace_row(r))
-        st = catalogue_row_decode(r->payload, lsn, &c, &why);
+    if (st == MN_OK && catalogue_is_collection(r->key))
+        st = catalogue_row_decode(r, lsn, &c, &why);
     if (st != MN_OK) {
         s->is_catalogue_whole = false;
         salvage_damage(s, "the catalogue", "the row of LSN %" PRIu64 ": %s", lsn, why.message);
         return MN_OK;
     }
-    return is_namespace_row(r) ? salvage_name_seen(s, name_in(r), &c, lsn, is_dead, err) : MN_OK;
+    return catalogue_is_collection(r->key) ? salvage_name_seen(s, r, &c, lsn, is_dead, err) : MN_OK;
 }
 
 static mn_status see_catalogue_row(struct salvage *s, size_t source_index, uint32_t row,
@@ -358,8 +375,8 @@ static mn_status see_operation(struct salvage *s, const struct mni_record *r, ui
         return MN_OK;
     if (r->type == MNI_RECORD_UPSERT)
         return see_name(s, r, lsn, false, err);
-    if (is_namespace_row(r) && r->type == MNI_RECORD_DELETE)
-        salvage_name_dropped(s, name_in(r), lsn);
+    if (catalogue_is_collection(r->key) && r->type == MNI_RECORD_DELETE)
+        salvage_name_dropped(s, r->key, lsn);
     return MN_OK;
 }
 
@@ -500,7 +517,7 @@ static mn_status read_catalogue(struct salvage *s, struct mn_error *err)
         st = read_log(s, false, err);
     s->is_log_whole = s->wal_dir != NULL && s->report->n_damages == n_before;
     if (st == MN_OK)
-        salvage_names_settle(s);
+        st = salvage_names_settle(s, err);
     return st;
 }
 
@@ -531,9 +548,9 @@ static void count_lost(struct salvage *s)
     for (size_t i = 0; i < NAME_CHAINS; i++) {
         for (const struct salvage_name *n = s->by_number[i]; n != NULL; n = n->next_of_number) {
             uint64_t n_records = 0;
-            struct mn_slice name = {n->name, n->name_bytes};
-            if (n->is_lost &&
-                mni_engine_count(s->engine, MNI_KIND_NAMESPACE, name, &n_records, NULL) == MN_OK)
+            if (n->is_lost && mni_engine_count(s->engine, (enum mni_kind)n->key[0],
+                                               (struct mn_slice){n->key + 1, n->key_bytes - 1},
+                                               &n_records, NULL) == MN_OK)
                 report->n_unsure_records += n_records;
         }
     }
@@ -551,7 +568,11 @@ static mn_status finish(struct salvage *s, const char *to, struct mn_error *err)
     s->report->n_namespaces = stats.n_namespaces;
     s->report->n_records = stats.n_records;
     count_lost(s);
-    mn_status st = mni_wal_flush(mni_engine_wal(s->engine), err);
+    mn_status st = trim_spaces(s, err);
+    if (st == MN_OK) {
+        s->report->n_records = count_records(s);
+        st = mni_wal_flush(mni_engine_wal(s->engine), err);
+    }
     if (st != MN_OK)
         return st;
     st = mni_engine_close(s->engine, err);

@@ -1,8 +1,9 @@
 /*
- * salvage_names.c - which namespaces a damaged store had, and what they are called.
+ * salvage_names.c - which namespaces and spaces a damaged store had, and what they are called.
  *
  * Records know the number of their collection only. Where the row of the catalogue is lost that
- * gives it a name, the records are worth more than the name: they get one that says so.
+ * gives it a name, the records are worth more than the name: they get one that says so. Keys of
+ * points are 16 bytes that hardly ever are UTF-8, which ids always are.
  *
  * Owns:    the names.
  * Threads: one.
@@ -14,15 +15,17 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/quote.h"
+#include "base/utf8.h"
 #include "engine/salvage_private.h"
 
 mn_status salvage_names_new(struct salvage *s, struct mn_error *err)
 {
     s->by_number = mni_alloc_zero(NAME_CHAINS * sizeof(struct salvage_name *));
-    s->by_name = mni_alloc_zero(NAME_CHAINS * sizeof(struct salvage_name *));
-    return s->by_number != NULL && s->by_name != NULL
+    s->by_key = mni_alloc_zero(NAME_CHAINS * sizeof(struct salvage_name *));
+    return s->by_number != NULL && s->by_key != NULL
                ? MN_OK
-               : mni_fail(err, MN_ERR_NOMEM, "the list of namespaces");
+               : mni_fail(err, MN_ERR_NOMEM, "the list of collections");
 }
 
 void salvage_names_free(struct salvage *s)
@@ -30,12 +33,13 @@ void salvage_names_free(struct salvage *s)
     for (size_t i = 0; s->by_number != NULL && i < NAME_CHAINS; i++) {
         while (s->by_number[i] != NULL) {
             struct salvage_name *next = s->by_number[i]->next_of_number;
+            mni_free(s->by_number[i]->space_name);
             mni_free(s->by_number[i]);
             s->by_number[i] = next;
         }
     }
     mni_free(s->by_number);
-    mni_free(s->by_name);
+    mni_free(s->by_key);
 }
 
 static struct salvage_name **chain_of_number(struct salvage *s, uint64_t number)
@@ -43,14 +47,14 @@ static struct salvage_name **chain_of_number(struct salvage *s, uint64_t number)
     return &s->by_number[number % NAME_CHAINS];
 }
 
-static struct salvage_name **chain_of_name(struct salvage *s, struct mn_slice name)
+static struct salvage_name **chain_of_key(struct salvage *s, struct mn_slice key)
 {
-    return &s->by_name[mni_hash(name.data, name.n_bytes, 0) % NAME_CHAINS];
+    return &s->by_key[mni_hash(key.data, key.n_bytes, 0) % NAME_CHAINS];
 }
 
-static bool is_called(const struct salvage_name *n, struct mn_slice name)
+static bool is_called(const struct salvage_name *n, struct mn_slice key)
 {
-    return n->name_bytes == name.n_bytes && memcmp(n->name, name.data, name.n_bytes) == 0;
+    return n->key_bytes == key.n_bytes && memcmp(n->key, key.data, key.n_bytes) == 0;
 }
 
 static struct salvage_name *find_number(struct salvage *s, uint64_t number)
@@ -62,25 +66,25 @@ static struct salvage_name *find_number(struct salvage *s, uint64_t number)
     return n;
 }
 
-static void set_name(struct salvage *s, struct salvage_name *n, struct mn_slice name)
+static void set_key(struct salvage *s, struct salvage_name *n, struct mn_slice key)
 {
-    struct salvage_name **chain = chain_of_name(s, name);
+    struct salvage_name **chain = chain_of_key(s, key);
 
-    MNI_CHECK(name.n_bytes >= 1 && name.n_bytes <= sizeof n->name);
-    memcpy(n->name, name.data, name.n_bytes);
-    n->name_bytes = name.n_bytes;
-    n->next_of_name = *chain;
+    MNI_CHECK(key.n_bytes >= 2 && key.n_bytes <= sizeof n->key);
+    memcpy(n->key, key.data, key.n_bytes);
+    n->key_bytes = key.n_bytes;
+    n->next_of_key = *chain;
     *chain = n;
 }
 
-static void forget_name(struct salvage *s, struct salvage_name *n)
+static void forget_key(struct salvage *s, struct salvage_name *n)
 {
-    struct salvage_name **link = chain_of_name(s, (struct mn_slice){n->name, n->name_bytes});
+    struct salvage_name **link = chain_of_key(s, (struct mn_slice){n->key, n->key_bytes});
 
     while (*link != n)
-        link = &(*link)->next_of_name;
-    *link = n->next_of_name;
-    n->name_bytes = 0;
+        link = &(*link)->next_of_key;
+    *link = n->next_of_key;
+    n->key_bytes = 0;
 }
 
 static struct salvage_name *add_number(struct salvage *s, uint64_t number)
@@ -96,48 +100,119 @@ static struct salvage_name *add_number(struct salvage *s, uint64_t number)
     return n;
 }
 
-mn_status salvage_name_seen(struct salvage *s, struct mn_slice name, const struct mni_collection *c,
-                            uint64_t lsn, bool is_dead, struct mn_error *err)
+/* Notes what a row says of a space. */
+static mn_status take_fields(struct salvage_name *n, const struct mni_record *row,
+                             struct mn_error *err)
+{
+    struct space_fields fields;
+    mn_status st = space_fields_decode(space_fields_of(row), &fields, err);
+
+    if (st != MN_OK)
+        return st;
+    mni_free(n->space_name);
+    n->space_name = NULL;
+    n->space_name_bytes = 0;
+    n->settings = fields.settings;
+    if (fields.name.n_bytes == 0)
+        return MN_OK;
+    n->space_name = mni_alloc(fields.name.n_bytes);
+    if (n->space_name == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "the list of collections");
+    memcpy(n->space_name, fields.name.data, fields.name.n_bytes);
+    n->space_name_bytes = fields.name.n_bytes;
+    return MN_OK;
+}
+
+mn_status salvage_name_seen(struct salvage *s, const struct mni_record *row,
+                            const struct mni_collection *c, uint64_t lsn, bool is_dead,
+                            struct mn_error *err)
 {
     struct salvage_name *n = find_number(s, c->number);
 
     if (n == NULL)
         n = add_number(s, c->number);
     if (n == NULL)
-        return mni_fail(err, MN_ERR_NOMEM, "the list of namespaces");
-    if (n->name_bytes > 0 && lsn < n->lsn)
+        return mni_fail(err, MN_ERR_NOMEM, "the list of collections");
+    if (n->key_bytes > 0 && lsn < n->lsn)
         return MN_OK;
     /* One and the same row may stand in two files, of which one knows that it died. */
-    is_dead = is_dead || (n->name_bytes > 0 && lsn == n->lsn && n->is_dead);
-    if (n->name_bytes > 0)
-        forget_name(s, n);
-    set_name(s, n, name);
+    is_dead = is_dead || (n->key_bytes > 0 && lsn == n->lsn && n->is_dead);
+    if (n->key_bytes > 0)
+        forget_key(s, n);
+    set_key(s, n, row->key);
     n->lsn = lsn;
     n->dimension = c->dimension;
     n->is_dead = is_dead;
-    return MN_OK;
+    n->is_space = n->key[0] == MNI_KIND_SPACE;
+    n->is_history = n->key[0] == MNI_KIND_HISTORY;
+    return n->is_space ? take_fields(n, row, err) : MN_OK;
 }
 
-void salvage_name_dropped(struct salvage *s, struct mn_slice name, uint64_t lsn)
+void salvage_name_dropped(struct salvage *s, struct mn_slice key, uint64_t lsn)
 {
-    for (struct salvage_name *n = *chain_of_name(s, name); n != NULL; n = n->next_of_name)
-        if (is_called(n, name) && n->lsn < lsn)
+    for (struct salvage_name *n = *chain_of_key(s, key); n != NULL; n = n->next_of_key)
+        if (is_called(n, key) && n->lsn < lsn)
             n->is_gone = true;
 }
 
 /* Of several collections of one name the newest has it: the others were dropped before. */
 static bool has_successor(struct salvage *s, const struct salvage_name *n)
 {
-    struct mn_slice name = {n->name, n->name_bytes};
+    struct mn_slice key = {n->key, n->key_bytes};
 
-    for (const struct salvage_name *other = *chain_of_name(s, name); other != NULL;
-         other = other->next_of_name)
-        if (other != n && is_called(other, name) && other->lsn > n->lsn)
+    for (const struct salvage_name *other = *chain_of_key(s, key); other != NULL;
+         other = other->next_of_key)
+        if (other != n && is_called(other, key) && other->lsn > n->lsn)
             return true;
     return false;
 }
 
-void salvage_names_settle(struct salvage *s)
+static void lose_space_name(struct salvage *s, struct salvage_name *n)
+{
+    struct mn_slice name = {.data = n->space_name, .n_bytes = n->space_name_bytes};
+    char text[MNI_QUOTED_NAME_BYTES];
+
+    salvage_damage(s, "the catalogue",
+                   "space %" PRIu32 " is left without a name: a later one has %s",
+                   mni_space_of_key(n->key + 1), mni_quote(name, text, sizeof text));
+    n->space_name_bytes = 0;
+}
+
+/* Of several spaces of one name the newest has it: of the others it is not known that they were
+ * dropped. `chains` are those of names. */
+static void claim_space_name(struct salvage *s, struct salvage_name **chains,
+                             struct salvage_name *n)
+{
+    struct salvage_name **chain =
+        &chains[mni_hash(n->space_name, n->space_name_bytes, 0) % NAME_CHAINS];
+
+    for (struct salvage_name *other = *chain; other != NULL; other = other->next_of_space_name) {
+        if (other->space_name_bytes != n->space_name_bytes ||
+            memcmp(other->space_name, n->space_name, n->space_name_bytes) != 0)
+            continue;
+        lose_space_name(s, other->lsn > n->lsn ? n : other);
+        if (n->space_name_bytes == 0)
+            return;
+    }
+    n->next_of_space_name = *chain;
+    *chain = n;
+}
+
+static mn_status settle_space_names(struct salvage *s, struct mn_error *err)
+{
+    struct salvage_name **chains = mni_alloc_zero(NAME_CHAINS * sizeof(struct salvage_name *));
+
+    if (chains == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "the list of collections");
+    for (size_t i = 0; i < NAME_CHAINS; i++)
+        for (struct salvage_name *n = s->by_number[i]; n != NULL; n = n->next_of_number)
+            if (n->key_bytes > 0 && n->space_name_bytes > 0)
+                claim_space_name(s, chains, n);
+    mni_free(chains);
+    return MN_OK;
+}
+
+mn_status salvage_names_settle(struct salvage *s, struct mn_error *err)
 {
     bool is_readable = s->is_every_segment_open && s->is_catalogue_whole;
 
@@ -149,7 +224,8 @@ void salvage_names_settle(struct salvage *s)
     for (size_t i = 0; i < NAME_CHAINS; i++)
         for (struct salvage_name *n = s->by_number[i]; n != NULL; n = n->next_of_number)
             if (n->is_dead || n->is_gone)
-                forget_name(s, n);
+                forget_key(s, n);
+    return settle_space_names(s, err);
 }
 
 bool salvage_is_wanted(struct salvage *s, uint64_t number)
@@ -160,40 +236,81 @@ bool salvage_is_wanted(struct salvage *s, uint64_t number)
 
     if (number == 0)
         return false;
-    return n != NULL ? !n->is_gone : !is_all_known;
+    return n != NULL ? !n->is_gone && !n->is_history : !is_all_known;
 }
 
-static bool is_taken(struct salvage *s, struct mn_slice name)
+static bool is_taken(struct salvage *s, struct mn_slice key)
 {
-    for (const struct salvage_name *n = *chain_of_name(s, name); n != NULL; n = n->next_of_name)
-        if (is_called(n, name))
+    for (const struct salvage_name *n = *chain_of_key(s, key); n != NULL; n = n->next_of_key)
+        if (is_called(n, key))
             return true;
     return false;
 }
 
-mn_status salvage_name_of(struct salvage *s, uint64_t number, const struct salvage_name **name_out,
-                          struct mn_error *err)
+/* A key that no other collection has, for a space or a namespace called `lost-<number>`. */
+static void invent_key(struct salvage *s, struct salvage_name *n)
 {
-    struct salvage_name *n = find_number(s, number);
-    char text[64];
+    unsigned char room[64];
+    char text[48];
+    struct mn_slice key;
+    unsigned i = 1;
 
-    MNI_CHECK(n == NULL || !n->is_gone);
-    if (n == NULL)
-        n = add_number(s, number);
-    if (n == NULL)
-        return mni_fail(err, MN_ERR_NOMEM, "the list of namespaces");
-    if (n->name_bytes == 0) {
-        (void)snprintf(text, sizeof text, "lost-%" PRIu64, number);
-        for (unsigned i = 2; is_taken(s, mn_str(text)); i++)
-            (void)snprintf(text, sizeof text, "lost-%" PRIu64 "-%u", number, i);
-        set_name(s, n, mn_str(text));
-        n->dimension = 0;
-        n->is_lost = true;
-        s->report->n_lost_names++;
+    do {
+        (void)snprintf(text, sizeof text, i == 1 ? "lost-%" PRIu64 : "lost-%" PRIu64 "-%u",
+                       n->number, i);
+        room[0] = n->is_space ? MNI_KIND_SPACE : MNI_KIND_NAMESPACE;
+        key = n->is_space ? mni_space_key(UINT32_MAX - (i - 1), room + 1) : mn_str(text);
+        if (!n->is_space)
+            memcpy(room + 1, text, key.n_bytes);
+        key = (struct mn_slice){room, 1 + key.n_bytes};
+        i++;
+    } while (is_taken(s, key));
+    set_key(s, n, key);
+    s->report->n_lost_names++;
+    if (n->is_space)
+        salvage_damage(s, "the catalogue",
+                       "number and name of a space are lost (of collection %" PRIu64
+                       "); its points are in space %" PRIu32,
+                       n->number, mni_space_of_key(n->key + 1));
+    else
         salvage_damage(s, "the catalogue",
                        "the name of namespace %" PRIu64 " is lost; its records are in \"%s\"",
-                       number, text);
+                       n->number, text);
+}
+
+static bool is_of_point(const struct mni_record *r)
+{
+    return r->key.n_bytes == MNI_POINT_KEY_BYTES && !mni_utf8_is_valid(r->key.data, r->key.n_bytes);
+}
+
+/* A version of a point, of a history whose row is lost. */
+static bool is_of_version(const struct mni_record *r)
+{
+    return r->key.n_bytes == MNI_HISTORY_KEY_BYTES &&
+           !mni_utf8_is_valid(r->key.data, r->key.n_bytes);
+}
+
+mn_status salvage_name_of(struct salvage *s, const struct mni_record *r,
+                          const struct salvage_name **name_out, struct mn_error *err)
+{
+    struct salvage_name *n = find_number(s, r->collection);
+
+    MNI_CHECK(n == NULL || !n->is_gone);
+    if (n == NULL) {
+        n = add_number(s, r->collection);
+        if (n == NULL)
+            return mni_fail(err, MN_ERR_NOMEM, "the list of collections");
+        n->is_space = is_of_point(r);
+        n->is_history = is_of_version(r);
     }
+    if (n->key_bytes == 0 && !n->is_history) {
+        n->dimension = 0;
+        n->space_name_bytes = 0;
+        n->is_lost = true;
+        invent_key(s, n);
+    }
+    if (n->is_space && n->dimension == 0)
+        n->dimension = r->n_dims;
     *name_out = n;
     return MN_OK;
 }

@@ -3,7 +3,7 @@
  *
  *     salvage.c          the run: what is read when, and the new store
  *     salvage_sources.c  the segments that are left, and which of their rows count
- *     salvage_names.c    the namespaces that records belong to
+ *     salvage_names.c    the namespaces and spaces that records belong to
  */
 #ifndef MNI_ENGINE_SALVAGE_PRIVATE_H
 #define MNI_ENGINE_SALVAGE_PRIVATE_H
@@ -20,18 +20,24 @@ struct salvage_source {
     struct mn_error damage; /* the first */
 };
 
-/* A namespace of the damaged store. */
+/* A namespace or a space of the damaged store. */
 struct salvage_name {
     struct salvage_name *next_of_number;
-    struct salvage_name *next_of_name;
+    struct salvage_name *next_of_key;
+    struct salvage_name *next_of_space_name;
     uint64_t number;
     uint64_t lsn; /* of the newest row of the catalogue that gave it a name; 0: none was found */
     uint32_t dimension;
     bool is_dead; /* that row died, as a segment's liveness has it */
     bool is_gone; /* it was dropped */
     bool is_lost; /* its name is; then nothing tells whether it was dropped */
-    size_t name_bytes;
-    char name[MN_NAMESPACE_BYTES_MAX];
+    bool is_space;
+    bool is_history;  /* of a space: LSNs are given out anew, so it tells nothing any more */
+    char *space_name; /* owned */
+    size_t space_name_bytes;
+    struct mni_space_settings settings; /* of a space */
+    size_t key_bytes;                   /* 0: it has none */
+    unsigned char key[1 + MN_NAMESPACE_BYTES_MAX];
 };
 
 enum { NAME_CHAINS = 1 << 14 };
@@ -69,7 +75,7 @@ struct salvage {
     uint64_t n_restored;        /* records that only the log had, up to the checkpoint */
 
     struct salvage_name **by_number; /* owned chains; each name is owned by this one */
-    struct salvage_name **by_name;
+    struct salvage_name **by_key;
 
     struct mni_engine *engine; /* owned; the new store */
     struct mni_batch *batch;   /* owned; NULL: none is begun */
@@ -116,17 +122,17 @@ MN_MUST_USE mn_status salvage_newest_lsn(struct salvage *s, uint64_t collection,
 
 MN_MUST_USE mn_status salvage_names_new(struct salvage *s, struct mn_error *err);
 void salvage_names_free(struct salvage *s);
-/* A row of the catalogue: key and value are valid. */
-MN_MUST_USE mn_status salvage_name_seen(struct salvage *s, struct mn_slice name,
+/* A row of a collection: key and value are valid. */
+MN_MUST_USE mn_status salvage_name_seen(struct salvage *s, const struct mni_record *row,
                                         const struct mni_collection *c, uint64_t lsn, bool is_dead,
                                         struct mn_error *err);
-void salvage_name_dropped(struct salvage *s, struct mn_slice name, uint64_t lsn);
-/* Decides, once all rows were seen, which namespaces there are. */
-void salvage_names_settle(struct salvage *s);
+void salvage_name_dropped(struct salvage *s, struct mn_slice key, uint64_t lsn);
+/* Decides, once all rows were seen, which collections there are. */
+MN_MUST_USE mn_status salvage_names_settle(struct salvage *s, struct mn_error *err);
 /* Whether a collection's records are wanted: false for one that was dropped. */
 bool salvage_is_wanted(struct salvage *s, uint64_t number);
-/* The namespace of a wanted collection; gives it a name where that is lost. */
-MN_MUST_USE mn_status salvage_name_of(struct salvage *s, uint64_t number,
+/* The collection of a record that is wanted; gives it a name where that is lost. */
+MN_MUST_USE mn_status salvage_name_of(struct salvage *s, const struct mni_record *r,
                                       const struct salvage_name **name_out, struct mn_error *err);
 
 #endif

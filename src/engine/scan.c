@@ -69,6 +69,7 @@ struct mni_scan_reader {
     /* What was given last. */
     struct mni_version *version; /* a reference; NULL: it is in the part */
     void *pin;                   /* of the segment */
+    uint64_t decoded_bytes;      /* of vectors that it holds, in the budget */
     uint32_t chunk_first;        /* in the window */
     uint32_t n_chunk;            /* 0: nothing */
 };
@@ -136,19 +137,22 @@ static mn_status add_source(struct mni_scan *scan, struct part *part, struct mn_
     return MN_OK;
 }
 
-mn_status mni_scan_start(struct mni_scan *scan, uint64_t collection, struct mn_error *err)
+mn_status mni_scan_start(struct mni_scan *scan, uint64_t collection,
+                         const struct mni_search *search, struct mn_error *err)
 {
     const struct state *state = scan->view.state;
     const struct part_set *set = state->parts;
     struct mni_engine *engine = scan->view.engine;
     uint64_t lsn = scan->view.point.lsn;
-    mn_status st = MN_OK;
 
     MNI_CHECK(scan->sources == NULL);
     scan->collection = collection;
-    engine_order_table(engine, state->active->memtable, collection, lsn);
-    if (state->frozen != NULL)
-        engine_order_table(engine, state->frozen->memtable, collection, lsn);
+    mn_status st =
+        engine_order_table(engine, state->active->memtable, collection, lsn, search, err);
+    if (st == MN_OK && state->frozen != NULL)
+        st = engine_order_table(engine, state->frozen->memtable, collection, lsn, search, err);
+    if (st != MN_OK)
+        return st;
     scan->sources = mni_alloc_zero((set->n_parts + 1) * sizeof *scan->sources);
     if (scan->sources == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "a scan");
@@ -373,6 +377,8 @@ static void give_back(struct mni_scan_reader *r)
         mni_version_unref(r->version);
     else
         mni_segment_release(r->source->part->segment, r->pin);
+    budget_walk_subtract(r->scan->view.engine, r->decoded_bytes);
+    r->decoded_bytes = 0;
     r->version = NULL;
     r->n_chunk = 0;
 }
@@ -398,6 +404,10 @@ static mn_status give_vectors(struct mni_scan_reader *r, struct mni_scan_chunk *
         chunk->n_vectors = n;
         chunk->n_dims = s->group.n_dims;
         chunk->element_type = s->group.element_type;
+        if (s->group.has_differences) {
+            r->decoded_bytes = (uint64_t)n * s->group.n_dims * sizeof(float);
+            budget_walk_add(r->scan->view.engine, r->decoded_bytes);
+        }
         r->chunk_first = r->at;
         r->n_chunk = n;
         r->at += n;
@@ -468,16 +478,27 @@ mn_status mni_scan_next(struct mni_scan_reader *reader, struct mni_scan_chunk *c
 
 /* Windows ---------- */
 
-/* Headers that could not be read are tried once more, for the error. */
-static void settle_doubts(struct mni_scan_reader *r, struct mni_scan_window *w)
+/* Headers that could not be read are tried once more, for the error. What is not damage fails. */
+static mn_status settle_doubts(struct mni_scan_reader *r, struct mni_scan_window *w,
+                               struct mn_error *err)
 {
     for (uint32_t i = 0; (i = next_bit(r->doubtful, true, i, r->n)) < r->n; i++) {
-        if (ask_header(r, i, w->n_damaged == 0 ? &w->damage : NULL) == MN_OK)
+        struct mn_error why = {0};
+        mn_status st = ask_header(r, i, &why);
+
+        if (st == MN_OK)
             continue;
+        if (st != MN_ERR_CORRUPT) {
+            if (err != NULL)
+                *err = why;
+            return st;
+        }
         r->doubtful[i / 64] &= ~(UINT64_C(1) << (i % 64));
         r->seen[i / 64] &= ~(UINT64_C(1) << (i % 64));
-        w->n_damaged++;
+        if (w->n_damaged++ == 0)
+            w->damage = why;
     }
+    return MN_OK;
 }
 
 static mn_status window_of_part(struct mni_scan_reader *r, struct mni_scan_window *w,
@@ -496,8 +517,10 @@ static mn_status window_of_part(struct mni_scan_reader *r, struct mni_scan_windo
         .n = r->n,
         .seen = r->seen,
     };
-    settle_doubts(r, w);
-    return MN_OK;
+    st = settle_doubts(r, w, err);
+    if (st != MN_OK)
+        r->next = r->first; /* the window is looked at once more when it is asked for again */
+    return st;
 }
 
 static void drop_versions(struct mni_scan_reader *r)
@@ -531,16 +554,24 @@ mn_status mni_scan_read(struct mni_scan *scan, uint32_t source, uint32_t vector,
                         struct mni_found *found_out, struct mn_error *err)
 {
     const struct mni_view *view = &scan->view;
-    struct part *part = scan->sources[source].part;
     uint32_t row;
 
     MNI_CHECK(source < scan->n_sources);
+    struct part *part = scan->sources[source].part;
     mn_status st =
         mni_segment_vector_row(part->segment, &scan->sources[source].group, vector, &row, err);
     if (st == MN_OK)
         st = engine_read_row(view->engine, part, row, view->point.lsn, found_out, err);
     MNI_CHECK(st != MN_NOT_FOUND); /* what a view sees it goes on seeing */
     return st;
+}
+
+bool engine_scan_decodes(const struct mni_scan *scan)
+{
+    for (size_t i = 0; i < scan->n_sources; i++)
+        if (scan->sources[i].group.has_differences)
+            return true;
+    return false;
 }
 
 uint64_t mni_scan_n_vectors(const struct mni_scan *scan)

@@ -43,11 +43,13 @@ struct job {
     struct mni_scan *scan;
     const struct mni_search *search;
     struct query_state *queries; /* owned */
-    int16_t *codes;              /* owned: of all queries */
-    bool uses_codes;
+    int8_t *codes;               /* owned: of all queries */
+    size_t row_code_bytes;
+    size_t n_by_codes; /* queries that are compared with codes first */
     struct mni_env *env;
     struct seeker *seekers[THREADS_MAX];
     unsigned n_seekers;
+    unsigned n_threads;  /* that they had: where none can be started, one goes over it all */
     atomic_bool is_over; /* one of them has failed */
 };
 
@@ -62,15 +64,17 @@ struct seeker {
     unsigned n_blocks_without;
     struct mni_search_stats stats;
     struct mni_thread thread;
+    bool misses_keys;     /* of records that it passes over, where scores are equal */
+    mn_status key_status; /* how reading keys has failed; MN_OK: it has not */
     mn_status status;
-    struct mn_error err;
+    struct mn_error err; /* of either */
 };
 
 /* Order of equals ---------- */
 
 /* The key of a hit; release the pin. */
 static mn_status key_of(struct job *job, const struct mni_hit *hit, struct mn_slice *key_out,
-                        void **pin_out)
+                        void **pin_out, struct mn_error *err)
 {
     struct mni_found found;
 
@@ -80,7 +84,7 @@ static mn_status key_of(struct job *job, const struct mni_hit *hit, struct mn_sl
         *key_out = mni_record_key(mni_version_bytes(version));
         return MN_OK;
     }
-    mn_status st = mni_scan_read(job->scan, hit->source, (uint32_t)hit->position, &found, NULL);
+    mn_status st = mni_scan_read(job->scan, hit->source, (uint32_t)hit->position, &found, err);
     if (st != MN_OK)
         return st;
     *key_out = found.record.key;
@@ -88,20 +92,29 @@ static mn_status key_of(struct job *job, const struct mni_hit *hit, struct mn_sl
     return MN_OK;
 }
 
-/* By key. Within a part that is the order of its vectors. A key that cannot be read goes last: its
- * record cannot be given either. */
+/* By key. Within a part that is the order of its vectors. Where a key cannot be read nobody knows
+ * which one goes first, and the search fails; one that passes over damage takes that record last:
+ * it cannot be given either. */
 static int order_of_equals(void *context, const struct mni_hit *a, const struct mni_hit *b)
 {
-    struct job *job = context;
+    const struct mni_hit *hits[2] = {a, b};
+    struct seeker *s = context;
     struct mn_slice keys[2] = {{0}};
     void *pins[2];
+    mn_status status[2];
 
     if (a->source == b->source && a->source != source_table)
         return (a->position > b->position) - (a->position < b->position);
-    mn_status first = key_of(job, a, &keys[0], &pins[0]);
-    mn_status second = key_of(job, b, &keys[1], &pins[1]);
-    int order = (first != MN_OK) - (second != MN_OK);
-    if (first == MN_OK && second == MN_OK)
+    for (int i = 0; i < 2; i++) {
+        status[i] =
+            key_of(s->job, hits[i], &keys[i], &pins[i], s->key_status == MN_OK ? &s->err : NULL);
+        if (status[i] == MN_ERR_CORRUPT && s->job->search->skips_damaged)
+            s->misses_keys = true;
+        else if (s->key_status == MN_OK)
+            s->key_status = status[i];
+    }
+    int order = (status[0] != MN_OK) - (status[1] != MN_OK);
+    if (status[0] == MN_OK && status[1] == MN_OK)
         order = mni_key_compare(keys[0], keys[1]);
     mni_pin_release(pins[0]);
     mni_pin_release(pins[1]);
@@ -282,21 +295,28 @@ static void want_all(struct seeker *s, uint64_t seen)
         s->wanted[q] = seen;
 }
 
-static size_t bytes_of_codes(const struct mni_search *search, uint32_t n)
+static size_t bytes_of_codes(const struct job *job, uint32_t n)
 {
-    return n * (search->n_dims + 3 * sizeof(float));
+    return n * (job->row_code_bytes + 3 * sizeof(float));
 }
 
-/* Of what is read next: a processor does not look ahead far enough by itself. Addresses behind the
+/* Of what is read soon: a processor does not look ahead far enough by itself. Addresses behind the
  * end do no harm. */
 static void prefetch(const void *from, size_t n_bytes)
 {
     for (size_t i = 0; i < n_bytes; i += 64)
-        __builtin_prefetch((const char *)from + i, 0, 2);
+        __builtin_prefetch((const char *)from + i);
 }
 
-/* Wants what may be among the best of each query. Whether that was worth while decides about the
- * next blocks. */
+/* The next block: memory has nothing else to do until the kernel, which asks for what is less far
+ * ahead, compares it. */
+static void prefetch_codes(const struct job *job, const struct mni_segment_codes *codes)
+{
+    prefetch(codes->quads + codes->n_vectors * job->row_code_bytes, bytes_of_codes(job, BLOCK));
+}
+
+/* Of all, which are wanted, leaves to each query what may be among its best. Whether that was worth
+ * while decides about the next blocks. */
 static void want_by_codes(struct seeker *s, const struct mni_segment_codes *codes, uint64_t seen)
 {
     const struct mni_kernels *k = mni_kernels();
@@ -304,18 +324,21 @@ static void want_by_codes(struct seeker *s, const struct mni_segment_codes *code
     uint32_t n = codes->n_vectors;
     uint64_t n_wanted = 0;
 
-    prefetch(codes->codes + (size_t)n * search->n_dims, bytes_of_codes(search, n));
-    k->dot_i8(s->job->codes, search->n_queries, codes->codes, n, search->n_dims, s->products);
+    k->dot_i8(s->job->codes, search->n_queries, codes->quads, n, mni_quads(search->n_dims),
+              s->products);
+    prefetch_codes(s->job, codes);
     for (size_t q = 0; q < search->n_queries; q++) {
         const struct query_state *state = &s->job->queries[q];
-        struct mni_reach reach = mni_query_reach(&state->query, least_of(state));
 
+        if (!state->query.has_codes) /* it wants all */
+            continue;
+        struct mni_reach reach = mni_query_reach(&state->query, least_of(state));
         s->wanted[q] = seen & k->reach(&reach, s->products + q * n, codes->scales, codes->rests,
                                        codes->lengths, n);
         n_wanted += (uint64_t)__builtin_popcountll(s->wanted[q]);
     }
     s->stats.n_refined += n_wanted;
-    s->n_poor_blocks = n_wanted > TOO_MANY * search->n_queries ? s->n_poor_blocks + 1 : 0;
+    s->n_poor_blocks = n_wanted > TOO_MANY * s->job->n_by_codes ? s->n_poor_blocks + 1 : 0;
     if (s->n_poor_blocks == POOR_BLOCKS) {
         s->n_poor_blocks = 0;
         s->n_blocks_without = BLOCKS_WITHOUT;
@@ -332,15 +355,18 @@ static mn_status look_at_block(struct seeker *s, const struct span_of_vectors *s
 
     s->stats.n_scanned += (uint64_t)__builtin_popcountll(span->seen);
     want_all(s, span->seen);
-    if (!has_codes || (!s->job->uses_codes && s->job->search->metric != MNI_METRIC_COSINE) ||
+    if (!has_codes || (s->job->n_by_codes == 0 && s->job->search->metric != MNI_METRIC_COSINE) ||
         mni_segment_code_block(w->segment, w->group, span->first / BLOCK, &codes, NULL) != MN_OK)
         return look_at_span(s, span, NULL, err);
     if (s->n_blocks_without > 0) {
         s->n_blocks_without--;
         s->stats.n_fallback += (uint64_t)__builtin_popcountll(span->seen);
-    } else if (s->job->uses_codes) {
+    } else if (s->job->n_by_codes > 0) {
         want_by_codes(s, &codes, span->seen);
-        s->stats.bytes_read += bytes_of_codes(s->job->search, codes.n_vectors);
+        s->stats.bytes_read += bytes_of_codes(s->job, codes.n_vectors);
+    } else { /* lengths of the next block: they lie by themselves, far from each other */
+        prefetch((const char *)codes.lengths + bytes_of_codes(s->job, BLOCK),
+                 BLOCK * sizeof *codes.lengths);
     }
     mn_status st = look_at_span(s, span, codes.lengths, err);
     mni_segment_release(w->segment, codes.pin);
@@ -420,17 +446,21 @@ static mn_status look_at_versions(struct seeker *s, const struct mni_scan_window
 
 /* Seekers ---------- */
 
-static mn_status check_on(struct job *job, struct mn_error *err)
+mn_status engine_search_ask(struct mni_engine *engine, const struct mni_search *search,
+                            struct mn_error *err)
 {
-    const struct mni_search *search = job->search;
-
-    if (atomic_load_explicit(&job->is_over, memory_order_relaxed))
-        return MN_END;
     if (search->is_cancelled != NULL && search->is_cancelled(search->cancel_context))
         return mni_fail(err, MN_ERR_CANCELLED, "the search was cancelled");
-    if (search->deadline_us != 0 && mni_env_mono_us(job->env) >= search->deadline_us)
+    if (search->deadline_us != 0 && mni_env_mono_us(engine->env) >= search->deadline_us)
         return mni_fail(err, MN_ERR_TIMEOUT, "the search did not end before its deadline");
     return MN_OK;
+}
+
+static mn_status check_on(struct job *job, struct mn_error *err)
+{
+    if (atomic_load_explicit(&job->is_over, memory_order_relaxed))
+        return MN_END;
+    return engine_search_ask(mni_scan_view(job->scan)->engine, job->search, err);
 }
 
 static mn_status seek(struct seeker *s, struct mn_error *err)
@@ -454,6 +484,8 @@ static mn_status seek(struct seeker *s, struct mn_error *err)
         s->stats.n_damaged += window.n_damaged;
         st = window.segment != NULL ? look_at_segment(s, &window, err)
                                     : look_at_versions(s, &window, err);
+        if (st == MN_OK)
+            st = s->key_status;
         if (st != MN_OK)
             return st;
     }
@@ -500,7 +532,7 @@ static mn_status add_seeker(struct job *job, struct mn_error *err)
         return mni_fail(err, MN_ERR_NOMEM, "a search");
     mn_status st = mni_scan_reader_new(job->scan, 0, &s->reader, err);
     for (size_t q = 0; q < search->n_queries && st == MN_OK; q++)
-        st = mni_best_init(&s->bests[q], search->n_best, search->least, order_of_equals, job, err);
+        st = mni_best_init(&s->bests[q], search->n_best, search->least, order_of_equals, s, err);
     return st;
 }
 
@@ -509,20 +541,20 @@ static mn_status add_seeker(struct job *job, struct mn_error *err)
 static mn_status prepare(struct job *job, struct mn_error *err)
 {
     const struct mni_search *search = job->search;
-    size_t n_elements = search->n_queries * search->n_dims;
+    bool may_use_codes = !search->without_codes && search->n_dims >= CODE_DIMS_MIN;
 
     job->queries = mni_alloc_array(search->n_queries, sizeof *job->queries);
-    job->codes = mni_alloc_array(n_elements, sizeof *job->codes);
+    job->row_code_bytes = mni_row_code_bytes(search->n_dims);
+    job->codes = mni_alloc_array(search->n_queries, mni_query_code_bytes(search->n_dims));
     if (job->queries == NULL || job->codes == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "queries");
-    job->uses_codes = !search->without_codes && search->n_dims >= CODE_DIMS_MIN;
     for (size_t q = 0; q < search->n_queries; q++) {
         struct query_state *state = &job->queries[q];
 
         mni_query_init(&state->query, search->metric, search->vectors + q * search->n_dims,
-                       search->n_dims, job->codes + q * search->n_dims);
+                       search->n_dims, job->codes + q * mni_query_code_bytes(search->n_dims));
         atomic_init(&state->least, search->least);
-        job->uses_codes = job->uses_codes && state->query.has_codes;
+        job->n_by_codes += may_use_codes && state->query.has_codes;
     }
     return MN_OK;
 }
@@ -530,7 +562,7 @@ static mn_status prepare(struct job *job, struct mn_error *err)
 static unsigned choose_threads(const struct job *job)
 {
     const struct mni_search *search = job->search;
-    uint64_t vector_bytes = (uint64_t)search->n_dims * (job->uses_codes ? 1 : sizeof(float));
+    uint64_t vector_bytes = (uint64_t)search->n_dims * (job->n_by_codes > 0 ? 1 : sizeof(float));
     uint64_t n = mni_scan_n_vectors(job->scan) * vector_bytes / BYTES_PER_THREAD;
 
     if (!mni_env_has_threads(job->env))
@@ -557,6 +589,7 @@ static mn_status run(struct job *job, struct mn_error *err)
            mni_thread_start(&job->seekers[n_started]->thread, run_seeker, job->seekers[n_started],
                             NULL) == MN_OK)
         n_started++;
+    job->n_threads = n_started;
     run_seeker(job->seekers[0]);
     for (unsigned i = 1; i < n_started; i++)
         mni_thread_join(&job->seekers[i]->thread);
@@ -569,53 +602,79 @@ static mn_status run(struct job *job, struct mn_error *err)
     return MN_OK;
 }
 
-/* Takes the results of all seekers together. */
-static mn_status gather(struct job *job, struct mni_search_results *results, struct mn_error *err)
+/* Takes the results of all seekers together, among those of the first. Counts them, without those
+ * that are passed over. Many results, or many that are equal, take their time. */
+static mn_status put_together(struct job *job, size_t *n_out, struct mn_error *err)
 {
-    const struct mni_search *search = job->search;
-    size_t n_each = search->n_best - search->n_skipped;
+    const struct seeker *first = job->seekers[0];
+    size_t n_skipped = job->search->n_skipped;
+    mn_status st = MN_OK;
 
-    results->hits = mni_alloc_array(search->n_queries * n_each, sizeof *results->hits);
-    if (results->hits == NULL)
-        return mni_fail(err, MN_ERR_NOMEM, "results of a search");
-    for (size_t q = 0; q < search->n_queries; q++) {
-        struct mni_best *best = &job->seekers[0]->bests[q];
+    *n_out = 0;
+    for (size_t q = 0; q < job->search->n_queries && st == MN_OK; q++) {
+        struct mni_best *best = &first->bests[q];
 
         for (unsigned i = 1; i < job->n_seekers; i++)
             for (size_t j = 0; j < job->seekers[i]->bests[q].n; j++)
                 mni_best_add(best, &job->seekers[i]->bests[q].hits[j]);
         mni_best_sort(best);
+        *n_out += best->n > n_skipped ? best->n - n_skipped : 0;
+        st = first->key_status;
+        if (st == MN_OK)
+            st = check_on(job, err);
+        else if (err != NULL)
+            *err = first->err;
+    }
+    return st;
+}
+
+static mn_status gather(struct job *job, struct mni_search_results *results, struct mn_error *err)
+{
+    const struct mni_search *search = job->search;
+    size_t n;
+    mn_status st = put_together(job, &n, err);
+
+    if (st != MN_OK)
+        return st;
+    results->hits = mni_alloc_array(n, sizeof *results->hits);
+    if (results->hits == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "results of a search");
+    for (size_t q = 0; q < search->n_queries; q++) {
+        const struct mni_best *best = &job->seekers[0]->bests[q];
+
         for (size_t j = search->n_skipped; j < best->n; j++)
             results->hits[results->n++] = (struct mni_search_hit){.query = q, .hit = best->hits[j]};
     }
+    MNI_CHECK(results->n == n);
     return MN_OK;
 }
 
 static void sum_up(const struct job *job, struct mni_search_stats *stats_out)
 {
-    *stats_out = (struct mni_search_stats){.n_threads = job->n_seekers};
+    *stats_out = (struct mni_search_stats){.n_threads = job->n_threads};
     for (unsigned i = 0; i < job->n_seekers; i++) {
         const struct mni_search_stats *stats = &job->seekers[i]->stats;
 
         stats_out->n_scanned += stats->n_scanned;
         stats_out->n_refined += stats->n_refined;
         stats_out->n_fallback += stats->n_fallback;
-        stats_out->n_damaged += stats->n_damaged;
+        stats_out->n_damaged += stats->n_damaged + job->seekers[i]->misses_keys;
         stats_out->bytes_read += stats->bytes_read;
     }
 }
 
 /* What the job and its results take, about. */
-static uint64_t memory_of(const struct mni_search *search)
+static uint64_t memory_of(const struct mni_scan *scan, const struct mni_search *search)
 {
+    uint64_t n_decoded = engine_scan_decodes(scan) ? BLOCK : 0; /* vectors at once */
     uint64_t per_query =
-        sizeof(struct query_state) + search->n_dims * sizeof(int16_t) +
+        sizeof(struct query_state) + mni_query_code_bytes(search->n_dims) +
         search->n_best * sizeof(struct mni_search_hit) +
         THREADS_MAX * (search->n_best * sizeof(struct mni_hit) + sizeof(struct mni_best) +
                        sizeof(uint64_t) + BLOCK * sizeof(int32_t));
 
     return search->n_queries * per_query +
-           THREADS_MAX * (sizeof(struct seeker) + search->n_dims * sizeof(float));
+           THREADS_MAX * (sizeof(struct seeker) + (1 + n_decoded) * search->n_dims * sizeof(float));
 }
 
 mn_status mni_search_run(struct mni_scan *scan, const struct mni_search *search,
@@ -626,8 +685,11 @@ mn_status mni_search_run(struct mni_scan *scan, const struct mni_search *search,
 
     MNI_CHECK(search->n_queries > 0 && search->n_best > search->n_skipped);
     MNI_CHECK(search->n_dims > 0);
-    *results_out = (struct mni_search_results){.counted_bytes = memory_of(search)};
-    budget_walk_add(engine, results_out->counted_bytes);
+    uint64_t memory_bytes = memory_of(scan, search);
+    *results_out = (struct mni_search_results){0};
+    if (!budget_search_try(engine, memory_bytes))
+        return budget_refuse(engine, memory_bytes, err);
+    results_out->counted_bytes = memory_bytes;
     mn_status st = prepare(&job, err);
     if (st == MN_OK)
         st = run(&job, err);
@@ -639,9 +701,15 @@ mn_status mni_search_run(struct mni_scan *scan, const struct mni_search *search,
         seeker_free(job.seekers[i]);
     mni_free(job.queries);
     mni_free(job.codes);
-    if (st != MN_OK)
+    if (st != MN_OK) {
         mni_search_results_done(scan, results_out);
-    return st;
+        return st;
+    }
+    /* Only the results are left. */
+    uint64_t n_bytes = results_out->n * sizeof *results_out->hits;
+    budget_walk_subtract(engine, results_out->counted_bytes - n_bytes);
+    results_out->counted_bytes = n_bytes;
+    return MN_OK;
 }
 
 mn_status mni_search_read(struct mni_scan *scan, const struct mni_search_hit *hit,

@@ -93,6 +93,10 @@ struct part {
 /* Takes over the segment's reference when it succeeds. All rows are alive. */
 MN_MUST_USE mn_status part_new(struct mni_engine *engine, struct mni_segment *segment,
                                struct part **part_out, struct mn_error *err);
+/* Whether there may be rows of a collection with keys from `low` to `high`, which may be one of
+ * them; an empty `high` is behind all. Reads no file, takes no lock. */
+bool part_may_hold(const struct part *part, uint64_t collection, struct mn_slice low,
+                   struct mn_slice high);
 void part_ref(struct part *part);
 void part_unref(struct part *part); /* NULL is fine */
 

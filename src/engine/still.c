@@ -41,7 +41,8 @@ static mn_status start(struct mni_engine *engine, struct mn_error *err)
         return st;
     atomic_store(&engine->last_now_us, engine->manifest.last_time_us);
     budget_note_fixed(engine);
-    return engine_note_dropped(engine, err);
+    st = engine_note_dropped(engine, err);
+    return st == MN_OK ? space_count_rows(engine, err) : st;
 }
 
 mn_status engine_open_still(struct mni_env *env, const struct store_file *store,

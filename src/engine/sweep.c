@@ -292,6 +292,7 @@ mn_status mni_engine_sweep(struct mni_engine *engine, uint64_t *n_swept_out, str
         if (n < batch_records || mni_env_mono_us(engine->env) >= end_us)
             break;
     }
+    spaces_sweep_due(engine, end_us, &n_swept);
     mni_mutex_unlock(&engine->sweep_lock);
     room_done(&room);
     if (st == MN_OK && n_swept_out != NULL)

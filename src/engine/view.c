@@ -4,7 +4,7 @@
  * Owns:    the list of open views; each view lies in its holder.
  * Threads: any; `views_lock` guards the list. A view is opened under the table's read lock, so that
  *          no commit is published between reading the LSN and noting it.
- * Fails:   never.
+ * Fails:   never; what a search has ordered, when the search is to end.
  */
 #include "base/check.h"
 #include "engine/engine_private.h"
@@ -58,7 +58,8 @@ uint64_t mni_engine_visible_lsn(const struct mni_engine *engine)
     return atomic_load_explicit(&engine->visible_lsn, memory_order_relaxed);
 }
 
-/* Into the list, which is in the order of LSNs. The read lock and `views_lock` are held. */
+/* Into the list, which is in the order of LSNs. `views_lock` is held, and the read lock too unless
+ * a view is open that is as old. */
 static void link_view(struct mni_engine *engine, struct mni_view *view)
 {
     struct mni_view *older = engine->newest_view;
@@ -83,8 +84,11 @@ static void open_view(struct mni_engine *engine, struct mni_view *view, uint64_t
     mni_mutex_lock(&engine->views_lock);
     view->engine = engine;
     view->point = engine_view_now(engine);
-    if (lsn < view->point.lsn)
+    view->n_catalogue_changes = engine->n_catalogue_changes;
+    if (lsn < view->point.lsn) {
         view->point.lsn = lsn;
+        view->n_catalogue_changes = UINT64_MAX; /* it may show other collections than the newest */
+    }
     view->state = engine->state;
     state_ref(view->state);
     link_view(engine, view);
@@ -100,6 +104,20 @@ void mni_view_open(struct mni_engine *engine, struct mni_view *view)
 void engine_view_open_at(struct mni_engine *engine, struct mni_view *view, uint64_t lsn)
 {
     open_view(engine, view, lsn);
+}
+
+void engine_view_copy(const struct mni_view *from, struct mni_view *view)
+{
+    struct mni_engine *engine = from->engine;
+
+    view->engine = engine;
+    view->point = from->point;
+    view->n_catalogue_changes = from->n_catalogue_changes;
+    view->state = from->state;
+    state_ref(view->state);
+    mni_mutex_lock(&engine->views_lock);
+    link_view(engine, view);
+    mni_mutex_unlock(&engine->views_lock);
 }
 
 void mni_view_close(struct mni_view *view)
@@ -137,8 +155,9 @@ uint64_t engine_floor_lsn(struct mni_engine *engine, uint64_t lsn)
     return oldest < lsn ? oldest : lsn;
 }
 
-void engine_order_table(struct mni_engine *engine, struct mni_memtable *table, uint64_t collection,
-                        uint64_t lsn)
+mn_status engine_order_table(struct mni_engine *engine, struct mni_memtable *table,
+                             uint64_t collection, uint64_t lsn, const struct mni_search *search,
+                             struct mn_error *err)
 {
     struct mni_ordering ordering = {.has_begun = false};
 
@@ -146,9 +165,13 @@ void engine_order_table(struct mni_engine *engine, struct mni_memtable *table, u
     bool is_ordered = mni_memtable_is_ordered(table, collection, lsn);
     engine_unlock(engine);
     while (!is_ordered) {
+        mn_status st = search != NULL ? engine_search_ask(engine, search, err) : MN_OK;
+        if (st != MN_OK)
+            return st;
         engine_write_lock(engine);
         is_ordered = mni_memtable_order(table, collection, lsn, &ordering);
         engine_unlock(engine);
         engine_yield(engine);
     }
+    return MN_OK;
 }

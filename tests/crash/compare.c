@@ -171,6 +171,7 @@ static bool shows_stats(struct world *w, const struct model_state *state, int64_
     struct mn_stats stats = {.size = sizeof stats};
     uint64_t n_records = 0;
     uint64_t n_spaces = 0;
+    uint64_t n_tracks = 0;
     mn_status st = mn_stats(w->store, &stats, NULL);
 
     for (unsigned s = 0; s < N_SPACES; s++) {
@@ -178,10 +179,19 @@ static bool shows_stats(struct world *w, const struct model_state *state, int64_
         for (unsigned i = 0; i < N_IDS; i++)
             n_records += model_is_live(&state->spaces[s].records[i], now_us);
     }
+    for (unsigned t = 0; t < N_TRACKS; t++) {
+        n_tracks += state->tracks[t].exists;
+        for (unsigned i = 0; i < N_POINTS; i++)
+            n_records +=
+                state->tracks[t].points[i].is_there + state->tracks[t].points[i].n_versions;
+    }
     if (st != MN_OK || stats.n_records != n_records || stats.n_namespaces != n_spaces)
         return DIFFERS("the store counts %" PRIu64 " records in %" PRIu64
                        " namespaces, not %" PRIu64 " in %" PRIu64,
                        stats.n_records, stats.n_namespaces, n_records, n_spaces);
+    if (stats.n_spaces != n_tracks)
+        return DIFFERS("the store counts %" PRIu64 " spaces, not %" PRIu64, stats.n_spaces,
+                       n_tracks);
     return true;
 }
 
@@ -196,5 +206,7 @@ bool world_shows(struct world *w, struct model_state *state, char why[WHY_BYTES]
     for (unsigned s = 0; s < N_SPACES; s++)
         if (!shows_space(w, s, &state->spaces[s], now_us, why))
             return false;
+    if (w->has_points && !world_shows_points(w, state, why))
+        return false;
     return shows_stats(w, state, now_us, why);
 }

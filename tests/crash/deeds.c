@@ -72,8 +72,8 @@ static void tell_wish(const struct world *w, const struct wish *wish, const char
 }
 
 /* A refusal is as safe as a commit would have been: it waits for what it was judged by. */
-static void expect_refusal(struct world *w, mn_status st, mn_status expected, mn_ack ack,
-                           const struct mn_error *err)
+void world_expect_refusal(struct world *w, mn_status st, mn_status expected, mn_ack ack,
+                          const struct mn_error *err)
 {
     if (st == expected && expected > 0)
         world_note_safety(w, ack);
@@ -83,7 +83,7 @@ static void expect_refusal(struct world *w, mn_status st, mn_status expected, mn
         sim_fail(w->sim, "%s, expected %s", mn_status_name(st), mn_status_name(expected));
 }
 
-static bool begin(struct world *w, enum sim_deed deed, struct model_commit *commit)
+bool world_begin(struct world *w, enum sim_deed deed, struct model_commit *commit)
 {
     if (!world_is_up(w))
         return false;
@@ -152,12 +152,12 @@ static void write_records(struct world *w, const struct wish *wishes, size_t n, 
     struct mn_slice name = model_space_name(wishes[0].space);
     enum mni_condition condition = n == 1 ? wishes[0].condition : MNI_ALWAYS;
 
-    if (!begin(w,
-               n > 1                        ? DEED_PUT_BATCH
-               : condition == MNI_IF_ABSENT ? DEED_PUT_IF_ABSENT
-               : condition == MNI_IF_LSN    ? DEED_PUT_IF_LSN
-                                            : DEED_PUT,
-               &c))
+    if (!world_begin(w,
+                     n > 1                        ? DEED_PUT_BATCH
+                     : condition == MNI_IF_ABSENT ? DEED_PUT_IF_ABSENT
+                     : condition == MNI_IF_LSN    ? DEED_PUT_IF_LSN
+                                                  : DEED_PUT,
+                     &c))
         return;
     for (size_t i = 0; i < n; i++) {
         tell_wish(w, &wishes[i], "put");
@@ -182,7 +182,7 @@ static void write_records(struct world *w, const struct wish *wishes, size_t n, 
     for (size_t i = 0; i < n; i++)
         world_know_most(&c.effects[i], &wishes[i], after_us);
     if (expected != MN_OK) {
-        expect_refusal(w, st, expected, ack, &err);
+        world_expect_refusal(w, st, expected, ack, &err);
         return;
     }
     world_answered(w, &c, st, lsn, ack, &err);
@@ -200,7 +200,7 @@ static void delete_records(struct world *w, const struct wish *wishes, size_t n,
     struct model_commit c;
     struct mn_error err = {0};
 
-    if (!begin(w, n > 1 ? DEED_DELETE_BATCH : DEED_DELETE, &c))
+    if (!world_begin(w, n > 1 ? DEED_DELETE_BATCH : DEED_DELETE, &c))
         return;
     for (size_t i = 0; i < n; i++) {
         tell_wish(w, &wishes[i], "delete");
@@ -226,7 +226,7 @@ static void touch_record(struct world *w, const struct wish *wish, mn_ack ack)
     struct mn_error err = {0};
     uint64_t lsn = 0;
 
-    if (!begin(w, DEED_TOUCH, &c))
+    if (!world_begin(w, DEED_TOUCH, &c))
         return;
     tell_wish(w, wish, "touch");
     bool is_live = model_is_live(record_of(w, wish), c.now_us);
@@ -239,7 +239,7 @@ static void touch_record(struct world *w, const struct wish *wish, mn_ack ack)
     if (is_live)
         world_answered(w, &c, st, lsn, ack, &err);
     else
-        expect_refusal(w, st, MN_NOT_FOUND, ack, &err);
+        world_expect_refusal(w, st, MN_NOT_FOUND, ack, &err);
 }
 
 void world_write(struct world *w, const struct wish *wishes, size_t n, mn_ack ack)
@@ -269,7 +269,7 @@ void world_create(struct world *w, unsigned space, uint32_t dimension, bool must
     struct mn_error err = {0};
     mn_status expected = MN_OK;
 
-    if (!begin(w, must_be_new ? DEED_CREATE : DEED_ENSURE, &c))
+    if (!world_begin(w, must_be_new ? DEED_CREATE : DEED_ENSURE, &c))
         return;
     sim_tell(w->sim, "make space %u dimension %" PRIu32, space, dimension);
     if (must_be_new && s->exists)
@@ -286,7 +286,7 @@ void world_create(struct world *w, unsigned space, uint32_t dimension, bool must
                        ? mn_namespace_create(w->store, model_space_name(space), &settings, &err)
                        : mn_namespace_ensure(w->store, model_space_name(space), &settings, &err);
     if (expected != MN_OK)
-        expect_refusal(w, st, expected, MN_ACK_DEFAULT, &err);
+        world_expect_refusal(w, st, expected, MN_ACK_DEFAULT, &err);
     else
         answered_silently(w, &c, st, MN_ACK_DEFAULT, &err);
 }
@@ -297,7 +297,7 @@ void world_drop(struct world *w, unsigned space)
     struct mn_error err = {0};
     bool existed = false;
 
-    if (!begin(w, DEED_DROP, &c))
+    if (!world_begin(w, DEED_DROP, &c))
         return;
     sim_tell(w->sim, "drop space %u", space);
     c.n_effects = 1;
@@ -315,7 +315,7 @@ void world_flush(struct world *w)
     struct model_commit c;
     struct mn_error err = {0};
 
-    if (!begin(w, DEED_FLUSH, &c))
+    if (!world_begin(w, DEED_FLUSH, &c))
         return;
     sim_tell(w->sim, "flush");
     mn_status st = mn_flush(w->store, &err);
@@ -330,7 +330,7 @@ void world_rotate(struct world *w)
     struct model_commit c;
     struct mn_error err = {0};
 
-    if (!begin(w, DEED_ROTATE, &c))
+    if (!world_begin(w, DEED_ROTATE, &c))
         return;
     sim_tell(w->sim, "rotate");
     mn_status st = mni_wal_rotate(w->wal, &err);
@@ -361,7 +361,7 @@ void world_checkpoint(struct world *w)
     struct model_commit c;
     struct mn_error err = {0};
 
-    if (!begin(w, DEED_CHECKPOINT, &c))
+    if (!world_begin(w, DEED_CHECKPOINT, &c))
         return;
     sim_tell(w->sim, "checkpoint");
     mn_status st = mn_checkpoint(w->store, &err);
@@ -396,7 +396,7 @@ void world_purge(struct world *w, unsigned space, const uint8_t *ids, size_t n)
     struct mn_error err = {0};
     uint64_t n_existed = 0;
 
-    if (!begin(w, DEED_PURGE, &c))
+    if (!world_begin(w, DEED_PURGE, &c))
         return;
     sim_tell(w->sim, "purge space %u, %zu ids", space, n);
     add_purged(w, &c, space, ids, n, &n_existed);
@@ -443,7 +443,7 @@ void world_sweep(struct world *w)
     struct mn_error err = {0};
     uint64_t n_swept = 0;
 
-    if (!begin(w, DEED_SWEEP, &c))
+    if (!world_begin(w, DEED_SWEEP, &c))
         return;
     sim_tell(w->sim, "sweep");
     mn_status st = mn_sweep(w->store, &n_swept, &err);
@@ -456,7 +456,7 @@ void world_tick(struct world *w)
     struct mn_error err = {.message = "in the background"};
     struct model_commit c;
 
-    if (!begin(w, DEED_TICK, &c))
+    if (!world_begin(w, DEED_TICK, &c))
         return;
     sim_tell(w->sim, "tick");
     mni_wal_tick(w->wal);
@@ -471,7 +471,7 @@ void world_wait_for_sync(struct world *w)
 {
     struct model_commit c;
 
-    if (w->options.sync != MN_SYNC_EVERY_MS || !begin(w, DEED_TICK, &c))
+    if (w->options.sync != MN_SYNC_EVERY_MS || !world_begin(w, DEED_TICK, &c))
         return;
     mni_crash_env_advance_us(w->sim->crash, (int64_t)w->options.sync_interval_ms * 1000);
     uint64_t lsn = w->state.lsn;
@@ -490,7 +490,7 @@ void world_configure(struct world *w, uint64_t value)
     struct mn_error err = {0};
     char text[32];
 
-    if (w->n_config_values == CONFIG_VALUES_MAX || !begin(w, DEED_CONFIG, &c))
+    if (w->n_config_values == CONFIG_VALUES_MAX || !world_begin(w, DEED_CONFIG, &c))
         return;
     sim_tell(w->sim, "config %" PRIu64, value);
     (void)snprintf(text, sizeof text, "%" PRIu64, value);

@@ -139,9 +139,58 @@ static void sweep(struct model_state *state, uint64_t lsn, int64_t now_us)
     }
 }
 
+static bool is_of_track(const struct model_effect *e)
+{
+    return e->kind >= EFFECT_MAKE_TRACK;
+}
+
+static void put_point(struct model_point *point, bool has_history, uint32_t value, uint64_t lsn)
+{
+    point->is_there = true;
+    if (has_history && point->lsn != 0 && point->lsn != lsn) { /* else it has put it already */
+        point->n_versions++;
+        memmove(point->versions + 1, point->versions, (N_VERSIONS - 1) * sizeof point->versions[0]);
+        point->versions[0] = (struct model_version){point->value, point->lsn, lsn};
+    }
+    point->value = value;
+    point->lsn = lsn;
+}
+
+/* What a commit leaves of a track that keeps only the newest points. */
+static void cut_track(struct model_track *track)
+{
+    for (unsigned e = 0; e < N_ENTITIES; e++) {
+        unsigned n = 0;
+        for (unsigned t = N_TIMES; t-- > 0;) {
+            struct model_point *point = &track->points[e * N_TIMES + t];
+            n += point->is_there;
+            if (n > KEPT_POINTS)
+                *point = (struct model_point){0};
+        }
+    }
+}
+
+static void apply_to_track(struct model_track *track, const struct model_effect *e, uint64_t lsn)
+{
+    struct model_point *point = &track->points[e->id];
+
+    if (e->kind == EFFECT_MAKE_TRACK && !track->exists)
+        *track = (struct model_track){.exists = true, .created_lsn = lsn};
+    else if (e->kind == EFFECT_DROP_TRACK)
+        *track = (struct model_track){0};
+    else if (e->kind == EFFECT_PUT_POINT && track->exists)
+        put_point(point, e->space == TRACK_KEPT, e->value, lsn);
+    else if (e->kind == EFFECT_DELETE_POINT)
+        *point = (struct model_point){0};
+}
+
 void model_apply_effect(struct model_state *state, const struct model_effect *e, uint64_t lsn,
                         int64_t now_us)
 {
+    if (is_of_track(e)) {
+        apply_to_track(&state->tracks[e->space], e, lsn);
+        return;
+    }
     struct model_space *space = &state->spaces[e->space];
     struct model_record *r = &space->records[e->id];
 
@@ -175,6 +224,8 @@ void model_apply_effect(struct model_state *state, const struct model_effect *e,
     case EFFECT_SWEEP:
         sweep(state, lsn, now_us);
         break;
+    default:
+        break;
     }
 }
 
@@ -182,6 +233,7 @@ void model_apply(struct model_state *state, const struct model_commit *commit)
 {
     for (size_t i = 0; i < commit->n_effects; i++)
         model_apply_effect(state, &commit->effects[i], commit->lsn, commit->now_us);
+    cut_track(&state->tracks[TRACK_KEPT]);
     state->lsn = commit->lsn;
 }
 
@@ -189,6 +241,11 @@ bool model_changes_catalogue(const struct model_state *state, const struct model
 {
     for (size_t i = 0; i < commit->n_effects; i++) {
         const struct model_effect *e = &commit->effects[i];
+        if (is_of_track(e) && e->kind <= EFFECT_DROP_TRACK &&
+            state->tracks[e->space].exists == (e->kind == EFFECT_DROP_TRACK))
+            return true;
+        if (is_of_track(e))
+            continue;
         const struct model_space *space = &state->spaces[e->space];
         if (e->kind == EFFECT_DROP && space->exists)
             return true;
@@ -206,6 +263,8 @@ bool model_changes_anything(const struct model_state *state, const struct model_
     for (size_t i = 0; i < commit->n_effects; i++) {
         const struct model_effect *e = &commit->effects[i];
         if (e->kind == EFFECT_PUT || e->kind == EFFECT_SWEEP)
+            return true;
+        if (is_of_track(e) && e->kind >= EFFECT_PUT_POINT && state->tracks[e->space].exists)
             return true;
         if ((e->kind == EFFECT_DELETE || e->kind == EFFECT_TOUCH) && state->spaces[e->space].exists)
             return true;

@@ -14,6 +14,10 @@
 #include "mneme/types.h"
 
 enum { N_SPACES = 3, N_IDS = 8, EFFECTS_MAX = 12, DIMS_MAX = 16 };
+enum { N_TRACKS = 2, N_ENTITIES = 2, N_TIMES = 4, N_POINTS = N_ENTITIES * N_TIMES, POINT_DIMS = 3 };
+/* The last track keeps so many points of an entity, and history; of a point so many versions are
+ * remembered here. */
+enum { TRACK_KEPT = N_TRACKS - 1, KEPT_POINTS = 3, N_VERSIONS = 3 };
 
 /* Names of namespaces and ids, each in the order of their bytes. */
 struct mn_slice model_space_name(unsigned space);
@@ -61,10 +65,32 @@ struct model_space {
     struct model_record records[N_IDS];
 };
 
+/* A space of points, which do not expire. */
+struct model_version {
+    uint32_t value;
+    uint64_t birth_lsn; /* 0: there is none */
+    uint64_t death_lsn;
+};
+
+struct model_point {
+    bool is_there;
+    uint32_t value;
+    uint64_t lsn;
+    uint32_t n_versions;                       /* all that there are */
+    struct model_version versions[N_VERSIONS]; /* the last ones first */
+};
+
+struct model_track {
+    bool exists;
+    uint64_t created_lsn;
+    struct model_point points[N_POINTS]; /* by entity and time */
+};
+
 struct model_state {
     uint64_t lsn;
     uint32_t next_number;
     struct model_space spaces[N_SPACES];
+    struct model_track tracks[N_TRACKS];
 };
 
 enum model_effect_kind {
@@ -74,6 +100,10 @@ enum model_effect_kind {
     EFFECT_MAKE,   /* a namespace, or its dimension */
     EFFECT_DROP,
     EFFECT_SWEEP,
+    EFFECT_MAKE_TRACK, /* of these `space` is the number of the track, `id` that of the point */
+    EFFECT_DROP_TRACK,
+    EFFECT_PUT_POINT,
+    EFFECT_DELETE_POINT,
 };
 
 struct model_effect {

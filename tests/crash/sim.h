@@ -40,6 +40,7 @@ enum sim_deed {
     DEED_CHECKPOINT,
     DEED_PURGE,
     DEED_CONFIG,
+    DEED_POINTS,
     DEED_LOG_OPEN,
     DEED_LOG_RECOVER,
     DEED_LOG_CLOSE,

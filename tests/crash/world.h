@@ -60,7 +60,8 @@ struct world {
     struct mni_engine *engine;
     struct mni_wal *wal;
     struct mn_options options;
-    bool was_made; /* the store was open once */
+    bool was_made;   /* the store was open once */
+    bool has_points; /* some histories are without, so that those of old seeds stay as they were */
 
     struct model_state base;  /* what was recovered last */
     struct model_state state; /* what everybody sees */
@@ -168,10 +169,22 @@ void world_check_config(struct world *w);
 void world_read(struct world *w, unsigned space, unsigned id);
 void world_group(struct world *w, const struct wish_member *members, size_t n);
 
-/* For deeds.c and txns.c. */
+/* For deeds.c, points.c and txns.c. */
+/* False: the deed cannot be done, the power went or the log is poisoned. */
+bool world_begin(struct world *w, enum sim_deed deed, struct model_commit *commit);
+/* The answer to a call that the model refuses. */
+void world_expect_refusal(struct world *w, mn_status st, mn_status expected, mn_ack ack,
+                          const struct mn_error *err);
 struct model_effect world_effect(const struct wish *wish, int64_t now_us);
 struct mn_record world_record(const struct wish *wish, const struct model_effect *effect);
 void world_know_most(struct model_effect *effect, const struct wish *wish, int64_t now_us);
+
+/* points.c ----------*/
+
+/* Makes or drops a space, or puts, deletes or reads some of its points. */
+void world_points(struct world *w, mn_ack ack);
+/* Compares all spaces. */
+bool world_shows_points(struct world *w, const struct model_state *state, char why[WHY_BYTES]);
 
 /* txns.c ----------*/
 

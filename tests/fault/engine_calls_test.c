@@ -14,6 +14,7 @@
 #include "io/crash.h"
 #include "io/fault.h"
 #include "mneme/mneme.h"
+#include "segment/segment.h"
 
 enum { IMAGE_BYTES = 4096 };
 
@@ -72,6 +73,47 @@ static void add(struct image *image, const char *format, ...)
     CHECK(image->n < IMAGE_BYTES);
 }
 
+/* A point is its entity, its time, and its payload. */
+static void add_points(struct world *w, uint32_t space, struct image *image)
+{
+    uint64_t entities[8];
+    size_t n = 0;
+
+    CHECK_OK(mn_temporal_list_entities(w->store, space, 0, entities, 8, &n, NULL));
+    for (size_t i = 0; i < n; i++) {
+        mn_range *range = NULL;
+        struct mn_point_view view;
+        CHECK_OK(mn_temporal_range_open(w->store, space, entities[i], INT64_MIN, INT64_MAX, NULL,
+                                        &range, NULL));
+        while (mn_temporal_range_next(range, &view, NULL) == MN_OK) {
+            add(image, " %llu@%lld=%.*s", (unsigned long long)view.entity, (long long)view.time_us,
+                (int)view.payload.n_bytes, (const char *)view.payload.data);
+            mn_point_release(&view);
+        }
+        mn_temporal_range_close(range);
+    }
+}
+
+static void add_spaces(struct world *w, struct image *image)
+{
+    uint32_t spaces[8];
+    uint32_t named = 0;
+    size_t n = 0;
+
+    CHECK_OK(mn_temporal_list_spaces(w->store, 0, spaces, 8, &n, NULL));
+    for (size_t i = 0; i < n; i++) {
+        struct mn_space_info info = {.size = sizeof info};
+        CHECK_OK(mn_temporal_space(w->store, spaces[i], &info, NULL));
+        add(image, "%u %.*s %u %llu %llu:", info.space, (int)info.name_bytes, info.name,
+            info.n_dims, (unsigned long long)info.n_points,
+            (unsigned long long)info.known_from_lsn);
+        add_points(w, spaces[i], image);
+        add(image, "\n");
+    }
+    if (mn_temporal_find_space(w->store, mn_str("named"), &named, NULL) == MN_OK)
+        add(image, "%u is named\n", named);
+}
+
 static struct image image_of(struct world *w)
 {
     struct image image = {.n = 0};
@@ -96,6 +138,7 @@ static struct image image_of(struct world *w)
         add(&image, "\n");
     }
     mn_namespace_iter_close(names);
+    add_spaces(w, &image);
     CHECK_OK(mn_config_get(w->store, "sweep_interval_ms", value, sizeof value, NULL));
     add(&image, "%s\n", value);
     return image;
@@ -191,6 +234,170 @@ static mn_status act_touch(struct world *w)
 {
     return mn_touch(w->store, name_n(), mn_str("b"), MN_HAS_EXPIRES_AT, INT64_MAX, NULL, NULL,
                     &w->err);
+}
+
+/* Points ---------- */
+
+static mn_status act_make_space(struct world *w)
+{
+    const struct mn_space_options options = {
+        .size = sizeof options, .name = mn_str("named"), .n_dims = 2, .keyframe_every = 4};
+
+    return mn_temporal_create_space(w->store, 7, &options, NULL, NULL, NULL, &w->err);
+}
+
+static mn_status put_points(struct world *w, int64_t first_us, const char *payload)
+{
+    const float vector[2] = {1, 2};
+    struct mn_point points[20];
+
+    for (int i = 0; i < 20; i++)
+        points[i] = (struct mn_point){.entity = i % 2,
+                                      .time_us = first_us + i,
+                                      .vector = vector,
+                                      .n_dims = 2,
+                                      .payload = mn_str(payload)};
+    return mn_temporal_put_batch(w->store, 7, points, 20, NULL, NULL, NULL, &w->err);
+}
+
+static mn_status act_put_points(struct world *w)
+{
+    return put_points(w, 5, "new;");
+}
+
+static void have_points(struct world *w)
+{
+    CHECK_OK_ERR(act_make_space(w), &w->err);
+    CHECK_OK_ERR(put_points(w, 0, "old;"), &w->err);
+}
+
+static void have_points_in_a_segment(struct world *w)
+{
+    have_points(w);
+    CHECK_OK_ERR(mn_checkpoint(w->store, &w->err), &w->err);
+    CHECK_OK_ERR(put_points(w, 10, "newer;"), &w->err);
+}
+
+static mn_status act_delete_points(struct world *w)
+{
+    uint64_t n_existed = 5;
+    mn_status st = mn_temporal_delete_range(w->store, 7, 1, 4, 13, NULL, &n_existed, NULL, &w->err);
+
+    CHECK_EQ(n_existed, 5);
+    return st;
+}
+
+static mn_status act_drop_space(struct world *w)
+{
+    return mn_temporal_drop_space(w->store, 7, NULL, NULL, NULL, &w->err);
+}
+
+static mn_status read_range(struct world *w)
+{
+    const struct mn_range_options back = {.size = sizeof back, .descending = true};
+    struct mn_point_view view;
+    mn_range *range = NULL;
+    mn_status st =
+        mn_temporal_range_open(w->store, 7, 1, INT64_MIN, INT64_MAX, &back, &range, &w->err);
+
+    while (st == MN_OK) {
+        st = mn_temporal_range_next(range, &view, &w->err);
+        mn_point_release(&view);
+    }
+    mn_temporal_range_close(range);
+    return st == MN_END ? MN_OK : st;
+}
+
+static mn_status read_nearest(struct world *w)
+{
+    const struct mn_nearest_options options = {
+        .size = sizeof options, .scope = MN_NEAREST_AS_OF, .at_us = 12};
+    const float query[2] = {1, 2};
+    struct mn_nearest_hit hit;
+    mn_nearest *nearest = NULL;
+    int n = 0;
+    mn_status st = mn_temporal_nearest_open(w->store, 7, query, 2, 3, &options, &nearest, &w->err);
+
+    CHECK((st == MN_OK) == (nearest != NULL));
+    while (st == MN_OK) {
+        st = mn_temporal_nearest_next(nearest, &hit, &w->err);
+        CHECK((st == MN_OK) == (hit.view.pin != NULL));
+        n += st == MN_OK;
+        mn_point_release(&hit.view);
+    }
+    mn_temporal_nearest_close(nearest);
+    CHECK(st != MN_END || n == 2);
+    return st == MN_END ? MN_OK : st;
+}
+
+static mn_status act_read_points(struct world *w)
+{
+    struct mn_timeline timeline = {.n_points = 3};
+    struct mn_point_view view = {.n_dims = 3};
+    uint64_t entities[3];
+    size_t n = 9;
+    mn_status st = read_range(w);
+
+    if (st == MN_OK)
+        st = mn_temporal_as_of(w->store, 7, 1, 9, &view, &w->err);
+    if (st == MN_OK)
+        CHECK_EQ(view.time_us, 9);
+    mn_point_release(&view);
+    if (st == MN_OK)
+        st = mn_temporal_list_entities(w->store, 7, 0, entities, 3, &n, &w->err);
+    CHECK(st == MN_OK ? n == 2 : n == 9);
+    if (st == MN_OK)
+        st = mn_temporal_timeline(w->store, 7, 1, &timeline, &w->err);
+    CHECK(st == MN_OK ? timeline.n_points >= 10 : timeline.n_points == 3);
+    return st == MN_OK ? read_nearest(w) : st;
+}
+
+/* A space that keeps few points of each entity, and what they were. */
+static void have_history(struct world *w)
+{
+    const struct mn_space_options options = {
+        .size = sizeof options, .n_dims = 2, .keep_points = 8, .history_us = INT64_MAX};
+
+    CHECK_OK_ERR(mn_temporal_create_space(w->store, 7, &options, NULL, NULL, NULL, &w->err),
+                 &w->err);
+    CHECK_OK_ERR(put_points(w, 0, "old;"), &w->err);
+    CHECK_OK_ERR(mn_checkpoint(w->store, &w->err), &w->err);
+    CHECK_OK_ERR(put_points(w, 0, "newer;"), &w->err);
+}
+
+static mn_status act_end_history(struct world *w)
+{
+    const struct mn_space_changes changes = {
+        .size = sizeof changes, .fields = MN_SPACE_HISTORY_US | MN_SPACE_KEYFRAME_EVERY};
+
+    return mn_temporal_alter_space(w->store, 7, &changes, NULL, NULL, &w->err);
+}
+
+static mn_status act_look_back(struct world *w)
+{
+    struct mn_space_info info = {.size = sizeof info};
+    struct mn_range_options then = {.size = sizeof then, .descending = true};
+    struct mn_point_view view = {.n_dims = 3};
+    mn_range *range = NULL;
+    mn_status st = mn_temporal_space(w->store, 7, &info, &w->err);
+    int n = 0;
+
+    then.known_at = info.known_from_lsn + 1;
+    if (st == MN_OK)
+        st = mn_temporal_as_of_known(w->store, 7, 1, 17, then.known_at, &view, &w->err);
+    if (st == MN_OK)
+        CHECK(view.time_us == 17 && memcmp(view.payload.data, "old;", 4) == 0);
+    mn_point_release(&view);
+    if (st == MN_OK)
+        st = mn_temporal_range_open(w->store, 7, 1, INT64_MIN, INT64_MAX, &then, &range, &w->err);
+    while (st == MN_OK && (st = mn_temporal_range_next(range, &view, &w->err)) == MN_OK) {
+        CHECK_MEM_EQ(view.payload.data, "old;", 4);
+        mn_point_release(&view);
+        n++;
+    }
+    mn_temporal_range_close(range);
+    CHECK(st != MN_END || n == 8);
+    return st == MN_END ? MN_OK : st;
 }
 
 static mn_status act_create(struct world *w)
@@ -395,6 +602,18 @@ static const struct deed deeds[] = {
     {"checkpoint a dropped namespace", false, false, act_checkpoint, drop_from_segment},
     {"open changed segments", true, false, try_open, change_segments},
     {"close", false, false, act_close, NULL},
+    {"make a space", false, false, act_make_space, NULL},
+    {"put points", false, false, act_put_points, have_points},
+    {"put points over a segment's", false, false, act_put_points, have_points_in_a_segment},
+    {"delete points", false, false, act_delete_points, have_points_in_a_segment},
+    {"drop a space", false, false, act_drop_space, have_points_in_a_segment},
+    {"read points", false, false, act_read_points, have_points_in_a_segment},
+    {"put points in a space with history", false, false, act_put_points, have_history},
+    {"delete points of a space with history", false, false, act_delete_points, have_history},
+    {"end a history", false, false, act_end_history, have_history},
+    {"look back", false, false, act_look_back, have_history},
+    {"drop a space with history", false, false, act_drop_space, have_history},
+    {"open a store with points", true, false, try_open, have_points_in_a_segment},
 };
 
 /* One run ---------- */
@@ -605,5 +824,6 @@ int main(int argc, char **argv)
         CHECK_TEST(the_disk_may_be_full_at_any_call),
     };
 
+    mni_keyframes_forced = true; /* segments here are too small to become shorter by it */
     return check_run("fault.engine_calls", tests, CHECK_COUNT(tests), argc, argv);
 }

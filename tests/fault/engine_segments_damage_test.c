@@ -5,6 +5,7 @@
  * The store is refused, or each answer is right or says which file is damaged: never a wrong one,
  * never that a record is absent which may lie in the damaged part. What lies elsewhere is there.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -343,11 +344,11 @@ static void scan_all(struct world *w, const struct damaged_file *f, mn_store *st
 
 /* The results are those of the undamaged store, or a search says that there is damage; if it passes
  * over damage, what it finds is right, and what it does not find it counts. */
-static void search_all(struct world *w, const struct damaged_file *f, mn_store *store, bool skips)
+static void search_all(struct world *w, const struct damaged_file *f, mn_store *store,
+                       mn_metric metric, bool skips)
 {
     const float query[N_DIMS] = {1};
-    const struct mn_search_options o = {
-        .size = sizeof o, .metric = MN_METRIC_DOT, .skip_damaged = skips};
+    const struct mn_search_options o = {.size = sizeof o, .metric = metric, .skip_damaged = skips};
     struct mn_search_stats stats = {.size = sizeof stats};
     mn_search *search = NULL;
     struct mn_search_hit hit;
@@ -366,9 +367,10 @@ static void search_all(struct world *w, const struct damaged_file *f, mn_store *
             check_told(w, f, st);
             break;
         }
-        for (i--; i > (int)hit.score; i--)
+        for (i--; i > (int)hit.view.vector[0]; i--)
             n_absent += value_of(i) != NULL;
-        CHECK((float)i == hit.score && value_of(i) != NULL);
+        CHECK(i == (int)hit.view.vector[0] && value_of(i) != NULL);
+        CHECK(fabs(hit.score - i / (metric == MN_METRIC_DOT ? 1 : sqrt(i * i + 1.0))) < 1e-6);
         check_view(&hit.view, i);
         mn_view_release(&hit.view);
     }
@@ -377,6 +379,43 @@ static void search_all(struct world *w, const struct damaged_file *f, mn_store *
     CHECK_OK_ERR(mn_search_stats(search, &stats, &w->err), &w->err);
     CHECK(skips || (stats.n_damaged == 0 && n_absent == 0));
     CHECK(n_absent == 0 || stats.n_damaged > 0);
+    mn_search_close(search);
+}
+
+/* The same where all scores are equal, so that keys decide what is among the results. */
+static void search_equals(struct world *w, const struct damaged_file *f, mn_store *store,
+                          bool skips)
+{
+    enum { LIMIT = 30 }; /* some of each part are left out */
+    const float query[N_DIMS] = {0, 1};
+    const struct mn_search_options o = {
+        .size = sizeof o, .metric = MN_METRIC_DOT, .skip_damaged = skips};
+    struct mn_search_stats stats = {.size = sizeof stats};
+    mn_search *search = NULL;
+    struct mn_search_hit hit;
+    int i = 0;
+    int n_absent = 0;
+    mn_status st =
+        mn_search_open(store, mn_str("n"), query, 1, N_DIMS, LIMIT, &o, &search, &w->err);
+
+    if (st != MN_OK) {
+        check_told(w, f, st);
+        return;
+    }
+    while ((st = mn_search_next(search, &hit, &w->err)) == MN_OK) {
+        for (; i < (int)hit.view.vector[0]; i++)
+            n_absent += value_of(i) != NULL;
+        CHECK(hit.score == 1 && i == (int)hit.view.vector[0]);
+        check_view(&hit.view, i++);
+        mn_view_release(&hit.view);
+    }
+    if (st != MN_END) {
+        CHECK(!skips);
+        check_told(w, f, st);
+    }
+    CHECK_OK_ERR(mn_search_stats(search, &stats, &w->err), &w->err);
+    CHECK(skips ? stats.n_results <= LIMIT : stats.n_results == LIMIT);
+    CHECK(n_absent == 0 || (skips && stats.n_damaged > 0));
     mn_search_close(search);
 }
 
@@ -412,8 +451,12 @@ static void judge(struct world *w, const struct damaged_file *f, struct tally *t
     get_all(w, f, store, tally);
     walk_all(w, f, store);
     scan_all(w, f, store);
-    search_all(w, f, store, false);
-    search_all(w, f, store, true);
+    for (int skips = 0; skips < 2; skips++) {
+        search_all(w, f, store, MN_METRIC_DOT, skips);
+        search_all(w, f, store, MN_METRIC_COSINE, skips);
+    }
+    search_equals(w, f, store, false);
+    search_equals(w, f, store, true);
     count_all(w, f, store);
     CHECK_OK(mn_close(store, NULL));
     tally->n_whole += n_unreadable == tally->n_unreadable;

@@ -1,8 +1,9 @@
 /*
  * model.h - what a store should hold, kept in the simplest way there is.
  *
- * A few namespaces and a few ids, all of them odd; a record is a line of an array, and a read view
- * is a copy of the whole. What a record contains follows from one number.
+ * A few namespaces and a few ids, a few spaces, entities and times, all of them odd; a record is a
+ * line of an array, and a read view is a copy of the whole. What a record contains follows from one
+ * number.
  */
 #ifndef TESTS_MODEL_H
 #define TESTS_MODEL_H
@@ -21,6 +22,11 @@ enum {
     N_IDS = 20,
     DIMS_MAX = 20, /* from 16 on, segments are searched by codes */
     BYTES_MAX = 3000,
+    N_TRACKS = 3,
+    N_TRACK_NAMES = 3, /* that no name is one of */
+    N_ENTITIES = 4,
+    N_TIMES = 8,
+    N_VERSIONS = 6,     /* of a point that are remembered */
     N_PENDING_MAX = 16, /* commits acknowledged at `none` that are remembered one by one */
 };
 
@@ -48,10 +54,64 @@ struct space {
     struct slot slots[N_IDS];
 };
 
+/* What a point was before it was replaced. */
+struct version {
+    struct content content;
+    uint64_t birth_lsn;
+    uint64_t death_lsn;
+};
+
+struct past {
+    unsigned n;
+    struct version versions[N_VERSIONS];
+};
+
+/* A space of points. */
+struct track {
+    bool exists;
+    uint32_t dimension;
+    unsigned name;
+    uint64_t created_lsn;
+    uint32_t keyframe_every;
+    uint64_t keep_points;
+    int64_t keep_us;
+    bool has_history;
+    uint64_t known_from_lsn;
+    struct slot points[N_ENTITIES][N_TIMES];
+    struct past pasts[N_ENTITIES][N_TIMES];
+};
+
 struct state {
     uint64_t lsn;
     struct space spaces[N_NAMES];
+    struct track tracks[N_TRACKS];
 };
+
+/* All four ascend. */
+static inline uint32_t track_of(unsigned i)
+{
+    static const uint32_t spaces[N_TRACKS] = {0, 256, UINT32_MAX};
+    return spaces[i];
+}
+
+static inline uint64_t entity_of(unsigned i)
+{
+    static const uint64_t entities[N_ENTITIES] = {0, 1, UINT64_C(1) << 63, UINT64_MAX};
+    return entities[i];
+}
+
+static inline int64_t time_of(unsigned i)
+{
+    static const int64_t times[N_TIMES] = {INT64_MIN, INT64_MIN + 1, -256,     -1, 0,
+                                           1,         255,           INT64_MAX};
+    return times[i];
+}
+
+static inline struct mn_slice track_name(unsigned i)
+{
+    static const struct mn_slice names[N_TRACK_NAMES] = {{"", 0}, {"a", 1}, {"a\0b", 3}};
+    return names[i];
+}
 
 /* In the order of their bytes too. */
 static inline struct mn_slice name_of(unsigned i)
@@ -92,9 +152,56 @@ static inline struct mn_slice id_of(unsigned i)
     return ids[i];
 }
 
+static inline bool is_unexpired(const struct content *c, int64_t now_us)
+{
+    return !c->has_expiry || c->expires_at_us > now_us;
+}
+
 static inline bool is_visible(const struct slot *s, int64_t now_us)
 {
-    return s->is_there && (!s->content.has_expiry || s->content.expires_at_us > now_us);
+    return s->is_there && is_unexpired(&s->content, now_us);
+}
+
+/* Versions that are there, those of points that have expired among them. */
+static inline uint64_t count_versions(const struct track *track, int64_t now_us)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < N_ENTITIES * N_TIMES; i++) {
+        const struct past *past = &track->pasts[i / N_TIMES][i % N_TIMES];
+        for (unsigned j = 0; j < past->n; j++)
+            n += is_unexpired(&past->versions[j].content, now_us);
+    }
+    return n;
+}
+
+/* Whether a point is there, and not too old. */
+static inline bool is_shown(const struct track *track, unsigned e, unsigned t, int64_t now_us)
+{
+    int64_t horizon_us;
+
+    if (track->keep_us == 0 || __builtin_sub_overflow(now_us, track->keep_us, &horizon_us))
+        horizon_us = INT64_MIN;
+    return is_visible(&track->points[e][t], now_us) && time_of(t) >= horizon_us;
+}
+
+static inline uint64_t count_points(const struct track *track, int64_t now_us)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < N_ENTITIES * N_TIMES; i++)
+        n += is_shown(track, i / N_TIMES, i % N_TIMES, now_us);
+    return n;
+}
+
+/* The records that a space is made of: points that are too old and not swept yet, and versions. */
+static inline uint64_t count_records(const struct track *track, int64_t now_us)
+{
+    uint64_t n = count_versions(track, now_us);
+
+    for (unsigned i = 0; i < N_ENTITIES * N_TIMES; i++)
+        n += is_visible(&track->points[i / N_TIMES][i % N_TIMES], now_us);
+    return n;
 }
 
 /* Everything a record holds, made from its number. */

@@ -3,7 +3,8 @@
  *
  * MNEME_SEED sets the seed, MNEME_MODEL_STEPS the number of steps; 0 goes on for ever.
  */
-#include "search_ops.h"
+#include "nearest_ops.h"
+#include "segment/segment.h"
 #include "snapshot_ops.h"
 #include "txn_ops.h"
 
@@ -277,22 +278,45 @@ static void drop_one(struct world *w)
     committed(w, newest_lsn(w), MN_ACK_DEFAULT);
 }
 
+static bool sweep_slot(struct world *w, struct slot *s, uint64_t lsn)
+{
+    if (!s->is_there || is_visible(s, w->now_us))
+        return false;
+    *s = (struct slot){.change_lsn = lsn};
+    return true;
+}
+
+static unsigned sweep_past(struct world *w, struct past *past)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < past->n; i++)
+        if (is_unexpired(&past->versions[i].content, w->now_us))
+            past->versions[n++] = past->versions[i];
+    unsigned n_swept = past->n - n;
+    past->n = n;
+    return n_swept;
+}
+
 static void sweep(struct world *w)
 {
     uint64_t n_swept = 99;
     uint64_t n_expected = 0;
     uint64_t lsn = w->now.lsn + 1;
 
+    for (unsigned k = 0; k < N_TRACKS; k++) /* whose time for it may have come */
+        sweep_track(w, k);
     CHECK_OK(CALLED(w, mn_sweep(w->store, &n_swept, call(w))));
     lsn = newest_lsn(w);
     for (unsigned n = 0; n < N_NAMES; n++)
-        for (unsigned i = 0; i < N_IDS; i++) {
-            struct slot *s = &w->now.spaces[n].slots[i];
-            if (!s->is_there || is_visible(s, w->now_us))
-                continue;
-            *s = (struct slot){.change_lsn = lsn};
-            n_expected++;
-        }
+        for (unsigned i = 0; i < N_IDS; i++)
+            n_expected += sweep_slot(w, &w->now.spaces[n].slots[i], lsn);
+    for (unsigned n = 0; n < N_TRACKS; n++)
+        for (unsigned i = 0; i < N_ENTITIES * N_TIMES; i++)
+            n_expected += sweep_slot(w, &w->now.tracks[n].points[i / N_TIMES][i % N_TIMES], lsn);
+    for (unsigned n = 0; n < N_TRACKS; n++)
+        for (unsigned i = 0; i < N_ENTITIES * N_TIMES; i++)
+            n_expected += sweep_past(w, &w->now.tracks[n].pasts[i / N_TIMES][i % N_TIMES]);
     CHECK_EQ(n_swept, n_expected);
     if (n_swept > 0)
         committed(w, lsn, MN_ACK_NONE);
@@ -338,6 +362,8 @@ static void let_all_go(struct world *w)
             close_walk(&w->walks[i]);
     for (unsigned i = 0; i < N_SCANS; i++)
         close_scan(&w->scans[i]);
+    for (unsigned i = 0; i < N_RANGES; i++)
+        close_range(&w->ranges[i]);
     for (unsigned i = 0; i < N_TXNS; i++) {
         mn_txn_rollback(w->txns[i].txn);
         w->txns[i].txn = NULL;
@@ -354,6 +380,8 @@ static bool holds_anything(const struct world *w)
         holds = holds || w->walks[i].iter != NULL;
     for (unsigned i = 0; i < N_SCANS; i++)
         holds = holds || w->scans[i].scan != NULL;
+    for (unsigned i = 0; i < N_RANGES; i++)
+        holds = holds || w->ranges[i].range != NULL;
     for (unsigned i = 0; i < N_TXNS; i++)
         holds = holds || w->txns[i].txn != NULL;
     return holds;
@@ -427,6 +455,20 @@ static void step(struct world *w)
         {checkpoint, 6},
         {scan_step, 60},
         {search_step, 60},
+        {alter_track, 12},
+        {sweep_some_track, 5},
+        {look_back, 40},
+        {make_track, 20},
+        {drop_track, 6},
+        {look_at_tracks, 15},
+        {put_points, 100},
+        {delete_point, 30},
+        {delete_interval, 30},
+        {look_once, 80},
+        {look_at_entity, 40},
+        {list_entities, 20},
+        {range_step, 60},
+        {nearest_step, 40}, /* of points, in time */
         {keep, 4},
         {forget, 1},
         {prune, 1},
@@ -486,6 +528,8 @@ int main(int argc, char **argv)
     static const struct check_test tests[] = {
         CHECK_TEST(random_histories_agree_with_the_model),
     };
+
+    mni_keyframes_forced = true; /* segments here are too small to become shorter by it */
 
     return check_run("model", tests, CHECK_COUNT(tests), argc, argv);
 }

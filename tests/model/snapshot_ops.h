@@ -4,7 +4,7 @@
 #ifndef TESTS_MODEL_SNAPSHOT_OPS_H
 #define TESTS_MODEL_SNAPSHOT_OPS_H
 
-#include "world.h"
+#include "temporal_ops.h"
 
 static inline void close_store(struct world *w); /* model_test.c, as the next one */
 static inline void open_store(struct world *w);
@@ -57,6 +57,8 @@ static inline uint64_t count_all_visible(const struct state *state, int64_t now_
     for (unsigned s = 0; s < N_NAMES; s++)
         for (unsigned i = 0; i < N_IDS; i++)
             n += state->spaces[s].exists && is_visible(&state->spaces[s].slots[i], now_us);
+    for (unsigned k = 0; k < N_TRACKS; k++)
+        n += count_records(&state->tracks[k], now_us);
     return n;
 }
 
@@ -166,14 +168,7 @@ static inline int64_t settle_other(struct world *w, mn_store *store, const struc
 {
     for (;;) {
         int64_t now_us = mni_engine_now_us(mni_api_store_engine(store));
-        bool again = false;
-        for (unsigned n = 0; n < N_NAMES; n++)
-            for (unsigned i = 0; i < N_IDS; i++) {
-                const struct slot *s = &state->spaces[n].slots[i];
-                again = again || (s->is_there && s->content.has_expiry &&
-                                  is_close(s->content.expires_at_us, now_us));
-            }
-        if (!again)
+        if (!has_close(state, now_us))
             return now_us;
         mni_crash_env_advance_us(w->crash, 2 * CALL_US_MAX);
     }
@@ -211,6 +206,7 @@ static inline void compare_store(struct world *w, mn_store *store, const struct 
 
     for (unsigned n = 0; n < N_NAMES; n++)
         compare_space(store, n, &state->spaces[n], now_us);
+    compare_tracks(w, store, state, now_us);
 }
 
 /* Opens a snapshot where it lies, beside the store. */
@@ -259,6 +255,21 @@ static inline void restore_elsewhere(struct world *w)
     CHECK_OK(mn_close(store, NULL));
 }
 
+/* The past of a store that was taken back to a snapshot: its own, and those that were made of the
+ * same moment later, before anything else was committed. */
+static inline unsigned past_of(const struct world *w, const struct kept *k)
+{
+    unsigned own = 1U << (k - w->kept);
+    unsigned past = k->past;
+
+    for (unsigned i = 0; i < N_KEPT; i++) {
+        const struct kept *later = &w->kept[i];
+        if (later->id[0] != '\0' && later->state.lsn == k->state.lsn && (later->past & own) != 0)
+            past |= 1U << i;
+    }
+    return past;
+}
+
 /* What was is again; what came after it is another past. */
 static inline void restore_here(struct world *w)
 {
@@ -274,7 +285,7 @@ static inline void restore_here(struct world *w)
     w->solid = w->now;
     w->n_later = 0;
     w->has_gap = false;
-    w->past = k->past;
+    w->past = past_of(w, k);
     open_store(w);
     compare_store(w, w->store, &w->now);
 }

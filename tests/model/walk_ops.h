@@ -193,6 +193,7 @@ static inline void check_numbers(struct world *w)
 {
     struct mn_stats stats = {.size = sizeof stats};
     uint64_t n_spaces = 0;
+    uint64_t n_tracks = 0;
     uint64_t n_live = 0;
     uint64_t n_all = 0;
     unsigned one = below(w, N_NAMES);
@@ -206,8 +207,18 @@ static inline void check_numbers(struct world *w)
         for (unsigned i = 0; i < N_IDS; i++)
             n_all += s->slots[i].is_there;
     }
+    for (unsigned n = 0; n < N_TRACKS; n++) {
+        const struct track *track = &w->now.tracks[n];
+        n_tracks += track->exists;
+        n_live += count_records(track, w->now_us);
+        for (unsigned i = 0; i < N_ENTITIES * N_TIMES; i++)
+            n_all += track->pasts[i / N_TIMES][i % N_TIMES].n;
+        for (unsigned i = 0; i < N_ENTITIES * N_TIMES; i++)
+            n_all += track->points[i / N_TIMES][i % N_TIMES].is_there;
+    }
     CHECK_OK(CALLED(w, mn_stats(w->store, &stats, call(w))));
     CHECK_EQ(stats.n_namespaces, n_spaces);
+    CHECK_EQ(stats.n_spaces, n_tracks);
     CHECK_EQ(stats.n_records, n_live);
     CHECK_EQ(stats.n_expired, n_all - n_live);
     CHECK_EQ(stats.current_lsn, w->now.lsn);

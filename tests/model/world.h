@@ -11,6 +11,7 @@ enum {
     N_HELD = 12,
     N_WALKS = 3,
     N_SCANS = 2,
+    N_RANGES = 2,
     N_TXNS = 3,
     N_KEPT = 6, /* fewer than max_snapshots */
     SECOND_US = 1000000,
@@ -38,6 +39,16 @@ struct scanning {
     mn_scan *scan; /* NULL: free */
     bool is_left[N_IDS];
     struct slot slots[N_IDS];
+};
+
+/* A range, and what it has still to show. */
+struct ranging {
+    mn_range *range; /* NULL: free */
+    unsigned entity;
+    unsigned n_left;
+    unsigned next;
+    unsigned times[N_TIMES];
+    struct slot slots[N_TIMES];
 };
 
 enum own { OWN_NOTHING, OWN_PUT, OWN_DELETE, OWN_TOUCH };
@@ -88,6 +99,7 @@ struct world {
     struct held_view held[N_HELD];
     struct walk walks[N_WALKS];
     struct scanning scans[N_SCANS];
+    struct ranging ranges[N_RANGES];
     struct txn txns[N_TXNS];
     struct kept kept[N_KEPT];
     unsigned past; /* the slots of snapshots that are the store's past */
@@ -117,18 +129,48 @@ static inline bool is_close(int64_t expires_at_us, int64_t now_us)
     return expires_at_us > now_us && expires_at_us - CALL_US_MAX <= now_us;
 }
 
+/* Whether points of a time are about to be too old. */
+static inline bool is_getting_old(const struct track *track, unsigned t, int64_t now_us)
+{
+    int64_t until_us;
+
+    return track->keep_us != 0 && !__builtin_add_overflow(time_of(t), track->keep_us, &until_us) &&
+           until_us < INT64_MAX && is_close(until_us + 1, now_us);
+}
+
+/* Whether something in a state is about to expire, or to be too old. */
+static inline bool has_close(const struct state *state, int64_t now_us)
+{
+    bool is_one = false;
+
+    for (unsigned n = 0; n < N_NAMES; n++)
+        for (unsigned i = 0; i < N_IDS; i++) {
+            const struct slot *s = &state->spaces[n].slots[i];
+            is_one = is_one || (s->is_there && s->content.has_expiry &&
+                                is_close(s->content.expires_at_us, now_us));
+        }
+    for (unsigned n = 0; n < N_TRACKS; n++)
+        for (unsigned t = 0; t < N_TIMES; t++)
+            is_one = is_one || is_getting_old(&state->tracks[n], t, now_us);
+    for (unsigned n = 0; n < N_TRACKS; n++)
+        for (unsigned i = 0; i < N_ENTITIES * N_TIMES; i++) {
+            const struct slot *s = &state->tracks[n].points[i / N_TIMES][i % N_TIMES];
+            const struct past *past = &state->tracks[n].pasts[i / N_TIMES][i % N_TIMES];
+            is_one = is_one || (s->is_there && s->content.has_expiry &&
+                                is_close(s->content.expires_at_us, now_us));
+            for (unsigned j = 0; j < past->n; j++)
+                is_one = is_one || (past->versions[j].content.has_expiry &&
+                                    is_close(past->versions[j].content.expires_at_us, now_us));
+        }
+    return is_one;
+}
+
 /* Reads the clock, at a moment when nothing is about to expire. */
 static inline void settle(struct world *w)
 {
     for (bool again = true; again;) {
-        again = false;
         w->now_us = engine_now(w);
-        for (unsigned n = 0; n < N_NAMES; n++)
-            for (unsigned i = 0; i < N_IDS; i++) {
-                const struct slot *s = &w->now.spaces[n].slots[i];
-                again = again || (s->is_there && s->content.has_expiry &&
-                                  is_close(s->content.expires_at_us, w->now_us));
-            }
+        again = has_close(&w->now, w->now_us);
         if (again)
             mni_crash_env_advance_us(w->crash, 2 * CALL_US_MAX);
     }
@@ -221,6 +263,7 @@ static inline void store_in(struct space *s, unsigned id, const struct content *
         s->dimension = c->n_dims;
 }
 
-/* txn_ops.h, walk_ops.h, scan_ops.h, snapshot_ops.h and model_test.c have the operations. */
+/* txn_ops.h, walk_ops.h, scan_ops.h, snapshot_ops.h, temporal_ops.h, past_ops.h and model_test.c
+ * have the operations. */
 
 #endif

@@ -287,6 +287,14 @@ static void options_out_of_range_are_refused(void)
     closed(store);
 }
 
+/* The first read of a namespace notes its name, which counts too. */
+static void remember_name(mn_store *store, struct mn_slice name)
+{
+    uint64_t n;
+
+    CHECK_OK(mn_count(store, name, &n, NULL));
+}
+
 static void walks_and_scans_count_until_they_are_closed(void)
 {
     enum { N = 100 };
@@ -298,6 +306,7 @@ static void walks_and_scans_count_until_they_are_closed(void)
 
     CHECK_OK(put_payload(store, 1, 10, &err));
     CHECK_OK(put_payload(store, 2, 10, &err));
+    remember_name(store, mn_str("n"));
     uint64_t before = stats_of(store).memory_bytes;
     uint64_t work_before = stats_of(store).memory_work_bytes;
     for (int i = 0; i < N; i++) {
@@ -317,6 +326,41 @@ static void walks_and_scans_count_until_they_are_closed(void)
     closed(store);
 }
 
+static mn_status search(mn_store *store, size_t n_queries, size_t limit, mn_search **search_out)
+{
+    static const float queries[MN_SEARCH_QUERIES_MAX] = {1};
+
+    return mn_search_open(store, mn_str("v"), queries, n_queries, 1, limit, NULL, search_out, &err);
+}
+
+static void a_large_search_keeps_the_budget_and_a_small_one_always_fits(void)
+{
+    const float vector = 1;
+    const struct mn_record record = {.id = mn_str("x"), .vector = &vector, .n_dims = 1};
+    struct mn_options o = small_budget();
+    mn_search *large = NULL;
+    mn_search *small = NULL;
+
+    o.no_background = true; /* nobody makes room */
+    mn_store *store = opened_in(mni_posix_env(), check_temp_dir(), &o);
+    CHECK_OK_ERR(mn_put(store, mn_str("v"), &record, NULL, NULL, &err), &err);
+    remember_name(store, mn_str("v"));
+    uint64_t before = stats_of(store).memory_bytes;
+    CHECK_STATUS(search(store, 1024, 1024, &large), MN_ERR_BUDGET);
+    CHECK_STR_HAS(err.message, "memory_bytes_max");
+    CHECK(large == NULL);
+    CHECK_EQ(stats_of(store).memory_bytes, before);
+    CHECK_OK_ERR(search(store, 1024, 256, &large), &err);
+    mn_search_close(large);
+    CHECK_EQ(stats_of(store).memory_bytes, before);
+    (void)fill(store, PAYLOAD_BYTES);
+    CHECK_STATUS(search(store, 1024, 256, &large), MN_ERR_BUDGET);
+    CHECK_OK_ERR(search(store, 64, 10, &small), &err);
+    mn_search_close(small);
+    CHECK(stats_of(store).memory_bytes <= BUDGET);
+    closed(store);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -327,6 +371,7 @@ int main(int argc, char **argv)
         CHECK_TEST(opening_a_full_store_keeps_the_budget),
         CHECK_TEST(records_alone_make_a_checkpoint),
         CHECK_TEST(walks_and_scans_count_until_they_are_closed),
+        CHECK_TEST(a_large_search_keeps_the_budget_and_a_small_one_always_fits),
         CHECK_TEST(options_out_of_range_are_refused),
     };
 

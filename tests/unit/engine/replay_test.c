@@ -158,16 +158,16 @@ static struct mni_record counter_record(const unsigned char number[8])
         .type = MNI_RECORD_UPSERT, .key = {"\xffnext", 5}, .payload = {number, 8}};
 }
 
-static void check_refused(struct mni_crash_env *crash, const char *why)
+static void check_refused(struct mni_crash_env *crash, mn_status expected, const char *why)
 {
     struct mni_env *env = mni_crash_env_base(crash);
     struct mn_verify_report report = {.size = sizeof report};
     struct mn_options o = small_store();
     mn_store *store = NULL;
 
-    CHECK_STATUS(mni_api_store_open(env, "/s", &o, &store, &err), MN_ERR_CORRUPT);
+    CHECK_STATUS(mni_api_store_open(env, "/s", &o, &store, &err), expected);
     CHECK_STR_HAS(err.message, why);
-    CHECK_STATUS(mni_engine_verify(env, "/s", &report, &err), MN_ERR_CORRUPT);
+    CHECK_STATUS(mni_engine_verify(env, "/s", &report, &err), expected);
     CHECK_STR_HAS(err.message, why);
     mni_crash_env_free(crash);
 }
@@ -182,7 +182,7 @@ static void a_collection_counter_that_cannot_be_is_refused(void)
         struct mni_record r = counter_record(numbers[i]);
 
         append_record(crash, &r);
-        check_refused(crash, "counter");
+        check_refused(crash, MN_ERR_CORRUPT, "counter");
     }
 }
 
@@ -194,7 +194,188 @@ static void a_collection_that_is_not_below_the_counter_is_refused(void)
         .type = MNI_RECORD_UPSERT, .key = {"\001m", 2}, .payload = {row, sizeof row}};
 
     append_record(crash, &r);
-    check_refused(crash, "collection 2 is not below");
+    check_refused(crash, MN_ERR_CORRUPT, "collection 2 is not below");
+}
+
+/* A row of space 7, number 1, of 2 dimensions, with these fields behind it. */
+static struct mni_record space_row(struct mn_slice fields, unsigned char room[64])
+{
+    memset(room, 0, 64);
+    room[0] = 1;
+    room[16] = 2;
+    memcpy(room + 24, fields.data, fields.n_bytes);
+    return (struct mni_record){.type = MNI_RECORD_UPSERT,
+                               .key = {"\002\0\0\0\007", 5},
+                               .payload = {room, 24 + fields.n_bytes}};
+}
+
+static void fields_of_a_space_that_cannot_be_are_refused(void)
+{
+    static const struct {
+        struct mn_slice fields;
+        mn_status status;
+        const char *why;
+    } bad[] = {
+        {{"\001\0\001", 3}, MN_ERR_CORRUPT, "cut off"},
+        {{"\001\0\002\0m", 5}, MN_ERR_CORRUPT, "cut off"},
+        {{"\001\0\0\0", 4}, MN_ERR_CORRUPT, "name of a space"},
+        {{"\001\0\001\0\377", 5}, MN_ERR_CORRUPT, "name of a space"},
+        {{"\001\0\001\0m\001\0\001\0m", 10}, MN_ERR_CORRUPT, "out of order"},
+        {{"\0\0\001\0m", 5}, MN_ERR_CORRUPT, "out of order"},
+        {{"\143\0\001\0m", 5}, MN_ERR_UNSUPPORTED, "field 99 of a space is not known"},
+        {{"\002\0\004\0\001\0\0\0", 8}, MN_ERR_CORRUPT, "impossibly far apart"},
+        {{"\002\0\004\0\351\003\0\0", 8}, MN_ERR_CORRUPT, "impossibly far apart"},
+        {{"\002\0\002\0\012\0", 6}, MN_ERR_CORRUPT, "impossibly far apart"},
+        {{"\003\0\010\0\0\0\0\0\0\0\0\0", 12}, MN_ERR_CORRUPT, "impossible"},
+        {{"\003\0\010\0\0\0\0\0\0\0\0\200", 12}, MN_ERR_CORRUPT, "impossible"},
+        {{"\004\0\010\0\0\0\0\0\0\0\0\0", 12}, MN_ERR_CORRUPT, "impossible"},
+        {{"\004\0\004\0\001\0\0\0", 8}, MN_ERR_CORRUPT, "impossible"},
+        {{"\005\0\010\0\0\0\0\0\0\0\0\200", 12}, MN_ERR_CORRUPT, "impossible"},
+        {{"\003\0\010\0\001\0\0\0\0\0\0\0\002\0\004\0\012\0\0\0", 20},
+         MN_ERR_CORRUPT,
+         "out of order"},
+    };
+
+    for (size_t i = 0; i < CHECK_COUNT(bad); i++) {
+        struct mni_crash_env *crash = store_with_commits(1);
+        unsigned char room[64];
+        struct mni_record r = space_row(bad[i].fields, room);
+        append_record(crash, &r);
+        check_refused(crash, bad[i].status, bad[i].why);
+    }
+}
+
+static void a_field_of_a_space_that_may_be_passed_over_is(void)
+{
+    struct mni_crash_env *crash = store_with_commits(1);
+    struct mn_space_info info = {.size = sizeof info};
+    unsigned char room[64];
+    struct mni_record r = space_row(bytes("\001\0\001\0m\143\200\001\0?", 10), room);
+
+    append_record(crash, &r);
+    mn_store *store = opened_in(crash, true);
+    CHECK_OK_ERR(mn_temporal_space(store, 7, &info, &err), &err);
+    CHECK(info.n_dims == 2 && info.name_bytes == 1 && info.name[0] == 'm');
+    closed(store);
+    mni_crash_env_free(crash);
+}
+
+/* Finds an altered row of space 7 in the log. */
+static mn_status look_for_fields(void *context, const struct mni_wal_entry *entry,
+                                 struct mn_error *e)
+{
+    static const char fields[] = "\001\0\001\0m\002\0\004\0\012\0\0\0\143\200\001\0?";
+    struct mni_record r;
+    size_t used = 0;
+    mn_status st = mni_record_decode(entry->payload.data, entry->payload.n_bytes, &r, &used, e);
+
+    if (st == MN_OK && r.payload.n_bytes == 24 + sizeof fields - 1 &&
+        memcmp((const char *)r.payload.data + 24, fields, sizeof fields - 1) == 0)
+        *(bool *)context = true;
+    return st;
+}
+
+static void who_alters_a_space_keeps_the_fields_that_it_passed_over(void)
+{
+    const struct mn_space_changes changes = {
+        .size = sizeof changes, .fields = MN_SPACE_KEYFRAME_EVERY, .keyframe_every = 10};
+    struct mni_crash_env *crash = store_with_commits(1);
+    struct mn_space_info info = {.size = sizeof info};
+    unsigned char room[64];
+    bool is_seen = false;
+    struct mni_record r = space_row(bytes("\001\0\001\0m\143\200\001\0?", 10), room);
+
+    append_record(crash, &r);
+    mn_store *store = opened_in(crash, false);
+    CHECK_OK_ERR(mn_temporal_alter_space(store, 7, &changes, NULL, NULL, &err), &err);
+    CHECK_OK_ERR(mn_temporal_space(store, 7, &info, &err), &err);
+    CHECK(info.name_bytes == 1 && info.keyframe_every == 10);
+    closed(store);
+    CHECK_OK_ERR(mni_engine_read_log(mni_crash_env_base(crash), "/s", MN_RECOVERY_STRICT,
+                                     look_for_fields, &is_seen, NULL, &err),
+                 &err);
+    CHECK(is_seen);
+    mni_crash_env_free(crash);
+}
+
+static void rows_of_spaces_that_cannot_be_are_refused(void)
+{
+    static const unsigned char row[24] = {1, [16] = 2};
+    static const unsigned char no_dims[24] = {1};
+    static const unsigned char no_space[8] = {[4] = 1};
+    const struct mni_record bad[] = {
+        {.key = {"\002\0\0\0\007", 5}, .payload = {no_dims, 24}},
+        {.key = {"\002\0\0\0\007", 5}, .payload = {row, 23}},
+        {.key = {"\002\0\0\007", 4}, .payload = {row, 24}},
+        {.key = {"\002\0\0\0\0\007", 6}, .payload = {row, 24}},
+        {.key = {"\003m", 2}, .payload = {no_space, 8}},
+        {.key = {"\003m", 2}, .payload = {row, 7}},
+        {.key = {"\003\377", 2}, .payload = {row, 8}},
+        {.key = {"\003", 1}, .payload = {row, 8}},
+        {.key = {"\004m", 2}, .payload = {row, 24}},
+        {.key = {"\005m", 2}, .payload = {row, 24}},
+    };
+
+    for (size_t i = 0; i < CHECK_COUNT(bad); i++) {
+        struct mni_crash_env *crash = store_with_commits(1);
+        struct mni_record r = bad[i];
+        r.type = MNI_RECORD_UPSERT;
+        append_record(crash, &r);
+        check_refused(crash, MN_ERR_CORRUPT, "");
+    }
+}
+
+/* The example of docs/format/catalogue.md, behind a namespace and its counter. */
+static mn_status compare_with_example(void *context, const struct mni_wal_entry *entry,
+                                      struct mn_error *e)
+{
+    static const struct {
+        struct mn_slice key;
+        struct mn_slice payload;
+    } rows[] = {
+        {{"\002\0\0\0\007", 5},
+         {"\003\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\002\0\0\0\0\0\0\0\001\0\002\0me", 30}},
+        {{"\003me", 3}, {"\007\0\0\0\0\0\0\0", 8}},
+        {{"\377next", 5}, {"\004\0\0\0\0\0\0\0", 8}},
+    };
+    const unsigned char *p = entry->payload.data;
+    size_t left = entry->payload.n_bytes;
+    struct mni_record r;
+    size_t used = 0;
+    bool *is_seen = context;
+
+    if (entry->lsn != 5)
+        return MN_OK;
+    *is_seen = entry->n_records == CHECK_COUNT(rows);
+    for (size_t i = 0; i < CHECK_COUNT(rows) && *is_seen; i++, p += used, left -= used) {
+        mn_status st = mni_record_decode(p, left, &r, &used, e);
+        if (st != MN_OK)
+            return st;
+        *is_seen = r.type == MNI_RECORD_UPSERT && r.collection == 0 &&
+                   r.key.n_bytes == rows[i].key.n_bytes &&
+                   memcmp(r.key.data, rows[i].key.data, r.key.n_bytes) == 0 &&
+                   r.payload.n_bytes == rows[i].payload.n_bytes &&
+                   memcmp(r.payload.data, rows[i].payload.data, r.payload.n_bytes) == 0;
+    }
+    return MN_OK;
+}
+
+static void the_rows_of_a_space_are_as_their_format_shows(void)
+{
+    const struct mn_space_options options = {
+        .size = sizeof options, .name = mn_str("me"), .n_dims = 2};
+    struct mni_crash_env *crash = store_with_commits(3);
+    bool is_seen = false;
+
+    mn_store *store = opened_in(crash, false);
+    CHECK_OK(mn_namespace_create(store, mn_str("m"), NULL, &err)); /* number 2, LSN 4 */
+    CHECK_OK(mn_temporal_create_space(store, 7, &options, NULL, NULL, NULL, &err));
+    closed(store);
+    CHECK_OK_ERR(mni_engine_read_log(mni_crash_env_base(crash), "/s", MN_RECOVERY_STRICT,
+                                     compare_with_example, &is_seen, NULL, &err),
+                 &err);
+    CHECK(is_seen);
+    mni_crash_env_free(crash);
 }
 
 int main(int argc, char **argv)
@@ -202,6 +383,11 @@ int main(int argc, char **argv)
     static const struct check_test tests[] = {
         CHECK_TEST(a_collection_counter_that_cannot_be_is_refused),
         CHECK_TEST(a_collection_that_is_not_below_the_counter_is_refused),
+        CHECK_TEST(the_rows_of_a_space_are_as_their_format_shows),
+        CHECK_TEST(fields_of_a_space_that_cannot_be_are_refused),
+        CHECK_TEST(a_field_of_a_space_that_may_be_passed_over_is),
+        CHECK_TEST(who_alters_a_space_keeps_the_fields_that_it_passed_over),
+        CHECK_TEST(rows_of_spaces_that_cannot_be_are_refused),
         CHECK_TEST(replay_takes_no_more_memory_for_a_longer_log),
         CHECK_TEST(verify_tells_what_it_read_before_the_damage),
     };

@@ -353,7 +353,7 @@ static void readers_share_a_scan(void)
     fill_three_places();
     CHECK_OK(mni_scan_open(mni_api_store_engine(store), &scan, &err));
     CHECK_OK(mni_view_collection(mni_scan_view(scan), MNI_KIND_NAMESPACE, mn_str("n"), &c, &err));
-    CHECK_OK(mni_scan_start(scan, c.number, &err));
+    CHECK_OK(mni_scan_start(scan, c.number, NULL, &err));
     for (int i = 0; i < 3; i++)
         CHECK_OK(mni_scan_reader_new(scan, 10, &readers[i], &err));
     for (int n_ended = 0, i = 0; n_ended < 3; i = (i + 1) % 3) {

@@ -10,7 +10,7 @@
 #include "engine/engine.h"
 #include "io/crash.h"
 
-enum { N_IDS = 600, N_DIMS_MAX = 4096, N_BEST_MAX = 20, N_QUERIES_MAX = 9 };
+enum { N_IDS = 600, N_RECORDS_MAX = 6000, N_DIMS_MAX = 4096, N_BEST_MAX = 20, N_QUERIES_MAX = 9 };
 
 static struct mn_error err;
 static struct mni_crash_env *crash;
@@ -163,15 +163,26 @@ static struct mni_scan *scan_of_all(void)
     CHECK_OK_ERR(mni_scan_open(store->engine, &scan, &err), &err);
     CHECK_OK_ERR(
         mni_view_collection(mni_scan_view(scan), MNI_KIND_NAMESPACE, mn_str("n"), &c, &err), &err);
-    CHECK_OK_ERR(mni_scan_start(scan, c.number, &err), &err);
+    CHECK_OK_ERR(mni_scan_start(scan, c.number, NULL, &err), &err);
     return scan;
+}
+
+static void check_hit(struct mni_scan *scan, const struct mni_search_hit *hit,
+                      const struct expected *expected)
+{
+    struct mni_found found;
+
+    CHECK(hit->hit.score == expected->score);
+    CHECK_OK_ERR(mni_search_read(scan, hit, &found, &err), &err);
+    CHECK_EQ(found.record.key.n_bytes, strlen(expected->id));
+    CHECK_MEM_EQ(found.record.key.data, expected->id, strlen(expected->id));
+    mni_pin_release(found.pin);
 }
 
 static void check_search(const struct mni_search *search, struct mni_search_stats *stats)
 {
-    static struct expected all[N_IDS];
+    static struct expected all[N_RECORDS_MAX];
     struct mni_search_results results;
-    struct mni_found found;
     struct mni_scan *scan = scan_of_all();
     size_t at = 0;
 
@@ -180,15 +191,9 @@ static void check_search(const struct mni_search *search, struct mni_search_stat
         size_t n_all = walk_all(search, q, all);
 
         for (size_t i = search->n_skipped; i < n_all && i < search->n_best; i++, at++) {
-            const struct mni_search_hit *hit = &results.hits[at];
-
             CHECK(at < results.n);
-            CHECK_EQ(hit->query, q);
-            CHECK(hit->hit.score == all[i].score);
-            CHECK_OK_ERR(mni_search_read(scan, hit, &found, &err), &err);
-            CHECK_EQ(found.record.key.n_bytes, strlen(all[i].id));
-            CHECK_MEM_EQ(found.record.key.data, all[i].id, strlen(all[i].id));
-            mni_pin_release(found.pin);
+            CHECK_EQ(results.hits[at].query, q);
+            check_hit(scan, &results.hits[at], &all[i]);
         }
     }
     CHECK_EQ(results.n, at);
@@ -269,7 +274,133 @@ static void results_are_those_of_a_walk(void)
     CHECK(sums.n_refined > 0 && sums.n_refined < sums.n_scanned);
 }
 
-static void a_cancelled_search_ends(void)
+/* Where all are asked for, codes rule nothing out. */
+static void useless_codes_are_done_without_and_tried_again(void)
+{
+    enum { N_RECORDS = N_RECORDS_MAX, DIMS = 16 }; /* 94 blocks */
+    float vector[DIMS];
+    struct mn_record r = {.vector = vector, .n_dims = DIMS};
+    struct mni_search_stats stats;
+    char id[16];
+
+    seed = check_seed();
+    begin(DIMS);
+    for (int i = 0; i < N_RECORDS; i++) {
+        (void)snprintf(id, sizeof id, "%04d", i);
+        r.id = mn_str(id);
+        for (int d = 0; d < DIMS; d++)
+            vector[d] = random_float();
+        CHECK_OK_ERR(mn_put(store, mn_str("n"), &r, NULL, NULL, &err), &err);
+    }
+    CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    struct mni_search search = {.metric = MNI_METRIC_DOT,
+                                .vectors = vector,
+                                .n_queries = 1,
+                                .n_dims = DIMS,
+                                .n_best = N_RECORDS,
+                                .least = -INFINITY};
+    check_search(&search, &stats);
+    CHECK_EQ(stats.n_refined + stats.n_fallback, N_RECORDS);
+    CHECK(stats.n_fallback > N_RECORDS / 2);
+    CHECK(stats.n_refined > 64 * 8); /* again later on */
+    search.n_best = 1;
+    check_search(&search, &stats);
+    CHECK(stats.n_fallback == 0 && stats.n_refined < N_RECORDS / 4);
+    search.without_codes = true;
+    check_search(&search, &stats);
+    CHECK(stats.n_fallback == 0 && stats.n_refined == 0);
+    /* Queries without a code leave those of others what they are good for. */
+    float vectors[3 * DIMS] = {0};
+    for (int d = 0; d < DIMS; d++) {
+        vectors[DIMS + d] = vector[d];
+        vectors[2 * DIMS + d] = 1e30F * random_float();
+    }
+    search.vectors = vectors;
+    search.n_queries = 3;
+    search.without_codes = false;
+    check_search(&search, &stats);
+    CHECK(stats.n_fallback == 0 && stats.n_refined > 0 && stats.n_refined < N_RECORDS / 4);
+    end();
+}
+
+static void put_halves(const char *id, const uint16_t *halves)
+{
+    const struct mni_record r = {.type = MNI_RECORD_UPSERT,
+                                 .element_type = MNI_ELEMENT_F16,
+                                 .key = mn_str(id),
+                                 .vector = halves,
+                                 .n_dims = n_dims};
+    struct mni_batch *batch = NULL;
+    size_t index;
+
+    CHECK_OK(mni_batch_new(store->engine, NULL, &batch));
+    CHECK_OK_ERR(mni_batch_collection(batch, MNI_KIND_NAMESPACE, mn_str("n"), false, &index, &err),
+                 &err);
+    CHECK_OK_ERR(mni_batch_add(batch, index, &r, MNI_ALWAYS, 0, NULL, &err), &err);
+    CHECK_OK_ERR(mni_batch_commit(batch, MN_ACK_DEFAULT, NULL, &err), &err);
+    mni_batch_free(batch);
+}
+
+/* Those of any element type, as floats. */
+static size_t list_floats(const struct mni_search *search, const float *vectors, size_t n_vectors,
+                          struct expected *all)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < n_vectors; i++) {
+        all[n].score = score_of(search->metric, search->vectors, vectors + i * n_dims);
+        (void)snprintf(all[n].id, sizeof all[n].id, "%03d", (int)i);
+        n += !isnan(all[n].score);
+    }
+    qsort(all, n, sizeof *all, by_rank);
+    return n;
+}
+
+static void halves_are_compared_as_the_floats_they_stand_for(void)
+{
+    enum { DIMS = 37, N_HALVES = 300 };
+    static float floats[N_HALVES * DIMS];
+    static struct expected all[N_HALVES];
+    uint16_t halves[DIMS];
+    struct mni_search_results results;
+    char id[16];
+
+    seed = check_seed();
+    begin(DIMS);
+    for (int i = 0; i < N_HALVES; i++) {
+        for (int d = 0; d < DIMS; d++)
+            halves[d] =
+                (uint16_t)(0x3000 | check_below(&seed, 0x0FFF) | check_below(&seed, 2) << 15);
+        if (i % 50 == 0)
+            halves[i % DIMS] = (uint16_t)check_random(&seed); /* NaN, infinite, subnormal */
+        mni_f16_to_f32(halves, DIMS, floats + i * DIMS);
+        (void)snprintf(id, sizeof id, "%03d", i);
+        put_halves(id, halves);
+        if (i == N_HALVES * 2 / 3)
+            CHECK_OK_ERR(mn_checkpoint(store, &err), &err);
+    }
+    for (unsigned i = 0; i < 24; i++) {
+        const struct mni_search search = {.metric = (enum mni_metric)(1 + i % 3),
+                                          .vectors = floats + (1 + i) * DIMS,
+                                          .n_queries = 1,
+                                          .n_dims = DIMS,
+                                          .n_best = i % 2 == 0 ? 5 : N_HALVES,
+                                          .least = -INFINITY,
+                                          .without_codes = i % 4 == 3};
+        struct mni_scan *scan = scan_of_all();
+        size_t n_all = list_floats(&search, floats, N_HALVES, all);
+
+        CHECK_OK_ERR(mni_search_run(scan, &search, &results, &err), &err);
+        CHECK_EQ(results.n, n_all < search.n_best ? n_all : search.n_best);
+        for (size_t k = 0; k < results.n; k++)
+            check_hit(scan, &results.hits[k], &all[k]);
+        mni_search_results_done(scan, &results);
+        mni_scan_close(scan);
+    }
+    end();
+}
+
+static void a_search_past_its_deadline_ends(void)
 {
     float vector[N_DIMS_MAX] = {1};
     struct mni_search_results results;
@@ -295,7 +426,9 @@ int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(results_are_those_of_a_walk),
-        CHECK_TEST(a_cancelled_search_ends),
+        CHECK_TEST(useless_codes_are_done_without_and_tried_again),
+        CHECK_TEST(halves_are_compared_as_the_floats_they_stand_for),
+        CHECK_TEST(a_search_past_its_deadline_ends),
     };
 
     return check_run("engine.search", tests, CHECK_COUNT(tests), argc, argv);
