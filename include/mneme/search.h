@@ -12,8 +12,11 @@
  *     dot      the dot product
  *     l2       the squared Euclidean distance, negated
  *
- * Sums are made in float, 32 of them side by side with one rounding a step, and are added up
- * pairwise. A vector whose score is NaN (one with a NaN in it, for example) is no result.
+ * Sums are made in float, 32 of them side by side: element i goes into sum i % 32, multiplied and
+ * added with one rounding. Then sums 16 to 31 are added to sums 0 to 15, of these the upper half to
+ * the lower, and so on. A length is the root of such a sum, rounded to float; the cosine is divided
+ * in double and rounded once. A vector whose score is NaN (one with a NaN in it, for example) is no
+ * result.
  */
 #ifndef MNEME_SEARCH_H
 #define MNEME_SEARCH_H
@@ -43,7 +46,8 @@ struct mn_search_options {
     bool full_scan;     /* compares every vector whole: slower, for comparing */
     bool skip_damaged;  /* passes over what lies in a damaged part of a file, and counts it */
     int64_t timeout_us; /* of mn_search_open; 0: none */
-    /* May be NULL. Asked about once a megabyte, by any thread of the search; true ends it. */
+    /* May be NULL. Asked by every thread of the search, at the same time, about once a megabyte or
+     * more often (once for 64 vectors that are larger together); true ends it. */
     bool (*is_cancelled)(void *context);
     void *cancel_context;
 };
@@ -62,9 +66,10 @@ typedef struct mn_search mn_search;
  *
  * MN_NOT_FOUND: no such namespace. MN_ERR_DIMENSION: its vectors have not n_dims elements.
  * MN_ERR_INVALID: also an element of a query that is infinite or NaN. MN_ERR_TIMEOUT,
- * MN_ERR_CANCELLED: as the options ask; there are no results then. MN_ERR_CORRUPT: vectors, or what
- * tells which of them are live, lie in a damaged part of a file, which `err` names; see
- * skip_damaged.
+ * MN_ERR_CANCELLED: as the options ask; there are no results then. MN_ERR_CORRUPT: vectors, what
+ * tells which of them are live, or ids that decide between equal scores, lie in a damaged part of a
+ * file, which `err` names; see skip_damaged. MN_ERR_BUDGET: what a search of so many queries and
+ * results takes does not fit into memory_bytes_max now; one of 1 MiB or less always does.
  */
 MN_API MN_MUST_USE mn_status mn_search_open(mn_store *store, struct mn_slice name,
                                             const float *queries, size_t n_queries, uint32_t n_dims,
@@ -79,19 +84,22 @@ struct mn_search_hit {
 
 /* The results of query 0, the best first, then those of query 1, and so on. MN_OK: sets `hit_out`.
  * MN_END behind the last, and clears it. MN_ERR_BUDGET as of mn_get, and clears it: the call after
- * that gives the same result. */
+ * that gives the same result. MN_ERR_CORRUPT, which clears it too: the record of the next result
+ * lies in a damaged part of a file, which `err` names; the call after that goes on behind it. With
+ * skip_damaged it is passed over and counted instead. */
 MN_API MN_MUST_USE mn_status mn_search_next(mn_search *search, struct mn_search_hit *hit_out,
                                             struct mn_error *err);
 
 /* What a search did, of all its queries together. Set `size` before the call. */
 struct mn_search_stats {
     size_t size;
-    uint64_t n_results;
+    uint64_t n_results;  /* those whose record turns out to be damaged included */
     uint64_t n_scanned;  /* vectors that were compared, whole or as codes */
     uint64_t n_refined;  /* comparisons of a query with a whole vector that its code did not rule
                             out */
     uint64_t n_fallback; /* vectors compared whole because codes had ruled out too few before */
-    uint64_t n_damaged;  /* vectors, or records of them, passed over: see skip_damaged */
+    uint64_t n_damaged;  /* vectors, or records of them, passed over: see skip_damaged; at least 1
+                            where ids of equal scores could not be read */
     uint64_t bytes_read; /* of codes and vectors */
     int64_t duration_us; /* of mn_search_open */
     uint32_t n_threads;

@@ -2,8 +2,8 @@
  * store.h - a store: one directory that holds everything.
  *
  * Thread rule of the whole interface: a store may be used by any number of threads at once. A
- * transaction, an iterator and a view belong to one thread at a time. Slices and structs passed in
- * are read during the call only.
+ * transaction, an iterator, a scan, a search and a view belong to one thread at a time. Slices and
+ * structs passed in are read during the call only.
  *
  * One process at a time may open a store for writing. Any number may open it for reading while
  * nobody writes. A handle is useless after fork: every call on it in the child is
@@ -73,10 +73,10 @@ MN_API MN_MUST_USE mn_status mn_open(const char *path, const struct mn_options *
                                      mn_store **store_out, struct mn_error *err);
 
 /*
- * Syncs the log, seals its end, and frees the handle. NULL is fine. MN_ERR_BUSY: views, iterators
- * or transactions are still open; the store stays open too. MN_ERR_FORKED: nothing happens. After
- * any other error the handle is gone; what was acknowledged at MN_ACK_DISK is safe, weaker
- * acknowledgements may be lost.
+ * Syncs the log, seals its end, and frees the handle. NULL is fine. MN_ERR_BUSY: views, iterators,
+ * scans, searches or transactions are still open; the store stays open too. MN_ERR_FORKED: nothing
+ * happens. After any other error the handle is gone; what was acknowledged at MN_ACK_DISK is safe,
+ * weaker acknowledgements may be lost.
  */
 MN_API MN_MUST_USE mn_status mn_close(mn_store *store, struct mn_error *err);
 
@@ -235,7 +235,8 @@ MN_API MN_MUST_USE mn_status mn_purge_namespace(mn_store *store, struct mn_slice
  * most `sweep_time_cap_ms` each time.
  */
 
-/* Sweeps now, under the same bounds. Sets `n_swept_out` (may be NULL). */
+/* Sweeps now, under the same bounds, also what spaces keep no longer if its time has come. Sets
+ * `n_swept_out` (may be NULL). */
 MN_API MN_MUST_USE mn_status mn_sweep(mn_store *store, uint64_t *n_swept_out, struct mn_error *err);
 
 /* Numbers ---------------------------------------------------------------------------------------
@@ -248,7 +249,8 @@ struct mn_stats {
     uint64_t durable_lsn;    /* known synced up to here */
     uint64_t checkpoint_lsn; /* everything up to here lies in segments; 0 = none */
     uint64_t n_namespaces;
-    uint64_t n_records;    /* live, over all namespaces */
+    uint64_t n_records;    /* live, over all namespaces and spaces; versions that the history of a
+                              space keeps, and points that it hides until they are swept, too */
     uint64_t n_expired;    /* expired and not swept yet */
     uint64_t memory_bytes; /* of the engine, all of it; not the page cache of its files */
     uint64_t pinned_bytes; /* of records that views hold, in memory or in segments */
@@ -276,6 +278,7 @@ struct mn_stats {
     uint64_t memory_segment_bytes; /* what segments need: directories, dead rows, patches */
     uint64_t memory_log_bytes;     /* buffers of the log, and the manifest */
     uint64_t memory_work_bytes;    /* of checkpoint, merge, batches, iterators and scans */
+    uint64_t n_spaces;             /* of temporal.h */
 };
 
 MN_API MN_MUST_USE mn_status mn_stats(mn_store *store, struct mn_stats *stats_out,
@@ -326,7 +329,8 @@ struct mn_salvage_report {
                                   would say so is damaged */
     uint64_t n_lost_records;   /* known to have been there, and not readable; overwritten ones may
                                   be counted too, those in lost commits are not */
-    uint64_t n_lost_names;     /* namespaces called "lost-<number>" now */
+    uint64_t n_lost_names;     /* namespaces called "lost-<number>" now, and spaces whose numbers
+                                  count down from the greatest */
     uint64_t n_damages;        /* reported one by one */
     uint64_t last_lsn;         /* of the newest commit of which something was found */
 };
@@ -344,10 +348,10 @@ struct mn_salvage_options {
 
 /*
  * Recovers what can be recovered of a damaged store into a new one: records with everything that
- * belongs to them, namespaces, settings. Of each record the newest version that is left counts;
- * LSNs are new ones. Nothing in `from` is changed; it is refused beside a writer. `to` is missing
- * or empty. MN_OK also when much is lost: the report tells, `n_damages` 0 says that nothing is.
- * `report_out` may be NULL, else its `size` is set. After a failure `to` may hold a part of it.
+ * belongs to them, namespaces, spaces, settings. Of each record the newest version that is left
+ * counts; LSNs are new ones. Nothing in `from` is changed; it is refused beside a writer. `to` is
+ * missing or empty. MN_OK also when much is lost: the report tells, `n_damages` 0 says that nothing
+ * is. `report_out` may be NULL, else its `size` is set. After a failure `to` may hold a part of it.
  *
  * MN_ERR_NO_STORE: nothing in `from` is part of a store. MN_ERR_INVALID: `to` is not empty. Others
  * as of mn_open and mn_put_batch, about `to`.

@@ -10,13 +10,14 @@
 #include "api/store_private.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/quote.h"
 
 mn_status api_no_namespace(struct mn_slice name, struct mn_error *err)
 {
-    int n = (int)(name.n_bytes < 200 ? name.n_bytes : 200);
+    char text[MNI_QUOTED_NAME_BYTES];
 
-    return mni_fail(err, MN_NOT_FOUND, "there is no namespace \"%.*s\"", n,
-                    (const char *)name.data);
+    return mni_fail(err, MN_NOT_FOUND, "there is no namespace %s",
+                    mni_quote(name, text, sizeof text));
 }
 
 /* Writing ---------- */

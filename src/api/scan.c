@@ -37,7 +37,7 @@ static mn_status open_scan(struct mn_scan *scan, struct mn_slice name, size_t n_
     if (st == MN_NOT_FOUND)
         return api_no_namespace(name, err);
     if (st == MN_OK)
-        st = mni_scan_start(scan->scan, c.number, err);
+        st = mni_scan_start(scan->scan, c.number, NULL, err);
     if (st == MN_OK)
         st = mni_scan_reader_new(scan->scan, n_vectors_max, &scan->reader, err);
     return st;

@@ -12,6 +12,7 @@
 
 #include "api/store_private.h"
 #include "base/mem.h"
+#include "base/quote.h"
 
 struct mn_search {
     struct mni_engine *engine; /* borrowed */
@@ -85,9 +86,12 @@ void mn_search_close(mn_search *search)
 }
 
 /* Begins to look at the vectors of a namespace. Sets `has_vectors_out`. */
-static mn_status open_namespace(struct mn_search *search, struct mn_slice name, uint32_t n_dims,
-                                bool *has_vectors_out, struct mn_error *err)
+static mn_status open_namespace(struct mn_search *search, struct mn_slice name,
+                                const struct mni_search *settings, bool *has_vectors_out,
+                                struct mn_error *err)
 {
+    uint32_t n_dims = settings->n_dims;
+    char text[MNI_QUOTED_NAME_BYTES];
     struct mni_collection c;
     mn_status st = mni_scan_open(search->engine, &search->scan, err);
 
@@ -99,9 +103,9 @@ static mn_status open_namespace(struct mn_search *search, struct mn_slice name, 
     *has_vectors_out = c.dimension != 0;
     if (c.dimension != 0 && c.dimension != n_dims)
         return mni_fail(err, MN_ERR_DIMENSION,
-                        "query has %" PRIu32 " dimensions, namespace \"%.*s\" has %" PRIu32, n_dims,
-                        (int)name.n_bytes, (const char *)name.data, c.dimension);
-    return mni_scan_start(search->scan, c.number, err);
+                        "query has %" PRIu32 " dimensions, namespace %s has %" PRIu32, n_dims,
+                        mni_quote(name, text, sizeof text), c.dimension);
+    return mni_scan_start(search->scan, c.number, settings, err);
 }
 
 static mn_status run(struct mn_search *search, struct mn_slice name,
@@ -110,10 +114,10 @@ static mn_status run(struct mn_search *search, struct mn_slice name,
     int64_t begin_us = mni_engine_mono_us(search->engine);
     struct mni_search s = *settings;
     bool has_vectors = false;
-    mn_status st = open_namespace(search, name, s.n_dims, &has_vectors, err);
 
     if (s.deadline_us != 0 && __builtin_add_overflow(begin_us, s.deadline_us, &s.deadline_us))
         s.deadline_us = INT64_MAX;
+    mn_status st = open_namespace(search, name, &s, &has_vectors, err);
     if (st == MN_OK && has_vectors)
         st = mni_search_run(search->scan, &s, &search->results, err);
     search->duration_us = mni_engine_mono_us(search->engine) - begin_us;

@@ -100,7 +100,7 @@ mn_status mn_snapshot_get_info(const mn_snapshot *snapshot, struct mn_snapshot_i
     info.created_at_us = s->created_us;
     info.lsn = s->manifest.lsn;
     info.lsn_time_us = s->manifest.time_us;
-    info.n_namespaces = s->n_collections;
+    info.n_namespaces = mni_snapshot_n_namespaces(s);
     info.n_records = s->n_records;
     info.n_files = s->n_files;
     info.n_bytes = s->n_bytes;
@@ -121,7 +121,7 @@ mn_status mn_snapshot_get_namespace(const mn_snapshot *snapshot, uint64_t index,
 {
     if (snapshot == NULL || namespace_out == NULL)
         return mni_fail(err, MN_ERR_INVALID, "no snapshot, or no place for the answer");
-    if (index >= snapshot->inner.n_collections)
+    if (index >= mni_snapshot_n_namespaces(&snapshot->inner))
         return MN_END;
     const struct mni_snapshot_collection *c = &snapshot->inner.collections[index];
     *namespace_out = (struct mn_snapshot_namespace){

@@ -20,7 +20,10 @@ struct mn_store {
 MN_MUST_USE mn_status api_check_store(const mn_store *store, struct mn_error *err);
 MN_MUST_USE mn_status api_check_name(struct mn_slice name, struct mn_error *err);
 MN_MUST_USE mn_status api_check_id(struct mn_slice id, struct mn_error *err);
+MN_MUST_USE mn_status api_check_space_name(struct mn_slice name, struct mn_error *err);
 MN_MUST_USE mn_status api_check_record(const struct mn_record *record, struct mn_error *err);
+/* The same without its id. */
+MN_MUST_USE mn_status api_check_content(const struct mn_record *record, struct mn_error *err);
 MN_MUST_USE mn_status api_check_expiry(uint32_t fields, int64_t when_us, struct mn_error *err);
 MN_MUST_USE mn_status api_ack(const struct mn_write_options *options, mn_ack *ack_out,
                               struct mn_error *err);

@@ -39,6 +39,11 @@ mn_status api_check_name(struct mn_slice name, struct mn_error *err)
     return check_text(name, "name of the namespace", MN_NAMESPACE_BYTES_MAX, err);
 }
 
+mn_status api_check_space_name(struct mn_slice name, struct mn_error *err)
+{
+    return check_text(name, "name of the space", MN_SPACE_NAME_BYTES_MAX, err);
+}
+
 mn_status api_check_id(struct mn_slice id, struct mn_error *err)
 {
     return check_text(id, "id", MN_ID_BYTES_MAX, err);
@@ -74,11 +79,15 @@ mn_status api_check_expiry(uint32_t fields, int64_t when_us, struct mn_error *er
 
 mn_status api_check_record(const struct mn_record *r, struct mn_error *err)
 {
-    const uint32_t known = MN_HAS_EXPIRES_AT | MN_HAS_TTL | MN_HAS_EVENT_TIME;
     mn_status st = api_check_id(r->id, err);
 
-    if (st != MN_OK)
-        return st;
+    return st == MN_OK ? api_check_content(r, err) : st;
+}
+
+mn_status api_check_content(const struct mn_record *r, struct mn_error *err)
+{
+    const uint32_t known = MN_HAS_EXPIRES_AT | MN_HAS_TTL | MN_HAS_EVENT_TIME;
+
     if (r->n_dims > MN_DIMENSIONS_MAX)
         return mni_fail(err, MN_ERR_LIMIT, "vector has %" PRIu32 " dimensions, the limit is %d",
                         r->n_dims, MN_DIMENSIONS_MAX);
@@ -91,8 +100,9 @@ mn_status api_check_record(const struct mn_record *r, struct mn_error *err)
         return mni_fail(err, MN_ERR_INVALID, "payload has bytes and no address");
     if ((r->fields & ~known) != 0)
         return mni_fail(err, MN_ERR_INVALID, "unknown record fields %" PRIu32, r->fields);
-    st = api_check_expiry(r->fields & (MN_HAS_EXPIRES_AT | MN_HAS_TTL),
-                          (r->fields & MN_HAS_EXPIRES_AT) != 0 ? r->expires_at_us : r->ttl_us, err);
+    mn_status st =
+        api_check_expiry(r->fields & (MN_HAS_EXPIRES_AT | MN_HAS_TTL),
+                         (r->fields & MN_HAS_EXPIRES_AT) != 0 ? r->expires_at_us : r->ttl_us, err);
     return st == MN_OK ? check_metadata(r->metadata, err) : st;
 }
 

@@ -1,12 +1,11 @@
 /* Tests of searches: what is refused, what the options do, and how long results stay. */
 #include <math.h>
-
-#include "base/mem.h"
-#include "io/crash.h"
-#include "short.h"
-
+#include <stdatomic.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "short.h"
 
 enum { N_DIMS = 24, N_RECORDS = 300 };
 
@@ -142,24 +141,88 @@ static void wrong_arguments_are_refused_and_named(void)
     closed(store);
 }
 
-static bool say_yes(void *context)
+/* Says yes when it is asked as often as that. */
+static bool count_down(void *context)
 {
-    ++*(int *)context;
-    return true;
+    return atomic_fetch_sub((atomic_int *)context, 1) <= 1;
 }
 
-static void a_search_can_be_cancelled_and_has_a_deadline(void)
+static void a_search_can_be_cancelled_whenever_it_asks(void)
 {
     float query[N_DIMS] = {1};
-    int n_asked = 0;
 
     begin_filled();
-    options.is_cancelled = say_yes;
-    options.cancel_context = &n_asked;
-    CHECK_STATUS(try_search(query, 1, N_DIMS, 1), MN_ERR_CANCELLED);
-    CHECK_EQ(n_asked, 1);
-    options = (struct mn_search_options){.size = sizeof options, .timeout_us = INT64_MAX};
+    options.is_cancelled = count_down;
+    for (options.n_threads = 1; options.n_threads <= 2; options.n_threads++) {
+        atomic_int n_left = 1;
+        int n_asked = 1;
+        mn_status st;
+
+        options.cancel_context = &n_left;
+        while ((st = try_search(query, 1, N_DIMS, 1)) == MN_ERR_CANCELLED)
+            atomic_store(&n_left, ++n_asked);
+        CHECK_OK_ERR(st, &err);
+        CHECK(n_asked > 3); /* in the segment, and in the buffer several times */
+        /* When all vectors are compared, too: the results of each query take their time. */
+        atomic_store(&n_left, n_asked + 20);
+        CHECK_STATUS(try_search(vectors[0], 40, N_DIMS, 1), MN_ERR_CANCELLED);
+    }
+    closed(store);
+}
+
+/* So that the clock has gone on by a microsecond. */
+static bool wait_a_moment(void *context)
+{
+    const struct timespec moment = {.tv_nsec = 10000};
+
+    (void)context;
+    return nanosleep(&moment, NULL) != 0;
+}
+
+static bool count_up(void *context)
+{
+    ++*(int *)context;
+    return false;
+}
+
+/* A buffer is put in order for the first search of it, which takes longer than the search. */
+static void a_search_asks_while_the_buffer_is_put_in_order(void)
+{
+    enum { N = 6400 };
+    static char ids[N][8];
+    static struct mn_record records[N];
+    const float vector[N_DIMS] = {1};
+    int n_asked[2] = {0, 0};
+    atomic_int n_left = 1;
+
+    begin();
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(ids[i], sizeof ids[i], "%04d", i * 7919 % N);
+        records[i] = (struct mn_record){.id = mn_str(ids[i]), .vector = vector, .n_dims = N_DIMS};
+    }
+    CHECK_OK_ERR(mn_put_batch(store, mn_str("n"), records, N, NULL, NULL, NULL, &err), &err);
+    options.is_cancelled = count_down;
+    options.cancel_context = &n_left;
+    CHECK_STATUS(try_search(vector, 1, N_DIMS, 1), MN_ERR_CANCELLED);
+    options.is_cancelled = count_up;
+    for (int i = 0; i < 2; i++) {
+        options.cancel_context = &n_asked[i];
+        CHECK_OK_ERR(try_search(vector, 1, N_DIMS, 1), &err);
+    }
+    CHECK(n_asked[0] > n_asked[1] + 20);
+    closed(store);
+}
+
+static void a_search_has_a_deadline(void)
+{
+    float query[N_DIMS] = {1};
+
+    begin_filled();
+    options.timeout_us = INT64_MAX;
     CHECK_OK_ERR(try_search(query, 1, N_DIMS, 1), &err);
+    options.is_cancelled = wait_a_moment;
+    options.timeout_us = 1;
+    CHECK_STATUS(try_search(query, 1, N_DIMS, 1), MN_ERR_TIMEOUT);
     closed(store);
 }
 
@@ -396,12 +459,26 @@ static void a_child_is_refused(void)
     closed(store);
 }
 
+static bool see_work(void *context)
+{
+    *(uint64_t *)context = stats_of(store).memory_work_bytes;
+    return false;
+}
+
 static void memory_of_a_search_counts_until_it_is_closed(void)
 {
+    uint64_t during = 0;
+
     begin_filled();
     uint64_t before = stats_of(store).memory_work_bytes;
+    options.is_cancelled = see_work;
+    options.cancel_context = &during;
     mn_search *search = searched(vectors[0], 4, 1000);
-    CHECK(stats_of(store).memory_work_bytes >= before + 4 * 1000 * 24);
+    CHECK(during >= before + 4 * 1000 * 24);
+    /* What is left are the results that there are. */
+    uint64_t after = stats_of(store).memory_work_bytes;
+    CHECK(after >= before + 4 * N_RECORDS * 24);
+    CHECK(after < before + 4 * 1000 * 24);
     mn_search_close(search);
     CHECK_EQ(stats_of(store).memory_work_bytes, before);
     closed(store);
@@ -411,7 +488,9 @@ int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(wrong_arguments_are_refused_and_named),
-        CHECK_TEST(a_search_can_be_cancelled_and_has_a_deadline),
+        CHECK_TEST(a_search_can_be_cancelled_whenever_it_asks),
+        CHECK_TEST(a_search_asks_while_the_buffer_is_put_in_order),
+        CHECK_TEST(a_search_has_a_deadline),
         CHECK_TEST(a_namespace_without_vectors_has_no_results),
         CHECK_TEST(the_nearest_of_a_record_is_the_record),
         CHECK_TEST(offset_and_queries_in_one_call_give_the_same_results),
