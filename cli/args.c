@@ -69,6 +69,20 @@ static const struct {
     [OPTION_FULL_SCAN] = {"--full-scan", false},
     [OPTION_TIMEOUT] = {"--timeout", true},
     [OPTION_STATS] = {"--stats", false},
+    [OPTION_NAME] = {"--name", true},
+    [OPTION_DESCENDING] = {"--descending", false},
+    [OPTION_TOP] = {"--top", true},
+    [OPTION_PENALTY] = {"--penalty", true},
+    [OPTION_MIN_LENGTH] = {"--min-length", true},
+    [OPTION_AT] = {"--at", true},
+    [OPTION_ALPHA] = {"--alpha", true},
+    [OPTION_HALF_LIFE] = {"--half-life", true},
+    [OPTION_AROUND] = {"--around", true},
+    [OPTION_SVG] = {"--svg", true},
+    [OPTION_KEEP_POINTS] = {"--keep-points", true},
+    [OPTION_HISTORY] = {"--history", true},
+    [OPTION_KEYFRAME_EVERY] = {"--keyframe-every", true},
+    [OPTION_KNOWN_AT] = {"--known-at", true},
 };
 
 static const uint64_t global_options = TAKES(OPTION_DIR) | TAKES(OPTION_RECOVERY) |

@@ -5,6 +5,9 @@
  * Threads: the main one; the library may have more, which ask whether to stop.
  * Fails:   says why on stderr and returns an exit code.
  */
+#include <math.h>
+#include <string.h>
+
 #include "cli.h"
 #include "commands.h"
 #include "exit_codes.h"
@@ -12,7 +15,6 @@
 #include "numbers.h"
 #include "query_in.h"
 #include "record_out.h"
-#include "seconds.h"
 #include "stop.h"
 #include "talk.h"
 
@@ -29,30 +31,26 @@ struct request {
 /* The command line ------------------------------------------------------------------------------
  */
 
+/* What is printed as a score is one, infinite ones included. */
+static bool read_score(const char *text, float *score_out)
+{
+    if (strcmp(text, "1e999") == 0)
+        *score_out = INFINITY;
+    else if (strcmp(text, "-1e999") == 0)
+        *score_out = -INFINITY;
+    else
+        return mni_json_parse_float(mn_str(text), score_out);
+    return true;
+}
+
 static int take_min_score(const struct cli *cli, struct mn_search_options *options)
 {
     const char *text = cli->args.values[OPTION_MIN_SCORE];
 
     options->has_min_score = text != NULL;
-    if (text != NULL && !mni_json_parse_float(mn_str(text), &options->min_score))
+    if (text != NULL && !read_score(text, &options->min_score))
         return args_refuse(cli->args.command, "--min-score takes a number, as 0.5, not \"%s\"",
                            text);
-    return EXIT_CODE_OK;
-}
-
-static int take_timeout(const struct cli *cli, struct mn_search_options *options)
-{
-    const char *text = cli->args.values[OPTION_TIMEOUT];
-    double seconds;
-
-    if (text == NULL)
-        return EXIT_CODE_OK;
-    if (!mni_json_parse_double(mn_str(text), &seconds) || !(seconds > 0) ||
-        !seconds_parse(mn_str(text), &options->timeout_us))
-        return args_refuse(cli->args.command,
-                           "--timeout takes seconds, more than 0, as 2 or 0.5, not \"%s\"", text);
-    if (options->timeout_us == 0)
-        options->timeout_us = 1; /* 0 is none */
     return EXIT_CODE_OK;
 }
 
@@ -105,7 +103,7 @@ static int take_request(const struct cli *cli, struct request *request)
     if (code == EXIT_CODE_OK)
         code = take_min_score(cli, &request->options);
     if (code == EXIT_CODE_OK)
-        code = take_timeout(cli, &request->options);
+        code = query_in_take_timeout(cli, &request->options.timeout_us);
     return code == EXIT_CODE_OK ? query_in_take(cli, &request->query) : code;
 }
 
@@ -154,11 +152,17 @@ static bool print_stats(struct cli *cli, const struct mn_search_stats *stats)
 
 /* Prints a result, or adds it to the table. */
 static bool print_hit(struct cli *cli, const struct request *request, struct hits_table *table,
-                      const struct mn_search_hit *hit)
+                      uint64_t rank, const struct mn_search_hit *hit)
 {
+    char id[QUOTED_BYTES];
+    const struct hit_text text = {.rank = rank,
+                                  .score = (double)hit->score,
+                                  .id = quoted(hit->view.id, id),
+                                  .metadata = hit->view.metadata};
+
     if (!cli_is_for_people(cli))
         return record_out_hit(&cli->out, &hit->view, hit->score, request->vectors);
-    bool is_added = hits_table_add(table, &hit->view, hit->score) == MN_OK;
+    bool is_added = hits_table_add(table, &text) == MN_OK;
     if (!is_added)
         say("out of memory");
     return is_added;
@@ -170,27 +174,28 @@ static int print_results(struct cli *cli, const struct request *request, mn_sear
     struct hits_table table = {0};
     struct mn_search_hit hit;
     struct mn_error err = {0};
+    uint64_t rank = request->options.offset;
     uint64_t n_damaged = 0;
     bool is_fine = true;
     mn_status st;
 
     do {
         st = mn_search_next(search, &hit, &err);
+        rank++;                     /* of a damaged one too */
         if (st == MN_ERR_CORRUPT) { /* the results behind it may be read */
             say_damaged(cli, (struct mn_slice){0}, &err, &n_damaged);
             continue;
         }
         if (st != MN_OK)
             break;
-        is_fine = print_hit(cli, request, &table, &hit);
+        is_fine = print_hit(cli, request, &table, rank, &hit);
         mn_view_release(&hit.view);
     } while (is_fine);
     int code = damaged_code(n_damaged);
     if (st != MN_OK && st != MN_END)
         code = worse_code(code, cli_say_status(cli, st, &err));
     else if (is_fine && cli_is_for_people(cli))
-        is_fine =
-            hits_table_print(&table, &cli->out, request->options.offset + 1, hits_table_columns());
+        is_fine = hits_table_print(&table, &cli->out, hits_table_columns());
     hits_table_done(&table);
     if (is_fine && cli_has(cli, OPTION_STATS)) {
         st = mn_search_stats(search, &stats, &err);
@@ -222,10 +227,8 @@ static int search(struct cli *cli, mn_store *store, struct request *request)
     stop_at_once(); /* ends the process here if it was asked to */
     if (st == MN_NOT_FOUND)
         return say_no_namespace(cli_word(cli, 0));
-    if (st == MN_ERR_TIMEOUT) {
-        say("the search did not end within %s seconds", cli->args.values[OPTION_TIMEOUT]);
-        return EXIT_CODE_FAILURE;
-    }
+    if (st == MN_ERR_TIMEOUT)
+        return query_in_say_timeout(cli);
     if (st != MN_OK)
         return cli_say_status(cli, st, &err);
     int code = print_results(cli, request, found);

@@ -77,6 +77,7 @@ int run_stats(struct cli *cli)
         {"durable_lsn", FIGURE_NUMBER, s.durable_lsn},
         {"checkpoint_lsn", FIGURE_NUMBER, s.checkpoint_lsn},
         {"namespaces", FIGURE_NUMBER, s.n_namespaces},
+        {"spaces", FIGURE_NUMBER, s.n_spaces},
         {"records", FIGURE_NUMBER, s.n_records},
         {"expired", FIGURE_NUMBER, s.n_expired},
         {"memory_bytes", FIGURE_BYTES, s.memory_bytes},

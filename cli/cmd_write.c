@@ -20,19 +20,7 @@
  * room for them. */
 enum { IMPORT_BATCH_RECORDS = 256, IMPORT_BATCH_BYTES = 16 << 20 };
 
-static const char *const ack_choices[] = {"none", "os", "disk", NULL};
-static const mn_ack acks[] = {MN_ACK_NONE, MN_ACK_OS, MN_ACK_DISK};
 static const char *const format_choices[] = {"flat", "put", NULL};
-
-static bool take_ack(struct cli *cli, mn_ack *ack_out)
-{
-    int choice = -1;
-
-    if (!args_choice(&cli->args, OPTION_ACK, ack_choices, -1, &choice))
-        return false;
-    *ack_out = choice < 0 ? MN_ACK_DEFAULT : acks[choice];
-    return true;
-}
 
 int run_put(struct cli *cli)
 {
@@ -45,7 +33,7 @@ int run_put(struct cli *cli)
     ingest.format = LINE_FORMAT_PUT;
     ingest.has_progress = isatty(STDIN_FILENO) == 0;
     lines_init(&ingest.lines, STDIN_FILENO);
-    if (!take_ack(cli, &ingest.ack) ||
+    if (!ingest_take_ack(cli, &ingest.ack) ||
         !args_number(&cli->args, OPTION_BATCH, 1, MN_BATCH_RECORDS_MAX, UINT64_MAX,
                      &ingest.batch_records))
         return EXIT_CODE_USAGE;
@@ -127,7 +115,7 @@ static int take_import_options(struct cli *cli, struct ingest *ingest)
     if (ingest->npy_name != NULL && strcmp(ingest->npy_name, "-") == 0)
         return args_refuse(cli->args.command, "%s takes a file, not standard input",
                            option_name(option));
-    if (!take_ack(cli, &ingest->ack) ||
+    if (!ingest_take_ack(cli, &ingest->ack) ||
         !args_choice(&cli->args, OPTION_FORMAT, format_choices,
                      is_exported ? LINE_FORMAT_PUT : LINE_FORMAT_FLAT, &format) ||
         !args_number(&cli->args, OPTION_BATCH, 1, MN_BATCH_RECORDS_MAX, IMPORT_BATCH_RECORDS,

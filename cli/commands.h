@@ -33,6 +33,24 @@ int run_delete(struct cli *cli);
 int run_purge(struct cli *cli);
 int run_list(struct cli *cli);
 
+int run_temporal_create(struct cli *cli);
+int run_temporal_alter(struct cli *cli);
+int run_temporal_drop(struct cli *cli);
+int run_temporal_spaces(struct cli *cli);
+int run_temporal_entities(struct cli *cli);
+int run_temporal_put(struct cli *cli);
+int run_temporal_get(struct cli *cli);
+int run_temporal_asof(struct cli *cli);
+int run_temporal_next(struct cli *cli);
+int run_temporal_latest(struct cli *cli);
+int run_temporal_range(struct cli *cli);
+int run_temporal_timeline(struct cli *cli);
+int run_temporal_delete(struct cli *cli);
+int run_temporal_drift(struct cli *cli);
+int run_temporal_changes(struct cli *cli);
+int run_temporal_nearest(struct cli *cli);
+int run_temporal_plot(struct cli *cli);
+
 int run_checkpoint(struct cli *cli);
 int run_flush(struct cli *cli);
 int run_stats(struct cli *cli);

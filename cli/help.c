@@ -23,7 +23,7 @@ static void print_commands(struct cli *cli, const char *group)
 
     for (int i = 0; (command = command_at(i)) != NULL; i++) {
         if (group == NULL || (strncmp(command->name, group, n) == 0 && command->name[n] == ' '))
-            (void)out_text(&cli->out, "  %-16s  %s", command->name, command->about);
+            (void)out_text(&cli->out, "  %-17s  %s", command->name, command->about);
     }
 }
 
@@ -40,9 +40,10 @@ static void print_command(struct cli *cli, const struct command *command)
 /* That of the group's first command which says most. */
 static void print_group_example(struct cli *cli, const char *group)
 {
-    const struct command *command = command_find(group, strcmp(group, "config") == 0 ? "list"
-                                                        : strcmp(group, "wal") == 0  ? "stats"
-                                                                                     : "list");
+    const struct command *command = command_find(group, strcmp(group, "config") == 0     ? "list"
+                                                        : strcmp(group, "wal") == 0      ? "stats"
+                                                        : strcmp(group, "temporal") == 0 ? "put"
+                                                                                         : "list");
 
     if (command != NULL)
         print_example(cli, command->example);

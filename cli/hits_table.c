@@ -1,5 +1,5 @@
 /*
- * hits_table.c - the results of a search as a table for people.
+ * hits_table.c - the results of a search, of records or of points, as a table for people.
  *
  * Owns:    the texts of all rows, until they are printed: the widths of columns depend on them all.
  * Threads: the main one.
@@ -27,9 +27,11 @@ enum {
 static const char ellipsis[] = "\xE2\x80\xA6";
 
 struct row {
-    float score;
+    uint64_t rank;
+    double score;
     size_t id_offset; /* in `text` */
     size_t id_bytes;
+    size_t time_bytes; /* behind the id */
     size_t excerpt_offset;
     size_t excerpt_bytes;
 };
@@ -60,7 +62,7 @@ static uint32_t character_at(const unsigned char *text, size_t *n_bytes_out)
 /* What commands a terminal, ends a line or turns the direction of writing. */
 static bool is_control(uint32_t c)
 {
-    return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x200E && c <= 0x200F) ||
+    return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x061C || (c >= 0x200E && c <= 0x200F) ||
            (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) || c == 0xFEFF;
 }
 
@@ -157,17 +159,20 @@ static mn_status find_text(struct hits_table *table, struct mn_slice metadata,
     return MN_OK; /* the store took it as an object, so there is just no such key */
 }
 
-mn_status hits_table_add(struct hits_table *table, const struct mn_view *view, float score)
+mn_status hits_table_add(struct hits_table *table, const struct hit_text *hit)
 {
-    char id_text[QUOTED_BYTES];
     struct mn_slice text;
-    struct row row = {.score = score, .id_offset = table->text.n_bytes};
+    struct row row = {.rank = hit->rank, .score = hit->score, .id_offset = table->text.n_bytes};
 
-    mn_status st = append_one_line(&table->text, mn_str(quoted(view->id, id_text)));
+    table->is_of_points = hit->time != NULL;
+    mn_status st = append_one_line(&table->text, mn_str(hit->id));
     row.id_bytes = table->text.n_bytes - row.id_offset;
+    if (st == MN_OK && hit->time != NULL)
+        st = append_one_line(&table->text, mn_str(hit->time));
+    row.time_bytes = table->text.n_bytes - row.id_offset - row.id_bytes;
     row.excerpt_offset = table->text.n_bytes;
     if (st == MN_OK)
-        st = find_text(table, view->metadata, &text);
+        st = find_text(table, hit->metadata, &text);
     if (st == MN_OK)
         st = append_one_line(&table->text, text);
     row.excerpt_bytes = table->text.n_bytes - row.excerpt_offset;
@@ -194,9 +199,9 @@ unsigned hits_table_columns(void)
     return n < COLUMNS_MIN ? COLUMNS_MIN : n > COLUMNS_MAX ? COLUMNS_MAX : (unsigned)n;
 }
 
-static const char *score_text(float score, char text[SCORE_BYTES])
+static const char *score_text(double score, char text[SCORE_BYTES])
 {
-    (void)snprintf(text, SCORE_BYTES, "%#.6g", score == 0 ? 0.0 : (double)score); /* no -0 */
+    (void)snprintf(text, SCORE_BYTES, "%#.6g", score == 0 ? 0.0 : score); /* no -0 */
     return text;
 }
 
@@ -205,30 +210,54 @@ struct widths {
     int rank;
     int score;
     unsigned id;
+    unsigned time; /* 0: there are none */
     unsigned excerpt;
 };
 
-static struct widths widths_of(const struct hits_table *table, uint64_t first_rank,
-                               unsigned n_columns)
+static void widen(unsigned *width, const unsigned char *text, size_t n_bytes, unsigned n_columns)
+{
+    unsigned n_taken;
+
+    (void)fitting_bytes(text, n_bytes, n_columns, &n_taken);
+    *width = n_taken > *width ? n_taken : *width;
+}
+
+static const char *score_heading(const struct hits_table *table)
+{
+    return table->is_of_points ? "DISTANCE" : "SCORE";
+}
+
+static const char *id_heading(const struct hits_table *table)
+{
+    return table->is_of_points ? "ENTITY" : "ID";
+}
+
+static struct widths widths_of(const struct hits_table *table, unsigned n_columns)
 {
     const struct row *rows = (const struct row *)(const void *)table->rows.data;
     size_t n_rows = table->rows.n_bytes / sizeof *rows;
-    struct widths w = {.rank = (int)strlen("RANK"), .score = (int)strlen("SCORE"), .id = 2};
+    struct widths w = {.rank = (int)strlen("RANK"),
+                       .score = (int)strlen(score_heading(table)),
+                       .id = (unsigned)strlen(id_heading(table))};
     char text[SCORE_BYTES];
-    unsigned n_taken;
     bool has_excerpts = false;
 
-    int rank = snprintf(NULL, 0, "%llu", (unsigned long long)(first_rank + n_rows));
-    w.rank = rank > w.rank ? rank : w.rank;
     for (size_t i = 0; i < n_rows; i++) {
+        const unsigned char *id = table->text.data + rows[i].id_offset;
+        int rank = snprintf(NULL, 0, "%llu", (unsigned long long)rows[i].rank);
+        w.rank = rank > w.rank ? rank : w.rank;
         int score = (int)strlen(score_text(rows[i].score, text));
         w.score = score > w.score ? score : w.score;
-        (void)fitting_bytes(table->text.data + rows[i].id_offset, rows[i].id_bytes, n_columns,
-                            &n_taken);
-        w.id = n_taken > w.id ? n_taken : w.id;
+        widen(&w.id, id, rows[i].id_bytes, n_columns);
+        widen(&w.time, id + rows[i].id_bytes, rows[i].time_bytes, n_columns);
         has_excerpts = has_excerpts || rows[i].excerpt_bytes > 0;
     }
     unsigned left = n_columns - (unsigned)(w.rank + w.score) - 4; /* two spaces each */
+    if (table->is_of_points) { /* neither an entity nor a time is ever cut */
+        unsigned both = w.id + 2 + w.time + 2;
+        w.excerpt = has_excerpts && left > both ? left - both : 0;
+        return w;
+    }
     unsigned id_max = has_excerpts ? left / 2 : left;
     w.id = w.id > id_max ? id_max : w.id;
     w.excerpt = has_excerpts ? left - w.id - 2 : 0; /* at least 4: a line has COLUMNS_MIN */
@@ -257,38 +286,58 @@ static mn_status append_cut(struct mni_buf *line, const unsigned char *text, siz
     return st;
 }
 
-bool hits_table_print(struct hits_table *table, struct out *out, uint64_t first_rank,
-                      unsigned n_columns)
+static bool print_heading(const struct hits_table *table, struct out *out, const struct widths *w)
+{
+    const char *score = score_heading(table);
+    const char *id = id_heading(table);
+
+    if (table->is_of_points)
+        return out_heading(out, "%*s  %*s  %-*s  %-*s%s", w->rank, "RANK", w->score, score,
+                           (int)w->id, id, w->excerpt > 0 ? (int)w->time : 0, "TIME",
+                           w->excerpt > 0 ? "  TEXT" : "");
+    return w->excerpt > 0 ? out_heading(out, "%*s  %*s  %-*s  TEXT", w->rank, "RANK", w->score,
+                                        score, (int)w->id, id)
+                          : out_heading(out, "%*s  %*s  %s", w->rank, "RANK", w->score, score, id);
+}
+
+/* What is behind rank and score. */
+static mn_status append_texts(struct mni_buf *line, const struct hits_table *table,
+                              const struct row *row, const struct widths *w)
+{
+    const unsigned char *id = table->text.data + row->id_offset;
+    bool has_excerpt = row->excerpt_bytes > 0 && w->excerpt > 0;
+    mn_status st = append_cut(line, id, row->id_bytes, w->id, has_excerpt || w->time > 0);
+
+    if (st == MN_OK && w->time > 0)
+        st = mni_buf_append(line, "  ", 2);
+    if (st == MN_OK && w->time > 0)
+        st = append_cut(line, id + row->id_bytes, row->time_bytes, w->time, has_excerpt);
+    if (st == MN_OK && has_excerpt)
+        st = mni_buf_append(line, "  ", 2);
+    if (st == MN_OK && has_excerpt)
+        st = append_cut(line, table->text.data + row->excerpt_offset, row->excerpt_bytes,
+                        w->excerpt, false);
+    return st == MN_OK ? mni_buf_append(line, "\n", 1) : st;
+}
+
+bool hits_table_print(struct hits_table *table, struct out *out, unsigned n_columns)
 {
     const struct row *rows = (const struct row *)(const void *)table->rows.data;
     size_t n_rows = table->rows.n_bytes / sizeof *rows;
-    struct widths w = widths_of(table, first_rank, n_columns);
+    struct widths w = widths_of(table, n_columns);
     struct mni_buf *line = &table->scratch;
     char score[SCORE_BYTES];
     char front[2 * SCORE_BYTES];
+    bool is_fine = print_heading(table, out, &w);
 
-    bool is_fine = w.excerpt > 0
-                       ? out_heading(out, "%*s  %*s  %-*s  TEXT", w.rank, "RANK", w.score, "SCORE",
-                                     (int)w.id, "ID")
-                       : out_heading(out, "%*s  %*s  ID", w.rank, "RANK", w.score, "SCORE");
     for (size_t i = 0; is_fine && i < n_rows; i++) {
         const struct row *row = &rows[i];
-        int n = snprintf(front, sizeof front, "%*llu  %*s  ", w.rank,
-                         (unsigned long long)(first_rank + i), w.score,
-                         score_text(row->score, score));
+        int n = snprintf(front, sizeof front, "%*llu  %*s  ", w.rank, (unsigned long long)row->rank,
+                         w.score, score_text(row->score, score));
         mni_buf_reset(line);
         mn_status st = mni_buf_append(line, front, (size_t)n);
         if (st == MN_OK)
-            st = append_cut(line, table->text.data + row->id_offset, row->id_bytes, w.id,
-                            row->excerpt_bytes > 0);
-        if (st == MN_OK && row->excerpt_bytes > 0) {
-            st = mni_buf_append(line, "  ", 2);
-            if (st == MN_OK)
-                st = append_cut(line, table->text.data + row->excerpt_offset, row->excerpt_bytes,
-                                w.excerpt, false);
-        }
-        if (st == MN_OK)
-            st = mni_buf_append(line, "\n", 1);
+            st = append_texts(line, table, row, &w);
         if (st != MN_OK)
             say("out of memory");
         is_fine = st == MN_OK && out_raw(out, line->data, line->n_bytes);

@@ -16,6 +16,18 @@
 #include "stop.h"
 #include "talk.h"
 
+bool ingest_take_ack(const struct cli *cli, mn_ack *ack_out)
+{
+    static const char *const choices[] = {"none", "os", "disk", NULL};
+    static const mn_ack acks[] = {MN_ACK_NONE, MN_ACK_OS, MN_ACK_DISK};
+    int choice = -1;
+
+    if (!args_choice(&cli->args, OPTION_ACK, choices, -1, &choice))
+        return false;
+    *ack_out = choice < 0 ? MN_ACK_DEFAULT : acks[choice];
+    return true;
+}
+
 void ingest_done(struct ingest *ingest)
 {
     npy_close(&ingest->npy);
@@ -97,6 +109,8 @@ static mn_status take_line(struct ingest *in, struct mn_slice line, struct mn_er
 
     if (in->format == LINE_FORMAT_FLAT)
         st = record_in_flat(&in->in, &in->batch, line, in->id_field, &record, err);
+    else if (in->format == LINE_FORMAT_POINT)
+        st = record_in_point(&in->in, &in->batch, line, &record, err);
     else
         st = record_in_put(&in->in, &in->batch, line, &record, err);
     if (st == MN_OK)
@@ -143,12 +157,15 @@ static int gather(struct ingest *in, bool *is_end_out)
 /* Says what the library answered to the batch: of which line, where it names a record. */
 static int refuse_batch(const struct ingest *in, mn_status status, const struct mn_error *err)
 {
-    static const char prefix[] = "record ";
+    static const char *const prefixes[] = {"record ", "point "};
     const char *text = status_text(status, err);
 
-    if (strncmp(text, prefix, sizeof prefix - 1) == 0) {
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        size_t n = strlen(prefixes[i]);
         char *after = NULL;
-        unsigned long long record_index = strtoull(text + sizeof prefix - 1, &after, 10);
+        if (strncmp(text, prefixes[i], n) != 0)
+            continue;
+        unsigned long long record_index = strtoull(text + n, &after, 10);
         if (strncmp(after, ": ", 2) == 0 && record_index < in->batch.n_records)
             return refuse_line(in, in->batch.line_numbers[record_index], status, after + 2);
     }
@@ -157,15 +174,23 @@ static int refuse_batch(const struct ingest *in, mn_status status, const struct 
     return cli_say_status(in->cli, status, err);
 }
 
-static int commit(struct ingest *in)
+static mn_status store_records(struct ingest *in, uint64_t *n_stored_out, uint64_t *lsn_out,
+                               struct mn_error *err)
 {
     struct mn_write_options options = {.size = sizeof options, .ack = in->ack};
+
+    return mn_put_batch(in->store, in->name, in->batch.records, in->batch.n_records, &options,
+                        n_stored_out, lsn_out, err);
+}
+
+static int commit(struct ingest *in)
+{
+    ingest_store_fn *store_batch = in->store_batch == NULL ? store_records : in->store_batch;
     struct mn_error err = {0};
     uint64_t n_stored = 0;
     uint64_t lsn = 0;
 
-    mn_status st = mn_put_batch(in->store, in->name, in->batch.records, in->batch.n_records,
-                                &options, &n_stored, &lsn, &err);
+    mn_status st = store_batch(in, &n_stored, &lsn, &err);
     if (st != MN_OK)
         return refuse_batch(in, st, &err);
     batch_reset(&in->batch);

@@ -10,9 +10,17 @@
 #include "npy.h"
 #include "record_in.h"
 
-enum line_format { LINE_FORMAT_FLAT, LINE_FORMAT_PUT };
+enum line_format { LINE_FORMAT_FLAT, LINE_FORMAT_PUT, LINE_FORMAT_POINT };
 
-/* One run of put or import. Begin with INGEST_INIT, set what is asked for, then ingest_run. */
+struct ingest;
+
+/* Stores the batch that was gathered, all of it or nothing. What is wrong with one record begins
+ * with "record 3: " or "point 3: ", counted from 0. */
+typedef mn_status ingest_store_fn(struct ingest *ingest, uint64_t *n_stored_out, uint64_t *lsn_out,
+                                  struct mn_error *err);
+
+/* One run of put, import or temporal put. Begin with INGEST_INIT, set what is asked for, then
+ * ingest_run. */
 struct ingest {
     struct cli *cli;       /* borrowed */
     struct mn_slice name;  /* of the namespace */
@@ -26,7 +34,9 @@ struct ingest {
     uint64_t n_lines_total;   /* for the progress line; 0: not known */
     mn_ack ack;
     bool has_progress;
-    struct npy npy; /* owned; fd -1: vectors are in the lines, if anywhere */
+    ingest_store_fn *store_batch; /* NULL: records, into the namespace */
+    void *context;                /* for store_batch; borrowed */
+    struct npy npy;               /* owned; fd -1: vectors are in the lines, if anywhere */
     struct lines lines;
     /* state */
     mn_store *store; /* owned */
@@ -41,6 +51,9 @@ struct ingest {
     {                                                                                              \
         .npy = {.fd = -1}, .batch_bytes = UINT64_MAX                                               \
     }
+
+/* Takes --ack. False after saying what is wrong. */
+bool ingest_take_ack(const struct cli *cli, mn_ack *ack_out);
 
 /* Whether the line that `in` has just read takes a row of the .npy file, of which `n_taken` are
  * taken: each line takes the next one, and where it says which, it must be that. A line may also

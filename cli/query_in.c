@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "exit_codes.h"
 #include "npy.h"
+#include "seconds.h"
 #include "talk.h"
 #include "json/json.h"
 
@@ -134,16 +135,40 @@ int query_in_take(const struct cli *cli, struct query_in *query)
 {
     int n_given =
         cli_has(cli, OPTION_VECTOR) + cli_has(cli, OPTION_VECTOR_FILE) + cli_has(cli, OPTION_ID);
+    bool takes_id = (cli->args.command->options & TAKES(OPTION_ID)) != 0;
 
-    if (n_given != 1)
-        return args_refuse(cli->args.command, n_given == 0
-                                                  ? "which vector? Give --vector, --vector-file "
-                                                    "or --id"
-                                                  : "--vector, --vector-file and --id exclude "
-                                                    "each other");
+    if (n_given == 0)
+        return args_refuse(cli->args.command, "which vector? Give --vector%s",
+                           takes_id ? ", --vector-file or --id" : " or --vector-file");
+    if (n_given > 1)
+        return args_refuse(cli->args.command, "--vector%s exclude each other",
+                           takes_id ? ", --vector-file and --id" : " and --vector-file");
     if (cli_has(cli, OPTION_VECTOR))
         return take_json(cli, query);
     return cli_has(cli, OPTION_VECTOR_FILE) ? take_file(cli, query) : EXIT_CODE_OK;
+}
+
+int query_in_take_timeout(const struct cli *cli, int64_t *timeout_us_out)
+{
+    const char *text = cli->args.values[OPTION_TIMEOUT];
+    double seconds;
+
+    *timeout_us_out = 0;
+    if (text == NULL)
+        return EXIT_CODE_OK;
+    if (!mni_json_parse_double(mn_str(text), &seconds) || !(seconds > 0) ||
+        !seconds_parse(mn_str(text), timeout_us_out))
+        return args_refuse(cli->args.command,
+                           "--timeout takes seconds, more than 0, as 2 or 0.5, not \"%s\"", text);
+    if (*timeout_us_out == 0)
+        *timeout_us_out = 1; /* 0 is none */
+    return EXIT_CODE_OK;
+}
+
+int query_in_say_timeout(const struct cli *cli)
+{
+    say("the search did not end within %s seconds", cli->args.values[OPTION_TIMEOUT]);
+    return EXIT_CODE_FAILURE;
 }
 
 static int copy_vector(const struct mn_view *view, struct query_in *query)

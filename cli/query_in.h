@@ -19,6 +19,12 @@ int query_in_take(const struct cli *cli, struct query_in *query);
 /* Takes the vector of the record that --id names. Likewise. */
 int query_in_take_record(const struct cli *cli, mn_store *store, struct query_in *query);
 
+/* The time that --timeout gives a search; 0: any. Returns an exit code. */
+int query_in_take_timeout(const struct cli *cli, int64_t *timeout_us_out);
+
+/* Says that it took longer. Returns the exit code. */
+int query_in_say_timeout(const struct cli *cli);
+
 void query_in_done(struct query_in *query);
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include "record_in.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -22,7 +23,6 @@ enum field {
     FIELD_ID,
     FIELD_VECTOR,
     FIELD_VECTOR_BASE64,
-    FIELD_VECTOR_ROW,
     FIELD_METADATA,
     FIELD_METADATA_TEXT,
     FIELD_PAYLOAD_BASE64,
@@ -30,6 +30,7 @@ enum field {
     FIELD_EXPIRES_AT,
     FIELD_EVENT_TIME_US,
     FIELD_LSN,
+    FIELD_VECTOR_ROW, /* the last: points have none */
     N_FIELDS,
 };
 
@@ -37,13 +38,27 @@ static const char *const field_names[N_FIELDS] = {
     [FIELD_ID] = "id",
     [FIELD_VECTOR] = "vector",
     [FIELD_VECTOR_BASE64] = "vector_base64",
-    [FIELD_VECTOR_ROW] = "vector_row",
     [FIELD_METADATA] = "metadata",
     [FIELD_METADATA_TEXT] = "metadata_text",
     [FIELD_PAYLOAD_BASE64] = "payload_base64",
     [FIELD_TTL_SECONDS] = "ttl_seconds",
     [FIELD_EXPIRES_AT] = "expires_at",
     [FIELD_EVENT_TIME_US] = "event_time_us",
+    [FIELD_LSN] = "lsn",
+    [FIELD_VECTOR_ROW] = "vector_row",
+};
+
+/* What an id and an event time are called where the line is a point. */
+static const char *const point_field_names[] = {
+    [FIELD_ID] = "entity",
+    [FIELD_VECTOR] = "vector",
+    [FIELD_VECTOR_BASE64] = "vector_base64",
+    [FIELD_METADATA] = "metadata",
+    [FIELD_METADATA_TEXT] = "metadata_text",
+    [FIELD_PAYLOAD_BASE64] = "payload_base64",
+    [FIELD_TTL_SECONDS] = "ttl_seconds",
+    [FIELD_EXPIRES_AT] = "expires_at",
+    [FIELD_EVENT_TIME_US] = "time_us",
     [FIELD_LSN] = "lsn",
 };
 
@@ -54,6 +69,8 @@ struct reading {
     struct mn_record *record;
     struct mni_json_scanner scanner;
     struct mn_error *err;
+    struct mni_json_fields fields; /* that the line may have */
+    bool is_point;
     bool has_metadata_text;
 };
 
@@ -136,6 +153,28 @@ static mn_status read_id(struct reading *r, const char *name)
     if (text.n_bytes == 0)
         return mni_fail(r->err, MN_ERR_INVALID, "%s is empty", name);
     return copy_to_batch(r, text.data, text.n_bytes, &r->record->id);
+}
+
+/* A number of 64 bits does not survive every JSON reader, so it may be a string of its digits. */
+static mn_status read_entity(struct reading *r)
+{
+    enum mni_json_type type;
+    struct mn_slice text;
+    uint64_t entity = 0;
+    mn_status st = mni_json_peek(&r->scanner, &type);
+
+    if (st == MN_OK && type != MNI_JSON_STRING && type != MNI_JSON_NUMBER)
+        return mni_fail(r->err, MN_ERR_INVALID, "entity is %s, not a number", type_name(type));
+    if (st == MN_OK && type == MNI_JSON_STRING)
+        st = read_text(r, "entity", &text);
+    else if (st == MN_OK)
+        st = mni_json_skip_value(&r->scanner, &text);
+    if (st != MN_OK)
+        return st;
+    if (!mni_json_parse_u64(text, &entity))
+        return mni_fail(r->err, MN_ERR_INVALID, "entity is no integer from 0 to %" PRIu64,
+                        UINT64_MAX);
+    return copy_to_batch(r, &entity, sizeof entity, &r->record->id);
 }
 
 static mn_status set_vector(struct reading *r, size_t n_dims, const char *name)
@@ -302,11 +341,11 @@ static mn_status read_times(struct reading *r, size_t field)
         record->fields |= MN_HAS_EXPIRES_AT;
         return st;
     default:
-        st = expect(r, MNI_JSON_NUMBER, "event_time_us");
+        st = expect(r, MNI_JSON_NUMBER, r->fields.names[field]);
         if (st == MN_OK) {
             st = mni_json_read_i64(&r->scanner, &record->event_time_us);
             if (st != MN_OK)
-                mni_error_prefix(r->err, "event_time_us");
+                mni_error_prefix(r->err, "%s", r->fields.names[field]);
         }
         record->fields |= MN_HAS_EVENT_TIME;
         return st;
@@ -319,7 +358,7 @@ static mn_status read_field(struct reading *r, size_t field, const struct mni_js
     char text[QUOTED_BYTES];
     mn_status st;
 
-    if (field == N_FIELDS) {
+    if (field == r->fields.n_names) {
         struct mn_slice name = key->raw;
         if (mni_json_token_text(key, &r->in->text, &name) != MN_OK)
             return out_of_memory(r->err);
@@ -334,7 +373,7 @@ static mn_status read_field(struct reading *r, size_t field, const struct mni_js
         return mni_json_skip_value(&r->scanner, NULL);
     switch (field) {
     case FIELD_ID:
-        return read_id(r, "id");
+        return r->is_point ? read_entity(r) : read_id(r, "id");
     case FIELD_VECTOR:
     case FIELD_VECTOR_BASE64:
         if (r->record->n_dims != 0)
@@ -364,25 +403,46 @@ static mn_status enter_line(struct reading *r, struct mn_slice line)
     return st == MN_OK ? mni_json_enter_object(&r->scanner) : st;
 }
 
-mn_status record_in_put(struct record_in *in, struct batch *batch, struct mn_slice line,
-                        struct mn_record *record_out, struct mn_error *err)
+static mn_status read_line(struct reading *r, struct mn_slice line)
 {
-    struct mni_json_fields fields = {.names = field_names, .n_names = N_FIELDS};
-    struct reading r = {.in = in, .batch = batch, .record = record_out, .err = err};
     struct mni_json_token key;
     size_t field;
-    mn_status st = enter_line(&r, line);
+    mn_status st = enter_line(r, line);
 
     while (st == MN_OK) {
-        st = mni_json_next_field(&r.scanner, &fields, &field, &key);
+        st = mni_json_next_field(&r->scanner, &r->fields, &field, &key);
         if (st == MN_OK)
-            st = read_field(&r, field, &key);
+            st = read_field(r, field, &key);
     }
     if (st != MN_END)
         return st;
-    st = mni_json_finish(&r.scanner);
-    if (st == MN_OK && record_out->id.n_bytes == 0)
-        st = mni_fail(err, MN_ERR_INVALID, "id is missing");
+    st = mni_json_finish(&r->scanner);
+    if (st == MN_OK && r->record->id.n_bytes == 0)
+        st = mni_fail(r->err, MN_ERR_INVALID, "%s is missing", r->fields.names[FIELD_ID]);
+    return st;
+}
+
+mn_status record_in_put(struct record_in *in, struct batch *batch, struct mn_slice line,
+                        struct mn_record *record_out, struct mn_error *err)
+{
+    struct reading r = {.in = in, .batch = batch, .record = record_out, .err = err};
+
+    r.fields = (struct mni_json_fields){.names = field_names, .n_names = N_FIELDS};
+    return read_line(&r, line);
+}
+
+mn_status record_in_point(struct record_in *in, struct batch *batch, struct mn_slice line,
+                          struct mn_record *record_out, struct mn_error *err)
+{
+    struct reading r = {.in = in, .batch = batch, .record = record_out, .err = err};
+
+    r.is_point = true;
+    r.fields = (struct mni_json_fields){.names = point_field_names, .n_names = FIELD_VECTOR_ROW};
+    mn_status st = read_line(&r, line);
+    if (st == MN_OK && (record_out->fields & MN_HAS_EVENT_TIME) == 0)
+        st = mni_fail(err, MN_ERR_INVALID, "time_us is missing");
+    if (st == MN_OK && record_out->n_dims == 0)
+        st = mni_fail(err, MN_ERR_INVALID, "vector is missing");
     return st;
 }
 

@@ -30,6 +30,12 @@ void record_in_done(struct record_in *in);
 MN_MUST_USE mn_status record_in_put(struct record_in *in, struct batch *batch, struct mn_slice line,
                                     struct mn_record *record_out, struct mn_error *err);
 
+/* Reads a line as `temporal put` takes it. Of the record, `id` is the entity, a uint64_t as it lies
+ * in memory, and `event_time_us` the time; a vector is there. */
+MN_MUST_USE mn_status record_in_point(struct record_in *in, struct batch *batch,
+                                      struct mn_slice line, struct mn_record *record_out,
+                                      struct mn_error *err);
+
 /* Reads nothing but what the line says about its row. The rest may be wrong in any way. */
 MN_MUST_USE mn_status record_in_row(struct record_in *in, struct mn_slice line,
                                     struct mn_error *err);

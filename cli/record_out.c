@@ -1,5 +1,5 @@
 /*
- * record_out.c - a record becomes a line that `put` takes.
+ * record_out.c - a record, or a point, becomes a line that `put` takes.
  *
  * Owns:    nothing.
  * Threads: the main one.
@@ -126,4 +126,60 @@ bool record_out_hit(struct out *out, const struct mn_view *view, float score, en
     write_vector(w, view, vectors);
     write_rest(w, view);
     return out_end(out);
+}
+
+/* Whose point it is, and when. Begins the line. */
+static struct mni_json_writer *begin_point(struct out *out, const struct mn_point_view *view)
+{
+    struct mni_json_writer *w = out_begin(out);
+
+    mni_json_write_key(w, "entity");
+    mni_json_write_u64_string(w, view->entity);
+    mni_json_write_key(w, "time_us");
+    mni_json_write_i64(w, view->time_us);
+    return w;
+}
+
+/* Ends the line. */
+static bool end_point(struct out *out, const struct mn_point_view *view, enum vectors vectors)
+{
+    const struct mn_view content = {.vector = view->vector,
+                                    .n_dims = view->n_dims,
+                                    .fields = view->fields,
+                                    .metadata = view->metadata,
+                                    .payload = view->payload,
+                                    .expires_at_us = view->expires_at_us,
+                                    .lsn = view->lsn};
+
+    write_vector(&out->writer, &content, vectors);
+    write_rest(&out->writer, &content);
+    return out_end(out);
+}
+
+bool record_out_point(struct out *out, const struct mn_point_view *view, enum vectors vectors)
+{
+    (void)begin_point(out, view);
+    return end_point(out, view, vectors);
+}
+
+static void write_distance(struct mni_json_writer *w, const char *key, double distance)
+{
+    mni_json_write_key(w, key);
+    if (isinf(distance))
+        mni_json_write_raw(w, mn_str("1e999"));
+    else
+        mni_json_write_double(w, distance);
+}
+
+bool record_out_nearest(struct out *out, const struct mn_nearest_hit *hit, bool has_parts,
+                        enum vectors vectors)
+{
+    struct mni_json_writer *w = begin_point(out, &hit->view);
+
+    write_distance(w, "distance", hit->distance);
+    if (has_parts) {
+        write_distance(w, "vector_distance", hit->vector_distance);
+        write_distance(w, "decay", hit->decay);
+    }
+    return end_point(out, &hit->view, vectors);
 }

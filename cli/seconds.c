@@ -7,6 +7,7 @@
  */
 #include "seconds.h"
 
+#include "json/json.h"
 #include <stdio.h>
 
 enum { EXPONENT_MAX = 1000000 };
@@ -96,6 +97,28 @@ bool seconds_is_negative(struct mn_slice number)
     return d.is_negative && d.n_digits > 0;
 }
 
+static const struct {
+    char name;
+    int64_t seconds;
+} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
+
+bool seconds_parse_duration(const char *text, int64_t *us_out)
+{
+    struct mn_slice number = mn_str(text);
+    int64_t factor = 1;
+    int64_t us = 0;
+    double any;
+
+    for (size_t i = 0; i < sizeof units / sizeof units[0] && number.n_bytes > 0; i++)
+        if (text[number.n_bytes - 1] == units[i].name && factor == 1) {
+            factor = units[i].seconds;
+            number.n_bytes--;
+            break;
+        }
+    return mni_json_parse_double(number, &any) && !seconds_is_negative(number) &&
+           seconds_parse(number, &us) && !__builtin_mul_overflow(us, factor, us_out);
+}
+
 struct mn_slice seconds_format(int64_t us, char text[SECONDS_TEXT_BYTES])
 {
     uint64_t size = us < 0 ? 0 - (uint64_t)us : (uint64_t)us;
@@ -107,4 +130,16 @@ struct mn_slice seconds_format(int64_t us, char text[SECONDS_TEXT_BYTES])
     if (text[n - 1] == '.')
         n--;
     return (struct mn_slice){.data = text, .n_bytes = (size_t)n};
+}
+
+const char *seconds_format_duration(int64_t us, char text[DURATION_TEXT_BYTES])
+{
+    char number[SECONDS_TEXT_BYTES];
+    size_t i = sizeof units / sizeof units[0] - 1;
+
+    while (i > 0 && us % (units[i].seconds * 1000000) != 0)
+        i--;
+    struct mn_slice count = seconds_format(us / units[i].seconds, number);
+    (void)snprintf(text, DURATION_TEXT_BYTES, "%.*s%c", (int)count.n_bytes, number, units[i].name);
+    return text;
 }

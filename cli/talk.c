@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/utf8.h"
+#include "base/quote.h"
 
 enum { PROGRESS_COLUMNS = 72, PROGRESS_INTERVAL_MS = 100 };
 
@@ -70,31 +70,7 @@ const char *status_text(mn_status status, const struct mn_error *err)
 
 const char *quoted(struct mn_slice name, char text[QUOTED_BYTES])
 {
-    const unsigned char *bytes = name.data;
-    size_t n = 0;
-    size_t i = 0;
-
-    text[n++] = '"';
-    while (i < name.n_bytes && n < QUOTED_BYTES - 16) {
-        size_t left = name.n_bytes - i;
-        size_t char_bytes = 1;
-        while (char_bytes < 4 && char_bytes < left && (bytes[i + char_bytes] & 0xC0) == 0x80)
-            char_bytes++;
-        bool is_c1 = bytes[i] == 0xC2 && char_bytes == 2 && bytes[i + 1] < 0xA0;
-        if (bytes[i] == '"' || bytes[i] == '\\') {
-            text[n++] = '\\';
-            text[n++] = (char)bytes[i++];
-        } else if (bytes[i] < 0x20 || bytes[i] == 0x7F || is_c1 ||
-                   !mni_utf8_is_valid(bytes + i, char_bytes)) {
-            n += (size_t)snprintf(text + n, QUOTED_BYTES - n, "\\x%02X", bytes[i++]);
-        } else {
-            memcpy(text + n, bytes + i, char_bytes);
-            n += char_bytes;
-            i += char_bytes;
-        }
-    }
-    (void)snprintf(text + n, QUOTED_BYTES - n, i < name.n_bytes ? "...\"" : "\"");
-    return text;
+    return mni_quote(name, text, QUOTED_BYTES);
 }
 
 static int64_t now_ms(void)

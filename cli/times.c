@@ -1,11 +1,14 @@
 /*
- * times.c - reads times as RFC 3339 writes them.
+ * times.c - reads and writes times as RFC 3339 has them.
  *
  * Owns:    nothing.
  * Threads: any.
  * Fails:   says false for what is no time.
  */
 #include "times.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 enum { MINUTE = 60, HOUR = 3600, DAY = 86400, US = 1000000 };
 
@@ -87,7 +90,7 @@ static bool take_offset(const char **at, int *seconds_out)
     return true;
 }
 
-bool time_parse(const char *text, int64_t *us_out)
+bool time_parse_any(const char *text, int64_t *us_out)
 {
     const char *at = text;
     int year = 0;
@@ -99,7 +102,7 @@ bool time_parse(const char *text, int64_t *us_out)
     int ahead = 0;
     int64_t us = 0;
 
-    if (!take_number(&at, 4, 1970, 9999, &year) || !take_char(&at, "-") ||
+    if (!take_number(&at, 4, 1, 9999, &year) || !take_char(&at, "-") ||
         !take_number(&at, 2, 1, 12, &month) || !take_char(&at, "-") ||
         !take_number(&at, 2, 1, days_of_month(year, month), &day) || !take_char(&at, "Tt ") ||
         !take_number(&at, 2, 0, 23, &hour) || !take_char(&at, ":") ||
@@ -110,5 +113,56 @@ bool time_parse(const char *text, int64_t *us_out)
     int64_t seconds = (days_before(year, month) + day - 1) * DAY + (int64_t)hour * HOUR +
                       (int64_t)minute * MINUTE + second - ahead;
     *us_out = seconds * US + us;
-    return seconds >= 0;
+    return true;
+}
+
+bool time_parse(const char *text, int64_t *us_out)
+{
+    return time_parse_any(text, us_out) && *us_out >= 0;
+}
+
+/* Year, month and day of a day since 1970. */
+static void date_of(int64_t day, int *year_out, int *month_out, int *day_out)
+{
+    int year = 1970 + (int)(day / 366); /* or some years off, as there are fewer leap years */
+    int month = 1;
+
+    while (days_before(year, 1) > day)
+        year--;
+    while (days_before(year + 1, 1) <= day)
+        year++;
+    while (month < 12 && days_before(year, month + 1) <= day)
+        month++;
+    *year_out = year;
+    *month_out = month;
+    *day_out = (int)(day - days_before(year, month)) + 1;
+}
+
+const char *time_format(int64_t us, char text[TIME_TEXT_BYTES])
+{
+    const int64_t day_us = (int64_t)DAY * US;
+    const int64_t first_us = days_before(1, 1) * day_us;
+    const int64_t end_us = days_before(10000, 1) * day_us;
+    int year;
+    int month;
+    int day;
+
+    if (us < first_us || us >= end_us) {
+        (void)snprintf(text, TIME_TEXT_BYTES, "%" PRId64, us);
+        return text;
+    }
+    int64_t days = us / day_us - (us % day_us < 0);
+    int64_t of_day = us - days * day_us;
+    int second = (int)(of_day / US);
+    int fraction = (int)(of_day % US);
+    date_of(days, &year, &month, &day);
+    int n = snprintf(text, TIME_TEXT_BYTES, "%04d-%02d-%02dT%02d:%02d:%02d", year, month, day,
+                     second / HOUR, second / MINUTE % 60, second % MINUTE);
+    if (fraction > 0) {
+        n += snprintf(text + n, TIME_TEXT_BYTES - (size_t)n, ".%06d", fraction);
+        while (text[n - 1] == '0')
+            n--;
+    }
+    (void)snprintf(text + n, TIME_TEXT_BYTES - (size_t)n, "Z");
+    return text;
 }

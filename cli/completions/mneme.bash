@@ -17,6 +17,22 @@ _mneme_options() {
     'wal dump' | 'snapshot show' | 'snapshot exists' | 'snapshot verify' | 'snapshot delete')
         echo --from
         ;;
+    'temporal create') echo --dimension --name --keep --keep-points --history --keyframe-every ;;
+    'temporal alter') echo --keep --keep-points --history --keyframe-every ;;
+    'temporal spaces') echo --table --human ;;
+    'temporal entities') echo --limit --after --table --human ;;
+    'temporal put') echo --batch --ack ;;
+    'temporal asof') echo --known-at --vectors ;;
+    'temporal get' | 'temporal next' | 'temporal latest') echo --vectors ;;
+    'temporal range') echo --from --to --descending --limit --known-at --vectors ;;
+    'temporal delete') echo --from --to --all ;;
+    'temporal drift') echo --top ;;
+    'temporal nearest')
+        echo --vector --vector-file --at --from --to -k --metric --alpha --half-life --around \
+            --vectors --timeout --stats --table --human
+        ;;
+    'temporal plot') echo --from --to --metric --svg ;;
+    'temporal changes') echo --from --to --penalty --min-length --stats ;;
     'snapshot create') echo --description --incremental --parent --to --compress --without-metadata ;;
     'snapshot list') echo --from --table --human ;;
     'snapshot prune') echo --keep --from ;;
@@ -38,7 +54,7 @@ _mneme() {
         elif [[ $word != -* ]]; then
             if [[ -z $command ]]; then
                 command=$word
-            elif [[ $command == wal || $command == config || $command == snapshot ]]; then
+            elif [[ " wal config snapshot temporal " == *" $command "* ]]; then
                 command="$command $word"
             else
                 n_words=$((n_words + 1))
@@ -47,16 +63,20 @@ _mneme() {
     done
 
     case $prev in
-    -d | --to | --into | --archive) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;;
-    --rows | --vectors-file | --vector-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
-    --from)
+    -d | --into | --archive) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;;
+    --rows | --vectors-file | --vector-file | --svg) mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
+    --from | --to)
         [[ $command == snapshot* ]] && mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
         ;;
     --recovery) mapfile -t COMPREPLY < <(compgen -W 'tail strict' -- "$cur") && return ;;
     --ack) mapfile -t COMPREPLY < <(compgen -W 'none os disk' -- "$cur") && return ;;
     --format) mapfile -t COMPREPLY < <(compgen -W 'flat put' -- "$cur") && return ;;
-    --metric) mapfile -t COMPREPLY < <(compgen -W 'cosine dot l2' -- "$cur") && return ;;
+    --metric)
+        local metrics='cosine dot l2'
+        [[ $command == temporal* ]] && metrics='cosine l2'
+        mapfile -t COMPREPLY < <(compgen -W "$metrics" -- "$cur") && return
+        ;;
     --vectors)
         if [[ $command == import ]]; then
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -74,10 +94,14 @@ _mneme() {
         case $command in
         '')
             words='create drop namespaces exists dimension count put import search export get
-                delete purge list checkpoint flush stats verify salvage snapshot config wal
-                completion'
+                delete purge list temporal checkpoint flush stats verify salvage snapshot config
+                wal completion'
             ;;
         wal) words='stats dump' ;;
+        temporal)
+            words='create alter drop spaces entities put get asof next latest range timeline delete
+                drift changes nearest plot'
+            ;;
         snapshot) words='create list show exists verify delete prune restore' ;;
         salvage) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;;
         config) words='get set list' ;;

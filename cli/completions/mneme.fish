@@ -16,7 +16,7 @@ function __mneme_is
     end
     if test (count $argv) -eq 0
         test (count $found) -eq 0
-    else if contains -- "$argv[1]" wal config snapshot; and test (count $argv) -eq 1
+    else if contains -- "$argv[1]" wal config snapshot temporal; and test (count $argv) -eq 1
         test (count $found) -eq 1; and test $found[1] = $argv[1]
     else
         contains -- "$found[1]" $argv; or contains -- "$found[1] $found[2]" $argv
@@ -44,6 +44,7 @@ complete -c mneme -n __mneme_is -a get -d 'Print records by id'
 complete -c mneme -n __mneme_is -a delete -d 'Remove records by id'
 complete -c mneme -n __mneme_is -a purge -d 'Erase records from every file of the store'
 complete -c mneme -n __mneme_is -a list -d 'Print the ids of all records'
+complete -c mneme -n __mneme_is -a temporal -d 'Points over time'
 complete -c mneme -n __mneme_is -a checkpoint -d 'Write everything into segments and trim the log'
 complete -c mneme -n __mneme_is -a flush -d 'Make everything acknowledged durable'
 complete -c mneme -n __mneme_is -a stats -d 'Print the numbers of the store'
@@ -56,6 +57,8 @@ complete -c mneme -n __mneme_is -a completion -d 'Print the completion script fo
 
 complete -c mneme -n '__mneme_is wal' -a 'stats dump'
 complete -c mneme -n '__mneme_is snapshot' -a 'create list show exists verify delete prune restore'
+complete -c mneme -n '__mneme_is temporal' \
+    -a 'create alter drop spaces entities put get asof next latest range timeline delete drift changes nearest plot'
 complete -c mneme -n '__mneme_is config' -a 'get set list'
 complete -c mneme -n '__mneme_is "config get" "config set"' \
     -a 'sync sync_every_commits sync_interval_ms wal_file_bytes \
@@ -92,6 +95,40 @@ complete -c mneme -n '__mneme_is search' -l threads -x -a '1 2' -d 'How many'
 complete -c mneme -n '__mneme_is search' -l full-scan -d 'Compare every vector whole'
 complete -c mneme -n '__mneme_is search' -l timeout -x -d 'End if it takes longer'
 complete -c mneme -n '__mneme_is search' -l stats -d 'What the search did'
+complete -c mneme -n '__mneme_is "temporal create"' -l dimension -x -d 'Elements per vector'
+complete -c mneme -n '__mneme_is "temporal create"' -l name -x -d 'Of the space'
+complete -c mneme -n '__mneme_is "temporal create" "temporal alter"' -l keep -x -d 'Points no older than this'
+complete -c mneme -n '__mneme_is "temporal create" "temporal alter"' -l keep-points -x -d 'The newest of each entity'
+complete -c mneme -n '__mneme_is "temporal create" "temporal alter"' -l history -x -d 'Replaced versions stay so long'
+complete -c mneme -n '__mneme_is "temporal create" "temporal alter"' -l keyframe-every -x -d 'One vector of N whole'
+complete -c mneme -n '__mneme_is "temporal asof" "temporal range"' -l known-at -x -d 'What was known at this LSN'
+complete -c mneme -n '__mneme_is "temporal spaces" "temporal entities" "temporal nearest"' -l table -d 'Columns'
+complete -c mneme -n '__mneme_is "temporal spaces" "temporal entities" "temporal nearest"' -l human -d 'Numbers for people'
+complete -c mneme -n '__mneme_is "temporal entities" "temporal range"' -l limit -x -d 'At most N lines'
+complete -c mneme -n '__mneme_is "temporal entities"' -l after -x -d 'Only entities above this one'
+complete -c mneme -n '__mneme_is "temporal put"' -l batch -x -d 'Points per commit'
+complete -c mneme -n '__mneme_is "temporal put"' -l ack -x -a 'none os disk' -d 'Durability'
+complete -c mneme -n '__mneme_is "temporal get" "temporal asof" "temporal next" "temporal latest" "temporal range" "temporal nearest"' \
+    -l vectors -x -a 'json base64 none' -d 'Form'
+complete -c mneme -n '__mneme_is "temporal range" "temporal delete" "temporal changes" "temporal nearest" "temporal plot"' -l from -x -d 'From this time on'
+complete -c mneme -n '__mneme_is "temporal range" "temporal delete" "temporal changes" "temporal nearest" "temporal plot"' -l to -x -d 'Up to this time'
+complete -c mneme -n '__mneme_is "temporal range"' -l descending -d 'The last point first'
+complete -c mneme -n '__mneme_is "temporal delete"' -l all -d 'All points of the entity'
+complete -c mneme -n '__mneme_is "temporal drift"' -l top -x -d 'At most N dimensions'
+complete -c mneme -n '__mneme_is "temporal changes"' -l penalty -x -d 'For each change'
+complete -c mneme -n '__mneme_is "temporal changes"' -l min-length -x -d 'Points of a segment'
+complete -c mneme -n '__mneme_is "temporal changes"' -l stats -d 'How they were found'
+complete -c mneme -n '__mneme_is "temporal nearest"' -l vector -x -d 'Compare with this one'
+complete -c mneme -n '__mneme_is "temporal nearest"' -l vector-file -r -F -d 'Row of a NumPy file'
+complete -c mneme -n '__mneme_is "temporal nearest"' -l at -x -d 'As of this time'
+complete -c mneme -n '__mneme_is "temporal nearest"' -s k -x -d 'At most N results'
+complete -c mneme -n '__mneme_is "temporal nearest" "temporal plot"' -l metric -x -a 'cosine l2' -d 'What is near'
+complete -c mneme -n '__mneme_is "temporal nearest"' -l alpha -x -d 'Share of the vectors'
+complete -c mneme -n '__mneme_is "temporal nearest"' -l half-life -x -d 'Seconds to a decay of one half'
+complete -c mneme -n '__mneme_is "temporal nearest"' -l around -x -d 'Where there is no decay'
+complete -c mneme -n '__mneme_is "temporal plot"' -l svg -r -F -d 'Write a picture'
+complete -c mneme -n '__mneme_is "temporal nearest"' -l timeout -x -d 'End if it takes longer'
+complete -c mneme -n '__mneme_is "temporal nearest"' -l stats -d 'What the search did'
 complete -c mneme -n '__mneme_is purge' -l all -d 'The whole namespace'
 complete -c mneme -n '__mneme_is "wal dump"' -l from -x -d 'First LSN'
 complete -c mneme -n '__mneme_is "snapshot create"' -l description -x -d 'Text kept with it'

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import subprocess
+import xml.etree.ElementTree as xml
 
 from harness import MNEME, environment, has, main, run, same
 
@@ -40,7 +41,7 @@ def everything_acknowledged_comes_back_and_the_store_stays(place):
     has(out, f"all {acked} acknowledged passages are there")
     has(out, "Batches that are there in part: 0.")
     has(out, "The first 348 passages lie in segments now")
-    same(len(re.findall(r'mneme checkpoint\n{"checkpoint_lsn":\d+}', out)), 3)
+    same(len(re.findall(r'mneme checkpoint\n{"checkpoint_lsn":\d+}', out)), 4)
     has(out, "All 1398 are there")
     questions = [json.loads(line)["text"]
                  for line in (DEMO.parent / "data/speeches/questions.jsonl").open()]
@@ -53,7 +54,9 @@ def everything_acknowledged_comes_back_and_the_store_stays(place):
     same("\x1b" in out, False, "colours")
     store = str(place.folder / "mneme-demo" / "store")
     same(run("-d", store, "count", "speeches").lines(), [{"count": 1398}])
-    same(sorted(os.listdir(place.folder / "mneme-demo")), ["made-by-examples-demo", "store"])
+    same(sorted(os.listdir(place.folder / "mneme-demo")),
+         ["addresses.svg", "made-by-examples-demo", "store"])
+    _check_points(place, out, store)
     # What it says that the reader can type works as it is written.
     commands = out.partition("== Go on alone\n")[2].strip().splitlines()
     has(commands[-1], "rm -r ")
@@ -61,6 +64,45 @@ def everything_acknowledged_comes_back_and_the_store_stays(place):
                           cwd="/", env=environment())
     same((done.returncode, done.stderr), (0, b""))
     same(os.path.exists(place.folder / "mneme-demo"), False)
+
+
+def _check_points(place, out, store):
+    """The part about points over time: one entity of all addresses, and one per president."""
+    has(out, '{"entity":"1","count":233,"first_us":-5680195200000000,"last_us":1609459200000000}')
+    spaces = run("-d", store, "temporal", "spaces").lines()
+    same([(space["name"], space["count"]) for space in spaces],
+         [("addresses", 233), ("presidents", 233)])
+    same(len(run("-d", store, "temporal", "entities", "presidents").lines()), 43)
+    vector = run("-d", store, "temporal", "latest", "presidents", "15").lines()[0]["vector"]
+    same(abs(sum(x * x for x in vector) - 1) < 1e-6, True)
+    drift = re.search(r'"cosine":(0\.\d+),', out)[1]
+    same(0.4 < float(drift) < 0.6, True, drift)
+    has(out, "From these addresses on they spoke of something else than before:\n")
+    for who in ("John Quincy Adams, 1827", "William H Taft, 1912", "Franklin D Roosevelt, 1935",
+                "Jimmy Carter, 1981"):
+        has(out, f"\n    {who}\n")
+    has(out, "first two principal components, 26.7 % (across) and 9.49 % (up)")
+    has(out, "cosine distance from the first point")
+    has(out, "RANK  DISTANCE  ENTITY  TIME                  TEXT\n"
+             "   1  0.388262  10      1846-01-01T00:00:00Z  James Polk, 1846\n")
+    has(out, "slavery and the union of the states (as of 1850-06-01)\n")
+    root = xml.parse(place.folder / "mneme-demo" / "addresses.svg").getroot()
+    has("".join(root.itertext()), 'space "addresses", entity 1')
+
+
+def points_that_are_lost_or_changed_are_found_out(place):
+    for before, part in (
+            ('[ "$4" != put ] || exec "$real" "$@" < <(sed 100d)', "points are not"),
+            ("[ \"$4\" != put ] || exec \"$real\" \"$@\" < <(sed 's/,0[.]0/,0.1/')",
+             "points are not"),
+            ('[ "$4" != drift ] || { "$real" "$@" | sed s/:0.4/:0.5/; exit; }', "by hand"),
+            ('[[ $4 != nearest || $* != *--at* ]] || set -- "${@/1850/1860}"',
+             "comparing every point"),
+            ('[[ $* != *--svg* ]] || { : >"${@: -1}"; exit; }', "not whole")):
+        code, out, err = _demo(place, command=_pretender(place, f'if [ "$3" = temporal ]; then '
+                                                                f'{before}; fi'))
+        same(code, 1, (before, out))
+        has(err, part)
 
 
 def it_runs_again_in_its_own_directory_and_in_no_other(place):

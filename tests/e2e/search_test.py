@@ -157,6 +157,22 @@ def options_bound_what_is_found(place):
     same(_ids(place, "--vector", "[7,3]", "--min-score", repr(score), "-k", "1"), ["r01"])
 
 
+def every_set_of_kernels_finds_the_same_bytes(place):
+    rng = random.Random(3)
+    for half in range(2):
+        place.put([record(f"r{half}{i:03}", vector=[rng.gauss(0, 1) for _ in range(99)])
+                   for i in range(200)])
+        if half == 0:
+            place.run("checkpoint")
+    for metric in METRICS:
+        options = ("search", "n", "--id", "r0007", "--metric", metric, "-k", "50")
+        expected = place.run(*options).out
+        same(expected.count(b"\n"), 50)
+        for kernels in ("scalar", "avx2", "avx512", "neon", "none of these"):
+            result = run("-d", place.store, *options, env=environment(MNEME_KERNELS=kernels))
+            same((result.code, result.out), (0, expected), (metric, kernels))
+
+
 def what_is_expired_deleted_or_has_no_vector_is_not_found(place):
     place.put([record("live", vector=[1, 0]), record("gone", vector=[2, 0]),
                record("old", vector=[3, 0]), record("bare"),
@@ -196,6 +212,13 @@ def a_score_that_is_nan_is_no_result_and_an_infinite_one_reads_back(place):
         lines = _search(place, "--vector", "[-3e38,-3e38]", "--metric", "dot").lines()
         same({line["id"]: line["score"] for line in lines if line["id"] != "inf"},
              {"zero": 0, "one": -3e38, "huge": -math.inf})
+        # What is printed as a score is a least score, too.
+        query = ("--vector", "[-3e38,-3e38]", "--metric", "dot")
+        has(_search(place, *query).out, b'"score":-1e999')
+        same(_search(place, *query, "--min-score", "-1e999").out, _search(place, *query).out)
+        query = ("--vector", "[3e38,3e38]", "--metric", "dot")
+        has(_search(place, *query).out, b'"score":1e999')
+        same(_ids(place, *query, "--min-score", "1e999"), ["huge", "inf"])
         lines = _search(place, "--vector", "[1,0]").lines()
         same({line["id"]: line["score"] for line in lines}["zero"], 0)
         place.run("checkpoint")
@@ -321,6 +344,7 @@ def damage_exits_4(place):
         at = whole.index(marker)
         segment.write_bytes(whole[:at] + bytes([whole[at] ^ 0x20]) + whole[at + 1:])
     query = ("--vector", _json([1] * 48), "-k", "400")
+    ranked = _ids(place, *query)
     flip(vector)
     result = _search(place, *query, code=4)
     has(result.err, segment.name)
@@ -332,6 +356,9 @@ def damage_exits_4(place):
     has(result.err, segment.name)
     ids = {line["id"] for line in result.lines()}
     same((0 < len(ids) < 400, "r200" in ids), (True, False))
+    table = _search(place, *query, "--table", code=4).out.decode().splitlines()[1:]
+    same([int(line.split()[0]) for line in table],
+         [i + 1 for i, record_id in enumerate(ranked) if record_id in ids])
     segment.write_bytes(whole)
     same(len(_search(place, *query).lines()), 400)
 
@@ -428,7 +455,7 @@ def a_table_has_rank_score_id_and_the_text_of_each(place):
 
 
 def a_table_fits_the_terminal_and_commands_it_nothing(place):
-    evil = "\x1b[31m\u009b\u202eevil\u2028 " + "end " * 200
+    evil = "\x1b[31m\u009b\u202e\u061cevil\u2028 " + "end " * 200
     place.put([record("a\x1b[31m" + "b" * 200, vector=[1, 0], metadata={"text": evil}),
                record("wide", vector=[1, 1], metadata={"text": "日本語" * 100}),
                record("\u0301" * 40, vector=[1, 2], metadata={"x": "y" * 900})])
@@ -440,7 +467,7 @@ def a_table_fits_the_terminal_and_commands_it_nothing(place):
         same(len(lines), 4)
         for line in lines:
             same(width(line) <= int(columns), True, (columns, line))
-            same(any(ord(c) < 32 or c in "\x7f\u009b\u202e\u2028" for c in line), False, line)
+            same(any(ord(c) < 32 or c in "\x7f\u009b\u202e\u061c\u2028" for c in line), False, line)
         for line in lines[1:]:
             same((width(line) >= int(columns) - 2, line[-1]), (True, "…"), (columns, line))
     for columns in ("1", "x", "", "1000000", "-3"):

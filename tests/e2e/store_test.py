@@ -146,6 +146,11 @@ def flush_and_stats_tell_the_lsn(place):
                 "wal_groups", "wal_commits", "wal_bytes_written", "wal_direct_io", "is_poisoned"):
         same(key in stats, True, key)
     same((stats["current_lsn"], stats["namespaces"], stats["records"]), (2, 1, 3))
+    same(stats["spaces"], 0)
+    for name in ("a", "b"):
+        place.run("temporal", "create", name, "--dimension", "2")
+    same(place.run("stats").lines()[0]["spaces"], 2)
+    has(" ".join(place.run("stats", "--table").out.decode().split()), "namespaces 1 spaces 2")
 
 
 def wal_stats_has_the_keys_scripts_rely_on(place):

@@ -8,13 +8,17 @@ import subprocess
 from harness import MNEME, environment, has, main, run, same
 
 COMMANDS = ["create", "drop", "namespaces", "exists", "dimension", "count", "put", "import",
-            "search", "export", "get", "delete", "purge", "list", "checkpoint", "flush", "stats",
-            "verify", "salvage", "config get", "config set", "config list", "wal stats", "wal dump",
+            "search", "export", "get", "delete", "purge", "list", "temporal create",
+            "temporal drop", "temporal spaces", "temporal entities", "temporal put",
+            "temporal get", "temporal asof", "temporal next", "temporal latest", "temporal range",
+            "temporal timeline", "temporal delete", "temporal drift", "temporal changes",
+            "checkpoint", "flush", "stats", "verify", "salvage", "config get", "config set",
+            "config list", "wal stats", "wal dump",
             "snapshot create", "snapshot list", "snapshot show", "snapshot exists",
             "snapshot verify", "snapshot delete", "snapshot prune", "snapshot restore",
             "completion"]
 NEEDS_NO_STORE = ["salvage", "completion"]
-LATER = ["temporal", "cache", "tier"]
+LATER = ["cache", "tier"]
 
 
 def _ok(*args):
@@ -35,7 +39,7 @@ def help_is_everywhere_and_has_an_example(place):
         has(text, "\nExample:\n  ")
         has(text.partition("Example:")[2], f"mneme{' -d memory' * (command not in NEEDS_NO_STORE)}")
         same(_ok("--help", *command.split()), text)
-    for group in ("wal", "config", "snapshot"):
+    for group in ("wal", "config", "snapshot", "temporal"):
         has(_ok(group, "--help"), "Example")
 
 
@@ -63,6 +67,7 @@ def commands_of_later_parts_are_unknown(place):
         result = place.run(command, code=2)
         has(result.err, "unknown command")
     place.run("wal", "drop", code=2)
+    place.run("temporal", "plot", code=2)
 
 
 def usage_errors_exit_2_and_say_what(place):
@@ -146,6 +151,10 @@ def bash_completes_commands_options_and_values(place):
     same(_complete("mneme", "ex"), ["exists", "export"])
     same(_complete("mneme", "-d", "x", "nam"), ["namespaces"])
     same(_complete("mneme", "wal", ""), ["stats", "dump"])
+    same(_complete("mneme", "temporal", "dr"), ["drop", "drift"])
+    same(_complete("mneme", "temporal", "range", "7", "42", "--d"), ["--descending"])
+    same(_complete("mneme", "temporal", "range", "7", "42", "--from", ""), [])
+    same(_complete("mneme", "temporal", "get", "7", "42", "--vectors", "n"), ["none"])
     same(_complete("mneme", "config", "s"), ["set"])
     same(_complete("mneme", "config", "get", "sync_"), ["sync_every_commits", "sync_interval_ms"])
     same(_complete("mneme", "config", "get", "sync", ""), [])

@@ -39,6 +39,38 @@ static void a_line_becomes_a_record(void)
     record_in_done(&in);
 }
 
+static const char whole_point[] =
+    "{\"entity\":\"18446744073709551615\",\"time_us\":-9223372036854775808,\"vector\":[1,2],"
+    "\"payload_base64\":\"AAEC\",\"expires_at\":2e9,\"metadata_text\":\"{\\n}\",\"lsn\":7}";
+
+static void a_line_becomes_a_point(void)
+{
+    struct record_in in = {0};
+    struct batch batch = {0};
+    struct mn_record record;
+    struct mn_error err;
+    uint64_t entity = 0;
+
+    CHECK_OK_ERR(record_in_point(&in, &batch, mn_str(whole_point), &record, &err), &err);
+    CHECK_EQ(record.id.n_bytes, sizeof entity);
+    memcpy(&entity, record.id.data, sizeof entity);
+    CHECK(entity == UINT64_MAX);
+    CHECK(record.event_time_us == INT64_MIN);
+    CHECK_EQ(record.n_dims, 2);
+    CHECK_EQ(record.payload.n_bytes, 3);
+    CHECK_EQ(record.metadata.n_bytes, 3);
+    CHECK_EQ(record.expires_at_us, 2000000000000000);
+    for (size_t n = 0; n + 1 < sizeof whole_point; n++) {
+        struct mn_slice part = {.data = whole_point, .n_bytes = n};
+        CHECK_STATUS(record_in_point(&in, &batch, part, &record, &err), MN_ERR_INVALID);
+    }
+    /* What a record has beyond a point is unknown to it, and the other way round. */
+    CHECK_STATUS(record_in_point(&in, &batch, mn_str(whole), &record, &err), MN_ERR_INVALID);
+    CHECK_STATUS(record_in_put(&in, &batch, mn_str(whole_point), &record, &err), MN_ERR_INVALID);
+    batch_done(&batch);
+    record_in_done(&in);
+}
+
 static void a_line_tells_its_row(void)
 {
     static const struct {
@@ -189,6 +221,7 @@ int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
         CHECK_TEST(a_line_becomes_a_record),
+        CHECK_TEST(a_line_becomes_a_point),
         CHECK_TEST(a_line_tells_its_row),
         CHECK_TEST(a_flat_line_becomes_metadata),
         CHECK_TEST(every_truncation_of_a_line_is_refused),

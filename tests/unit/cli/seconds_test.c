@@ -100,6 +100,31 @@ static void no_digit_is_written_that_says_nothing(void)
     CHECK_MEM_EQ(slice.data, "-2", 2);
 }
 
+static void durations_are_written_in_the_greatest_unit_that_fits(void)
+{
+    static const struct {
+        int64_t us;
+        const char *text;
+    } cases[] = {
+        {604800000000, "1w"},
+        {86400000000, "1d"},
+        {2 * 604800000000 + 86400000000, "15d"},
+        {5400000000, "90m"},
+        {7200000000, "2h"},
+        {1500000, "1.5s"},
+        {1, "0.000001s"},
+        {INT64_MAX, "9223372036854.775807s"},
+    };
+    char text[DURATION_TEXT_BYTES];
+    int64_t back;
+
+    for (size_t i = 0; i < CHECK_COUNT(cases); i++) {
+        CHECK_STR_EQ(seconds_format_duration(cases[i].us, text), cases[i].text);
+        CHECK(seconds_parse_duration(text, &back));
+        CHECK_EQ(back, cases[i].us);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -109,6 +134,7 @@ int main(int argc, char **argv)
         CHECK_TEST(the_ends_of_the_range_are_exact),
         CHECK_TEST(what_is_written_reads_back),
         CHECK_TEST(no_digit_is_written_that_says_nothing),
+        CHECK_TEST(durations_are_written_in_the_greatest_unit_that_fits),
     };
     return check_run("cli.seconds", tests, CHECK_COUNT(tests), argc, argv);
 }
