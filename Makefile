@@ -75,7 +75,7 @@ format:
 	@tools/format
 
 help:
-	@echo 'make demo      real vectors written, the writer killed, all that was acknowledged back, and questions'
+	@echo 'make demo      real vectors written, the writer killed, all that was acknowledged back, questions, drift'
 	@echo 'make check     every test; ends with "N passed, N failed"'
 	@echo 'make build     the library and the command, in $(BUILD)/ (needs the packages)'
 	@echo 'make install   prefix=$(prefix) DESTDIR=$(DESTDIR)'

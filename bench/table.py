@@ -79,6 +79,30 @@ CASES = {
     "search-full-768-2": "full scan, 300,000 x 768, 2 threads",
     "search-768-2": "search, 300,000 x 768, 2 threads",
     "search-small": "search in 1,000 x 128",
+    "changes": "change points, 100,000 x 128",
+    **{f"temporal-{name}-{shape}": f"{what}, {title}"
+       for shape, title in {
+           "128": "1,000,000 x 128 in order",
+           "128-shuffled": "1,000,000 x 128 shuffled",
+           "768": "100,000 x 768 in order",
+           "768-shuffled": "100,000 x 768 shuffled",
+       }.items()
+       for name, what in {
+           "put": "points in durable batches of 100",
+           "range": "range of 100 points",
+           "as-of": "latest point until a time",
+           "next-from": "first point from a time on",
+           "timeline": "timelines",
+           "get": "reads of points",
+       }.items()},
+    "temporal-cost-range": "range of 100 of so many points",
+    "temporal-cost-as-of": "latest of so many points until a time",
+    "temporal-cost-next-from": "first of so many points from a time on",
+    "temporal-cost-get": "read of one of so many points",
+    "temporal-cost-timeline": "timeline of so many points",
+    "temporal-cost-latest": "latest of so many points",
+    "temporal-delta-saved": "segments of slow entities, saved by differences",
+    "temporal-delta-range": "range of 100 points of slow entities",
 }
 
 
