@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "io/posix.h"
+#include "semcache/semcache.h"
 #include "snapshot/snapshot.h"
 
 static mn_status check_options(const struct mn_options *o, struct mn_error *err)
@@ -75,6 +76,23 @@ static mn_status open_snapshot(struct mni_env *env, const char *path, const stru
     return st;
 }
 
+static mn_store *new_store(void)
+{
+    mn_store *store = mni_alloc_zero(sizeof *store);
+
+    if (store != NULL)
+        mni_mutex_init(&store->semcache_lock);
+    return store;
+}
+
+/* After the engine. */
+static void free_store(mn_store *store)
+{
+    mni_semcache_close(store->semcache);
+    mni_mutex_done(&store->semcache_lock);
+    mni_free(store);
+}
+
 mn_status mni_api_store_open(struct mni_env *env, const char *path,
                              const struct mn_options *options, mn_store **store_out,
                              struct mn_error *err)
@@ -92,13 +110,13 @@ mn_status mni_api_store_open(struct mni_env *env, const char *path,
     if (st != MN_OK)
         return st;
     o.wal_file_bytes = (o.wal_file_bytes + 4095) & ~UINT64_C(4095);
-    mn_store *store = mni_alloc_zero(sizeof *store);
+    mn_store *store = new_store();
     if (store == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "store handle");
     st = o.snapshot_id != NULL ? open_snapshot(env, path, &o, &store->engine, &details)
                                : mni_engine_open(env, path, &o, &store->engine, &details);
     if (st != MN_OK) {
-        mni_free(store);
+        free_store(store);
         return api_answer(st, &details, err);
     }
     *store_out = store;
@@ -107,7 +125,7 @@ mn_status mni_api_store_open(struct mni_env *env, const char *path,
 
 mn_status mni_api_store_of_engine(struct mni_engine *engine, mn_store **store_out)
 {
-    mn_store *store = mni_alloc_zero(sizeof *store);
+    mn_store *store = new_store();
 
     if (store == NULL)
         return MN_ERR_NOMEM;
@@ -128,7 +146,7 @@ mn_status mn_close(mn_store *store, struct mn_error *err)
         return MN_OK;
     mn_status st = mni_engine_close(store->engine, err);
     if (st != MN_ERR_BUSY && st != MN_ERR_FORKED)
-        mni_free(store);
+        free_store(store);
     return st;
 }
 
@@ -137,7 +155,7 @@ void mni_api_store_abandon(mn_store *store)
     if (store == NULL)
         return;
     mni_engine_abandon(store->engine);
-    mni_free(store);
+    free_store(store);
 }
 
 struct mni_engine *mni_api_store_engine(mn_store *store)

@@ -110,6 +110,15 @@ static inline void mni_latch_lock(struct mni_latch *latch)
         mni_latch_wait(latch);
 }
 
+/* False: somebody has it. */
+static inline bool mni_latch_try_lock(struct mni_latch *latch)
+{
+    unsigned expected = 0;
+
+    return atomic_compare_exchange_strong_explicit(&latch->state, &expected, 1,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
 static inline void mni_latch_unlock(struct mni_latch *latch)
 {
     if (atomic_exchange_explicit(&latch->state, 0, memory_order_release) == 2)

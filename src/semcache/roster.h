@@ -44,6 +44,13 @@ struct roster_sums {
     uint64_t bytes;
 };
 
+struct counts {
+    _Atomic uint64_t n_hits[4]; /* by id, exact, semantic, verified */
+    _Atomic uint64_t n_misses;
+    _Atomic uint64_t n_evictions;
+    _Atomic uint64_t n_errors;
+};
+
 enum { N_HEAPS = 3 }; /* the values in the tenant, those in the roster, the expiries */
 
 struct tenant {
@@ -53,12 +60,9 @@ struct tenant {
     bool has_own_limits;         /* likewise */
     uint32_t n_dims;             /* of its embeddings; 0: none had one yet */
     uint64_t n_unreadable;       /* entries that could not be read: for the caller */
-    struct {                     /* likewise */
-        _Atomic uint64_t n_hits[4]; /* by id, exact, semantic, verified */
-        _Atomic uint64_t n_misses;
-        _Atomic uint64_t n_evictions;
-        _Atomic uint64_t n_errors;
-    } counts;
+    uint64_t next_id;            /* likewise: the next one to assign */
+    bool is_stored;              /* likewise: the store knows it */
+    struct counts counts;        /* likewise */
     /* ... what the room needs: the author of roster.c adds it here */
 };
 
@@ -137,9 +141,9 @@ struct entry *roster_find_key(const struct tenant *tenant,
 /* Hints: a find will follow. Any time the lock is held. */
 void roster_prefetch(const struct tenant *tenant, uint64_t id);
 
-/* read; goes over the entries THERE of a tenant, in no order, `n_max` at most a call: those that
- * were THERE all the time are seen once, whatever else happens between calls. `cursor` is 0 to
- * begin with. Returns how many; 0: there are no more. */
+/* read; goes over the entries THERE or LEAVING of a tenant, in no order, `n_max` at most a call:
+ * those that were so all the time are seen once, whatever else happens between calls. `cursor` is 0
+ * to begin with. Returns how many; 0: there are no more. */
 size_t roster_walk(const struct tenant *tenant, uint64_t *cursor, struct entry **entries_out,
                    size_t n_max);
 /* read; whether an entry is of this scope. NULL for `model`, or for `context`: of any. */

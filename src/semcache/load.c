@@ -1,0 +1,223 @@
+/*
+ * load.c - one entry by id or by key, and counting what was found.
+ *
+ * Owns:    nothing.
+ * Threads: any; readers take no latch.
+ * Fails:   MN_NOT_FOUND; MN_ERR_CORRUPT, with nothing of the entry shown; MN_ERR_BUDGET.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "semcache/cache_private.h"
+
+mn_status read_entry(struct mni_semcache *cache, uint64_t tenant, uint64_t id,
+                     struct mn_semcache_handle *handle_out, struct mn_error *err)
+{
+    unsigned char room[MNI_TENANT_KEY_BYTES];
+    const struct entry_key key = entry_key(id);
+    struct mni_found found;
+
+    *handle_out = (struct mn_semcache_handle){0};
+    mn_status st = mni_engine_get(cache->engine, MNI_KIND_TENANT, mni_tenant_key(tenant, room),
+                                  entry_key_slice(&key), &found, err);
+    if (st != MN_OK)
+        return st;
+    st = entry_of_found(&found, tenant, handle_out, err);
+    if (st == MN_OK)
+        handle_out->pin = found.pin;
+    else
+        mni_pin_release(found.pin);
+    return st;
+}
+
+mn_status count_pin(struct mni_semcache *cache, struct mn_semcache_handle *handle,
+                    struct mn_error *err)
+{
+    /* The engine counts what the record says that is pinned. */
+    struct mni_found found = {
+        .record =
+            {
+                .element_type = handle->n_dims > 0 ? MNI_ELEMENT_F16 : MNI_ELEMENT_NONE,
+                .n_dims = handle->n_dims,
+                .key = {handle->key, ENTRY_KEY_BYTES},
+                .metadata = {handle->model.data, HEAD_BYTES + handle->model.n_bytes},
+                .payload = handle->payload,
+            },
+        .pin = handle->pin,
+    };
+    mn_status st = mni_found_pin(cache->engine, &found, err);
+
+    handle->pin = found.pin;
+    if (st != MN_OK)
+        *handle = (struct mn_semcache_handle){0};
+    return st;
+}
+
+/* Counts a hit of the entry, if it is the one that was read. Returns its hits before. */
+static void hit_entry(struct mni_semcache *cache, enum hit_kind kind,
+                      struct mn_semcache_handle *handle)
+{
+    mni_rwlock_read(&cache->roster_lock);
+    struct tenant *tenant = roster_tenant(cache->roster, handle->tenant);
+    struct entry *entry = tenant != NULL ? roster_find(tenant, handle->id) : NULL;
+    if (entry != NULL && entry->lsn == handle->lsn) {
+        handle->hits = atomic_load_explicit(&entry->n_hits, memory_order_relaxed);
+        handle->last_hit_us =
+            (int64_t)atomic_load_explicit(&entry->last_hit_s, memory_order_relaxed) * 1000000;
+        roster_hit(cache->roster, entry, mni_engine_now_us(cache->engine));
+    }
+    if (tenant != NULL)
+        atomic_fetch_add_explicit(&tenant->counts.n_hits[kind], 1, memory_order_relaxed);
+    mni_rwlock_unlock(&cache->roster_lock);
+    atomic_fetch_add_explicit(&cache->counts.n_hits[kind], 1, memory_order_relaxed);
+}
+
+/* The entry's hits so far, without one more. */
+static void tell_hits(struct mni_semcache *cache, struct mn_semcache_handle *handle)
+{
+    mni_rwlock_read(&cache->roster_lock);
+    const struct tenant *tenant = roster_tenant(cache->roster, handle->tenant);
+    const struct entry *entry = tenant != NULL ? roster_find(tenant, handle->id) : NULL;
+    if (entry != NULL && entry->lsn == handle->lsn) {
+        handle->hits = atomic_load_explicit(&entry->n_hits, memory_order_relaxed);
+        handle->last_hit_us =
+            (int64_t)atomic_load_explicit(&entry->last_hit_s, memory_order_relaxed) * 1000000;
+    }
+    mni_rwlock_unlock(&cache->roster_lock);
+}
+
+mn_status give_hit(struct mni_semcache *cache, enum hit_kind kind,
+                   struct mn_semcache_handle *handle, struct mn_error *err)
+{
+    mn_status st = count_pin(cache, handle, err);
+
+    if (st == MN_OK)
+        hit_entry(cache, kind, handle);
+    return st;
+}
+
+static void count_in_tenant(struct mni_semcache *cache, uint64_t number, bool is_error)
+{
+    mni_rwlock_read(&cache->roster_lock);
+    struct tenant *tenant = roster_tenant(cache->roster, number);
+    if (tenant != NULL)
+        atomic_fetch_add(is_error ? &tenant->counts.n_errors : &tenant->counts.n_misses, 1);
+    mni_rwlock_unlock(&cache->roster_lock);
+}
+
+void count_miss(struct mni_semcache *cache, uint64_t tenant)
+{
+    count_in_tenant(cache, tenant, false);
+    atomic_fetch_add(&cache->counts.n_misses, 1);
+}
+
+void count_error(struct mni_semcache *cache, uint64_t tenant)
+{
+    count_in_tenant(cache, tenant, true);
+    atomic_fetch_add(&cache->counts.n_errors, 1);
+}
+
+/* Counts what a load answers when it found nothing. */
+static mn_status answer(struct mni_semcache *cache, uint64_t tenant, mn_status st,
+                        struct mn_error *err)
+{
+    if (st == MN_NOT_FOUND) {
+        count_miss(cache, tenant);
+        return mni_fail(err, st, "there is none");
+    }
+    if (st == MN_ERR_CORRUPT)
+        count_error(cache, tenant);
+    return st;
+}
+
+mn_status mni_semcache_load(struct mni_semcache *cache, uint64_t tenant, uint64_t id,
+                            enum mni_semcache_count count, struct mn_semcache_handle *handle_out,
+                            struct mn_error *err)
+{
+    mn_status st = read_entry(cache, tenant, id, handle_out, err);
+
+    if (count == MNI_SEMCACHE_COUNT)
+        return st == MN_OK ? give_hit(cache, HIT_ID, handle_out, err)
+                           : answer(cache, tenant, st, err);
+    if (st == MN_OK)
+        st = count_pin(cache, handle_out, err);
+    if (st == MN_OK)
+        tell_hits(cache, handle_out);
+    return st == MN_NOT_FOUND ? mni_fail(err, st, "there is none") : st;
+}
+
+/* The id of the entry with a key. MN_NOT_FOUND. */
+static mn_status find_key(struct mni_semcache *cache, uint64_t number, const unsigned char *key,
+                          uint64_t *id_out, struct mn_error *err)
+{
+    uint64_t n_unreadable = 0;
+
+    mni_rwlock_read(&cache->roster_lock);
+    const struct tenant *tenant = roster_tenant(cache->roster, number);
+    const struct entry *entry = tenant != NULL ? roster_find_key(tenant, key) : NULL;
+    if (entry != NULL)
+        *id_out = entry->id;
+    else if (tenant != NULL)
+        n_unreadable = tenant->n_unreadable;
+    mni_rwlock_unlock(&cache->roster_lock);
+    if (entry != NULL)
+        return MN_OK;
+    if (n_unreadable == 0)
+        return MN_NOT_FOUND;
+    return mni_fail(err, MN_ERR_CORRUPT,
+                    "%" PRIu64 " entries of the tenant are damaged; one of them may have the key",
+                    n_unreadable);
+}
+
+mn_status read_exact(struct mni_semcache *cache, uint64_t tenant, const unsigned char *key,
+                     struct mn_semcache_handle *handle_out, struct mn_error *err)
+{
+    struct mni_latch *latch = &cache->keys[latch_of_key(cache, tenant, key)];
+    uint64_t id = 0;
+    uint64_t last_id = 0;
+    bool is_again = false;
+    mn_status st;
+
+    *handle_out = (struct mn_semcache_handle){0};
+    for (;;) {
+        st = find_key(cache, tenant, key, &id, err);
+        if (st != MN_OK)
+            return st;
+        st = read_entry(cache, tenant, id, handle_out, err);
+        if (st == MN_OK && handle_out->key != NULL &&
+            memcmp(handle_out->key, key, MN_SEMCACHE_KEY_BYTES) == 0)
+            return MN_OK;
+        if (st != MN_OK && st != MN_NOT_FOUND)
+            return st;
+        handle_release(handle_out);
+        if (is_again && id == last_id)
+            return MN_NOT_FOUND;
+        is_again = true;
+        last_id = id;
+        /* It was replaced or deleted, which the index does not show yet. Who stores another entry
+         * with the key has its latch until it does. */
+        mni_latch_lock(latch);
+        mni_latch_unlock(latch);
+    }
+}
+
+mn_status mni_semcache_load_exact(struct mni_semcache *cache, uint64_t tenant,
+                                  const unsigned char *key, struct mn_semcache_handle *handle_out,
+                                  struct mn_error *err)
+{
+    mn_status st = read_exact(cache, tenant, key, handle_out, err);
+
+    return st == MN_OK ? give_hit(cache, HIT_EXACT, handle_out, err)
+                       : answer(cache, tenant, st, err);
+}
+
+mn_status mni_semcache_exists(struct mni_semcache *cache, uint64_t tenant, uint64_t id,
+                              bool *exists_out, struct mn_error *err)
+{
+    struct mn_semcache_handle handle;
+    mn_status st = read_entry(cache, tenant, id, &handle, err);
+
+    *exists_out = st == MN_OK;
+    handle_release(&handle);
+    return st == MN_NOT_FOUND ? MN_OK : st;
+}
