@@ -111,7 +111,8 @@ _mneme() {
                 words='sync sync_every_commits sync_interval_ms wal_file_bytes
                     sweep_interval_ms sweep_batch_records sweep_time_cap_ms
                     checkpoint_bytes checkpoint_interval_ms checkpoint_records memory_bytes_max
-                    pinned_bytes_max max_snapshots snapshot_dir archive_dir'
+                    pinned_bytes_max max_snapshots cache_bytes_max cache_entries_max
+                    cache_tenant_bytes_max cache_tenant_entries_max snapshot_dir archive_dir'
             elif [[ $n_words == 1 && $command == 'config set' && $prev == sync ]]; then
                 words='every_write every_n every_ms manual'
             fi

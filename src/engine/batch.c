@@ -63,10 +63,17 @@ static mn_status reserve_memory(struct mni_batch *batch, size_t n_bytes, bool is
 {
     if (budget_try(batch->engine, n_bytes, is_put))
         return MN_OK;
+    if (batch->never_waits)
+        return budget_refuse(batch->engine, n_bytes, err);
     batch_drop_state(batch);
     mn_status st = engine_take_memory(batch->engine, n_bytes, is_put, err);
     batch_take_state(batch);
     return st;
+}
+
+void mni_batch_never_wait(struct mni_batch *batch)
+{
+    batch->never_waits = true;
 }
 
 void mni_batch_free(struct mni_batch *batch)
@@ -341,6 +348,8 @@ const char *batch_label(const struct batch_collection *c, char room[LABEL_BYTES]
         (void)snprintf(room, LABEL_BYTES, "%sspace %" PRIu32,
                        c->key[0] == MNI_KIND_HISTORY ? "history of " : "",
                        mni_space_of_key(c->key + 1));
+    else if (c->key[0] == MNI_KIND_TENANT)
+        (void)snprintf(room, LABEL_BYTES, "tenant %" PRIu64, mni_tenant_of_key(c->key + 1));
     else
         (void)snprintf(room, LABEL_BYTES, "namespace %s", mni_quote(name, text, sizeof text));
     return room;
@@ -559,4 +568,15 @@ bool mni_batch_collection_existed(const struct mni_batch *batch, size_t collecti
 {
     MNI_CHECK(collection_index < batch->n_collections);
     return batch->collections[collection_index].existed;
+}
+
+void mni_batch_found(struct mni_batch *batch, size_t op_index, struct mni_found *found_out)
+{
+    MNI_CHECK(op_index < batch->n_ops);
+    struct mni_version *version = batch->ops[op_index].version;
+    /* The table has it as it is here: versions do not change. */
+    engine_found_version(version, found_out);
+    MNI_CHECK(found_out->record.type == MNI_RECORD_UPSERT);
+    MNI_CHECK(found_out->lsn != 0);
+    mni_version_ref(version);
 }

@@ -91,6 +91,7 @@ struct mni_batch {
     uint64_t entity_locks;   /* that it holds, a bit each; see keep.c */
     bool has_puts;           /* then it waits for room; what makes room does not */
     bool is_salvage;         /* spaces that it makes may come to hold more points than they keep */
+    bool never_waits;        /* it is the checkpoint's own */
     bool is_a_sweep;         /* under `sweep_lock`, so it does not wait for a checkpoint */
 
     /* While it is submitted: changes of the catalogue first, then those of the operations. */

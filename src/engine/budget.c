@@ -153,6 +153,15 @@ bool budget_search_try(struct mni_engine *engine, uint64_t n_bytes)
     return false;
 }
 
+bool budget_others_try(struct mni_engine *engine, uint64_t n_bytes)
+{
+    budget_walk_add(engine, n_bytes);
+    if (used(engine) <= limit(engine, true))
+        return true;
+    budget_walk_subtract(engine, n_bytes);
+    return false;
+}
+
 void budget_give_back(struct mni_engine *engine, uint64_t n_bytes)
 {
     uint64_t before =

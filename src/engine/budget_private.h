@@ -46,7 +46,7 @@ struct budget {
     atomic_uint_fast64_t name_bytes;  /* of the cache of names */
     atomic_uint_fast64_t batch_bytes; /* that batches have reserved */
     atomic_uint_fast64_t job_bytes;   /* that the job at work has reserved or taken */
-    atomic_uint_fast64_t walk_bytes;  /* of open walks and scans */
+    atomic_uint_fast64_t walk_bytes;  /* of open walks and scans, and of other rooms */
 
     /* Of the tables: memory, and records, of what is in no segment. */
     atomic_uint_fast64_t table_bytes;
@@ -83,6 +83,9 @@ void budget_walk_add(struct mni_engine *engine, uint64_t n_bytes);
 void budget_walk_subtract(struct mni_engine *engine, uint64_t n_bytes);
 /* The same for a search, if it is small or fits. */
 bool budget_search_try(struct mni_engine *engine, uint64_t n_bytes);
+
+/* The same for others, if it fits, however small. */
+bool budget_others_try(struct mni_engine *engine, uint64_t n_bytes);
 
 /* Takes `n_bytes` for a batch, if they fit. */
 bool budget_try(struct mni_engine *engine, uint64_t n_bytes, bool is_put);

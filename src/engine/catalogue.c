@@ -36,7 +36,7 @@ static enum mni_kind kind_of(struct mn_slice key)
 bool catalogue_is_collection(struct mn_slice key)
 {
     return kind_of(key) == MNI_KIND_NAMESPACE || kind_of(key) == MNI_KIND_SPACE ||
-           kind_of(key) == MNI_KIND_HISTORY;
+           kind_of(key) == MNI_KIND_HISTORY || kind_of(key) == MNI_KIND_TENANT;
 }
 
 mn_status catalogue_row_decode(const struct mni_record *row, uint64_t lsn,
@@ -205,6 +205,37 @@ void catalogue_forget_names(struct mni_engine *engine)
     for (size_t i = 0; i < KNOWN_NAMES; i++)
         mni_free(atomic_exchange(&engine->known_names[i], NULL));
     atomic_store(&engine->budget.name_bytes, 0);
+}
+
+mn_status catalogue_list(struct mni_engine *engine, enum mni_kind kind, struct mn_slice after,
+                         take_name_fn *take, void *out, size_t n_max, size_t *n_out,
+                         struct mn_error *err)
+{
+    const unsigned char prefix = (unsigned char)kind;
+    unsigned char room[1 + MN_NAMESPACE_BYTES_MAX];
+    struct mni_walk_options options = {.prefix = {&prefix, 1}};
+    struct mni_walk *walk = NULL;
+    struct mni_found found;
+    size_t n = 0;
+
+    if (after.data != NULL)
+        options.after = catalogue_key(kind, after, room);
+    mn_status st = mni_walk_open(engine, &options, &walk, err);
+    if (st == MN_OK)
+        st = mni_walk_start(walk, 0, err);
+    while (st == MN_OK && n < n_max) {
+        st = mni_walk_next(walk, &found, err);
+        if (st != MN_OK)
+            break;
+        take(out, n++, (const unsigned char *)found.record.key.data + 1);
+        mni_pin_release(found.pin);
+    }
+    mni_walk_close(walk);
+    if (st == MN_END)
+        st = MN_OK;
+    if (st == MN_OK)
+        *n_out = n;
+    return st;
 }
 
 /* The counter ---------- */

@@ -80,7 +80,7 @@ static mn_status settle(struct census *census)
 
 static mn_status list(struct mni_engine *engine, struct census *census, struct mn_error *err)
 {
-    static const unsigned char behind = MNI_KIND_HISTORY + 1;
+    static const unsigned char behind = BEHIND_COLLECTIONS;
     const struct mni_walk_options collections = {.until = {&behind, 1}};
     struct mni_walk *walk = NULL;
     struct mni_found found;

@@ -66,8 +66,6 @@ static bool rows_peek(const struct flush_rows *rows, struct mni_segment_row *row
         mni_version_prefetch(sorted->versions[rows->next + FETCH_AHEAD].version);
     struct mni_version *version = sorted->versions[rows->next].version;
     engine_found_version(version, &found);
-    if (mni_version_hits(version, &found.record.hits))
-        found.record.fields |= MNI_FIELD_HITS;
     *row_out = (struct mni_segment_row){
         .record = found.record, .lsn = found.lsn, .record_lsn = found.record_lsn};
     return true;
@@ -82,7 +80,7 @@ static mn_status list_collections(struct mni_engine *engine, struct mni_memtable
     engine_unlock(engine);
     uint64_t *numbers = mni_alloc_array(n + 1, sizeof *numbers);
     if (numbers == NULL)
-        return mni_fail(err, MN_ERR_NOMEM, "a checkpoint of %zu namespaces", n);
+        return mni_fail(err, MN_ERR_NOMEM, "a checkpoint of %zu collections", n);
     engine_read_lock(engine);
     *n_out = mni_memtable_collections(table, numbers, n);
     engine_unlock(engine);
@@ -709,6 +707,7 @@ mn_status mni_engine_checkpoint(struct mni_engine *engine, struct mn_error *err)
 {
     if (engine->read_only)
         return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
+    engine_call_before_checkpoint(engine);
     mni_mutex_lock(&engine->checkpoint_lock);
     /* So that all there is comes into the archive; that it may not is told when it is trimmed. */
     if (engine_archives(engine))

@@ -317,17 +317,20 @@ static mn_status find_dropped_rows(struct mni_batch *batch, struct batch_collect
 }
 
 /* What an operation on a collection that does not exist answers: nothing is to be done. */
-static mn_status judge_gone(const struct batch_op *op, struct mn_error *err)
+static mn_status judge_gone(const struct batch_collection *c, const struct batch_op *op,
+                            struct mn_error *err)
 {
+    char label[LABEL_BYTES];
+
     switch (op->condition) {
     case MNI_ALWAYS:
     case MNI_IF_ABSENT:
         return MN_OK;
     case MNI_IF_LIVE:
-        return mni_fail(err, MN_NOT_FOUND, "there is no such namespace");
+        return mni_fail(err, MN_NOT_FOUND, "there is no %s", batch_label(c, label));
     case MNI_IF_LSN:
     case MNI_IF_UNCHANGED:
-        return mni_fail(err, MN_CHANGED, "there is no such namespace");
+        return mni_fail(err, MN_CHANGED, "there is no %s", batch_label(c, label));
     }
     return MN_OK;
 }
@@ -339,7 +342,7 @@ static mn_status add_ops(struct mni_batch *batch, struct mn_error *err)
         const struct batch_collection *c = &batch->collections[op->collection_index];
         op->existed = false;
         if (c->known.number == 0) {
-            mn_status st = judge_gone(op, err);
+            mn_status st = judge_gone(c, op, err);
             if (st != MN_OK)
                 return st;
             continue;
@@ -495,7 +498,11 @@ mn_status mni_batch_commit(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_ou
     }
     if (batch->engine->read_only)
         return mni_fail(err, MN_ERR_READ_ONLY, "the store was opened for reading");
-    if (batch->has_puts) {
+    if (batch->never_waits) {
+        mn_status room = engine_has_room(batch->engine, batch->has_puts, err);
+        if (room != MN_OK)
+            return room;
+    } else if (batch->has_puts) {
         if (atomic_load_explicit(&batch->engine->reserve_is_lent, memory_order_relaxed))
             batch_drop_state(batch); /* it will wait for a whole checkpoint */
         mn_status room = reserve_admit(batch->engine, err);
@@ -505,7 +512,7 @@ mn_status mni_batch_commit(struct mni_batch *batch, mn_ack ack, uint64_t *lsn_ou
             return room;
     }
     mn_status st = commit_once(batch, ack, lsn_out, err);
-    if (st == MN_ERR_NO_SPACE && !batch->has_puts && !batch->is_a_sweep)
+    if (st == MN_ERR_NO_SPACE && !batch->has_puts && !batch->is_a_sweep && !batch->never_waits)
         st = commit_on_full_disk(batch, ack, lsn_out, err);
     return st;
 }

@@ -2,10 +2,10 @@
  * engine.h - a store: open, recover, commit, read views, expiry, settings, numbers.
  *
  * The engine knows collections of records by kind and name; the views above it (namespaces, and
- * spaces, whose name here is their number) add only names and rules. Everything is written through
- * a batch, also a single put: a batch is validated and encoded in its caller's thread, judged under
- * the log's leader role, logged as one commit, and then applied to the buffer under its write lock,
- * where all of it becomes visible in one step.
+ * spaces and tenants, whose name here is their number) add only names and rules. Everything is
+ * written through a batch, also a single put: a batch is validated and encoded in its caller's
+ * thread, judged under the log's leader role, logged as one commit, and then applied to the buffer
+ * under its write lock, where all of it becomes visible in one step.
  *
  *     mni_batch_new -> mni_batch_collection -> mni_batch_put ... -> mni_batch_commit -> ..._free
  *
@@ -39,6 +39,7 @@ enum mni_kind { /* first byte of a catalogue key; never reused */
                 MNI_KIND_SPACE = 2,
                 MNI_KIND_SPACE_NAME = 3, /* which space has a name; no collection */
                 MNI_KIND_HISTORY = 4,    /* versions of a space's points; named as the space */
+                MNI_KIND_TENANT = 5,     /* entries of a cache of answers; named by a number */
                 MNI_KIND_COUNTER = 255,  /* the next collection number; no collection */
 };
 
@@ -48,7 +49,7 @@ enum mni_kind { /* first byte of a catalogue key; never reused */
 MN_MUST_USE mn_status mni_engine_open(struct mni_env *env, const char *path,
                                       const struct mn_options *options,
                                       struct mni_engine **engine_out, struct mn_error *err);
-/* As mn_close. */
+/* As mn_close. First calls what mni_engine_on_checkpoint has set. */
 MN_MUST_USE mn_status mni_engine_close(struct mni_engine *engine, struct mn_error *err);
 /* Frees the engine as if the process had ended. For tests of recovery. */
 void mni_engine_abandon(struct mni_engine *engine);
@@ -56,6 +57,8 @@ void mni_engine_abandon(struct mni_engine *engine);
 /* MN_ERR_FORKED in a child of the process that opened the engine. */
 MN_MUST_USE mn_status mni_engine_check(const struct mni_engine *engine, struct mn_error *err);
 bool mni_engine_is_read_only(const struct mni_engine *engine);
+/* As it was given to open; of a snapshot that was opened, empty. Lives as long as the engine. */
+const char *mni_engine_path(const struct mni_engine *engine);
 struct mni_wal *mni_engine_wal(struct mni_engine *engine);
 /* The engine's clock: wall time in microseconds that never goes back, over restarts too. */
 int64_t mni_engine_now_us(struct mni_engine *engine);
@@ -140,6 +143,17 @@ MN_MUST_USE mn_status mni_engine_span(struct mni_engine *engine, uint64_t collec
                                       uint64_t entity, int64_t from_us, struct mni_span *span_out,
                                       struct mn_error *err);
 
+/* Tenants ----------*/
+
+/* The name of a tenant's collection is its number, big-endian. */
+enum { MNI_TENANT_KEY_BYTES = 8 };
+struct mn_slice mni_tenant_key(uint64_t tenant, unsigned char room[MNI_TENANT_KEY_BYTES]);
+uint64_t mni_tenant_of_key(const unsigned char key[MNI_TENANT_KEY_BYTES]);
+/* Up to `n_max` numbers from `from` on. */
+MN_MUST_USE mn_status mni_engine_list_tenants(struct mni_engine *engine, uint64_t from,
+                                              uint64_t *tenants_out, size_t n_max, size_t *n_out,
+                                              struct mn_error *err);
+
 /* Reading ----------*/
 
 /* A record that a read found. What it points to stays, unchanged, until the pin is released. The
@@ -155,6 +169,9 @@ void mni_pin_release(void *pin); /* NULL is fine; any thread */
 /* Before it is given to a user: counts the pin. MN_ERR_BUDGET releases it. */
 MN_MUST_USE mn_status mni_found_pin(struct mni_engine *engine, struct mni_found *found,
                                     struct mn_error *err);
+/* One more of a pin, which counts as much as that does. Not of a vector that was stored as a
+ * difference, which only spaces have. MN_ERR_BUDGET. Any thread. */
+MN_MUST_USE mn_status mni_pin_again(void *pin, void **pin_out, struct mn_error *err);
 
 /* The newest live record of a key. MN_NOT_FOUND: there is none; then the record's collection is
  * that of the name, 0 if the name has none. Name and key may be any bytes of lengths that names and
@@ -194,6 +211,10 @@ struct mni_view;
 MN_MUST_USE mn_status mni_batch_new(struct mni_engine *engine, struct mni_view *snapshot,
                                     struct mni_batch **batch_out);
 void mni_batch_free(struct mni_batch *batch); /* NULL is fine */
+
+/* Operations and the commit wait for no checkpoint: MN_ERR_BUDGET, MN_ERR_NO_SPACE where others
+ * would. For the thread that makes one. */
+void mni_batch_never_wait(struct mni_batch *batch);
 
 /* Names a collection for the operations that follow; the same name again gives the same index.
  * With `creates`, committing makes it when it is missing. */
@@ -275,6 +296,9 @@ MN_MUST_USE mn_status mni_batch_finish(struct mni_batch *batch, uint64_t *lsn_ou
  * its collection. */
 bool mni_batch_existed(const struct mni_batch *batch, size_t op_index);
 bool mni_batch_collection_existed(const struct mni_batch *batch, size_t collection_index);
+/* After MN_OK, of an upsert: the record as this commit stored it, whatever has become of the key
+ * since. The pin goes to the caller. */
+void mni_batch_found(struct mni_batch *batch, size_t op_index, struct mni_found *found_out);
 
 /* Views ----------*/
 
@@ -541,6 +565,16 @@ MN_MUST_USE mn_status mni_engine_checkpoint(struct mni_engine *engine, struct mn
 /* Where a checkpoint begins another segment; 0: the default. Before the first one. */
 void mni_engine_limit_segments(struct mni_engine *engine, uint64_t file_bytes_max);
 
+/*
+ * Has `call` called before every checkpoint that somebody asked for or that the background makes,
+ * and before snapshots and purges, by their threads; and when the store is closed, unless it is
+ * poisoned. It may commit, with batches that never wait, and must not wait for anybody who commits.
+ * One call at a time. NULL takes it back, and waits for one that is under way. Not for a store that
+ * is only read, where it is never called.
+ */
+typedef void mni_checkpoint_fn(void *context);
+void mni_engine_on_checkpoint(struct mni_engine *engine, mni_checkpoint_fn *call, void *context);
+
 struct mni_purge_receipt {
     uint64_t lsn;                      /* of the delete */
     uint64_t n_records;                /* that existed */
@@ -644,6 +678,11 @@ MN_MUST_USE mn_status mni_engine_sweep(struct mni_engine *engine, uint64_t *n_sw
 void mni_engine_tick(struct mni_engine *engine);
 void mni_engine_get_stats(struct mni_engine *engine, struct mn_stats *stats);
 
+/* Memory of others that counts within `memory_bytes_max`. MN_ERR_BUDGET at once. */
+MN_MUST_USE mn_status mni_engine_reserve_memory(struct mni_engine *engine, size_t n_bytes,
+                                                struct mn_error *err);
+void mni_engine_release_memory(struct mni_engine *engine, size_t n_bytes);
+
 /* Settings ----------*/
 
 MN_MUST_USE mn_status mni_engine_setting(struct mni_engine *engine, const char *key,
@@ -655,6 +694,14 @@ const char *mni_setting_key(size_t index);
  * it. */
 MN_MUST_USE mn_status mni_engine_check_setting(const char *key, uint64_t value,
                                                struct mn_error *err);
+/* What the settings say of caches of answers, as of now; 0: no bound. Takes no lock. */
+struct mni_cache_limits {
+    uint64_t bytes_max;
+    uint64_t entries_max;
+    uint64_t tenant_bytes_max;
+    uint64_t tenant_entries_max;
+};
+void mni_engine_cache_limits(struct mni_engine *engine, struct mni_cache_limits *limits_out);
 
 /* Reading without serving ----------*/
 

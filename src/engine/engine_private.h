@@ -23,6 +23,7 @@ enum {
     TIDY_SLICES_MAX = 64,
     CATALOGUE_ROW_BYTES = 24, /* without a space's fields */
     SPACE_FIELDS_BYTES_MAX = 4096,
+    BEHIND_COLLECTIONS = MNI_KIND_TENANT + 1, /* no key of a collection begins with it, or more */
     ENTITY_LOCKS = 64,
     KNOWN_NAMES = 256, /* slots of the cache of names */
     SWEEPER_NAP_US = 200000,
@@ -43,6 +44,10 @@ enum setting { /* indexes of the settings table */
                SETTING_MEMORY_BYTES_MAX,
                SETTING_PINNED_BYTES_MAX,
                SETTING_MAX_SNAPSHOTS,
+               SETTING_CACHE_BYTES_MAX,
+               SETTING_CACHE_ENTRIES_MAX,
+               SETTING_CACHE_TENANT_BYTES_MAX,
+               SETTING_CACHE_TENANT_ENTRIES_MAX,
                N_SETTINGS,
 };
 
@@ -87,6 +92,7 @@ struct space_duties;
 struct mni_engine {
     struct mni_env *env;               /* borrowed */
     char *path;                        /* owned: of the directory, from the root on */
+    char *given_path;                  /* owned: as it was opened; NULL: by no path */
     struct mni_dir *dir;               /* owned; holds the lock */
     struct mni_wal *wal;               /* owned */
     struct mni_pool *pool;             /* owned */
@@ -107,6 +113,7 @@ struct mni_engine {
     uint64_t n_catalogue_changes;
     uint64_t n_spaces;       /* rows of the catalogue */
     uint64_t n_space_extras; /* likewise: names of spaces, and their histories */
+    uint64_t n_tenants;      /* likewise */
     _Atomic(struct known_name *) known_names[KNOWN_NAMES]; /* owned; see catalogue.c */
     atomic_uint_fast64_t visible_lsn;                      /* changes under the write lock */
     atomic_int_fast64_t last_now_us;
@@ -120,6 +127,10 @@ struct mni_engine {
     struct group_keys group_keys;
     struct dropped *dropped; /* owned list, oldest first */
     struct dropped **dropped_end;
+
+    struct mni_mutex on_checkpoint_lock; /* one call at a time; guards what follows */
+    mni_checkpoint_fn *on_checkpoint;    /* NULL: none */
+    void *on_checkpoint_context;         /* borrowed, until it is taken back */
 
     struct mni_mutex checkpoint_lock; /* one checkpoint at a time; guards what follows */
     struct mni_manifest manifest;     /* the root; number 0: there is none yet */
@@ -175,6 +186,12 @@ struct mni_engine {
     atomic_bool reserve_is_lent;             /* its space is for a job that goes on */
     struct budget budget;
     atomic_uint_fast64_t pinned_bytes_max;
+    struct {
+        atomic_uint_fast64_t bytes_max;
+        atomic_uint_fast64_t entries_max;
+        atomic_uint_fast64_t tenant_bytes_max;
+        atomic_uint_fast64_t tenant_entries_max;
+    } cache_limits;         /* the settings */
     uint64_t memory_option; /* go before the settings; 0: not given */
     uint64_t pinned_option;
 
@@ -285,6 +302,10 @@ MN_MUST_USE mn_status engine_take_memory(struct mni_engine *engine, uint64_t n_b
  * should make room. */
 MN_MUST_USE mn_status engine_wait_for_room(struct mni_batch *batch, struct mn_error *err);
 
+/* Whether a commit would not have to wait for room: MN_ERR_BUDGET, MN_ERR_NO_SPACE. */
+MN_MUST_USE mn_status engine_has_room(struct mni_engine *engine, bool has_puts,
+                                      struct mn_error *err);
+
 /* The hook of the log that paces by its syncs. */
 void engine_note_sync(void *context, int64_t took_us, int64_t now_us);
 /* Whether writers wait for a checkpoint, or soon will. */
@@ -332,6 +353,9 @@ bool engine_is_wasteful(struct mni_engine *engine);
 
 /* MN_ERR_IO when nothing may be published until the store is opened again. */
 MN_MUST_USE mn_status engine_check_root(const struct mni_engine *engine, struct mn_error *err);
+
+/* Before a checkpoint, without any lock: whoever has something to write then does so. */
+void engine_call_before_checkpoint(struct mni_engine *engine);
 
 /* Lets go of retired tables that no view needs. */
 void engine_drop_retired(struct mni_engine *engine);
@@ -396,6 +420,12 @@ MN_MUST_USE mn_status catalogue_row_decode(const struct mni_record *row, uint64_
 /* Whether a row of this key is a collection, and not a name or the counter. */
 bool catalogue_is_collection(struct mn_slice key);
 struct mn_slice catalogue_counter_key(void);
+/* Gives the names of up to `n_max` collections of a kind, which are numbers, in their order: those
+ * behind `after`, whose data may be NULL. */
+typedef void take_name_fn(void *out, size_t index, const unsigned char *name);
+MN_MUST_USE mn_status catalogue_list(struct mni_engine *engine, enum mni_kind kind,
+                                     struct mn_slice after, take_name_fn *take, void *out,
+                                     size_t n_max, size_t *n_out, struct mn_error *err);
 /* Empties the cache of names: the catalogue changes. Write lock held, or nobody else is there. */
 void catalogue_forget_names(struct mni_engine *engine);
 

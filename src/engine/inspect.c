@@ -47,7 +47,8 @@ static void add_records(struct mni_engine *engine, struct mn_stats *stats)
     engine_unlock(engine);
 }
 
-/* The rows of the catalogue are namespaces, spaces, their names and histories, and the counter. */
+/* The rows of the catalogue are namespaces, spaces, their names and histories, tenants, and the
+ * counter. */
 static void count_collections(struct mni_engine *engine, struct mn_stats *stats)
 {
     bool is_settled = false;
@@ -56,7 +57,7 @@ static void count_collections(struct mni_engine *engine, struct mn_stats *stats)
         uint64_t n_rows = 0;
         engine_read_lock(engine);
         uint64_t n_changes = engine->n_catalogue_changes;
-        uint64_t n_others = engine->n_spaces + engine->n_space_extras + 1;
+        uint64_t n_others = engine->n_spaces + engine->n_space_extras + engine->n_tenants + 1;
         stats->n_spaces = engine->n_spaces;
         engine_unlock(engine);
         mni_ignore(mni_engine_count_of(engine, 0, &n_rows, NULL));

@@ -69,17 +69,25 @@ static bool is_wasteful(struct mni_engine *engine)
            engine_is_wasteful(engine);
 }
 
+/* Whether there is reason for a checkpoint. `checkpoint_lock` is held. */
+static bool is_worth_it(struct mni_engine *engine, bool needs_room)
+{
+    /* On a full disk a checkpoint frees what it can. */
+    return needs_room || is_wanted(engine) || is_time(engine) || is_wasteful(engine) ||
+           atomic_load(&engine->reserve_is_short);
+}
+
 /* The checkpoint is what writers wait for; a merge that fails is tried again after the next one. */
 static mn_status do_jobs(struct mni_engine *engine, bool needs_room, struct mn_error *err)
 {
     mni_mutex_lock(&engine->checkpoint_lock);
     reserve_keep(engine);
-    /* On a full disk a checkpoint frees what it can. */
-    if (!needs_room && !is_wanted(engine) && !is_time(engine) && !is_wasteful(engine) &&
-        !atomic_load(&engine->reserve_is_short)) {
-        mni_mutex_unlock(&engine->checkpoint_lock);
+    bool is_worth = is_worth_it(engine, needs_room);
+    mni_mutex_unlock(&engine->checkpoint_lock);
+    if (!is_worth)
         return MN_OK;
-    }
+    engine_call_before_checkpoint(engine);
+    mni_mutex_lock(&engine->checkpoint_lock);
     mn_status st = engine_checkpoint_now(engine, err);
     mni_mutex_lock(&engine->jobs_lock);
     engine->jobs_status = st;
@@ -280,6 +288,19 @@ mn_status engine_wait_for_room(struct mni_batch *batch, struct mn_error *err)
         st = fail_as_job(engine, err);
     mni_mutex_unlock(&engine->jobs_lock);
     return st;
+}
+
+mn_status engine_has_room(struct mni_engine *engine, bool has_puts, struct mn_error *err)
+{
+    if (!has_puts)
+        return MN_OK;
+    if (atomic_load_explicit(&engine->reserve_is_lent, memory_order_relaxed) ||
+        atomic_load_explicit(&engine->reserve_is_short, memory_order_relaxed))
+        return mni_fail(err, MN_ERR_NO_SPACE,
+                        "the disk has no room for a checkpoint of more records; deletes go on");
+    if (atomic_load(&engine->has_jobs_thread) && is_due(engine, room_limit(engine)))
+        return mni_fail(err, MN_ERR_BUDGET, "no room for more until a checkpoint succeeds");
+    return MN_OK;
 }
 
 /* The thread ---------- */

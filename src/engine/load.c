@@ -220,7 +220,7 @@ static mn_status add_number(struct numbers *numbers, uint64_t number)
 mn_status engine_list_collections(struct mni_engine *engine, uint64_t lsn, uint64_t **numbers_out,
                                   size_t *n_out, struct mn_error *err)
 {
-    static const unsigned char behind = MNI_KIND_HISTORY + 1;
+    static const unsigned char behind = BEHIND_COLLECTIONS;
     const struct mni_walk_options collections = {.until = {&behind, 1}};
     struct numbers numbers = {0};
     struct mni_walk *walk = NULL;

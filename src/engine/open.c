@@ -150,12 +150,14 @@ static void free_engine(struct mni_engine *engine)
     mni_pool_close(engine->shown_pool);
     mni_fork_guard_free(engine->fork_guard);
     mni_free(engine->path);
+    mni_free(engine->given_path);
     mni_dir_close(engine->dir);
     mni_rwlock_done(&engine->lock);
     mni_mutex_done(&engine->views_lock);
     mni_mutex_done(&engine->settings_lock);
     mni_mutex_done(&engine->snapshot_lock);
     mni_mutex_done(&engine->checkpoint_lock);
+    mni_mutex_done(&engine->on_checkpoint_lock);
     mni_mutex_done(&engine->reserve_lock);
     mni_mutex_done(&engine->sweep_lock);
     for (size_t i = 0; i < ENTITY_LOCKS; i++)
@@ -205,6 +207,7 @@ mn_status engine_new(struct mni_env *env, bool read_only, struct mni_engine **en
     mni_mutex_init(&engine->settings_lock);
     mni_mutex_init(&engine->snapshot_lock);
     mni_mutex_init(&engine->checkpoint_lock);
+    mni_mutex_init(&engine->on_checkpoint_lock);
     mni_mutex_init(&engine->reserve_lock);
     mni_mutex_init(&engine->sweep_lock);
     for (size_t i = 0; i < ENTITY_LOCKS; i++)
@@ -416,19 +419,26 @@ static mn_status start(struct mni_engine *engine, const struct mn_options *optio
     return st == MN_OK ? jobs_start(engine, err) : st;
 }
 
+static mn_status copy_path(const char *path, char **copy_out, struct mn_error *err)
+{
+    size_t n_bytes = strlen(path) + 1;
+
+    *copy_out = mni_alloc(n_bytes);
+    if (*copy_out == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "store handle");
+    memcpy(*copy_out, path, n_bytes);
+    return MN_OK;
+}
+
 /* Once the directory is there. */
 static mn_status note_path(struct mni_engine *engine, const char *path, struct mn_error *err)
 {
     char real[MNI_PATH_BYTES_MAX];
     mn_status st = mni_env_real_path(engine->env, path, real, err);
 
-    if (st != MN_OK)
-        return st;
-    engine->path = mni_alloc(strlen(real) + 1);
-    if (engine->path == NULL)
-        return mni_fail(err, MN_ERR_NOMEM, "store handle");
-    memcpy(engine->path, real, strlen(real) + 1);
-    return MN_OK;
+    if (st == MN_OK)
+        st = copy_path(real, &engine->path, err);
+    return st == MN_OK ? copy_path(path, &engine->given_path, err) : st;
 }
 
 static mn_status open_store(struct mni_env *env, const char *path, const struct mn_options *options,
@@ -506,6 +516,15 @@ static bool is_held(struct mni_engine *engine)
     return held;
 }
 
+static void call_before_close(struct mni_engine *engine)
+{
+    struct mni_wal_stats wal;
+
+    mni_wal_get_stats(engine->wal, &wal);
+    if (!engine->read_only && !wal.is_poisoned)
+        engine_call_before_checkpoint(engine);
+}
+
 mn_status mni_engine_close(struct mni_engine *engine, struct mn_error *err)
 {
     if (engine == NULL)
@@ -513,6 +532,7 @@ mn_status mni_engine_close(struct mni_engine *engine, struct mn_error *err)
     mn_status st = mni_engine_check(engine, err);
     if (st != MN_OK)
         return st;
+    call_before_close(engine);
     bool has_jobs = engine->has_jobs_thread;
     bool has_sweeper = engine->has_sweeper;
     jobs_stop(engine); /* a checkpoint has a view of its own, and a sweep holds what it looks at */
@@ -550,6 +570,11 @@ mn_status mni_engine_check(const struct mni_engine *engine, struct mn_error *err
     if (mni_fork_guard_is_child(engine->fork_guard))
         return mni_fail(err, MN_ERR_FORKED, "the store was opened before fork, by the parent");
     return MN_OK;
+}
+
+const char *mni_engine_path(const struct mni_engine *engine)
+{
+    return engine->given_path != NULL ? engine->given_path : "";
 }
 
 bool mni_engine_is_read_only(const struct mni_engine *engine)

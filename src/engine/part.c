@@ -350,7 +350,7 @@ mn_status part_find_dropped(struct part *part, uint64_t collection, struct dropp
         return st == MN_NOT_FOUND ? MN_OK : st;
     struct dropped_rows *rows = mni_alloc(sizeof *rows);
     if (rows == NULL)
-        return mni_fail(err, MN_ERR_NOMEM, "dropping a namespace");
+        return mni_fail(err, MN_ERR_NOMEM, "dropping a collection");
     *rows = (struct dropped_rows){
         .next = *list, .part = part, .first = group.first_row, .n_rows = group.n_rows};
     *list = rows;

@@ -179,6 +179,34 @@ mn_status pin_count(struct mni_engine *engine, struct mni_found *found, struct m
     return MN_OK;
 }
 
+mn_status mni_pin_again(void *pin, void **pin_out, struct mn_error *err)
+{
+    uintptr_t bits = (uintptr_t)pin;
+    bool fits = true;
+    size_t n_bytes = 0;
+
+    MNI_CHECK(pin != NULL);
+    if ((bits & part_bit) != 0) {
+        struct part *part = (struct part *)(bits & ~(uintptr_t)(PART_ALIGN - 1));
+        n_bytes = size_decode((bits & (PART_ALIGN - 1)) >> 1);
+        fits = n_bytes == 0 || mni_pool_pin_bytes(part->pool, n_bytes);
+        if (fits)
+            part_ref(part);
+    } else {
+        struct mni_version *version = (struct mni_version *)(bits & ~counts_bit);
+        MNI_CHECK((bits & decoded_bit) == 0);
+        n_bytes = mni_version_held_bytes(version);
+        fits = (bits & counts_bit) == 0 || mni_version_pin(version);
+        if (fits)
+            mni_version_ref(version);
+    }
+    if (!fits)
+        return mni_fail(err, MN_ERR_BUDGET,
+                        "%zu bytes more are beyond pinned_bytes_max; release some", n_bytes);
+    *pin_out = pin;
+    return MN_OK;
+}
+
 /* Not inlined: most found records are versions and fit. */
 __attribute__((noinline)) static mn_status pin_or_release(struct mni_engine *engine,
                                                           struct mni_found *found,

@@ -165,6 +165,7 @@ mn_status mni_engine_purge(struct mni_engine *engine, enum mni_kind kind, struct
     if (found != MN_OK && (found != MN_NOT_FOUND || keys != NULL))
         return found;
     mn_status st = MN_OK;
+    engine_call_before_checkpoint(engine); /* what is written now is erased, too */
     e.row_key = catalogue_key(kind, name, room);
     if (keys == NULL && found == MN_OK)
         st = mni_engine_count_of(engine, c.number, &receipt.n_records, err);

@@ -21,6 +21,10 @@ void engine_found_version(struct mni_version *version, struct mni_found *found_o
     r->expires_at_us = 0;
     if (mni_version_expiry(version, &r->expires_at_us))
         r->fields |= MNI_FIELD_EXPIRY;
+    r->fields &= ~(uint32_t)MNI_FIELD_HITS;
+    r->hits = 0;
+    if (mni_version_hits(version, &r->hits))
+        r->fields |= MNI_FIELD_HITS;
     found_out->lsn = mni_version_lsn(version);
     found_out->record_lsn = mni_version_record_lsn(version);
     found_out->pin = version;

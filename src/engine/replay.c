@@ -43,6 +43,8 @@ static bool is_key_of_kind(unsigned kind, struct mn_slice key)
     case MNI_KIND_SPACE:
     case MNI_KIND_HISTORY:
         return key.n_bytes == 1 + MNI_SPACE_KEY_BYTES;
+    case MNI_KIND_TENANT:
+        return key.n_bytes == 1 + MNI_TENANT_KEY_BYTES;
     case MNI_KIND_SPACE_NAME:
         return key.n_bytes >= 2 && key.n_bytes <= 1 + MN_SPACE_NAME_BYTES_MAX &&
                mni_utf8_is_valid(name, key.n_bytes - 1);

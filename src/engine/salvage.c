@@ -240,7 +240,7 @@ static mn_status name_in_batch(struct salvage *s, const struct salvage_name *nam
         return mni_batch_create_space(s->batch, mni_space_of_key(name->key + 1), name->dimension,
                                       (struct mn_slice){name->space_name, name->space_name_bytes},
                                       &name->settings, index_out, err);
-    st = mni_batch_collection(s->batch, MNI_KIND_NAMESPACE,
+    st = mni_batch_collection(s->batch, (enum mni_kind)name->key[0],
                               (struct mn_slice){name->key + 1, name->key_bytes - 1}, true,
                               index_out, err);
     if (st == MN_OK && name->dimension != 0)
@@ -256,8 +256,12 @@ static mn_status write_record(struct salvage *s, const struct mni_record *r, str
     size_t index = 0;
     mn_status st = salvage_name_of(s, r, &name, err);
 
-    if (st == MN_OK && name->is_history)
-        return MN_OK; /* its LSNs would say nothing */
+    if (st == MN_OK && (name == NULL || name->is_history))
+        return MN_OK; /* of a history: its LSNs would say nothing */
+    if (st == MN_OK && name->is_left_out) {
+        s->report->n_lost_records += r->type == MNI_RECORD_UPSERT;
+        return MN_OK;
+    }
     if (st == MN_OK && name->is_space && name->dimension == 0)
         return MN_OK; /* nothing of the space was found yet that this could change */
     if (st == MN_OK)

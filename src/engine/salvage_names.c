@@ -1,9 +1,10 @@
 /*
- * salvage_names.c - which namespaces and spaces a damaged store had, and what they are called.
+ * salvage_names.c - which collections a damaged store had, and what they are called.
  *
  * Records know the number of their collection only. Where the row of the catalogue is lost that
  * gives it a name, the records are worth more than the name: they get one that says so. Keys of
- * points are 16 bytes that hardly ever are UTF-8, which ids always are.
+ * points are 16 bytes that hardly ever are UTF-8, which ids always are. Entries of a cache of answers
+ * say themselves whose they are.
  *
  * Owns:    the names.
  * Threads: one.
@@ -12,12 +13,19 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/quote.h"
 #include "base/utf8.h"
 #include "engine/salvage_private.h"
+
+enum { /* docs/format/catalogue.md */
+       ENTRY_KEY_BYTES = 8,
+       ENTRY_METADATA_MIN = 16, /* the tenant first */
+       ENTRY_METADATA_MAX = 16 + 256,
+};
 
 mn_status salvage_names_new(struct salvage *s, struct mn_error *err)
 {
@@ -290,12 +298,72 @@ static bool is_of_version(const struct mni_record *r)
            !mni_utf8_is_valid(r->key.data, r->key.n_bytes);
 }
 
+/* Whether an entry of a tenant, which has no name there, says whose it is. */
+static bool is_of_tenant(const struct mni_record *r, uint64_t *tenant_out)
+{
+    const struct mn_slice m = r->metadata;
+
+    if (r->type != MNI_RECORD_UPSERT || r->key.n_bytes != ENTRY_KEY_BYTES ||
+        (r->fields & MNI_FIELD_EVENT_TIME) == 0 || r->element_type == MNI_ELEMENT_F32 ||
+        m.n_bytes < ENTRY_METADATA_MIN || m.n_bytes > ENTRY_METADATA_MAX)
+        return false;
+    /* Metadata of others are text. */
+    if (r->element_type == MNI_ELEMENT_NONE && (r->fields & MNI_FIELD_SECOND_KEY) == 0 &&
+        memchr(m.data, 0, m.n_bytes) == NULL && mni_utf8_is_valid(m.data, m.n_bytes))
+        return false;
+    *tenant_out = mni_get_u64(m.data);
+    return true;
+}
+
+/* Gives a collection back to the tenant that its entries name, but where another one is known to be
+ * that: this one was dropped then, or comes from damage. */
+static void claim_tenant(struct salvage *s, struct salvage_name *n, uint64_t tenant)
+{
+    unsigned char room[1 + MNI_TENANT_KEY_BYTES] = {MNI_KIND_TENANT};
+    struct mn_slice key = {room, 1 + mni_tenant_key(tenant, room + 1).n_bytes};
+
+    if (n->key_bytes > 0)
+        forget_key(s, n);
+    n->is_left_out = is_taken(s, key);
+    if (!n->is_left_out)
+        set_key(s, n, key);
+    n->is_lost = !n->is_left_out;
+    n->dimension = 0;
+    if (n->is_left_out)
+        salvage_damage(s, "the catalogue",
+                       "the row of collection %" PRIu64 " is lost; its entries are left out, for "
+                       "another one is known to be tenant %" PRIu64,
+                       n->number, tenant);
+    else
+        salvage_damage(s, "the catalogue", "the row of tenant %" PRIu64 " is lost", tenant);
+}
+
+/* A name for a collection that has none. */
+static void find_key(struct salvage *s, const struct mni_record *r, struct salvage_name *n)
+{
+    uint64_t tenant = 0;
+
+    if (is_of_tenant(r, &tenant)) {
+        claim_tenant(s, n, tenant);
+        return;
+    }
+    n->dimension = 0;
+    n->space_name_bytes = 0;
+    n->is_lost = true;
+    invent_key(s, n);
+}
+
 mn_status salvage_name_of(struct salvage *s, const struct mni_record *r,
                           const struct salvage_name **name_out, struct mn_error *err)
 {
     struct salvage_name *n = find_number(s, r->collection);
 
+    uint64_t tenant = 0;
+
     MNI_CHECK(n == NULL || !n->is_gone);
+    *name_out = NULL;
+    if (n == NULL && r->type != MNI_RECORD_UPSERT)
+        return MN_OK;
     if (n == NULL) {
         n = add_number(s, r->collection);
         if (n == NULL)
@@ -303,12 +371,14 @@ mn_status salvage_name_of(struct salvage *s, const struct mni_record *r,
         n->is_space = is_of_point(r);
         n->is_history = is_of_version(r);
     }
-    if (n->key_bytes == 0 && !n->is_history) {
-        n->dimension = 0;
-        n->space_name_bytes = 0;
-        n->is_lost = true;
-        invent_key(s, n);
-    }
+    bool is_nameless = n->key_bytes == 0 && !n->is_history && !n->is_left_out;
+    if (is_nameless && r->type != MNI_RECORD_UPSERT)
+        return MN_OK;
+    if (is_nameless)
+        find_key(s, r, n);
+    /* The budget of a tenant, which comes before some entries, could be any namespace's. */
+    else if (n->is_lost && n->key[0] == MNI_KIND_NAMESPACE && is_of_tenant(r, &tenant))
+        claim_tenant(s, n, tenant);
     if (n->is_space && n->dimension == 0)
         n->dimension = r->n_dims;
     *name_out = n;

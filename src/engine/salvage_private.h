@@ -20,7 +20,7 @@ struct salvage_source {
     struct mn_error damage; /* the first */
 };
 
-/* A namespace or a space of the damaged store. */
+/* A namespace, a space or a tenant of the damaged store. */
 struct salvage_name {
     struct salvage_name *next_of_number;
     struct salvage_name *next_of_key;
@@ -33,6 +33,7 @@ struct salvage_name {
     bool is_lost; /* its name is; then nothing tells whether it was dropped */
     bool is_space;
     bool is_history;  /* of a space: LSNs are given out anew, so it tells nothing any more */
+    bool is_left_out; /* of a tenant that another collection is known for */
     char *space_name; /* owned */
     size_t space_name_bytes;
     struct mni_space_settings settings; /* of a space */
@@ -131,7 +132,8 @@ void salvage_name_dropped(struct salvage *s, struct mn_slice key, uint64_t lsn);
 MN_MUST_USE mn_status salvage_names_settle(struct salvage *s, struct mn_error *err);
 /* Whether a collection's records are wanted: false for one that was dropped. */
 bool salvage_is_wanted(struct salvage *s, uint64_t number);
-/* The collection of a record that is wanted; gives it a name where that is lost. */
+/* The collection of a record that is wanted; gives it a name where that is lost. NULL: there is
+ * none yet that the record could change. */
 MN_MUST_USE mn_status salvage_name_of(struct salvage *s, const struct mni_record *r,
                                       const struct salvage_name **name_out, struct mn_error *err);
 

@@ -39,6 +39,10 @@ static const struct setting_info infos[N_SETTINGS] = {
     [SETTING_MEMORY_BYTES_MAX] = {"memory_bytes_max", 64 << 20, UINT64_C(1) << 40, 1 << 30, 1},
     [SETTING_PINNED_BYTES_MAX] = {"pinned_bytes_max", 1 << 20, UINT64_C(1) << 40, 256 << 20, 1},
     [SETTING_MAX_SNAPSHOTS] = {"max_snapshots", 0, 1000000, 10, 1},
+    [SETTING_CACHE_BYTES_MAX] = {"cache_bytes_max", 0, UINT64_C(1) << 40, 0, 1},
+    [SETTING_CACHE_ENTRIES_MAX] = {"cache_entries_max", 0, UINT64_C(1) << 40, 0, 1},
+    [SETTING_CACHE_TENANT_BYTES_MAX] = {"cache_tenant_bytes_max", 0, UINT64_C(1) << 40, 0, 1},
+    [SETTING_CACHE_TENANT_ENTRIES_MAX] = {"cache_tenant_entries_max", 0, UINT64_C(1) << 40, 0, 1},
 };
 
 static const char *const text_names[N_TEXTS] = {
@@ -238,6 +242,24 @@ void engine_use_settings(struct mni_engine *engine)
     atomic_store(&engine->pinned_bytes_max,
                  pinned != 0 ? pinned : settings[SETTING_PINNED_BYTES_MAX]);
     mni_pool_limit_pins(engine->pool, atomic_load(&engine->pinned_bytes_max));
+    atomic_store(&engine->cache_limits.bytes_max, settings[SETTING_CACHE_BYTES_MAX]);
+    atomic_store(&engine->cache_limits.entries_max, settings[SETTING_CACHE_ENTRIES_MAX]);
+    atomic_store(&engine->cache_limits.tenant_bytes_max, settings[SETTING_CACHE_TENANT_BYTES_MAX]);
+    atomic_store(&engine->cache_limits.tenant_entries_max,
+                 settings[SETTING_CACHE_TENANT_ENTRIES_MAX]);
+}
+
+void mni_engine_cache_limits(struct mni_engine *engine, struct mni_cache_limits *limits_out)
+{
+    *limits_out = (struct mni_cache_limits){
+        .bytes_max = atomic_load_explicit(&engine->cache_limits.bytes_max, memory_order_relaxed),
+        .entries_max =
+            atomic_load_explicit(&engine->cache_limits.entries_max, memory_order_relaxed),
+        .tenant_bytes_max =
+            atomic_load_explicit(&engine->cache_limits.tenant_bytes_max, memory_order_relaxed),
+        .tenant_entries_max =
+            atomic_load_explicit(&engine->cache_limits.tenant_entries_max, memory_order_relaxed),
+    };
 }
 
 /* The new value is in `changed`; the id is read without the lock. */

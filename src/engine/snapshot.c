@@ -445,6 +445,7 @@ mn_status mni_engine_snapshot(struct mni_engine *engine, const struct mni_snapsh
     c = mni_alloc_zero(sizeof *c);
     if (c == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "a snapshot");
+    engine_call_before_checkpoint(engine);
     c->engine = engine;
     c->request = request;
     mni_mutex_lock(&engine->settings_lock);

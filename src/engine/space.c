@@ -451,35 +451,22 @@ mn_status mni_engine_find_space(struct mni_engine *engine, struct mn_slice name,
     return st;
 }
 
+static void take_space(void *out, size_t index, const unsigned char *name)
+{
+    uint32_t *spaces_out = out;
+
+    spaces_out[index] = mni_space_of_key(name);
+}
+
 mn_status mni_engine_list_spaces(struct mni_engine *engine, uint32_t from, uint32_t *spaces_out,
                                  size_t n_max, size_t *n_out, struct mn_error *err)
 {
-    static const unsigned char kind = MNI_KIND_SPACE;
     unsigned char number[MNI_SPACE_KEY_BYTES];
-    unsigned char room[1 + MN_NAMESPACE_BYTES_MAX];
-    struct mni_walk_options options = {.prefix = {&kind, 1}};
-    struct mni_walk *walk = NULL;
-    struct mni_found found;
-    size_t n = 0;
+    struct mn_slice after = {0};
 
     if (from > 0)
-        options.after = catalogue_key(MNI_KIND_SPACE, mni_space_key(from - 1, number), room);
-    mn_status st = mni_walk_open(engine, &options, &walk, err);
-    if (st == MN_OK)
-        st = mni_walk_start(walk, 0, err);
-    while (st == MN_OK && n < n_max) {
-        st = mni_walk_next(walk, &found, err);
-        if (st != MN_OK)
-            break;
-        spaces_out[n++] = mni_space_of_key((const unsigned char *)found.record.key.data + 1);
-        mni_pin_release(found.pin);
-    }
-    mni_walk_close(walk);
-    if (st == MN_END)
-        st = MN_OK;
-    if (st == MN_OK)
-        *n_out = n;
-    return st;
+        after = mni_space_key(from - 1, number);
+    return catalogue_list(engine, MNI_KIND_SPACE, after, take_space, spaces_out, n_max, n_out, err);
 }
 
 static int compare_layouts(const void *a, const void *b)
@@ -562,6 +549,7 @@ mn_status space_count_rows(struct mni_engine *engine, struct mn_error *err)
         unsigned char kind = *(const unsigned char *)found.record.key.data;
         engine->n_spaces += kind == MNI_KIND_SPACE;
         engine->n_space_extras += kind == MNI_KIND_SPACE_NAME || kind == MNI_KIND_HISTORY;
+        engine->n_tenants += kind == MNI_KIND_TENANT;
         mni_pin_release(found.pin);
     }
     mni_walk_close(walk);
@@ -581,5 +569,8 @@ void space_count_change(struct mni_engine *engine, const struct batch_collection
     } else if (kind == MNI_KIND_SPACE_NAME || kind == MNI_KIND_HISTORY) {
         engine->n_space_extras += is_made;
         engine->n_space_extras -= is_gone;
+    } else if (kind == MNI_KIND_TENANT) {
+        engine->n_tenants += is_made;
+        engine->n_tenants -= is_gone;
     }
 }

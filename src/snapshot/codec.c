@@ -151,6 +151,19 @@ static mn_status find_sections(const struct snapshot_header *header, const unsig
 
 /* What they hold ----------*/
 
+static bool is_name_of_kind(uint32_t kind, const unsigned char *name, size_t n)
+{
+    switch (kind) {
+    case COLLECTION_KIND_SPACE:
+    case COLLECTION_KIND_HISTORY:
+        return n == COLLECTION_SPACE_NAME_BYTES;
+    case COLLECTION_KIND_TENANT:
+        return n == COLLECTION_TENANT_NAME_BYTES;
+    default:
+        return mni_utf8_is_valid(name, n);
+    }
+}
+
 /* Takes the collection at `*offset`. */
 static mn_status take_collection(struct mn_slice content, size_t *offset,
                                  struct mni_snapshot_collection *c_out, struct mn_error *err)
@@ -169,10 +182,8 @@ static mn_status take_collection(struct mn_slice content, size_t *offset,
         !mni_is_zero(p + COLLECTION_BYTES + n, padded - n))
         return bad(err, "reserved bytes of a collection are not zero");
     uint32_t kind = mni_get_u32(p + COLLECTION_OFF_KIND);
-    bool is_of_space = kind == COLLECTION_KIND_SPACE || kind == COLLECTION_KIND_HISTORY;
-    if (is_of_space ? n != COLLECTION_SPACE_NAME_BYTES
-                    : !mni_utf8_is_valid(p + COLLECTION_BYTES, n))
-        return bad(err, "a collection's name is not UTF-8, or of a space not its number");
+    if (!is_name_of_kind(kind, p + COLLECTION_BYTES, n))
+        return bad(err, "a collection's name is not UTF-8, or of a space or tenant not its number");
     *c_out = (struct mni_snapshot_collection){
         .number = mni_get_u64(p + COLLECTION_OFF_NUMBER),
         .kind = kind,

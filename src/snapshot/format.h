@@ -57,7 +57,9 @@ enum {
     COLLECTION_KIND_NAMESPACE = 1,  /* as in the catalogue */
     COLLECTION_KIND_SPACE = 2,
     COLLECTION_KIND_HISTORY = 4,
-    COLLECTION_SPACE_NAME_BYTES = 4, /* its number, of a space and of its history */
+    COLLECTION_KIND_TENANT = 5,
+    COLLECTION_SPACE_NAME_BYTES = 4,  /* its number, of a space and of its history */
+    COLLECTION_TENANT_NAME_BYTES = 8, /* its number */
 
     TIMELINE_OFF_INCARNATION = 0, /* u64 */
     TIMELINE_OFF_BEGAN = 8,       /* u64 */
