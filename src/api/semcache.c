@@ -9,7 +9,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "api/semcache_private.h"
@@ -53,17 +52,17 @@ mn_status api_semcache_answer(const struct api_about *about, mn_status status,
                               const struct mn_error *details, struct mn_error *err)
 {
     enum { PATH_SHOWN_BYTES = 200 };
-    char entry[40] = "";
 
     if (status == MN_OK || err == NULL)
         return status;
-    if (about->has_entry)
-        (void)snprintf(entry, sizeof entry, ", entry %" PRIu64, about->entry);
     *err = *details;
     err->status = status;
-    (void)snprintf(err->message, sizeof err->message, "%.*s: tenant %" PRIu64 "%s: %s",
-                   PATH_SHOWN_BYTES, mni_engine_path(about->store->engine), about->tenant, entry,
-                   details->message);
+    const char *path = mni_engine_path(about->store->engine);
+    if (about->has_entry)
+        mni_error_prefix(err, "%.*s: tenant %" PRIu64 ", entry %" PRIu64, PATH_SHOWN_BYTES, path,
+                         about->tenant, about->entry);
+    else
+        mni_error_prefix(err, "%.*s: tenant %" PRIu64, PATH_SHOWN_BYTES, path, about->tenant);
     return status;
 }
 
