@@ -28,9 +28,11 @@
 #include "base/status.h"
 #include "mneme/semcache.h"
 #include "mneme/types.h"
+#include "semcache/shelf_private.h"
 
 struct roster;
 struct scope;
+struct entry;
 
 struct roster_limits { /* 0: none */
     uint64_t bytes_max;
@@ -53,17 +55,31 @@ struct counts {
 
 enum { N_HEAPS = 3 }; /* the values in the tenant, those in the roster, the expiries */
 
+struct heap {
+    struct shelf entries; /* pointers */
+    uint32_t n;
+};
+
 struct tenant {
     uint64_t number;
     struct roster_sums sums;
     struct roster_limits limits; /* for the caller */
     bool has_own_limits;         /* likewise */
-    uint32_t n_dims;             /* of its embeddings; 0: none had one yet */
+    uint32_t n_dims;             /* of its embeddings, PENDING ones too; 0: none has one */
     uint64_t n_unreadable;       /* entries that could not be read: for the caller */
     uint64_t next_id;            /* likewise: the next one to assign */
     bool is_stored;              /* likewise: the store knows it */
     struct counts counts;        /* likewise */
-    /* ... what the room needs: the author of roster.c adds it here */
+
+    /* The roster's own. */
+    struct link by_number;
+    struct map ids;
+    struct map keys;
+    struct map scopes;
+    struct slots scope_slots; /* the scopes, owned */
+    struct slots entries;     /* all of them, owned */
+    uint32_t n_signs;         /* entries that have an embedding */
+    struct heap values;
 };
 
 enum entry_state { ENTRY_PENDING, ENTRY_THERE, ENTRY_LEAVING };
@@ -79,9 +95,21 @@ struct entry {
     enum entry_state state;
     bool has_key;
     unsigned char key[MN_SEMCACHE_KEY_BYTES];
-    _Atomic uint32_t n_hits; /* stays at its most */
+    _Atomic uint32_t n_hits;     /* stays at its most */
     _Atomic uint32_t last_hit_s; /* Unix time; 0: never */
-    /* ... likewise */
+
+    /* The roster's own. */
+    atomic_bool is_dirty; /* linked below: its hits are to be taken */
+    bool has_signs;
+    uint32_t slot;             /* in the tenant's entries */
+    uint32_t scope_slot;       /* in the scope's list */
+    uint32_t heap_at[N_HEAPS]; /* UINT32_MAX: in none */
+    double value;              /* when it was computed last; it may be more by now */
+    struct link by_id;
+    struct link by_key;
+    struct scope *scope; /* borrowed; outlives the entry */
+    struct entry *dirty_next;
+    struct entry *dirty_previous;
 };
 
 struct roster_spec { /* pointers are borrowed for the call */
@@ -124,7 +152,7 @@ struct tenant *roster_next_tenant(const struct roster *roster, uint64_t from);
 
 /* Entries ----------*/
 
-/* write. MN_ERR_NOMEM. */
+/* write. MN_ERR_NOMEM; MN_ERR_DIMENSION: the tenant's embeddings have another size. */
 MN_MUST_USE mn_status roster_reserve(struct roster *roster, struct tenant *tenant,
                                      const struct roster_spec *spec, struct entry **entry_out);
 /* write; no other entry of the tenant has its id or key then: those were removed before. */
