@@ -11,6 +11,7 @@
  *     temporal.h    vectors of entities over time
  *     nearest.h     the nearest points of a space, at a time or within an interval
  *     trajectory.h  how vectors moved over time
+ *     semcache.h    a cache of answers of language models
  *     txn.h         transactions
  *     snapshot.h    snapshots, and restoring them
  *     wal.h         the write-ahead log on its own
@@ -29,6 +30,7 @@
 #include "mneme/records.h"
 #include "mneme/scan.h"
 #include "mneme/search.h"
+#include "mneme/semcache.h"
 #include "mneme/snapshot.h"
 #include "mneme/status.h"
 #include "mneme/store.h"

@@ -57,9 +57,9 @@ enum mn_semcache_fields {
 
 /* An entry to store. All zero is an empty answer without a key, with an id that is assigned. */
 struct mn_semcache_entry {
-    uint32_t fields;          /* MN_HAS_ENTRY_ID, MN_HAS_EXPIRES_AT, MN_HAS_TTL, MN_HAS_EVENT_TIME */
-    uint32_t n_dims;          /* of the embedding, one number in a tenant; 0 = it has none */
-    uint64_t id;              /* any, 0 and 2^64 - 1 too */
+    uint32_t fields; /* MN_HAS_ENTRY_ID, MN_HAS_EXPIRES_AT, MN_HAS_TTL, MN_HAS_EVENT_TIME */
+    uint32_t n_dims; /* of the embedding, one number in a tenant; 0 = it has none */
+    uint64_t id;     /* any, 0 and 2^64 - 1 too */
     const unsigned char *key; /* MN_SEMCACHE_KEY_BYTES, of one entry of the tenant; NULL = none */
     uint64_t context;         /* a hash of what else the answer depends on */
     struct mn_slice model;    /* UTF-8, up to 256 bytes; may be empty */
@@ -185,11 +185,11 @@ enum mn_semcache_kind {
 
 enum mn_semcache_reason { /* why it is a miss */
                           MN_SEMCACHE_NONE = 0,
-                          MN_SEMCACHE_NO_SCOPE,      /* no entry is in scope */
-                          MN_SEMCACHE_NO_EMBEDDING,  /* none in scope has one, or none was given */
-                          MN_SEMCACHE_BELOW,         /* the best one is below min_similarity */
-                          MN_SEMCACHE_REJECTED,      /* the callback agreed to none */
-                          MN_SEMCACHE_DAMAGED,       /* what could have been one is damaged */
+                          MN_SEMCACHE_NO_SCOPE,     /* no entry is in scope */
+                          MN_SEMCACHE_NO_EMBEDDING, /* none in scope has one, or none was given */
+                          MN_SEMCACHE_BELOW,        /* the best one is below min_similarity */
+                          MN_SEMCACHE_REJECTED,     /* the callback agreed to none */
+                          MN_SEMCACHE_DAMAGED,      /* what could have been one is damaged */
 };
 
 enum mn_semcache_query_fields {
@@ -211,9 +211,9 @@ struct mn_semcache_query {
     const float *embedding;   /* finite, with an element that is not 0 */
     struct mn_slice model;    /* the scope */
     uint64_t context;
-    float min_similarity;  /* required with an embedding: above 0, to 1 */
-    uint32_t n_candidates; /* by sign codes, up to 65,536; 0 = 50 */
-    uint32_t n_refined;    /* by cosine, at most n_candidates; 0 = 5 */
+    float min_similarity;          /* required with an embedding: above 0, to 1 */
+    uint32_t n_candidates;         /* by sign codes, up to 65,536; 0 = 50 */
+    uint32_t n_refined;            /* by cosine, at most n_candidates; 0 = 5 */
     mn_semcache_verify_fn *verify; /* may be NULL */
     void *verify_context;
 };

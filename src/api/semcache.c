@@ -249,8 +249,8 @@ mn_status mn_semcache_delete(mn_store *store, uint64_t tenant, uint64_t id,
     return api_semcache_answer(&about, st, &details, err);
 }
 
-static mn_status check_filter(const struct mn_semcache_filter *filter,
-                              struct mn_semcache_filter *f, struct mn_error *err)
+static mn_status check_filter(const struct mn_semcache_filter *filter, struct mn_semcache_filter *f,
+                              struct mn_error *err)
 {
     const uint32_t some = MN_SEMCACHE_BY_KEY | MN_SEMCACHE_BY_CONTEXT | MN_SEMCACHE_BY_MODEL |
                           MN_SEMCACHE_BY_AGE;

@@ -46,8 +46,8 @@ static struct api_about about_stream(const mn_semcache_stream *stream)
 }
 
 static mn_status begin(mn_store *store, uint64_t tenant, const struct mn_semcache_entry *e,
-                       const struct mn_semcache_store_options *options,
-                       mn_semcache_stream *stream, struct mn_error *err)
+                       const struct mn_semcache_store_options *options, mn_semcache_stream *stream,
+                       struct mn_error *err)
 {
     struct mni_semcache_entry *entry = &stream->entry.entry;
 

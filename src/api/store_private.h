@@ -12,9 +12,9 @@
 #include "mneme/txn.h"
 
 struct mn_store {
-    struct mni_engine *engine;              /* owned */
-    struct mni_semcache *_Atomic semcache;  /* owned; NULL until it is asked for */
-    struct mni_mutex semcache_lock;         /* of who makes it */
+    struct mni_engine *engine;             /* owned */
+    struct mni_semcache *_Atomic semcache; /* owned; NULL until it is asked for */
+    struct mni_mutex semcache_lock;        /* of who makes it */
 };
 
 /* validate.c: MN_ERR_INVALID or MN_ERR_LIMIT, with what and where ---------- */

@@ -206,8 +206,7 @@ static mn_status choose(struct lookup *l, struct mn_error *err)
             l->result->n_rejected++;
             continue;
         }
-        mn_status st =
-            give_hit(l->cache, asks ? HIT_VERIFIED : HIT_SEMANTIC, &s->handle, err);
+        mn_status st = give_hit(l->cache, asks ? HIT_VERIFIED : HIT_SEMANTIC, &s->handle, err);
         if (st != MN_OK)
             return st;
         l->result->kind = asks ? MN_SEMCACHE_VERIFIED : MN_SEMCACHE_SEMANTIC;

@@ -95,9 +95,8 @@ static bool matches(const struct entry *entry, const struct mn_semcache_filter *
 
 /* Entries that match, from the cursor on. `n_seen_out` 0: there are no more. */
 static size_t gather(struct mni_semcache *cache, uint64_t number,
-                     const struct mn_semcache_filter *filter, uint64_t *cursor,
-                     struct entry **room, struct match *matches_out, size_t n_max,
-                     size_t *n_seen_out)
+                     const struct mn_semcache_filter *filter, uint64_t *cursor, struct entry **room,
+                     struct match *matches_out, size_t n_max, size_t *n_seen_out)
 {
     size_t n = 0;
 

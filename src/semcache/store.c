@@ -65,9 +65,8 @@ static mn_status fill_spec(struct storing *s, struct mn_error *err)
 /* Roster lock held. */
 static bool find_holder(const struct storing *s, const struct tenant *tenant, uint64_t *id_out)
 {
-    const struct entry *holder = tenant != NULL && s->entry->key != NULL
-                                     ? roster_find_key(tenant, s->entry->key)
-                                     : NULL;
+    const struct entry *holder =
+        tenant != NULL && s->entry->key != NULL ? roster_find_key(tenant, s->entry->key) : NULL;
 
     if (holder != NULL)
         *id_out = holder->id;
@@ -143,8 +142,10 @@ static mn_status begin(struct storing *s, struct mn_error *err)
     if (st != MN_OK)
         return st;
     if (s->spec.n_dims != 0 && tenant->n_dims != 0 && s->spec.n_dims != tenant->n_dims)
-        return mni_fail(err, MN_ERR_DIMENSION, "embedding has %" PRIu32 " dimensions, the others "
-                        "of the tenant have %" PRIu32, s->spec.n_dims, tenant->n_dims);
+        return mni_fail(err, MN_ERR_DIMENSION,
+                        "embedding has %" PRIu32 " dimensions, the others "
+                        "of the tenant have %" PRIu32,
+                        s->spec.n_dims, tenant->n_dims);
     st = check_alone(s->cache, tenant, s->spec.record_bytes + roster_overhead_bytes(s->spec.n_dims),
                      err);
     if (st != MN_OK)
@@ -234,9 +235,8 @@ static mn_status store_once(struct storing *s, struct mn_semcache_handle *handle
                             struct mn_error *err)
 {
     struct mni_semcache *cache = s->cache;
-    struct mni_latch *key = s->entry->key != NULL
-                                ? &cache->keys[latch_of_key(cache, s->tenant, s->entry->key)]
-                                : NULL;
+    struct mni_latch *key =
+        s->entry->key != NULL ? &cache->keys[latch_of_key(cache, s->tenant, s->entry->key)] : NULL;
 
     mni_rwlock_read(&cache->life);
     mn_status st = make_room_at_last(cache, s->tenant, s->ack, err);
