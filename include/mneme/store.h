@@ -249,9 +249,10 @@ struct mn_stats {
     uint64_t durable_lsn;    /* known synced up to here */
     uint64_t checkpoint_lsn; /* everything up to here lies in segments; 0 = none */
     uint64_t n_namespaces;
-    uint64_t n_records;    /* live, over all namespaces and spaces; versions that the history of a
-                              space keeps, and points that it hides until they are swept, too */
-    uint64_t n_expired;    /* expired and not swept yet */
+    uint64_t n_records; /* live, over all namespaces, spaces and tenants; versions that the history
+                              of a space keeps, and points that it hides until they are swept,
+                              too */
+    uint64_t n_expired; /* expired and not swept yet */
     uint64_t memory_bytes; /* of the engine, all of it; not the page cache of its files */
     uint64_t pinned_bytes; /* of records that views hold, in memory or in segments */
     uint64_t wal_files;

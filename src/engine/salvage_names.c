@@ -3,8 +3,8 @@
  *
  * Records know the number of their collection only. Where the row of the catalogue is lost that
  * gives it a name, the records are worth more than the name: they get one that says so. Keys of
- * points are 16 bytes that hardly ever are UTF-8, which ids always are. Entries of a cache of answers
- * say themselves whose they are.
+ * points are 16 bytes that hardly ever are UTF-8, which ids always are. Entries of a cache of
+ * answers say themselves whose they are.
  *
  * Owns:    the names.
  * Threads: one.

@@ -114,6 +114,37 @@ static void add_spaces(struct world *w, struct image *image)
         add(image, "%u is named\n", named);
 }
 
+/* An entry is its id, its payload, its hits, and how long its vector is. */
+static void add_tenants(struct world *w, struct image *image)
+{
+    struct mni_engine *engine = mni_api_store_engine(w->store);
+    const struct mni_walk_options all = {.reverse = false};
+    uint64_t tenants[4];
+    size_t n = 0;
+
+    CHECK_OK(mni_engine_list_tenants(engine, 0, tenants, 4, &n, NULL));
+    for (size_t i = 0; i < n; i++) {
+        unsigned char name[MNI_TENANT_KEY_BYTES];
+        struct mni_walk *walk = NULL;
+        struct mni_collection c;
+        struct mni_found found;
+        CHECK_OK(mni_walk_open(engine, &all, &walk, NULL));
+        CHECK_OK(mni_view_collection(mni_walk_view(walk), MNI_KIND_TENANT,
+                                     mni_tenant_key(tenants[i], name), &c, NULL));
+        CHECK_OK(mni_walk_start(walk, c.number, NULL));
+        add(image, "tenant %llu:", (unsigned long long)tenants[i]);
+        while (mni_walk_next(walk, &found, NULL) == MN_OK) {
+            const struct mni_record *r = &found.record;
+            add(image, " %llu=%.*s/%llu/%u", (unsigned long long)mni_tenant_of_key(r->key.data),
+                (int)r->payload.n_bytes, (const char *)r->payload.data, (unsigned long long)r->hits,
+                r->n_dims);
+            mni_pin_release(found.pin);
+        }
+        mni_walk_close(walk);
+        add(image, "\n");
+    }
+}
+
 static struct image image_of(struct world *w)
 {
     struct image image = {.n = 0};
@@ -139,6 +170,7 @@ static struct image image_of(struct world *w)
     }
     mn_namespace_iter_close(names);
     add_spaces(w, &image);
+    add_tenants(w, &image);
     CHECK_OK(mn_config_get(w->store, "sweep_interval_ms", value, sizeof value, NULL));
     add(&image, "%s\n", value);
     return image;
@@ -577,6 +609,121 @@ static const struct place {
     {", in a frozen table", freeze_table},
 };
 
+/* Tenants ---------- */
+
+static mn_status begin_batch(struct world *w, bool creates, struct mni_batch **batch_out,
+                             size_t *index_out)
+{
+    unsigned char name[MNI_TENANT_KEY_BYTES];
+    mn_status st = mni_batch_new(mni_api_store_engine(w->store), NULL, batch_out);
+
+    if (st != MN_OK) {
+        w->err.status = st;
+        return st;
+    }
+    return mni_batch_collection(*batch_out, MNI_KIND_TENANT, mni_tenant_key(7, name), creates,
+                                index_out, &w->err);
+}
+
+/* Gives out what was stored, with one more pin. */
+static mn_status act_store_entry(struct world *w)
+{
+    static const uint16_t halves[] = {0x3c00, 0x7e01, 0x8000};
+    static const unsigned char second_key[MNI_SECOND_KEY_BYTES] = "second";
+    unsigned char room[MNI_TENANT_KEY_BYTES];
+    const struct mni_record r = {.type = MNI_RECORD_UPSERT,
+                                 .element_type = MNI_ELEMENT_F16,
+                                 .fields = MNI_FIELD_EVENT_TIME | MNI_FIELD_SECOND_KEY,
+                                 .key = mni_tenant_key(5, room),
+                                 .vector = halves,
+                                 .n_dims = 3,
+                                 .payload = mn_str("stored;"),
+                                 .second_key = second_key};
+    struct mni_batch *batch = NULL;
+    struct mni_found found;
+    void *again = NULL;
+    size_t index = 0;
+    mn_status st = begin_batch(w, true, &batch, &index);
+
+    if (st == MN_OK)
+        st = mni_batch_add(batch, index, &r, MNI_ALWAYS, 0, NULL, &w->err);
+    if (st == MN_OK)
+        st = mni_batch_commit(batch, MN_ACK_DEFAULT, NULL, &w->err);
+    if (st == MN_OK) {
+        mni_batch_found(batch, 0, &found);
+        CHECK_OK(mni_found_pin(mni_api_store_engine(w->store), &found, NULL));
+        CHECK_OK(mni_pin_again(found.pin, &again, NULL));
+        CHECK_MEM_EQ(found.record.vector, halves, sizeof halves);
+        mni_pin_release(found.pin);
+        mni_pin_release(again);
+    }
+    mni_batch_free(batch);
+    return st;
+}
+
+static mn_status act_hit(struct world *w)
+{
+    unsigned char room[MNI_TENANT_KEY_BYTES];
+    const struct mni_record r = {.type = MNI_RECORD_PATCH,
+                                 .fields = MNI_FIELD_HITS,
+                                 .key = mni_tenant_key(5, room),
+                                 .hits = 9};
+    struct mni_batch *batch = NULL;
+    size_t index = 0;
+    mn_status st = begin_batch(w, false, &batch, &index);
+
+    if (batch != NULL)
+        mni_batch_never_wait(batch);
+    if (st == MN_OK)
+        st = mni_batch_add(batch, index, &r, MNI_IF_LIVE, 0, NULL, &w->err);
+    if (st == MN_OK)
+        st = mni_batch_commit(batch, MN_ACK_DEFAULT, NULL, &w->err);
+    mni_batch_free(batch);
+    return st;
+}
+
+static mn_status act_drop_tenant(struct world *w)
+{
+    struct mni_batch *batch = NULL;
+    size_t index = 0;
+    mn_status st = begin_batch(w, false, &batch, &index);
+
+    if (st == MN_OK) {
+        mni_batch_drop(batch, index);
+        st = mni_batch_commit(batch, MN_ACK_DEFAULT, NULL, &w->err);
+    }
+    mni_batch_free(batch);
+    return st;
+}
+
+static mn_status act_list_tenants(struct world *w)
+{
+    uint64_t tenants[4];
+    size_t n = 9;
+    mn_status st =
+        mni_engine_list_tenants(mni_api_store_engine(w->store), 0, tenants, 4, &n, &w->err);
+
+    CHECK(st == MN_OK ? n == 1 && tenants[0] == 7 : n == 9);
+    return st;
+}
+
+static void have_an_entry(struct world *w)
+{
+    CHECK_OK_ERR(act_store_entry(w), &w->err);
+}
+
+static void have_an_entry_in_a_segment(struct world *w)
+{
+    have_an_entry(w);
+    CHECK_OK_ERR(mn_checkpoint(w->store, &w->err), &w->err);
+}
+
+static void have_hits_in_a_segment(struct world *w)
+{
+    have_an_entry_in_a_segment(w);
+    CHECK_OK_ERR(act_hit(w), &w->err);
+}
+
 static const struct deed deeds[] = {
     {"make a store", true, true, try_open, NULL},
     {"open a store", true, false, try_open, NULL},
@@ -614,6 +761,14 @@ static const struct deed deeds[] = {
     {"look back", false, false, act_look_back, have_history},
     {"drop a space with history", false, false, act_drop_space, have_history},
     {"open a store with points", true, false, try_open, have_points_in_a_segment},
+    {"store an entry", false, false, act_store_entry, NULL},
+    {"store an entry over a segment's", false, false, act_store_entry, have_an_entry_in_a_segment},
+    {"hit an entry", false, false, act_hit, have_an_entry},
+    {"hit an entry in a segment", false, false, act_hit, have_an_entry_in_a_segment},
+    {"checkpoint hits", false, false, act_checkpoint, have_hits_in_a_segment},
+    {"open a store with hits", true, false, try_open, have_hits_in_a_segment},
+    {"list tenants", false, false, act_list_tenants, have_an_entry_in_a_segment},
+    {"drop a tenant", false, false, act_drop_tenant, have_an_entry_in_a_segment},
 };
 
 /* One run ---------- */

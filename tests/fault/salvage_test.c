@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "api/api.h"
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "check.h"
 #include "engine/engine.h"
@@ -21,6 +22,8 @@ enum {
     N_IDS = 40,
     N_DIMS = 3,
     N_MANY = 2500,
+    N_ENTRIES = 900, /* of each tenant; more than a log file holds */
+    N_TENANTS = 2,
     FILES_MAX = 32,
     FLIPS_PER_FILE = 700,
     WAL_FILE_BYTES = 64 << 10,
@@ -104,13 +107,18 @@ static void make_store(struct world *w)
     CHECK_OK(mn_close(store, NULL));
 }
 
-static void begin(struct world *w)
+static void begin_with(struct world *w, void (*make)(struct world *w))
 {
     *w = (struct world){0};
     CHECK_OK(mni_crash_env_new(1, &w->crash));
     CHECK_OK(mni_fault_env_new(mni_crash_env_base(w->crash), &w->fault));
     w->env = mni_fault_env_base(w->fault);
-    make_store(w);
+    make(w);
+}
+
+static void begin(struct world *w)
+{
+    begin_with(w, make_store);
 }
 
 static void end(struct world *w)
@@ -536,6 +544,197 @@ static void any_call_may_fail(void)
     CHECK_EQ(mni_mem_live_blocks(), n_blocks);
 }
 
+/* Tenants ---------- */
+
+static struct mn_slice answer_of(uint64_t tenant, uint64_t id, char room[32])
+{
+    (void)snprintf(room, 32, "%d of %d", (int)id, (int)tenant);
+    return mn_str(room);
+}
+
+static void add_entry(struct mni_batch *batch, size_t index, uint64_t tenant, uint64_t id)
+{
+    static const uint16_t halves[] = {0x3c00, 0xbc00, 0x7e01};
+    unsigned char key[MNI_TENANT_KEY_BYTES];
+    unsigned char metadata[16 + 3] = "................gpt";
+    char text[32];
+    struct mni_record r = {.type = MNI_RECORD_UPSERT,
+                           .element_type = MNI_ELEMENT_F16,
+                           .fields = MNI_FIELD_EVENT_TIME,
+                           .key = mni_tenant_key(id, key),
+                           .vector = halves,
+                           .n_dims = 3,
+                           .metadata = {metadata, sizeof metadata},
+                           .payload = answer_of(tenant, id, text)};
+
+    mni_put_u64(metadata, tenant);
+    mni_put_u64(metadata + 8, 0);
+    CHECK_OK(mni_batch_add(batch, index, &r, MNI_ALWAYS, 0, NULL, NULL));
+}
+
+static void write_tenant(mn_store *store, uint64_t tenant, int round)
+{
+    const unsigned char budget[16] = {1};
+    unsigned char name[MNI_TENANT_KEY_BYTES];
+    unsigned char key[MNI_TENANT_KEY_BYTES];
+    struct mni_record r = {
+        .type = MNI_RECORD_UPSERT, .key = mn_str("b"), .payload = {budget, sizeof budget}};
+    struct mni_batch *batch = NULL;
+    size_t index;
+
+    CHECK_OK(mni_batch_new(mni_api_store_engine(store), NULL, &batch));
+    CHECK_OK(mni_batch_collection(batch, MNI_KIND_TENANT, mni_tenant_key(tenant, name), true,
+                                  &index, NULL));
+    CHECK_OK(mni_batch_add(batch, index, &r, MNI_ALWAYS, 0, NULL, NULL));
+    for (uint64_t id = 0; id < N_ENTRIES; id++) {
+        if (round == 0 || id % 3 == 0) {
+            add_entry(batch, index, tenant, id);
+        } else if (id % 3 == 1) {
+            r = (struct mni_record){.type = MNI_RECORD_PATCH,
+                                    .fields = MNI_FIELD_HITS,
+                                    .key = mni_tenant_key(id, key),
+                                    .hits = 5};
+            CHECK_OK(mni_batch_add(batch, index, &r, MNI_IF_LIVE, 0, NULL, NULL));
+        }
+    }
+    CHECK_OK(mni_batch_commit(batch, MN_ACK_DEFAULT, NULL, NULL));
+    mni_batch_free(batch);
+}
+
+/* Both have the same ids, in a segment and in the log. */
+static void make_tenants(struct world *w)
+{
+    struct mn_options o = {.size = sizeof o, .create = true, .wal_file_bytes = WAL_FILE_BYTES};
+    mn_store *store = NULL;
+
+    CHECK_OK(mni_api_store_open(mni_crash_env_base(w->crash), "/s", &o, &store, NULL));
+    CHECK_OK(mn_config_set(store, "wal_file_bytes", "65536", NULL));
+    for (int round = 0; round < 2; round++) {
+        for (uint64_t tenant = 1; tenant <= N_TENANTS; tenant++)
+            write_tenant(store, tenant, round);
+        if (round == 0)
+            CHECK_OK(mn_checkpoint(store, NULL));
+    }
+    CHECK_OK(mn_close(store, NULL));
+}
+
+/* How many of its entries a tenant has; each is its own. */
+static uint64_t look_into_tenant(mn_store *store, uint64_t tenant)
+{
+    const struct mni_walk_options all = {.reverse = false};
+    unsigned char name[MNI_TENANT_KEY_BYTES];
+    struct mni_walk *walk = NULL;
+    struct mni_collection c;
+    struct mni_found found;
+    uint64_t n = 0;
+
+    CHECK(tenant >= 1 && tenant <= N_TENANTS);
+    CHECK_OK(mni_walk_open(mni_api_store_engine(store), &all, &walk, NULL));
+    CHECK_OK(mni_view_collection(mni_walk_view(walk), MNI_KIND_TENANT, mni_tenant_key(tenant, name),
+                                 &c, NULL));
+    CHECK_OK(mni_walk_start(walk, c.number, NULL));
+    while (mni_walk_next(walk, &found, NULL) == MN_OK) {
+        const struct mni_record *r = &found.record;
+        char text[32];
+        if (r->key.n_bytes == MNI_TENANT_KEY_BYTES) {
+            struct mn_slice answer = answer_of(tenant, mni_tenant_of_key(r->key.data), text);
+            CHECK_EQ(r->payload.n_bytes, answer.n_bytes);
+            CHECK_MEM_EQ(r->payload.data, answer.data, answer.n_bytes);
+            CHECK(mni_get_u64(r->metadata.data) == tenant);
+            CHECK_EQ(r->element_type, MNI_ELEMENT_F16);
+            n++;
+        }
+        mni_pin_release(found.pin);
+    }
+    mni_walk_close(walk);
+    return n;
+}
+
+/* Only budgets may have come to be in namespaces. */
+static void look_into_namespaces(mn_store *store)
+{
+    mn_namespace_iter *names = NULL;
+    struct mn_namespace_info info;
+
+    CHECK_OK(mn_namespace_iter_open(store, (struct mn_slice){0}, &names, NULL));
+    while (mn_namespace_iter_next(names, &info, NULL) == MN_OK) {
+        struct mn_view view;
+        CHECK_EQ(info.n_records, 1);
+        CHECK_OK(mn_get(store, info.name, mn_str("b"), &view, NULL));
+        mn_view_release(&view);
+    }
+    mn_namespace_iter_close(names);
+}
+
+/* Returns how many entries came back. */
+static uint64_t judge_tenants(struct world *w)
+{
+    struct mn_options o = {.size = sizeof o, .wal_file_bytes = WAL_FILE_BYTES};
+    struct mn_salvage_report report;
+    mn_store *store = NULL;
+    uint64_t tenants[N_TENANTS + 1];
+    uint64_t n_entries = 0;
+    size_t n = 0;
+    char path[16];
+
+    CHECK_OK_ERR(salvage(w, path, &report), &w->err);
+    CHECK_OK(mni_api_store_open(mni_crash_env_base(w->crash), path, &o, &store, NULL));
+    CHECK_OK(
+        mni_engine_list_tenants(mni_api_store_engine(store), 0, tenants, N_TENANTS + 1, &n, NULL));
+    for (size_t i = 0; i < n; i++)
+        n_entries += look_into_tenant(store, tenants[i]);
+    look_into_namespaces(store);
+    CHECK_OK(mn_close(store, NULL));
+    CHECK(n_entries == (uint64_t)N_ENTRIES * N_TENANTS || report.n_damages > 0);
+    return n_entries;
+}
+
+static void no_entry_becomes_another_tenants(void)
+{
+    uint64_t seed = check_seed();
+    uint64_t n_less = 0;
+    uint64_t n_tries = 0;
+    struct world w;
+
+    begin_with(&w, make_tenants);
+    CHECK_EQ(judge_tenants(&w), N_ENTRIES * N_TENANTS);
+    struct file_list list = list_files(&w);
+    for (int i = 0; i < list.n; i++) {
+        uint64_t n = size_of(&w, &list, i);
+        uint64_t stride = n / 100 + 1;
+        for (uint64_t at = check_below(&seed, stride); at < n; at += stride) {
+            flip(&w, &list, i, at);
+            n_less += judge_tenants(&w) < (uint64_t)N_ENTRIES * N_TENANTS;
+            n_tries++;
+            flip(&w, &list, i, at);
+            if (w.n_made < 20)
+                continue;
+            end(&w);
+            begin_with(&w, make_tenants);
+        }
+    }
+    CHECK(n_less > 0 && n_less < n_tries);
+    end(&w);
+}
+
+/* And with it the rows that say whose they are. */
+static void any_file_with_tenants_may_be_missing(void)
+{
+    struct world w;
+
+    begin_with(&w, make_tenants);
+    struct file_list list = list_files(&w);
+    for (int i = 0; i < list.n; i++) {
+        struct mni_dir *dir = open_dir(&w, list.files[i].dir);
+        CHECK_OK(mni_dir_unlink(dir, list.files[i].name, NULL));
+        mni_dir_close(dir);
+        (void)judge_tenants(&w);
+        end(&w);
+        begin_with(&w, make_tenants);
+    }
+    end(&w);
+}
+
 int main(int argc, char **argv)
 {
     static const struct check_test tests[] = {
@@ -546,6 +745,8 @@ int main(int argc, char **argv)
         CHECK_TEST(any_allocation_may_fail),
         CHECK_TEST(any_call_may_fail),
         CHECK_TEST(what_is_cut_off_is_no_store),
+        CHECK_TEST(no_entry_becomes_another_tenants),
+        CHECK_TEST(any_file_with_tenants_may_be_missing),
     };
 
     return check_run("fault.salvage", tests, CHECK_COUNT(tests), argc, argv);

@@ -298,9 +298,10 @@ static void who_alters_a_space_keeps_the_fields_that_it_passed_over(void)
     mni_crash_env_free(crash);
 }
 
-static void rows_of_spaces_that_cannot_be_are_refused(void)
+static void rows_of_other_kinds_that_cannot_be_are_refused(void)
 {
     static const unsigned char row[24] = {1, [16] = 2};
+    static const unsigned char longer[25] = {1, [16] = 2};
     static const unsigned char no_dims[24] = {1};
     static const unsigned char no_space[8] = {[4] = 1};
     const struct mni_record bad[] = {
@@ -313,7 +314,11 @@ static void rows_of_spaces_that_cannot_be_are_refused(void)
         {.key = {"\003\377", 2}, .payload = {row, 8}},
         {.key = {"\003", 1}, .payload = {row, 8}},
         {.key = {"\004m", 2}, .payload = {row, 24}},
-        {.key = {"\005m", 2}, .payload = {row, 24}},
+        {.key = {"\005\0\0\0\0\0\0\007", 8}, .payload = {row, 24}}, /* a tenant */
+        {.key = {"\005\0\0\0\0\0\0\0\0\007", 10}, .payload = {row, 24}},
+        {.key = {"\005\0\0\0\0\0\0\0\007", 9}, .payload = {row, 23}},
+        {.key = {"\005\0\0\0\0\0\0\0\007", 9}, .payload = {longer, 25}},
+        {.key = {"\006m", 2}, .payload = {row, 24}},
     };
 
     for (size_t i = 0; i < CHECK_COUNT(bad); i++) {
@@ -387,7 +392,7 @@ int main(int argc, char **argv)
         CHECK_TEST(fields_of_a_space_that_cannot_be_are_refused),
         CHECK_TEST(a_field_of_a_space_that_may_be_passed_over_is),
         CHECK_TEST(who_alters_a_space_keeps_the_fields_that_it_passed_over),
-        CHECK_TEST(rows_of_spaces_that_cannot_be_are_refused),
+        CHECK_TEST(rows_of_other_kinds_that_cannot_be_are_refused),
         CHECK_TEST(replay_takes_no_more_memory_for_a_longer_log),
         CHECK_TEST(verify_tells_what_it_read_before_the_damage),
     };

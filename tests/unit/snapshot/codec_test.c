@@ -294,6 +294,27 @@ static void spaces_go_by_their_numbers(void)
     sheet_done(&s);
 }
 
+static void tenants_go_by_their_numbers(void)
+{
+    struct mni_snapshot_collection tenants[] = {
+        two_collections[0],
+        {.number = 8, .kind = 5, .n_records = 2, .name = {"\0\0\0\0\0\0\0\377", 8}},
+        {.number = 9, .kind = 5, .dimension = 3, .name = {"\377\0\0\0\0\0\0\007", 8}},
+    };
+    struct sheet s;
+
+    sheet_init(&s, 0);
+    s.snapshot.collections = tenants;
+    s.snapshot.n_collections = CHECK_COUNT(tenants);
+    CHECK_OK_ERR(encode(&s), &s.stage.err);
+    CHECK_EQ(mni_snapshot_n_namespaces(&s.snapshot), 1);
+    tenants[2].name.n_bytes = 7;
+    CHECK_STATUS(encode(&s), MN_ERR_INVALID);
+    tenants[2].name = (struct mn_slice){"aaaaaaaaa", 9};
+    CHECK_STATUS(encode(&s), MN_ERR_INVALID);
+    sheet_done(&s);
+}
+
 /* Memory is in proportion to the bytes that are there. */
 static void claims_cost_no_memory(void)
 {
@@ -319,6 +340,7 @@ int main(int argc, char **argv)
         CHECK_TEST(histories_that_contradict_themselves_are_not_written),
         CHECK_TEST(what_would_not_be_read_is_not_written),
         CHECK_TEST(spaces_go_by_their_numbers),
+        CHECK_TEST(tenants_go_by_their_numbers),
         CHECK_TEST(claims_cost_no_memory),
     };
 
