@@ -181,6 +181,8 @@ static void drop_tenant(struct world *w)
     }
     roster_drop_tenant(w->roster, tenant_of(w, t));
     w->has_tenant[t] = false;
+    if (below(w, 2) == 0)
+        CHECK(roster_clear_dropped(w->roster, 2) <= 2);
 }
 
 static void reserve(struct world *w)
