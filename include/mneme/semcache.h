@@ -202,7 +202,7 @@ enum mn_semcache_query_fields {
 typedef bool mn_semcache_verify_fn(void *context, const struct mn_semcache_handle *handle,
                                    float score);
 
-/* What to look for. Set `size` to sizeof(struct mn_semcache_query). A key, an embedding, or both. */
+/* What to look for: a key, an embedding, or both. Set `size`. */
 struct mn_semcache_query {
     size_t size;
     uint32_t fields;          /* enum mn_semcache_query_fields */

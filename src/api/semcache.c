@@ -14,7 +14,6 @@
 #include "api/semcache_private.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "kernel/kernel.h"
 
 mn_status api_semcache(mn_store *store, struct mni_semcache **cache_out, struct mn_error *err)
 {
@@ -148,7 +147,7 @@ static mn_status round_embedding(const struct mn_semcache_entry *e, struct api_e
     entry_out->halves = mni_alloc_array(e->n_dims, sizeof *entry_out->halves);
     if (entry_out->halves == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "an embedding of %" PRIu32 " dimensions", e->n_dims);
-    if (mni_f16_from_f32(e->embedding, e->n_dims, entry_out->halves, &n_fit))
+    if (mni_semcache_round(e->embedding, e->n_dims, entry_out->halves, &n_fit))
         return MN_OK;
     mni_free(entry_out->halves);
     entry_out->halves = NULL;

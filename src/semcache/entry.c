@@ -9,8 +9,15 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "kernel/kernel.h"
 #include "record/record.h"
 #include "semcache/cache_private.h"
+
+bool mni_semcache_round(const float *embedding, uint32_t n_dims, uint16_t *halves_out,
+                        size_t *n_fit_out)
+{
+    return mni_f16_from_f32(embedding, n_dims, halves_out, n_fit_out);
+}
 
 struct entry_key entry_key(uint64_t id)
 {

@@ -154,6 +154,10 @@ struct entry *roster_victim(struct roster *roster, struct tenant *tenant)
     while (heap->n > 0) {
         struct entry *top = heap_at(heap, 0);
         double value = roster_value(top);
+        if (top->tenant->is_dropped) {
+            roster_clear_entry(roster, top);
+            continue;
+        }
         if (!(value > top->value))
             return top;
         top->value = value; /* in both heaps of values it has moved down */

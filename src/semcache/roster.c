@@ -18,6 +18,7 @@ enum {
     /* The entry as the allocator counts it, and its places in two maps, two lists and three heaps;
      * those that grow by chunks are nearly full. */
     FIXED_BYTES = 256,
+    N_CLEARED_AT_RESERVE = 16, /* more than come in */
 };
 static_assert(sizeof(struct entry) + 16 + 7 * sizeof(void *) <= FIXED_BYTES, "what an entry takes");
 
@@ -160,6 +161,7 @@ mn_status roster_reserve(struct roster *roster, struct tenant *tenant,
 
     MNI_CHECK(spec->signs == NULL || spec->n_dims > 0);
     *entry_out = NULL;
+    (void)roster_clear_dropped(roster, N_CLEARED_AT_RESERVE);
     if (spec->signs != NULL && tenant->n_dims != 0 && tenant->n_dims != spec->n_dims)
         return MN_ERR_DIMENSION;
     if (roster->n_entries >= ROSTER_ENTRIES_MAX)
@@ -182,7 +184,7 @@ mn_status roster_reserve(struct roster *roster, struct tenant *tenant,
     return MN_OK;
 }
 
-/* Of an entry that is in no map and no heap, and not counted. */
+/* Of an entry that nobody finds any more, in no heap, and not counted. */
 static void drop_entry(struct roster *roster, struct entry *entry)
 {
     struct tenant *tenant = entry->tenant;
@@ -255,11 +257,16 @@ size_t roster_lapse(struct roster *roster, int64_t now_us, size_t n_max)
 {
     size_t n = 0;
 
-    for (; n < n_max; n++) {
+    while (n < n_max) {
         struct entry *entry = roster_heaps_first_expiry(roster);
         if (entry == NULL || entry->expires_at_us > now_us)
             break;
+        if (entry->tenant->is_dropped) {
+            roster_clear_entry(roster, entry);
+            continue;
+        }
         roster_remove(roster, entry);
+        n++;
     }
     return n;
 }
@@ -403,33 +410,54 @@ static void free_tenant(struct roster *roster, struct tenant *tenant)
     mni_free(tenant);
 }
 
-static void free_entries(struct roster *roster, struct tenant *tenant)
-{
-    for (uint32_t i = 0; i < tenant->entries.n_used; i++) {
-        struct entry *entry = slots_at(&tenant->entries, i);
-        if (entry == NULL)
-            continue;
-        if (entry->state == ENTRY_PENDING)
-            roster_cancel(roster, entry);
-        else
-            roster_remove(roster, entry);
-    }
-}
-
 void roster_drop_tenant(struct roster *roster, struct tenant *tenant)
 {
     uint32_t at = lower_bound(roster, tenant->number);
 
     MNI_CHECK(at < roster->n_tenants);
     MNI_CHECK(roster->tenants[at] == tenant);
-    MNI_CHECK(tenant->sums.n_entries == tenant->values.n); /* none is PENDING */
-    MNI_CHECK(tenant->ids.n == tenant->values.n);          /* none is LEAVING */
-    free_entries(roster, tenant);
+    MNI_CHECK(tenant->entries.n == tenant->values.n); /* all are THERE */
     roster->n_tenants--;
     memmove(roster->tenants + at, roster->tenants + at + 1,
             (roster->n_tenants - at) * sizeof(struct tenant *));
     roster_map_remove(&roster->by_number, &tenant->by_number, &roster->memory_bytes);
-    free_tenant(roster, tenant);
+    roster->sums.n_entries -= tenant->sums.n_entries;
+    roster->sums.logical_bytes -= tenant->sums.logical_bytes;
+    roster->sums.bytes -= tenant->sums.bytes;
+    tenant->sums = (struct roster_sums){0};
+    tenant->is_dropped = true;
+    tenant->dropped = roster->dropped;
+    roster->dropped = tenant;
+}
+
+/* Its tenant's maps and heap go as a whole. */
+void roster_clear_entry(struct roster *roster, struct entry *entry)
+{
+    MNI_CHECK(entry->tenant->is_dropped);
+    MNI_CHECK(entry->state == ENTRY_THERE);
+    roster_heaps_remove(roster, entry);
+    drop_entry(roster, entry);
+}
+
+size_t roster_clear_dropped(struct roster *roster, size_t n_max)
+{
+    size_t n = 0;
+
+    while (roster->dropped != NULL) {
+        struct tenant *tenant = roster->dropped;
+        for (; n < n_max && tenant->n_cleared < tenant->entries.n_used; tenant->n_cleared++) {
+            struct entry *entry = slots_at(&tenant->entries, tenant->n_cleared);
+            if (entry == NULL)
+                continue;
+            roster_clear_entry(roster, entry);
+            n++;
+        }
+        if (tenant->entries.n > 0)
+            break;
+        roster->dropped = tenant->dropped;
+        free_tenant(roster, tenant);
+    }
+    return n;
 }
 
 /* The roster ---------- */
@@ -453,14 +481,28 @@ mn_status roster_new(struct roster **roster_out)
     return MN_OK;
 }
 
+/* Leaves only those that are THERE. */
+static void settle_entries(struct roster *roster, struct tenant *tenant)
+{
+    for (uint32_t i = 0; i < tenant->entries.n_used; i++) {
+        struct entry *entry = slots_at(&tenant->entries, i);
+        if (entry != NULL && entry->state == ENTRY_PENDING)
+            roster_cancel(roster, entry);
+        else if (entry != NULL && entry->state == ENTRY_LEAVING)
+            roster_remove(roster, entry);
+    }
+}
+
 void roster_free(struct roster *roster)
 {
     if (roster == NULL)
         return;
-    for (uint32_t i = 0; i < roster->n_tenants; i++) {
-        free_entries(roster, roster->tenants[i]);
-        free_tenant(roster, roster->tenants[i]);
+    while (roster->n_tenants > 0) {
+        struct tenant *tenant = roster->tenants[roster->n_tenants - 1];
+        settle_entries(roster, tenant);
+        roster_drop_tenant(roster, tenant);
     }
+    (void)roster_clear_dropped(roster, SIZE_MAX);
     MNI_CHECK(roster->n_entries == 0);
     MNI_CHECK(roster->sums.bytes == 0);
     roster_shelf_done(&roster->by_number.buckets, &roster->memory_bytes);

@@ -80,6 +80,9 @@ struct tenant {
     struct slots entries;     /* all of them, owned */
     uint32_t n_signs;         /* entries that have an embedding */
     struct heap values;
+    bool is_dropped;
+    uint32_t n_cleared;     /* slots of entries that were cleared since */
+    struct tenant *dropped; /* the next one that was dropped */
 };
 
 enum entry_state { ENTRY_PENDING, ENTRY_THERE, ENTRY_LEAVING };
@@ -145,8 +148,11 @@ struct tenant *roster_tenant(const struct roster *roster, uint64_t number);
 /* write; makes it if it is missing. MN_ERR_NOMEM. */
 MN_MUST_USE mn_status roster_add_tenant(struct roster *roster, uint64_t number,
                                         struct tenant **tenant_out);
-/* write; with all its entries, of which none is PENDING or LEAVING. */
+/* write; with all its entries, of which none is PENDING or LEAVING. At once nobody sees or counts
+ * any of them; their memory comes back later, some with each roster_reserve. */
 void roster_drop_tenant(struct roster *roster, struct tenant *tenant);
+/* write; gives back the memory of `n_max` dropped entries at most. Returns how many; 0: all is. */
+size_t roster_clear_dropped(struct roster *roster, size_t n_max);
 /* read; the tenant with the least number at or above `from` (by a walk over all, or better). */
 struct tenant *roster_next_tenant(const struct roster *roster, uint64_t from);
 

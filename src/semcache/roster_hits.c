@@ -88,6 +88,10 @@ size_t roster_take_hits(struct roster *roster, struct roster_hits *hits_out, siz
         next = entry->dirty_next;
         if (entry->state != ENTRY_THERE)
             continue;
+        if (entry->tenant->is_dropped) {
+            roster_hits_forget(roster, entry);
+            continue;
+        }
         hits_out[n++] = (struct roster_hits){
             .tenant = entry->tenant->number,
             .id = entry->id,

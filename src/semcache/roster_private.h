@@ -8,6 +8,7 @@
  *
  * An entry is by slot in its tenant and its scope in every state, in the maps when it is THERE or
  * LEAVING, in heaps when it is THERE. Each heap has room for all entries that may come into it.
+ * Entries of a dropped tenant are in the roster's heaps and list until they are cleared.
  */
 #ifndef MNI_SEMCACHE_ROSTER_PRIVATE_H
 #define MNI_SEMCACHE_ROSTER_PRIVATE_H
@@ -26,8 +27,9 @@ struct roster {
     struct tenant **tenants; /* owned, by number */
     uint32_t n_tenants;
     uint32_t n_tenants_room;
-    uint32_t n_entries;  /* in all states */
-    uint32_t n_expiring; /* of these */
+    struct tenant *dropped; /* owned, linked: they go entry by entry */
+    uint32_t n_entries;     /* in all states */
+    uint32_t n_expiring;    /* of these */
     struct heap values;
     struct heap expiries;
     struct mni_latch dirty_lock; /* guards the list of those with hits */
@@ -50,6 +52,11 @@ static inline bool entry_expires(const struct entry *entry)
 {
     return entry->expires_at_us != INT64_MAX;
 }
+
+/* roster.c ---------- */
+
+/* Gives back an entry THERE of a tenant that was dropped. */
+void roster_clear_entry(struct roster *roster, struct entry *entry);
 
 /* Heaps: heaps.c ---------- */
 

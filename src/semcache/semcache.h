@@ -20,6 +20,9 @@
 
 struct mni_semcache;
 
+/* An embedding as it is stored. False: an element is too large, and so many before it fit. */
+bool mni_semcache_round(const float *embedding, uint32_t n_dims, uint16_t *halves_out,
+                        size_t *n_fit_out);
 /* As mn_semcache_key. */
 MN_MUST_USE mn_status mni_semcache_key(uint64_t tenant, struct mn_slice model,
                                        struct mn_slice request,

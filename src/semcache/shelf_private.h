@@ -37,8 +37,8 @@ static inline void *shelf_at(const struct shelf *shelf, uint32_t index)
     return shelf->more[index / SHELF_CHUNK - 1] + (size_t)(index % SHELF_CHUNK) * shelf->item_bytes;
 }
 
-/* Room for `n` items, at most UINT32_MAX - SHELF_CHUNK; false when memory is short. `n_bytes` counts
- * what is allocated, here as below. */
+/* Room for `n` items, at most UINT32_MAX - SHELF_CHUNK; false when memory is short. `n_bytes`
+ * counts what is allocated, here as below. */
 bool roster_shelf_reserve(struct shelf *shelf, uint32_t n, uint64_t *n_bytes);
 /* Only the first `n` items are in use: gives back chunks behind them, but one. */
 void roster_shelf_trim(struct shelf *shelf, uint32_t n, uint64_t *n_bytes);

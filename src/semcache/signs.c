@@ -6,8 +6,8 @@
  * Fails:   false when memory is short; then nothing has changed.
  *
  * Scopes have slots in their tenant, entries have slots in their scope, and what is there keeps its
- * slot: a scan goes on where it was. A slot that was given to another one meanwhile confuses nobody:
- * the new one was not there when the scan began.
+ * slot: a scan goes on where it was. A slot that was given to another one meanwhile confuses
+ * nobody: the new one was not there when the scan began.
  */
 #include <string.h>
 

@@ -181,6 +181,8 @@ static void drop_tenant(struct world *w)
     }
     roster_drop_tenant(w->roster, tenant_of(w, t));
     w->has_tenant[t] = false;
+    if (below(w, 2) == 0)
+        CHECK(roster_clear_dropped(w->roster, 2) <= 2);
 }
 
 static void reserve(struct world *w)
@@ -433,7 +435,7 @@ static void walk_on(struct world *w, struct walk *walk)
     }
     size_t n = roster_walk(tenant, &walk->cursor, entries, 1 + below(w, CHECK_COUNT(entries)));
     for (size_t i = 0; i < n; i++) {
-        CHECK(entries[i]->state == ENTRY_THERE && entries[i]->tenant == tenant);
+        CHECK(entries[i]->state != ENTRY_PENDING && entries[i]->tenant == tenant);
         CHECK(walk->n_seen < N_SEEN_MAX);
         walk->seen[walk->n_seen++] = entries[i]->lsn;
     }
