@@ -41,6 +41,15 @@ void lapse(struct mni_semcache *cache)
     (void)roster_lapse(cache->roster, mni_engine_now_us(cache->engine), LAPSED_PER_STORE);
 }
 
+void forget_unreadable(struct mni_semcache *cache, uint64_t number)
+{
+    mni_rwlock_write(&cache->roster_lock);
+    struct tenant *tenant = roster_tenant(cache->roster, number);
+    if (tenant != NULL && tenant->n_unreadable > 0)
+        tenant->n_unreadable--;
+    mni_rwlock_unlock(&cache->roster_lock);
+}
+
 mn_status signs_of_halves(const uint16_t *halves, uint32_t n_dims, uint64_t **signs_out)
 {
     size_t n_words = (n_dims + MNI_SIGN_WORD_BITS - 1) / MNI_SIGN_WORD_BITS;

@@ -136,6 +136,8 @@ MN_MUST_USE mn_status new_batch(struct mni_semcache *cache, struct mni_batch **b
                                 struct mn_error *err);
 bool has_expired(const struct entry *entry, int64_t now_us);
 void lapse(struct mni_semcache *cache); /* roster lock held for writing */
+/* One of the entries of a tenant that cannot be read is gone. */
+void forget_unreadable(struct mni_semcache *cache, uint64_t tenant);
 /* Sign bits of an embedding, for mni_free; NULL where it has no dimensions. MN_ERR_NOMEM. */
 MN_MUST_USE mn_status signs_of_halves(const uint16_t *halves, uint32_t n_dims,
                                       uint64_t **signs_out);

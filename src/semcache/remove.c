@@ -70,6 +70,8 @@ mn_status mni_semcache_delete(struct mni_semcache *cache, uint64_t tenant, uint6
         st = mni_fail(err, st, "deleting");
     else if (may_be)
         st = commit_delete(cache, tenant, id, ack, &existed, lsn_out, err);
+    if (existed && change.n_leaving == 0)
+        forget_unreadable(cache, tenant);
     change_end(&change, st, 0);
     mni_rwlock_unlock(&cache->life);
     return st == MN_OK && !existed ? mni_fail(err, MN_NOT_FOUND, "there is none") : st;

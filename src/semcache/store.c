@@ -29,6 +29,9 @@ struct storing {
     bool is_assigned;
     uint64_t holder_id; /* of the entry with the key */
     bool has_holder;
+    bool has_old;        /* an entry that the roster knows has the id */
+    bool was_unreadable; /* the id had an entry that the roster does not know */
+    uint64_t n_settled;  /* before the attempt */
     struct change change;
 };
 
@@ -135,6 +138,7 @@ static mn_status begin(struct storing *s, struct mn_error *err)
     if (has_holder != s->has_holder || (has_holder && holder_id != s->holder_id))
         return look_again;
     struct entry *old = roster_find(tenant, s->id);
+    s->has_old = old != NULL;
     struct entry *holder = has_holder && holder_id != s->id ? roster_find(tenant, holder_id) : NULL;
     if (s->is_assigned && old != NULL)
         return look_again;
@@ -189,6 +193,7 @@ static mn_status commit(struct storing *s, struct mn_semcache_handle *handle_out
         st = change_add_deletes(&s->change, batch, err);
     if (st == MN_OK)
         st = mni_batch_commit(batch, s->ack, lsn_out, err);
+    s->was_unreadable = st == MN_OK && !s->has_old && mni_batch_existed(batch, op);
     if (st == MN_OK && handle_out != NULL) {
         mni_batch_found(batch, op, &found);
         if (entry_of_found(&found, s->tenant, handle_out, NULL) == MN_OK)
@@ -206,7 +211,6 @@ static mn_status attempt(struct storing *s, struct mn_semcache_handle *handle_ou
                          struct mn_error *err)
 {
     struct mni_semcache *cache = s->cache;
-    uint64_t n_settled = settle_count(cache);
     uint64_t lsn = 0;
     mn_status st = choose_id(s, err);
 
@@ -220,14 +224,11 @@ static mn_status attempt(struct storing *s, struct mn_semcache_handle *handle_ou
     mni_rwlock_write(&cache->roster_lock);
     st = begin(s, err);
     mni_rwlock_unlock(&cache->roster_lock);
-    bool is_full = st == wait_for_room;
     if (st == MN_OK)
         st = commit(s, handle_out, &lsn, err);
     change_end(&s->change, st, lsn);
-    if (is_full) {
-        settle_wait(cache, n_settled);
-        return look_again;
-    }
+    if (s->was_unreadable)
+        forget_unreadable(cache, s->tenant);
     return st;
 }
 
@@ -238,14 +239,17 @@ static mn_status store_once(struct storing *s, struct mn_semcache_handle *handle
     struct mni_latch *key =
         s->entry->key != NULL ? &cache->keys[latch_of_key(cache, s->tenant, s->entry->key)] : NULL;
 
+    s->n_settled = settle_count(cache);
+    s->was_unreadable = false;
     mni_rwlock_read(&cache->life);
     mn_status st = make_room_at_last(cache, s->tenant, s->ack, err);
-    if (st == MN_OK && key != NULL)
-        mni_latch_lock(key);
-    if (st == MN_OK)
+    if (st == MN_OK) {
+        if (key != NULL)
+            mni_latch_lock(key);
         st = attempt(s, handle_out, err);
-    if (key != NULL)
-        mni_latch_unlock(key);
+        if (key != NULL)
+            mni_latch_unlock(key);
+    }
     mni_rwlock_unlock(&cache->life);
     return st;
 }
@@ -258,10 +262,14 @@ mn_status mni_semcache_store(struct mni_semcache *cache, uint64_t tenant,
     struct storing s = {.cache = cache, .tenant = tenant, .entry = entry, .ack = ack};
     mn_status st = fill_spec(&s, err);
 
-    if (st == MN_OK)
-        do
-            st = store_once(&s, handle_out, err);
-        while (st == look_again);
+    bool is_again = st == MN_OK;
+
+    while (is_again) {
+        st = store_once(&s, handle_out, err);
+        if (st == wait_for_room)
+            settle_wait(cache, s.n_settled);
+        is_again = st == look_again || st == wait_for_room;
+    }
     if (id_out != NULL)
         *id_out = s.id;
     mni_free((void *)(uintptr_t)s.spec.signs);
