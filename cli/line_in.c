@@ -232,8 +232,7 @@ mn_status line_in_vector_base64(struct line_in *line, struct batch *batch, const
         uint32_t bits = mni_get_u32(numbers->data + at);
         memcpy(numbers->data + at, &bits, sizeof bits);
     }
-    return keep_vector(line, batch, numbers->n_bytes / sizeof(float), name, vector_out,
-                       n_dims_out);
+    return keep_vector(line, batch, numbers->n_bytes / sizeof(float), name, vector_out, n_dims_out);
 }
 
 mn_status line_in_payload(struct line_in *line, struct batch *batch, const char *name,

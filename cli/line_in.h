@@ -18,8 +18,8 @@
 
 /* Its memory is used again for each line. Zero-initialised is valid. */
 struct line_in {
-    struct mni_buf text;    /* strings with their escapes resolved */
-    struct mni_buf numbers; /* elements of a vector */
+    struct mni_buf text;             /* strings with their escapes resolved */
+    struct mni_buf numbers;          /* elements of a vector */
     struct mni_json_scanner scanner; /* of the line that was begun */
     struct mn_error *err;            /* borrowed from line_in_begin */
 };

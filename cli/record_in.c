@@ -216,9 +216,9 @@ static mn_status read_line(struct reading *r, struct mn_slice line)
             st = read_field(r, field);
     }
     if (st == MN_END)
-        st = r->record->id.n_bytes > 0 ? MN_OK
-                                       : mni_fail(r->err, MN_ERR_INVALID, "%s is missing",
-                                                  r->fields.names[FIELD_ID]);
+        st = r->record->id.n_bytes > 0
+                 ? MN_OK
+                 : mni_fail(r->err, MN_ERR_INVALID, "%s is missing", r->fields.names[FIELD_ID]);
     return st;
 }
 
