@@ -105,7 +105,7 @@ const struct command cache_commands[] = {
             "an entry in scope has the key, else semantic for the one whose embedding is\n"
             "nearest; the score is the cosine. Without one it prints {\"kind\":\"miss\",\n"
             "\"reason\"} and exits 3: no_scope, no_embedding, below (with the best \"score\") or\n"
-            "damaged, which exits 4. In scope are the entries of one model and context.\n\n" KEY_HELP
+            "damaged, which exits 4. In scope: entries of one model and context.\n\n" KEY_HELP
                 EMBEDDING_HELP "  --min-similarity S\n"
             "                    the cosine that is enough, above 0, to 1; required\n"
             "  --candidates N    compare as many embeddings as have most signs in common with\n"
