@@ -83,11 +83,34 @@ static const struct {
     [OPTION_HISTORY] = {"--history", true},
     [OPTION_KEYFRAME_EVERY] = {"--keyframe-every", true},
     [OPTION_KNOWN_AT] = {"--known-at", true},
+    [OPTION_IF_ABSENT] = {"--if-absent", false},
+    [OPTION_STREAM] = {"--stream", false},
+    [OPTION_PAYLOAD_FILE] = {"--payload-file", true},
+    [OPTION_KEY] = {"--key", true},
+    [OPTION_REQUEST] = {"--request", true},
+    [OPTION_MODEL] = {"--model", true},
+    [OPTION_ANY_MODEL] = {"--any-model", false},
+    [OPTION_CONTEXT] = {"--context", true},
+    [OPTION_ANY_CONTEXT] = {"--any-context", false},
+    [OPTION_TTL] = {"--ttl", true},
+    [OPTION_EMBEDDING] = {"--embedding", true},
+    [OPTION_WITH_EMBEDDING] = {"--embedding", false},
+    [OPTION_EMBEDDING_FILE] = {"--embedding-file", true},
+    [OPTION_RAW] = {"--raw", false},
+    [OPTION_PEEK] = {"--peek", false},
+    [OPTION_MIN_SIMILARITY] = {"--min-similarity", true},
+    [OPTION_CANDIDATES] = {"--candidates", true},
+    [OPTION_REFINED] = {"--refined", true},
+    [OPTION_OLDER_THAN] = {"--older-than", true},
+    [OPTION_BEFORE] = {"--before", true},
+    [OPTION_BYTES] = {"--bytes", true},
+    [OPTION_ENTRIES] = {"--entries", true},
+    [OPTION_DEFAULT] = {"--default", false},
 };
 
-static const uint64_t global_options = TAKES(OPTION_DIR) | TAKES(OPTION_RECOVERY) |
-                                       TAKES(OPTION_SNAPSHOT) | TAKES(OPTION_HELP) |
-                                       TAKES(OPTION_VERSION);
+#define GLOBAL_OPTIONS                                                                             \
+    (TAKES(OPTION_DIR) | TAKES(OPTION_RECOVERY) | TAKES(OPTION_SNAPSHOT) | TAKES(OPTION_HELP) |    \
+     TAKES(OPTION_VERSION))
 
 const char *option_name(enum option option)
 {
@@ -114,8 +137,8 @@ int args_refuse(const struct command *command, const char *format, ...)
     return EXIT_CODE_USAGE;
 }
 
-/* Finds the option that `text` names, up to its '='. N_OPTIONS: none. */
-static enum option find_option(const char *text, const char **value_out)
+/* Finds the option of `allowed` that `text` names, up to its '='. N_OPTIONS: none. */
+static enum option find_option(const char *text, option_set allowed, const char **value_out)
 {
     size_t n = strcspn(text, "=");
 
@@ -123,14 +146,15 @@ static enum option find_option(const char *text, const char **value_out)
     if (strcmp(text, "-h") == 0)
         return OPTION_HELP;
     for (int i = 0; i < N_OPTIONS; i++) {
-        if (strlen(option_specs[i].name) == n && strncmp(text, option_specs[i].name, n) == 0)
+        if ((allowed & TAKES(i)) != 0 && strlen(option_specs[i].name) == n &&
+            strncmp(text, option_specs[i].name, n) == 0)
             return (enum option)i;
     }
     return N_OPTIONS;
 }
 
 /* Takes the option at argv[*at], and its value, and moves `at` behind them. */
-static bool take_option(int argc, char **argv, int *at, uint64_t allowed, struct args *args)
+static bool take_option(int argc, char **argv, int *at, option_set allowed, struct args *args)
 {
     const char *text = argv[*at];
     const char *value = NULL;
@@ -142,8 +166,8 @@ static bool take_option(int argc, char **argv, int *at, uint64_t allowed, struct
         text = short_option;
     }
     const char *attached = NULL;
-    enum option option = find_option(text, &attached);
-    if (option == N_OPTIONS || ((allowed | global_options) & TAKES(option)) == 0) {
+    enum option option = find_option(text, allowed | GLOBAL_OPTIONS, &attached);
+    if (option == N_OPTIONS) {
         (void)args_refuse(args->command, "unknown option %.*s", (int)strcspn(text, "="), text);
         return false;
     }
@@ -246,7 +270,7 @@ bool args_parse(int argc, char **argv, struct args *args_out)
     if (at < argc && !take_command(argc, argv, &at, args_out))
         return false;
 
-    uint64_t allowed = args_out->command == NULL ? 0 : args_out->command->options;
+    option_set allowed = args_out->command == NULL ? 0 : args_out->command->options;
     bool options_are_over = false;
     args_out->words = argv + at;
     while (at < argc) {

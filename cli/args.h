@@ -7,6 +7,7 @@
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -74,10 +75,36 @@ enum option {
     OPTION_HISTORY,
     OPTION_KEYFRAME_EVERY,
     OPTION_KNOWN_AT,
+    OPTION_IF_ABSENT,
+    OPTION_STREAM,
+    OPTION_PAYLOAD_FILE,
+    OPTION_KEY,
+    OPTION_REQUEST,
+    OPTION_MODEL,
+    OPTION_ANY_MODEL,
+    OPTION_CONTEXT,
+    OPTION_ANY_CONTEXT,
+    OPTION_TTL,
+    OPTION_EMBEDDING,      /* with a value */
+    OPTION_WITH_EMBEDDING, /* the same name without one */
+    OPTION_EMBEDDING_FILE,
+    OPTION_RAW,
+    OPTION_PEEK,
+    OPTION_MIN_SIMILARITY,
+    OPTION_CANDIDATES,
+    OPTION_REFINED,
+    OPTION_OLDER_THAN,
+    OPTION_BEFORE,
+    OPTION_BYTES,
+    OPTION_ENTRIES,
+    OPTION_DEFAULT,
     N_OPTIONS,
 };
 
-#define TAKES(option) (UINT64_C(1) << (option))
+/* A bit for each of them. */
+__extension__ typedef unsigned __int128 option_set;
+static_assert(N_OPTIONS <= 128, "an option has its bit");
+#define TAKES(option) ((option_set)1 << (option))
 
 enum { WORDS_ANY = -1 };
 
@@ -90,7 +117,7 @@ struct command {
     const char *about; /* one line */
     const char *help;  /* options and remarks; ends with a newline */
     const char *example;
-    uint64_t options; /* TAKES(...) of those beyond the global ones */
+    option_set options; /* TAKES(...) of those beyond the global ones */
     int n_words_min;
     int n_words_max;  /* or WORDS_ANY */
     bool takes_names; /* the first word names a namespace; all others are ids */

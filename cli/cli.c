@@ -8,6 +8,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "exit_codes.h"
 #include "stop.h"
 #include "talk.h"
+#include "json/json.h"
 
 int worse_code(int first, int second)
 {
@@ -95,6 +97,16 @@ int damaged_code(uint64_t n_damaged)
     if (n_damaged > DAMAGES_SAID_MAX)
         say("%llu more could not be read", (unsigned long long)(n_damaged - DAMAGES_SAID_MAX));
     return n_damaged > 0 ? EXIT_CODE_DAMAGED : EXIT_CODE_OK;
+}
+
+int cli_take_u64(const struct cli *cli, int word_index, const char *what, uint64_t *number_out)
+{
+    const char *text = cli->args.words[word_index];
+
+    if (mni_json_parse_u64(mn_str(text), number_out))
+        return EXIT_CODE_OK;
+    return args_refuse(cli->args.command, "%s is a number from 0 to %" PRIu64 ", not \"%s\"", what,
+                       UINT64_MAX, text);
 }
 
 /* Says what is wrong with a name or an id, which `what` calls it. */

@@ -64,6 +64,10 @@ int cli_say_status(const struct cli *cli, mn_status status, const struct mn_erro
  * is looked for or made. Returns an exit code; what is wrong was said. */
 int cli_check_names(const struct cli *cli);
 
+/* Takes the word, a number of 64 bits, which `what` calls as the usage does. Says what is wrong and
+ * returns an exit code. */
+int cli_take_u64(const struct cli *cli, int word_index, const char *what, uint64_t *number_out);
+
 /* Says that there is no such namespace, or no such record in it. Returns EXIT_CODE_NOT_FOUND. */
 int say_no_namespace(struct mn_slice name);
 int say_no_record(struct mn_slice name, struct mn_slice id);

@@ -12,15 +12,6 @@
 #include "stop.h"
 #include "talk.h"
 
-static void print_bool(struct cli *cli, const char *key, bool value)
-{
-    struct mni_json_writer *w = out_begin(&cli->out);
-
-    mni_json_write_key(w, key);
-    mni_json_write_bool(w, value);
-    (void)out_end(&cli->out);
-}
-
 static int create(struct cli *cli, mn_store *store, uint32_t dimension)
 {
     struct mn_namespace_settings settings = {.size = sizeof settings, .dimension = dimension};
@@ -33,7 +24,7 @@ static int create(struct cli *cli, mn_store *store, uint32_t dimension)
         st = mn_namespace_ensure(store, cli_word(cli, 0), &settings, &err);
     if (st != MN_OK)
         return cli_say_status(cli, st, &err);
-    print_bool(cli, "created", was_created);
+    (void)out_bool(&cli->out, "created", was_created);
     return EXIT_CODE_OK;
 }
 
@@ -64,7 +55,7 @@ int run_drop(struct cli *cli)
         code = cli_say_status(cli, st, &err);
     } else {
         existed = existed && st == MN_OK;
-        print_bool(cli, "dropped", existed);
+        (void)out_bool(&cli->out, "dropped", existed);
         code = existed ? EXIT_CODE_OK : say_no_namespace(cli_word(cli, 0));
     }
     return cli_close(cli, store, code);
@@ -133,7 +124,7 @@ int run_exists(struct cli *cli)
     else
         st = mn_exists(store, cli_word(cli, 0), cli_word(cli, 1), &exists, &err);
     if (st == MN_OK || st == MN_NOT_FOUND) {
-        print_bool(cli, "exists", exists);
+        (void)out_bool(&cli->out, "exists", exists);
         code = exists ? EXIT_CODE_OK : EXIT_CODE_NOT_FOUND;
     } else {
         code = cli_say_status(cli, st, &err);
@@ -177,10 +168,7 @@ static void print_count(struct cli *cli, uint64_t n_records)
                        number_text(n_records, cli_has(cli, OPTION_HUMAN), count));
         return;
     }
-    struct mni_json_writer *w = out_begin(&cli->out);
-    mni_json_write_key(w, "count");
-    mni_json_write_u64(w, n_records);
-    (void)out_end(&cli->out);
+    (void)out_number(&cli->out, "count", n_records);
 }
 
 int run_count(struct cli *cli)

@@ -377,17 +377,6 @@ int run_temporal_range(struct cli *cli)
 /* Deleting --------------------------------------------------------------------------------------
  */
 
-static void print_deleted(struct cli *cli, uint64_t n_deleted, uint64_t lsn)
-{
-    struct mni_json_writer *w = out_begin(&cli->out);
-
-    mni_json_write_key(w, "deleted");
-    mni_json_write_u64(w, n_deleted);
-    mni_json_write_key(w, "lsn");
-    mni_json_write_u64(w, lsn);
-    (void)out_end(&cli->out);
-}
-
 /* Each is a commit of its own; after Ctrl-C the rest stay. */
 static int delete_times(struct cli *cli, const struct request *request)
 {
@@ -419,7 +408,7 @@ static int delete_times(struct cli *cli, const struct request *request)
             code = EXIT_CODE_NOT_FOUND;
         }
     }
-    print_deleted(cli, n_deleted, last_lsn);
+    (void)out_deleted(&cli->out, n_deleted, last_lsn);
     return code;
 }
 
@@ -440,7 +429,7 @@ static int delete_interval(struct cli *cli, const struct request *request)
                                       &err);
     if (st != MN_OK)
         return space_say_status(cli, st, &err);
-    print_deleted(cli, n_deleted, lsn);
+    (void)out_deleted(&cli->out, n_deleted, lsn);
     if (!is_all || n_deleted > 0)
         return EXIT_CODE_OK;
     say("entity %" PRIu64 " has no points", request->entity);

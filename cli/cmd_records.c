@@ -318,12 +318,7 @@ static int delete_ids(struct cli *cli, mn_store *store, const struct mn_slice *i
         mn_delete_batch(store, cli_word(cli, 0), ids, n_ids, NULL, existed, &n_deleted, &lsn, &err);
     if (st != MN_OK && st != MN_NOT_FOUND)
         return cli_say_status(cli, st, &err);
-    struct mni_json_writer *w = out_begin(&cli->out);
-    mni_json_write_key(w, "deleted");
-    mni_json_write_u64(w, n_deleted);
-    mni_json_write_key(w, "lsn");
-    mni_json_write_u64(w, lsn);
-    (void)out_end(&cli->out);
+    (void)out_deleted(&cli->out, n_deleted, lsn);
     bool has_namespace = false;
     st = mn_namespace_exists(store, cli_word(cli, 0), &has_namespace, &err);
     if (st != MN_OK)

@@ -127,10 +127,7 @@ static bool print_stats_for_people(struct cli *cli, const struct mn_search_stats
 
 static bool print_stats(struct cli *cli, const struct mn_search_stats *stats)
 {
-    const struct {
-        const char *key;
-        uint64_t value;
-    } figures[] = {
+    const struct out_figure figures[] = {
         {"results", stats->n_results}, {"scanned", stats->n_scanned},
         {"refined", stats->n_refined}, {"fallback", stats->n_fallback},
         {"damaged", stats->n_damaged}, {"bytes_read", stats->bytes_read},
@@ -142,10 +139,7 @@ static bool print_stats(struct cli *cli, const struct mn_search_stats *stats)
     struct mni_json_writer *w = out_begin(&cli->out);
     mni_json_write_key(w, "stats");
     mni_json_write_object_begin(w);
-    for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++) {
-        mni_json_write_key(w, figures[i].key);
-        mni_json_write_u64(w, figures[i].value);
-    }
+    out_figures(w, figures, sizeof figures / sizeof figures[0]);
     mni_json_write_object_end(w);
     return out_end(&cli->out);
 }

@@ -212,10 +212,7 @@ static int drop(struct cli *cli, mn_store *store, const struct space_word *word)
     if (st != MN_OK && st != MN_NOT_FOUND)
         return cli_say_status(cli, st, &err);
     existed = existed && st == MN_OK;
-    struct mni_json_writer *w = out_begin(&cli->out);
-    mni_json_write_key(w, "dropped");
-    mni_json_write_bool(w, existed);
-    (void)out_end(&cli->out);
+    (void)out_bool(&cli->out, "dropped", existed);
     return existed ? EXIT_CODE_OK : space_say_none(word);
 }
 

@@ -51,6 +51,19 @@ int run_temporal_changes(struct cli *cli);
 int run_temporal_nearest(struct cli *cli);
 int run_temporal_plot(struct cli *cli);
 
+int run_cache_put(struct cli *cli);
+int run_cache_get(struct cli *cli);
+int run_cache_lookup(struct cli *cli);
+int run_cache_exists(struct cli *cli);
+int run_cache_list(struct cli *cli);
+int run_cache_tenants(struct cli *cli);
+int run_cache_delete(struct cli *cli);
+int run_cache_drop(struct cli *cli);
+int run_cache_invalidate(struct cli *cli);
+int run_cache_cleanup(struct cli *cli);
+int run_cache_budget(struct cli *cli);
+int run_cache_stats(struct cli *cli);
+
 int run_checkpoint(struct cli *cli);
 int run_flush(struct cli *cli);
 int run_stats(struct cli *cli);

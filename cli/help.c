@@ -40,11 +40,13 @@ static void print_command(struct cli *cli, const struct command *command)
 /* That of the group's first command which says most. */
 static void print_group_example(struct cli *cli, const char *group)
 {
-    const struct command *command = command_find(group, strcmp(group, "config") == 0     ? "list"
-                                                        : strcmp(group, "wal") == 0      ? "stats"
-                                                        : strcmp(group, "temporal") == 0 ? "put"
-                                                                                         : "list");
+    static const char *const second[][2] = {
+        {"wal", "stats"}, {"temporal", "put"}, {"cache", "put"}, {NULL, "list"}};
+    int i = 0;
 
+    while (second[i][0] != NULL && strcmp(group, second[i][0]) != 0)
+        i++;
+    const struct command *command = command_find(group, second[i][1]);
     if (command != NULL)
         print_example(cli, command->example);
 }

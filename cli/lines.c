@@ -7,13 +7,11 @@
  */
 #include "lines.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/status.h"
-#include "stop.h"
+#include "input.h"
 
 enum { READ_BYTES = 256 << 10 };
 
@@ -31,6 +29,7 @@ void lines_done(struct lines *lines)
 static mn_status read_more(struct lines *lines, struct mn_error *err)
 {
     struct mni_buf *buf = &lines->buf;
+    size_t n_bytes = 0;
 
     MNI_CHECK(lines->next_bytes <= buf->n_bytes && lines->searched_bytes <= buf->n_bytes);
     if (lines->next_bytes > 0) {
@@ -43,18 +42,12 @@ static mn_status read_more(struct lines *lines, struct mn_error *err)
         return mni_fail(err, MN_ERR_LIMIT, "line is longer than %d bytes", LINE_BYTES_MAX);
     if (mni_buf_reserve(buf, READ_BYTES) != MN_OK)
         return mni_fail(err, MN_ERR_NOMEM, "out of memory");
-    for (;;) {
-        if (!stop_wait_input(lines->fd))
-            return mni_fail(err, MN_ERR_CANCELLED, "stopped");
-        ssize_t n = read(lines->fd, buf->data + buf->n_bytes, READ_BYTES);
-        if (n >= 0) {
-            buf->n_bytes += (size_t)n;
-            lines->is_at_end = n == 0;
-            return MN_OK;
-        }
-        if (errno != EINTR && errno != EAGAIN && errno != EWOULDBLOCK)
-            return mni_fail_os(err, errno, "cannot read");
-    }
+    mn_status st = input_read(lines->fd, buf->data + buf->n_bytes, READ_BYTES, &n_bytes, err);
+    if (st != MN_OK)
+        return st;
+    buf->n_bytes += n_bytes;
+    lines->is_at_end = n_bytes == 0;
+    return MN_OK;
 }
 
 /* Some programs begin a file of UTF-8 with one; it is not part of the first line. */

@@ -52,6 +52,43 @@ bool out_end(struct out *out)
     return out_raw(out, "\n", 1);
 }
 
+void out_figures(struct mni_json_writer *writer, const struct out_figure *figures, size_t n_figures)
+{
+    for (size_t i = 0; i < n_figures; i++) {
+        mni_json_write_key(writer, figures[i].key);
+        mni_json_write_u64(writer, figures[i].value);
+    }
+}
+
+bool out_bool(struct out *out, const char *key, bool value)
+{
+    struct mni_json_writer *w = out_begin(out);
+
+    mni_json_write_key(w, key);
+    mni_json_write_bool(w, value);
+    return out_end(out);
+}
+
+bool out_number(struct out *out, const char *key, uint64_t value)
+{
+    struct mni_json_writer *w = out_begin(out);
+
+    mni_json_write_key(w, key);
+    mni_json_write_u64(w, value);
+    return out_end(out);
+}
+
+bool out_deleted(struct out *out, uint64_t n_deleted, uint64_t lsn)
+{
+    struct mni_json_writer *w = out_begin(out);
+
+    mni_json_write_key(w, "deleted");
+    mni_json_write_u64(w, n_deleted);
+    mni_json_write_key(w, "lsn");
+    mni_json_write_u64(w, lsn);
+    return out_end(out);
+}
+
 static bool print(struct out *out, const char *before, const char *after, const char *format,
                   va_list list)
 {

@@ -14,6 +14,7 @@
 #define CLI_OUT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "json/json.h"
@@ -29,6 +30,21 @@ struct out {
 /* Begins a line that is one JSON object. */
 struct mni_json_writer *out_begin(struct out *out);
 bool out_end(struct out *out);
+
+/* Writes keys with their numbers into an object that was begun. */
+struct out_figure {
+    const char *key;
+    uint64_t value;
+};
+void out_figures(struct mni_json_writer *writer, const struct out_figure *figures,
+                 size_t n_figures);
+
+/* The line {"key":value}. */
+bool out_bool(struct out *out, const char *key, bool value);
+bool out_number(struct out *out, const char *key, uint64_t value);
+
+/* The line {"deleted":N,"lsn":L}. */
+bool out_deleted(struct out *out, uint64_t n_deleted, uint64_t lsn);
 
 /* A line for people. */
 bool out_text(struct out *out, const char *format, ...) __attribute__((format(printf, 2, 3)));

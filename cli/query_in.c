@@ -48,9 +48,10 @@ static int check_finite(const struct query_in *query, const char *whose)
     return EXIT_CODE_OK;
 }
 
-static int take_json(const struct cli *cli, struct query_in *query)
+static int take_json(const struct cli *cli, enum option option, struct query_in *query)
 {
     const struct command *command = cli->args.command;
+    const char *name = option_name(option);
     struct mni_json_scanner scanner;
     enum mni_json_type type;
     struct mn_error err = {0};
@@ -58,20 +59,20 @@ static int take_json(const struct cli *cli, struct query_in *query)
 
     if (!reserve(query, MN_DIMENSIONS_MAX))
         return EXIT_CODE_FAILURE;
-    mni_json_scanner_init(&scanner, cli_value(cli, OPTION_VECTOR), VECTOR_DEPTH_MAX, &err);
+    mni_json_scanner_init(&scanner, cli_value(cli, option), VECTOR_DEPTH_MAX, &err);
     mn_status st = mni_json_peek(&scanner, &type);
     if (st == MN_OK && type != MNI_JSON_ARRAY)
-        return args_refuse(command, "--vector takes an array of numbers, such as [0.5,-1]");
+        return args_refuse(command, "%s takes an array of numbers, such as [0.5,-1]", name);
     if (st == MN_OK)
         st = mni_json_read_floats(&scanner, query->vector, MN_DIMENSIONS_MAX, &n_dims);
     if (st == MN_OK)
         st = mni_json_finish(&scanner);
     if (st == MN_ERR_LIMIT)
-        return args_refuse(command, "--vector has more than %d dimensions", MN_DIMENSIONS_MAX);
+        return args_refuse(command, "%s has more than %d dimensions", name, MN_DIMENSIONS_MAX);
     if (st != MN_OK)
-        return args_refuse(command, "--vector: %s", status_text(st, &err));
+        return args_refuse(command, "%s: %s", name, status_text(st, &err));
     if (n_dims == 0)
-        return args_refuse(command, "--vector is empty");
+        return args_refuse(command, "%s is empty", name);
     query->n_dims = (uint32_t)n_dims;
     return EXIT_CODE_OK;
 }
@@ -100,9 +101,9 @@ static int take_row(const char *path, struct npy *npy, uint64_t row_index, struc
 }
 
 /* The number of the row stands behind the last colon. */
-static int take_file(const struct cli *cli, struct query_in *query)
+static int take_file(const struct cli *cli, enum option option, struct query_in *query)
 {
-    const char *text = cli->args.values[OPTION_VECTOR_FILE];
+    const char *text = cli->args.values[option];
     const char *colon = strrchr(text, ':');
     struct npy npy = {.fd = -1};
     struct mn_error err = {0};
@@ -110,8 +111,8 @@ static int take_file(const struct cli *cli, struct query_in *query)
 
     if (colon == NULL || colon == text || !mni_json_parse_u64(mn_str(colon + 1), &row_index))
         return args_refuse(cli->args.command,
-                           "--vector-file takes F.npy:ROW, the row counted from 0, not \"%s\"",
-                           text);
+                           "%s takes F.npy:ROW, the row counted from 0, not \"%s\"",
+                           option_name(option), text);
     size_t n_bytes = (size_t)(colon - text);
     char *path = mni_alloc(n_bytes + 1);
     if (path == NULL) {
@@ -144,8 +145,20 @@ int query_in_take(const struct cli *cli, struct query_in *query)
         return args_refuse(cli->args.command, "--vector%s exclude each other",
                            takes_id ? ", --vector-file and --id" : " and --vector-file");
     if (cli_has(cli, OPTION_VECTOR))
-        return take_json(cli, query);
-    return cli_has(cli, OPTION_VECTOR_FILE) ? take_file(cli, query) : EXIT_CODE_OK;
+        return take_json(cli, OPTION_VECTOR, query);
+    return cli_has(cli, OPTION_VECTOR_FILE) ? take_file(cli, OPTION_VECTOR_FILE, query)
+                                            : EXIT_CODE_OK;
+}
+
+int query_in_take_embedding(const struct cli *cli, struct query_in *query)
+{
+    if (cli_has(cli, OPTION_EMBEDDING) && cli_has(cli, OPTION_EMBEDDING_FILE))
+        return args_refuse(cli->args.command,
+                           "--embedding and --embedding-file exclude each other");
+    if (cli_has(cli, OPTION_EMBEDDING))
+        return take_json(cli, OPTION_EMBEDDING, query);
+    return cli_has(cli, OPTION_EMBEDDING_FILE) ? take_file(cli, OPTION_EMBEDDING_FILE, query)
+                                               : EXIT_CODE_OK;
 }
 
 int query_in_take_timeout(const struct cli *cli, int64_t *timeout_us_out)

@@ -16,6 +16,9 @@ struct query_in {
  * what is wrong was said. */
 int query_in_take(const struct cli *cli, struct query_in *query);
 
+/* Takes the one of --embedding or --embedding-file; leaves it empty without them. Likewise. */
+int query_in_take_embedding(const struct cli *cli, struct query_in *query);
+
 /* Takes the vector of the record that --id names. Likewise. */
 int query_in_take_record(const struct cli *cli, mn_store *store, struct query_in *query);
 

@@ -7,17 +7,8 @@
  */
 #include "record_in.h"
 
-#include <inttypes.h>
-#include <string.h>
-
-#include "base/bytes.h"
 #include "base/status.h"
-#include "seconds.h"
 #include "talk.h"
-#include "json/json.h"
-
-/* The line's own braces come on top of those of the metadata in it; the library judges that. */
-enum { LINE_DEPTH_MAX = MN_METADATA_DEPTH_MAX + 8 };
 
 enum field {
     FIELD_ID,
@@ -67,7 +58,6 @@ struct reading {
     struct record_in *in;
     struct batch *batch;
     struct mn_record *record;
-    struct mni_json_scanner scanner;
     struct mn_error *err;
     struct mni_json_fields fields; /* that the line may have */
     bool is_point;
@@ -76,185 +66,47 @@ struct reading {
 
 void record_in_done(struct record_in *in)
 {
-    mni_buf_done(&in->text);
-    mni_buf_done(&in->numbers);
-}
-
-static mn_status out_of_memory(struct mn_error *err)
-{
-    return mni_fail(err, MN_ERR_NOMEM, "out of memory");
-}
-
-static const char *type_name(enum mni_json_type type)
-{
-    switch (type) {
-    case MNI_JSON_OBJECT:
-        return "an object";
-    case MNI_JSON_ARRAY:
-        return "an array";
-    case MNI_JSON_STRING:
-        return "a string";
-    case MNI_JSON_NUMBER:
-        return "a number";
-    case MNI_JSON_NULL:
-        return "null";
-    default:
-        return "true or false";
-    }
-}
-
-/* Refuses the next value unless it is of the type that `name` wants. */
-static mn_status expect(struct reading *r, enum mni_json_type wanted, const char *name)
-{
-    enum mni_json_type type;
-    mn_status st = mni_json_peek(&r->scanner, &type);
-
-    if (st == MN_OK && type != wanted)
-        return mni_fail(r->err, MN_ERR_INVALID, "%s is %s, not %s", name, type_name(type),
-                        type_name(wanted));
-    return st;
-}
-
-static mn_status copy_to_batch(struct reading *r, const void *data, size_t n_bytes,
-                               struct mn_slice *copy_out)
-{
-    void *copy = batch_alloc(r->batch, n_bytes);
-
-    if (copy == NULL)
-        return out_of_memory(r->err);
-    if (n_bytes > 0)
-        memcpy(copy, data, n_bytes);
-    *copy_out = (struct mn_slice){.data = copy, .n_bytes = n_bytes};
-    return MN_OK;
-}
-
-/* The text of a string value: valid until the next one is read. */
-static mn_status read_text(struct reading *r, const char *name, struct mn_slice *text_out)
-{
-    struct mni_json_token token;
-    mn_status st = expect(r, MNI_JSON_STRING, name);
-
-    if (st == MN_OK)
-        st = mni_json_read_string(&r->scanner, &token);
-    if (st != MN_OK)
-        return st;
-    if (mni_json_token_text(&token, &r->in->text, text_out) != MN_OK)
-        return out_of_memory(r->err);
-    return MN_OK;
+    line_in_done(&in->line);
 }
 
 static mn_status read_id(struct reading *r, const char *name)
 {
+    struct line_in *line = &r->in->line;
     struct mn_slice text;
-    mn_status st = read_text(r, name, &text);
+    mn_status st = line_in_text(line, name, &text);
 
     if (st != MN_OK)
         return st;
     if (text.n_bytes == 0)
         return mni_fail(r->err, MN_ERR_INVALID, "%s is empty", name);
-    return copy_to_batch(r, text.data, text.n_bytes, &r->record->id);
+    return line_in_copy(line, r->batch, text, &r->record->id);
 }
 
-/* A number of 64 bits does not survive every JSON reader, so it may be a string of its digits. */
 static mn_status read_entity(struct reading *r)
 {
-    enum mni_json_type type;
-    struct mn_slice text;
     uint64_t entity = 0;
-    mn_status st = mni_json_peek(&r->scanner, &type);
+    struct mn_slice bytes = {.data = &entity, .n_bytes = sizeof entity};
+    mn_status st = line_in_u64(&r->in->line, "entity", &entity);
 
-    if (st == MN_OK && type != MNI_JSON_STRING && type != MNI_JSON_NUMBER)
-        return mni_fail(r->err, MN_ERR_INVALID, "entity is %s, not a number", type_name(type));
-    if (st == MN_OK && type == MNI_JSON_STRING)
-        st = read_text(r, "entity", &text);
-    else if (st == MN_OK)
-        st = mni_json_skip_value(&r->scanner, &text);
-    if (st != MN_OK)
-        return st;
-    if (!mni_json_parse_u64(text, &entity))
-        return mni_fail(r->err, MN_ERR_INVALID, "entity is no integer from 0 to %" PRIu64,
-                        UINT64_MAX);
-    return copy_to_batch(r, &entity, sizeof entity, &r->record->id);
-}
-
-static mn_status set_vector(struct reading *r, size_t n_dims, const char *name)
-{
-    struct mn_slice copy = {0};
-
-    if (n_dims == 0)
-        return mni_fail(r->err, MN_ERR_INVALID, "%s is empty", name);
-    if (n_dims > MN_DIMENSIONS_MAX)
-        return mni_fail(r->err, MN_ERR_LIMIT, "%s has more than %d dimensions", name,
-                        MN_DIMENSIONS_MAX);
-    mn_status st = copy_to_batch(r, r->in->numbers.data, n_dims * sizeof(float), &copy);
-    r->record->vector = copy.data;
-    r->record->n_dims = (uint32_t)n_dims;
-    return st;
-}
-
-static mn_status read_vector(struct reading *r)
-{
-    size_t n_dims = 0;
-    mn_status st = expect(r, MNI_JSON_ARRAY, "vector");
-
-    if (st != MN_OK)
-        return st;
-    mni_buf_reset(&r->in->numbers);
-    if (mni_buf_reserve(&r->in->numbers, MN_DIMENSIONS_MAX * sizeof(float)) != MN_OK)
-        return out_of_memory(r->err);
-    st = mni_json_read_floats(&r->scanner, (float *)(void *)r->in->numbers.data, MN_DIMENSIONS_MAX,
-                              &n_dims);
-    if (st == MN_ERR_LIMIT)
-        return mni_fail(r->err, st, "vector has more than %d dimensions", MN_DIMENSIONS_MAX);
-    if (st != MN_OK) {
-        mni_error_prefix(r->err, "vector");
-        return st;
-    }
-    return set_vector(r, n_dims, "vector");
-}
-
-static mn_status read_vector_base64(struct reading *r)
-{
-    struct mn_slice text;
-    struct mni_buf *numbers = &r->in->numbers;
-    mn_status st = read_text(r, "vector_base64", &text);
-
-    if (st != MN_OK)
-        return st;
-    mni_buf_reset(numbers);
-    if (mni_buf_reserve(numbers, mni_base64_decoded_bytes_max(text.n_bytes) + 1) != MN_OK)
-        return out_of_memory(r->err);
-    st = mni_base64_decode(text, numbers->data, numbers->capacity_bytes, &numbers->n_bytes, r->err);
-    if (st != MN_OK) {
-        mni_error_prefix(r->err, "vector_base64");
-        return st;
-    }
-    if (numbers->n_bytes % sizeof(float) != 0)
-        return mni_fail(r->err, MN_ERR_INVALID,
-                        "vector_base64 holds %zu bytes, which is not a multiple of 4",
-                        numbers->n_bytes);
-    for (size_t at = 0; at < numbers->n_bytes; at += sizeof(uint32_t)) {
-        uint32_t bits = mni_get_u32(numbers->data + at);
-        memcpy(numbers->data + at, &bits, sizeof bits);
-    }
-    return set_vector(r, numbers->n_bytes / sizeof(float), "vector_base64");
+    return st == MN_OK ? line_in_copy(&r->in->line, r->batch, bytes, &r->record->id) : st;
 }
 
 static mn_status read_vector_row(struct reading *r)
 {
-    enum mni_json_type type;
-    mn_status st = mni_json_peek(&r->scanner, &type);
+    struct line_in *line = &r->in->line;
+    bool was_null = false;
+    mn_status st = line_in_skip_null(line, &was_null);
 
-    if (st == MN_OK && type == MNI_JSON_NULL) {
+    if (was_null) {
         r->in->row_kind = ROW_NONE;
-        return mni_json_skip_value(&r->scanner, NULL);
+        return st;
     }
     if (st == MN_OK)
-        st = expect(r, MNI_JSON_NUMBER, "vector_row");
+        st = line_in_expect(line, MNI_JSON_NUMBER, "vector_row");
     if (st != MN_OK)
         return st;
     r->in->row_kind = ROW_SAID;
-    st = mni_json_read_u64(&r->scanner, &r->in->row_index);
+    st = mni_json_read_u64(&line->scanner, &r->in->row_index);
     if (st != MN_OK)
         mni_error_prefix(r->err, "vector_row");
     return st;
@@ -262,163 +114,111 @@ static mn_status read_vector_row(struct reading *r)
 
 static mn_status read_metadata(struct reading *r)
 {
+    struct line_in *line = &r->in->line;
     struct mn_slice raw;
-    mn_status st = expect(r, MNI_JSON_OBJECT, "metadata");
+    mn_status st = line_in_expect(line, MNI_JSON_OBJECT, "metadata");
 
     if (st == MN_OK)
-        st = mni_json_skip_value(&r->scanner, &raw);
+        st = mni_json_skip_value(&line->scanner, &raw);
     if (st != MN_OK || r->has_metadata_text)
         return st;
-    return copy_to_batch(r, raw.data, raw.n_bytes, &r->record->metadata);
+    return line_in_copy(line, r->batch, raw, &r->record->metadata);
 }
 
 /* Whether it is an object is for the library to judge. */
 static mn_status read_metadata_text(struct reading *r)
 {
     struct mn_slice text;
-    mn_status st = read_text(r, "metadata_text", &text);
+    mn_status st = line_in_text(&r->in->line, "metadata_text", &text);
 
     if (st != MN_OK)
         return st;
     if (text.n_bytes == 0)
         return mni_fail(r->err, MN_ERR_INVALID, "metadata_text is empty");
     r->has_metadata_text = true;
-    return copy_to_batch(r, text.data, text.n_bytes, &r->record->metadata);
-}
-
-static mn_status read_payload(struct reading *r)
-{
-    struct mn_slice text;
-    size_t n_bytes = 0;
-    mn_status st = read_text(r, "payload_base64", &text);
-
-    if (st != MN_OK)
-        return st;
-    /* Two more than the limit: the padding is not known yet. */
-    size_t capacity = mni_base64_decoded_bytes_max(text.n_bytes);
-    if (capacity > MN_PAYLOAD_BYTES_MAX + 2)
-        return mni_fail(r->err, MN_ERR_LIMIT, "payload is larger than %d bytes",
-                        MN_PAYLOAD_BYTES_MAX);
-    void *data = batch_alloc(r->batch, capacity);
-    if (data == NULL)
-        return out_of_memory(r->err);
-    st = mni_base64_decode(text, data, capacity, &n_bytes, r->err);
-    if (st != MN_OK) {
-        mni_error_prefix(r->err, "payload_base64");
-        return st;
-    }
-    r->record->payload = (struct mn_slice){.data = data, .n_bytes = n_bytes};
-    return MN_OK;
-}
-
-static mn_status read_seconds(struct reading *r, const char *name, bool may_be_negative,
-                              int64_t *us_out)
-{
-    struct mni_json_token token;
-    mn_status st = expect(r, MNI_JSON_NUMBER, name);
-
-    if (st == MN_OK)
-        st = mni_json_next(&r->scanner, &token);
-    if (st == MN_OK && !may_be_negative && seconds_is_negative(token.raw))
-        st = mni_fail(r->err, MN_ERR_INVALID, "%s is negative", name);
-    if (st == MN_OK && !seconds_parse(token.raw, us_out))
-        st = mni_fail(r->err, MN_ERR_INVALID, "%s is out of range", name);
-    return st;
+    return line_in_copy(&r->in->line, r->batch, text, &r->record->metadata);
 }
 
 static mn_status read_times(struct reading *r, size_t field)
 {
+    struct line_in *line = &r->in->line;
     struct mn_record *record = r->record;
-    mn_status st;
 
     switch (field) {
     case FIELD_TTL_SECONDS:
-        st = read_seconds(r, "ttl_seconds", false, &record->ttl_us);
         record->fields |= MN_HAS_TTL;
-        return st;
+        return line_in_seconds(line, "ttl_seconds", false, &record->ttl_us);
     case FIELD_EXPIRES_AT:
-        st = read_seconds(r, "expires_at", true, &record->expires_at_us);
         record->fields |= MN_HAS_EXPIRES_AT;
-        return st;
+        return line_in_seconds(line, "expires_at", true, &record->expires_at_us);
     default:
-        st = expect(r, MNI_JSON_NUMBER, r->fields.names[field]);
-        if (st == MN_OK) {
-            st = mni_json_read_i64(&r->scanner, &record->event_time_us);
-            if (st != MN_OK)
-                mni_error_prefix(r->err, "%s", r->fields.names[field]);
-        }
         record->fields |= MN_HAS_EVENT_TIME;
-        return st;
+        return line_in_i64(line, r->fields.names[field], &record->event_time_us);
     }
 }
 
-static mn_status read_field(struct reading *r, size_t field, const struct mni_json_token *key)
+static mn_status read_value(struct reading *r, size_t field)
 {
-    enum mni_json_type type;
-    char text[QUOTED_BYTES];
-    mn_status st;
+    struct line_in *line = &r->in->line;
+    struct mn_record *record = r->record;
 
-    if (field == r->fields.n_names) {
-        struct mn_slice name = key->raw;
-        if (mni_json_token_text(key, &r->in->text, &name) != MN_OK)
-            return out_of_memory(r->err);
-        return mni_fail(r->err, MN_ERR_INVALID, "unknown key %s", quoted(name, text));
-    }
-    st = mni_json_peek(&r->scanner, &type);
-    if (st != MN_OK)
-        return st;
-    if (field == FIELD_VECTOR_ROW)
-        return read_vector_row(r);
-    if ((type == MNI_JSON_NULL && field != FIELD_ID) || field == FIELD_LSN)
-        return mni_json_skip_value(&r->scanner, NULL);
     switch (field) {
     case FIELD_ID:
         return r->is_point ? read_entity(r) : read_id(r, "id");
     case FIELD_VECTOR:
     case FIELD_VECTOR_BASE64:
-        if (r->record->n_dims != 0)
+        if (record->n_dims != 0)
             return mni_fail(r->err, MN_ERR_INVALID, "vector and vector_base64 are both given");
-        return field == FIELD_VECTOR ? read_vector(r) : read_vector_base64(r);
+        if (field == FIELD_VECTOR)
+            return line_in_vector(line, r->batch, "vector", &record->vector, &record->n_dims);
+        return line_in_vector_base64(line, r->batch, "vector_base64", &record->vector,
+                                     &record->n_dims);
     case FIELD_METADATA:
         return read_metadata(r);
     case FIELD_METADATA_TEXT:
         return read_metadata_text(r);
     case FIELD_PAYLOAD_BASE64:
-        return read_payload(r);
+        return line_in_payload(line, r->batch, "payload_base64", &record->payload);
+    case FIELD_LSN:
+        return mni_json_skip_value(&line->scanner, NULL);
     default:
         return read_times(r, field);
     }
 }
 
+static mn_status read_field(struct reading *r, size_t field)
+{
+    bool was_null = false;
+    mn_status st = MN_OK;
+
+    if (field == FIELD_VECTOR_ROW)
+        return read_vector_row(r);
+    if (field != FIELD_ID)
+        st = line_in_skip_null(&r->in->line, &was_null);
+    return st != MN_OK || was_null ? st : read_value(r, field);
+}
+
 static mn_status enter_line(struct reading *r, struct mn_slice line)
 {
-    enum mni_json_type type;
-
     *r->record = (struct mn_record){0};
     r->in->row_kind = ROW_NOT_SAID;
-    mni_json_scanner_init(&r->scanner, line, LINE_DEPTH_MAX, r->err);
-    mn_status st = mni_json_peek(&r->scanner, &type);
-    if (st == MN_OK && type != MNI_JSON_OBJECT)
-        return mni_fail(r->err, MN_ERR_INVALID, "line is %s, not an object", type_name(type));
-    return st == MN_OK ? mni_json_enter_object(&r->scanner) : st;
+    return line_in_begin(&r->in->line, line, r->err);
 }
 
 static mn_status read_line(struct reading *r, struct mn_slice line)
 {
-    struct mni_json_token key;
     size_t field;
     mn_status st = enter_line(r, line);
 
     while (st == MN_OK) {
-        st = mni_json_next_field(&r->scanner, &r->fields, &field, &key);
+        st = line_in_next(&r->in->line, &r->fields, &field);
         if (st == MN_OK)
-            st = read_field(r, field, &key);
+            st = read_field(r, field);
     }
-    if (st != MN_END)
-        return st;
-    st = mni_json_finish(&r->scanner);
-    if (st == MN_OK && r->record->id.n_bytes == 0)
-        st = mni_fail(r->err, MN_ERR_INVALID, "%s is missing", r->fields.names[FIELD_ID]);
+    if (st == MN_END)
+        st = r->record->id.n_bytes > 0
+                 ? MN_OK
+                 : mni_fail(r->err, MN_ERR_INVALID, "%s is missing", r->fields.names[FIELD_ID]);
     return st;
 }
 
@@ -453,11 +253,11 @@ mn_status record_in_row(struct record_in *in, struct mn_slice line, struct mn_er
     struct mni_json_token key;
     mn_status st = enter_line(&r, line);
 
-    while (st == MN_OK && (st = mni_json_next_key(&r.scanner, &key)) == MN_OK) {
+    while (st == MN_OK && (st = mni_json_next_key(&in->line.scanner, &key)) == MN_OK) {
         if (mni_json_token_is(&key, "vector_row"))
             st = read_vector_row(&r);
         else
-            st = mni_json_skip_value(&r.scanner, NULL);
+            st = mni_json_skip_value(&in->line.scanner, NULL);
     }
     return st == MN_END ? MN_OK : st;
 }
@@ -478,7 +278,7 @@ mn_status record_in_flat(struct record_in *in, struct batch *batch, struct mn_sl
 {
     struct reading r = {.in = in, .batch = batch, .record = record_out, .err = err};
     /* The id's text and the metadata are made at the same time, so they need a buffer each. */
-    struct mni_buf *metadata = &in->numbers;
+    struct mni_buf *metadata = &in->line.numbers;
     struct mni_json_token key;
     struct mn_slice raw;
     char name[QUOTED_BYTES];
@@ -486,13 +286,13 @@ mn_status record_in_flat(struct record_in *in, struct batch *batch, struct mn_sl
 
     mni_buf_reset(metadata);
     while (st == MN_OK) {
-        st = mni_json_next_key(&r.scanner, &key);
+        st = mni_json_next_key(&in->line.scanner, &key);
         if (st != MN_OK)
             break;
         if (!mni_json_token_equals(&key, id_field)) {
-            st = mni_json_skip_value(&r.scanner, &raw);
+            st = mni_json_skip_value(&in->line.scanner, &raw);
             if (st == MN_OK && append_field(metadata, key.raw, raw) != MN_OK)
-                st = out_of_memory(err);
+                st = mni_fail(err, MN_ERR_NOMEM, "out of memory");
         } else if (record_out->id.n_bytes != 0) {
             st = mni_fail(err, MN_ERR_INVALID, "key %s comes twice", quoted(id_field, name));
         } else {
@@ -501,7 +301,7 @@ mn_status record_in_flat(struct record_in *in, struct batch *batch, struct mn_sl
     }
     if (st != MN_END)
         return st;
-    st = mni_json_finish(&r.scanner);
+    st = mni_json_finish(&in->line.scanner);
     if (st != MN_OK)
         return st;
     if (record_out->id.n_bytes == 0)
@@ -509,6 +309,7 @@ mn_status record_in_flat(struct record_in *in, struct batch *batch, struct mn_sl
                         quoted(id_field, name));
     if (mni_buf_append(metadata, metadata->n_bytes == 0 ? "{}" : "}",
                        metadata->n_bytes == 0 ? 2 : 1) != MN_OK)
-        return out_of_memory(err);
-    return copy_to_batch(&r, metadata->data, metadata->n_bytes, &record_out->metadata);
+        return mni_fail(err, MN_ERR_NOMEM, "out of memory");
+    struct mn_slice whole = {.data = metadata->data, .n_bytes = metadata->n_bytes};
+    return line_in_copy(&in->line, batch, whole, &record_out->metadata);
 }

@@ -4,8 +4,7 @@
 #ifndef CLI_RECORD_IN_H
 #define CLI_RECORD_IN_H
 
-#include "base/buf.h"
-#include "batch.h"
+#include "line_in.h"
 
 /* What a line says about the row of a .npy file that holds its vector, under "vector_row". */
 enum row_kind {
@@ -16,8 +15,7 @@ enum row_kind {
 
 /* Memory that is used again for each line. Zero-initialised is valid. */
 struct record_in {
-    struct mni_buf text;    /* strings with their escapes resolved; metadata being built */
-    struct mni_buf numbers; /* elements of a vector */
+    struct line_in line;
     /* of the line read last */
     enum row_kind row_kind;
     uint64_t row_index;

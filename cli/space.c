@@ -52,12 +52,7 @@ int space_take(const struct cli *cli, struct space_word *word_out)
 
 int space_take_entity(const struct cli *cli, int word_index, uint64_t *entity_out)
 {
-    const char *text = cli->args.words[word_index];
-
-    if (is_all_digits(text) && mni_json_parse_u64(mn_str(text), entity_out))
-        return EXIT_CODE_OK;
-    return args_refuse(cli->args.command, "ENTITY is a number from 0 to %" PRIu64 ", not \"%s\"",
-                       UINT64_MAX, text);
+    return cli_take_u64(cli, word_index, "ENTITY", entity_out);
 }
 
 int space_take_time(const struct cli *cli, const char *text, int64_t *us_out)

@@ -33,6 +33,18 @@ _mneme_options() {
         ;;
     'temporal plot') echo --from --to --metric --svg ;;
     'temporal changes') echo --from --to --penalty --min-length --stats ;;
+    'cache put')
+        echo --if-absent --ack --stream --payload-file --id --key --request --model --context \
+            --embedding --embedding-file --ttl
+        ;;
+    'cache get') echo --key --request --model --embedding --raw --peek ;;
+    'cache lookup')
+        echo --key --request --embedding --embedding-file --min-similarity --candidates --refined \
+            --model --any-model --context --any-context --stats --peek
+        ;;
+    'cache list') echo --limit --after ;;
+    'cache invalidate') echo --key --context --model --older-than --before --all ;;
+    'cache budget') echo --bytes --entries --default ;;
     'snapshot create') echo --description --incremental --parent --to --compress --without-metadata ;;
     'snapshot list') echo --from --table --human ;;
     'snapshot prune') echo --keep --from ;;
@@ -54,7 +66,7 @@ _mneme() {
         elif [[ $word != -* ]]; then
             if [[ -z $command ]]; then
                 command=$word
-            elif [[ " wal config snapshot temporal " == *" $command "* ]]; then
+            elif [[ " wal config snapshot temporal cache " == *" $command "* ]]; then
                 command="$command $word"
             else
                 n_words=$((n_words + 1))
@@ -64,7 +76,7 @@ _mneme() {
 
     case $prev in
     -d | --into | --archive) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;;
-    --rows | --vectors-file | --vector-file | --svg) mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
+    --rows | --vectors-file | --vector-file | --svg | --payload-file | --embedding-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
     --from | --to)
         [[ $command == snapshot* ]] && mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
@@ -94,13 +106,16 @@ _mneme() {
         case $command in
         '')
             words='create drop namespaces exists dimension count put import search export get
-                delete purge list temporal checkpoint flush stats verify salvage snapshot config
+                delete purge list temporal cache checkpoint flush stats verify salvage snapshot config
                 wal completion'
             ;;
         wal) words='stats dump' ;;
         temporal)
             words='create alter drop spaces entities put get asof next latest range timeline delete
                 drift changes nearest plot'
+            ;;
+        cache)
+            words='put get lookup exists list tenants delete drop invalidate cleanup budget stats'
             ;;
         snapshot) words='create list show exists verify delete prune restore' ;;
         salvage) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;;

@@ -16,7 +16,7 @@ function __mneme_is
     end
     if test (count $argv) -eq 0
         test (count $found) -eq 0
-    else if contains -- "$argv[1]" wal config snapshot temporal; and test (count $argv) -eq 1
+    else if contains -- "$argv[1]" wal config snapshot temporal cache; and test (count $argv) -eq 1
         test (count $found) -eq 1; and test $found[1] = $argv[1]
     else
         contains -- "$found[1]" $argv; or contains -- "$found[1] $found[2]" $argv
@@ -45,6 +45,7 @@ complete -c mneme -n __mneme_is -a delete -d 'Remove records by id'
 complete -c mneme -n __mneme_is -a purge -d 'Erase records from every file of the store'
 complete -c mneme -n __mneme_is -a list -d 'Print the ids of all records'
 complete -c mneme -n __mneme_is -a temporal -d 'Points over time'
+complete -c mneme -n __mneme_is -a cache -d 'Answers, found exactly or by meaning'
 complete -c mneme -n __mneme_is -a checkpoint -d 'Write everything into segments and trim the log'
 complete -c mneme -n __mneme_is -a flush -d 'Make everything acknowledged durable'
 complete -c mneme -n __mneme_is -a stats -d 'Print the numbers of the store'
@@ -59,6 +60,8 @@ complete -c mneme -n '__mneme_is wal' -a 'stats dump'
 complete -c mneme -n '__mneme_is snapshot' -a 'create list show exists verify delete prune restore'
 complete -c mneme -n '__mneme_is temporal' \
     -a 'create alter drop spaces entities put get asof next latest range timeline delete drift changes nearest plot'
+complete -c mneme -n '__mneme_is cache' \
+    -a 'put get lookup exists list tenants delete drop invalidate cleanup budget stats'
 complete -c mneme -n '__mneme_is config' -a 'get set list'
 complete -c mneme -n '__mneme_is "config get" "config set"' \
     -a 'sync sync_every_commits sync_interval_ms wal_file_bytes \
@@ -130,6 +133,35 @@ complete -c mneme -n '__mneme_is "temporal nearest"' -l around -x -d 'Where ther
 complete -c mneme -n '__mneme_is "temporal plot"' -l svg -r -F -d 'Write a picture'
 complete -c mneme -n '__mneme_is "temporal nearest"' -l timeout -x -d 'End if it takes longer'
 complete -c mneme -n '__mneme_is "temporal nearest"' -l stats -d 'What the search did'
+complete -c mneme -n '__mneme_is "cache put"' -l if-absent -d 'Leave what is there'
+complete -c mneme -n '__mneme_is "cache put"' -l ack -x -a 'none os disk' -d 'Durability'
+complete -c mneme -n '__mneme_is "cache put"' -l stream -d 'Standard input is the payload'
+complete -c mneme -n '__mneme_is "cache put"' -l payload-file -r -F -d 'The payload'
+complete -c mneme -n '__mneme_is "cache put"' -l id -x -d 'Of the entry'
+complete -c mneme -n '__mneme_is "cache put"' -l ttl -x -d 'How long it is good'
+complete -c mneme -n '__mneme_is "cache put" "cache get" "cache lookup" "cache invalidate"' -l key -x -d 'Exact key'
+complete -c mneme -n '__mneme_is "cache put" "cache get" "cache lookup"' -l request -x -d 'The key is made of it'
+complete -c mneme -n '__mneme_is "cache put" "cache get" "cache lookup" "cache invalidate"' -l model -x -d 'Tag of the model'
+complete -c mneme -n '__mneme_is "cache put" "cache lookup" "cache invalidate"' -l context -x -d 'What else it depends on'
+complete -c mneme -n '__mneme_is "cache put" "cache lookup"' -l embedding -x -d 'Of the question'
+complete -c mneme -n '__mneme_is "cache get"' -l embedding -d 'Print it too'
+complete -c mneme -n '__mneme_is "cache put" "cache lookup"' -l embedding-file -r -F -d 'Row of a NumPy file'
+complete -c mneme -n '__mneme_is "cache get"' -l raw -d 'The payload alone'
+complete -c mneme -n '__mneme_is "cache get" "cache lookup"' -l peek -d 'Count no hit'
+complete -c mneme -n '__mneme_is "cache lookup"' -l min-similarity -x -d 'Cosine that is enough'
+complete -c mneme -n '__mneme_is "cache lookup"' -l candidates -x -d 'How many embeddings are compared'
+complete -c mneme -n '__mneme_is "cache lookup"' -l refined -x -d 'How many of them are kept'
+complete -c mneme -n '__mneme_is "cache lookup"' -l any-model -d 'Of all models'
+complete -c mneme -n '__mneme_is "cache lookup"' -l any-context -d 'Of all contexts'
+complete -c mneme -n '__mneme_is "cache lookup"' -l stats -d 'What was done'
+complete -c mneme -n '__mneme_is "cache list"' -l limit -x -d 'At most N lines'
+complete -c mneme -n '__mneme_is "cache list"' -l after -x -d 'Only ids above this one'
+complete -c mneme -n '__mneme_is "cache invalidate"' -l older-than -x -d 'Event time longer ago'
+complete -c mneme -n '__mneme_is "cache invalidate"' -l before -x -d 'Event time before this'
+complete -c mneme -n '__mneme_is "cache invalidate"' -l all -d 'All of the tenant'
+complete -c mneme -n '__mneme_is "cache budget"' -l bytes -x -d 'Of its own'
+complete -c mneme -n '__mneme_is "cache budget"' -l entries -x -d 'Of its own'
+complete -c mneme -n '__mneme_is "cache budget"' -l default -d 'That of the settings'
 complete -c mneme -n '__mneme_is purge' -l all -d 'The whole namespace'
 complete -c mneme -n '__mneme_is "wal dump"' -l from -x -d 'First LSN'
 complete -c mneme -n '__mneme_is "snapshot create"' -l description -x -d 'Text kept with it'

@@ -12,13 +12,16 @@ COMMANDS = ["create", "drop", "namespaces", "exists", "dimension", "count", "put
             "temporal drop", "temporal spaces", "temporal entities", "temporal put",
             "temporal get", "temporal asof", "temporal next", "temporal latest", "temporal range",
             "temporal timeline", "temporal delete", "temporal drift", "temporal changes",
+            "cache put", "cache get", "cache lookup", "cache exists", "cache list",
+            "cache tenants", "cache delete", "cache drop", "cache invalidate", "cache cleanup",
+            "cache budget", "cache stats",
             "checkpoint", "flush", "stats", "verify", "salvage", "config get", "config set",
             "config list", "wal stats", "wal dump",
             "snapshot create", "snapshot list", "snapshot show", "snapshot exists",
             "snapshot verify", "snapshot delete", "snapshot prune", "snapshot restore",
             "completion"]
 NEEDS_NO_STORE = ["salvage", "completion"]
-LATER = ["cache", "tier"]
+LATER = ["tier"]
 
 
 def _ok(*args):
@@ -39,7 +42,7 @@ def help_is_everywhere_and_has_an_example(place):
         has(text, "\nExample:\n  ")
         has(text.partition("Example:")[2], f"mneme{' -d memory' * (command not in NEEDS_NO_STORE)}")
         same(_ok("--help", *command.split()), text)
-    for group in ("wal", "config", "snapshot", "temporal"):
+    for group in ("wal", "config", "snapshot", "temporal", "cache"):
         has(_ok(group, "--help"), "Example")
 
 
@@ -172,6 +175,9 @@ def bash_completes_commands_options_and_values(place):
     same(_complete("mneme", "search", "n", "--vector"), ["--vector", "--vector-file", "--vectors"])
     same(_complete("mneme", "search", "n", "--metric", ""), ["cosine", "dot", "l2"])
     same(_complete("mneme", "search", "n", "--vectors", ""), ["json", "base64", "none"])
+    same(_complete("mneme", "cache", "cl"), ["cleanup"])
+    same(_complete("mneme", "cache", "get", "7", "--e"), ["--embedding"])
+    same(_complete("mneme", "cache", "put", "7", "--ack", "d"), ["disk"])
     same(_complete("mneme", "snapshot", "e"), ["exists"])
     same(_complete("mneme", "snapshot", "restore", "x", "--in"), ["--into"])
 
