@@ -333,7 +333,7 @@ static void prefetch_behind(const struct mni_walk *walk, const struct mni_record
 {
     uintptr_t key = (uintptr_t)r->key.data;
     uintptr_t vector = (uintptr_t)r->vector;
-    size_t n_bytes = (size_t)r->n_dims * sizeof(float);
+    size_t n_bytes = (size_t)r->n_dims * (r->element_type == MNI_ELEMENT_F16 ? 2 : sizeof(float));
 
     __builtin_prefetch((const void *)(walk->reverse ? key - LINE_BYTES : key + LINE_BYTES));
     if (vector == 0 || n_bytes > PREFETCH_BYTES_MAX)

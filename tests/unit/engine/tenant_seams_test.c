@@ -247,6 +247,101 @@ static void the_background_calls_too(void)
     closed(store);
 }
 
+/* Stores entries, and keeps pins of some of them, until it is told to stop. */
+struct storer {
+    struct mni_thread thread;
+    uint64_t tenant;
+    atomic_bool stops;
+    atomic_uint n_stored;
+    mn_status status;
+};
+
+static mn_status store_one(uint64_t tenant, uint64_t id, struct mni_found *found_out)
+{
+    static const char payload[1000];
+    unsigned char name[MNI_TENANT_KEY_BYTES];
+    unsigned char key[MNI_TENANT_KEY_BYTES];
+    struct entry e = entry_of(tenant, 4);
+    struct mni_record r = record_of(&e, key);
+    struct mni_batch *batch = NULL;
+    struct mn_error why;
+    size_t index;
+    size_t op_index = 0;
+    mn_status st = mni_batch_new(store->engine, NULL, &batch);
+
+    r.key = mni_tenant_key(id, key);
+    r.payload = (struct mn_slice){payload, sizeof payload};
+    if (st == MN_OK)
+        st = mni_batch_collection(batch, MNI_KIND_TENANT, mni_tenant_key(tenant, name), true,
+                                  &index, &why);
+    if (st == MN_OK)
+        st = mni_batch_add(batch, index, &r, MNI_ALWAYS, 0, &op_index, &why);
+    if (st == MN_OK)
+        st = mni_batch_commit(batch, MN_ACK_NONE, NULL, &why);
+    if (st == MN_OK)
+        mni_batch_found(batch, op_index, found_out);
+    mni_batch_free(batch);
+    return st;
+}
+
+static void run_storer(void *context)
+{
+    struct storer *storer = context;
+    uint64_t id = 0;
+    void *again = NULL;
+
+    while (storer->status == MN_OK && !atomic_load(&storer->stops)) {
+        struct mni_found found;
+        storer->status = store_one(storer->tenant, id++ % 16, &found);
+        if (storer->status != MN_OK)
+            break;
+        storer->status = mni_found_pin(store->engine, &found, NULL);
+        mni_pin_release(again);
+        again = NULL;
+        if (storer->status == MN_OK)
+            storer->status = mni_pin_again(found.pin, &again, NULL);
+        mni_pin_release(found.pin);
+        atomic_fetch_add(&storer->n_stored, 1);
+    }
+    mni_pin_release(again);
+    atomic_fetch_add(&storer->n_stored, 1000000); /* nobody waits for more */
+}
+
+/* Writers that wait for checkpoints, and commits of those. */
+static void writers_go_on_beside_commits_of_checkpoints(void)
+{
+    struct place p = new_place();
+    struct entry e = entry_of(a_tenant, 5);
+    struct caller caller = {.writes = true, .entry = &e};
+    struct storer storers[2] = {{.tenant = a_tenant}, {.tenant = 9}};
+
+    store = opened(p.store);
+    CHECK_OK_ERR(mn_config_set(store, "checkpoint_bytes", "65536", &err), &err);
+    store_entry(a_tenant, &e);
+    mni_engine_on_checkpoint(store->engine, write_hits, &caller);
+    for (int i = 0; i < 2; i++)
+        CHECK_OK(mni_thread_start(&storers[i].thread, run_storer, &storers[i], &err));
+    for (int i = 0; i < 20 || atomic_load(&storers[0].n_stored) < 500; i++) {
+        checkpoint();
+        (void)stats_of(store);
+    }
+    mni_engine_on_checkpoint(store->engine, NULL, NULL);
+    uint64_t n_hits = e.hits;
+    mni_engine_on_checkpoint(store->engine, write_hits, &caller);
+    for (int i = 0; i < 2; i++) {
+        atomic_store(&storers[i].stops, true);
+        mni_thread_join(&storers[i].thread);
+        CHECK_STATUS(storers[i].status, MN_OK);
+    }
+    closed(store);
+    CHECK_STATUS(caller.status, MN_OK);
+    CHECK(n_hits > 0 && e.hits > n_hits);
+    CHECK_EQ(caller.n_calls, e.hits);
+    store = opened(p.store);
+    check_entry(a_tenant, &e, true);
+    closed(store);
+}
+
 static void a_batch_that_never_waits_is_refused_instead(void)
 {
     struct entry e = entry_of(a_tenant, 4);
@@ -406,6 +501,7 @@ int main(int argc, char **argv)
         CHECK_TEST(whoever_asked_is_called_before_checkpoints),
         CHECK_TEST(a_poisoned_store_calls_nobody_when_it_is_closed),
         CHECK_TEST(the_background_calls_too),
+        CHECK_TEST(writers_go_on_beside_commits_of_checkpoints),
         CHECK_TEST(a_batch_that_never_waits_is_refused_instead),
         CHECK_TEST(a_batch_that_never_waits_makes_no_checkpoint),
         CHECK_TEST(memory_of_others_counts),
