@@ -48,8 +48,7 @@ static void a_line_becomes_an_entry(void)
 
     CHECK_OK_ERR(read_text(&read, whole), &read.err);
     CHECK(entry->id == UINT64_MAX);
-    CHECK_EQ(entry->fields,
-             MN_HAS_ENTRY_ID | MN_HAS_TTL | MN_HAS_EXPIRES_AT | MN_HAS_EVENT_TIME);
+    CHECK_EQ(entry->fields, MN_HAS_ENTRY_ID | MN_HAS_TTL | MN_HAS_EXPIRES_AT | MN_HAS_EVENT_TIME);
     CHECK(entry->key == read.line.key);
     CHECK_EQ(entry->key[1], 0x11);
     CHECK_EQ(entry->key[MN_SEMCACHE_KEY_BYTES - 1], 0x10);
