@@ -142,6 +142,9 @@ void forget_unreadable(struct mni_semcache *cache, uint64_t tenant);
 MN_MUST_USE mn_status signs_of_halves(const uint16_t *halves, uint32_t n_dims,
                                       uint64_t **signs_out);
 
+/* build.c: reads all entries. */
+MN_MUST_USE mn_status build(struct mni_semcache *cache, struct mn_error *err);
+
 /* hits.c: the engine's call before a checkpoint; `context` is the cache. */
 void write_hits(void *context);
 

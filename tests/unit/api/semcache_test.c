@@ -3,6 +3,8 @@
 #include <time.h>
 
 #include "answers.h"
+#include "base/bytes.h"
+#include "engine/engine.h"
 
 /* Ids and keys ---------- */
 
@@ -87,6 +89,51 @@ static void a_key_belongs_to_one_entry(void)
     check_no_key(1, 9);
     check_loads(1, id + 100, "second");
     CHECK_EQ(cache_stats().n_entries, 1);
+    closed(store);
+}
+
+/* As a store may be after a salvage, to which a delete was lost. */
+static void put_past_the_cache(uint64_t tenant, uint64_t id, uint64_t number, const char *payload)
+{
+    const struct key exact = key_of(number);
+    unsigned char room[MNI_TENANT_KEY_BYTES];
+    unsigned char key[8] = {0, 0, 0, 0, 0, 0, 0, (unsigned char)id};
+    unsigned char head[16] = {0};
+    struct mni_batch *batch = NULL;
+    size_t index = 0;
+
+    mni_put_u64(head, tenant);
+    const struct mni_record record = {.type = MNI_RECORD_UPSERT,
+                                      .fields = MNI_FIELD_SECOND_KEY | MNI_FIELD_EVENT_TIME,
+                                      .key = bytes(key, sizeof key),
+                                      .metadata = bytes(head, sizeof head),
+                                      .payload = mn_str(payload),
+                                      .second_key = exact.bytes};
+    CHECK_OK(mni_batch_new(mni_api_store_engine(store), NULL, &batch));
+    CHECK_OK(mni_batch_collection(batch, MNI_KIND_TENANT, mni_tenant_key(tenant, room), true,
+                                  &index, &err));
+    CHECK_OK(mni_batch_add(batch, index, &record, MNI_ALWAYS, 0, NULL, &err));
+    CHECK_OK_ERR(mni_batch_commit(batch, MN_ACK_DEFAULT, NULL, &err), &err);
+    mni_batch_free(batch);
+}
+
+static void of_two_entries_with_one_key_the_newer_stays(void)
+{
+    begin();
+    put_past_the_cache(1, 9, 5, "older");
+    put_past_the_cache(1, 2, 5, "newer");
+    put_past_the_cache(1, 1, 6, "older");
+    put_past_the_cache(1, 3, 6, "newer");
+    put_past_the_cache(2, 9, 5, "other");
+    for (int round = 0; round < 2; round++) {
+        check_exact(1, 5, 2, "newer");
+        check_exact(1, 6, 3, "newer");
+        check_exact(2, 5, 9, "other");
+        check_gone(1, 9);
+        check_gone(1, 1);
+        CHECK_EQ(cache_stats().n_entries, 3);
+        reopen();
+    }
     closed(store);
 }
 
@@ -710,6 +757,7 @@ int main(int argc, char **argv)
         CHECK_TEST(an_entry_is_found_by_its_id_and_by_its_key),
         CHECK_TEST(two_tenants_share_nothing),
         CHECK_TEST(a_key_belongs_to_one_entry),
+        CHECK_TEST(of_two_entries_with_one_key_the_newer_stays),
         CHECK_TEST(ids_are_assigned_that_nobody_has),
         CHECK_TEST(conditions_are_judged),
         CHECK_TEST(everything_of_an_entry_comes_back),
