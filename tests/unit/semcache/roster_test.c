@@ -521,9 +521,9 @@ static mn_status try_one(struct roster *roster, uint64_t i)
     return MN_OK;
 }
 
-/* Puts `n` entries into a roster of which `n_before` were put without failures; the allocation
- * `fail_at` fails. False: so many allocations there were not. */
-static bool fail_once(uint64_t n_before, uint64_t n, uint64_t fail_at)
+/* Puts `n` entries into a roster where `n_before` were put without failures; the allocation
+ * `fail_at` fails, and that is the end, or it goes on. False: there were not so many. */
+static bool fail_once(uint64_t n_before, uint64_t n, uint64_t fail_at, bool goes_on)
 {
     uint64_t n_live = mni_mem_live_blocks();
     struct roster *roster = new_roster();
@@ -539,6 +539,8 @@ static bool fail_once(uint64_t n_before, uint64_t n, uint64_t fail_at)
         CHECK_STATUS(st, MN_ERR_NOMEM);
         const struct roster_sums after = roster_get_sums(roster);
         CHECK_MEM_EQ(&after, &before, sizeof after);
+        if (!goes_on)
+            break;
         CHECK_OK(try_one(roster, i * 5 + i % 2));
     }
     bool was_hit = mni_mem_fail_was_hit();
@@ -556,13 +558,15 @@ static void without_memory_nothing_changes(void)
     CHECK_STATUS(roster_new(&roster), MN_ERR_NOMEM);
     CHECK(roster == NULL);
     mni_mem_fail_at(0);
-    for (uint64_t i = 1; fail_once(0, 60, i); i++)
-        continue;
-    /* Where arrays get their second and third chunk. */
-    for (uint64_t i = 1; fail_once(1018, 12, i); i++)
-        continue;
-    for (uint64_t i = 1; fail_once(3060, 18, i); i++)
-        continue;
+    for (int goes_on = 0; goes_on <= 1; goes_on++) {
+        for (uint64_t i = 1; fail_once(0, 60, i, goes_on); i++)
+            continue;
+        /* Where arrays get their second and third chunk. */
+        for (uint64_t i = 1; fail_once(1018, 12, i, goes_on); i++)
+            continue;
+        for (uint64_t i = 1; fail_once(3060, 18, i, goes_on); i++)
+            continue;
+    }
 }
 
 int main(int argc, char **argv)
