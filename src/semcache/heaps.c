@@ -7,7 +7,8 @@
  *
  * A value only grows, by hits, which do not touch the heaps. So an entry stands where it had to
  * stand with the value that it had then, never too far from the top. Whoever asks for the least
- * computes that of the top anew, and puts it where it belongs if it has grown.
+ * computes that of the top anew, and puts it where it belongs if it has grown. Taking hits does so
+ * too: else the first one who asks after many hits would have to value them all.
  */
 #include <math.h>
 
@@ -147,22 +148,28 @@ struct entry *roster_heaps_first_expiry(const struct roster *roster)
     return roster->expiries.n == 0 ? NULL : heap_at(&roster->expiries, 0);
 }
 
+bool roster_heaps_revalue(struct roster *roster, struct entry *entry)
+{
+    double value = roster_value(entry);
+
+    if (!(value > entry->value))
+        return false;
+    entry->value = value; /* in both heaps of values it may be too far up now */
+    sift_down(&entry->tenant->values, HEAP_TENANT, entry, entry->heap_at[HEAP_TENANT]);
+    sift_down(&roster->values, HEAP_ROSTER, entry, entry->heap_at[HEAP_ROSTER]);
+    return true;
+}
+
 struct entry *roster_victim(struct roster *roster, struct tenant *tenant)
 {
     const struct heap *heap = tenant != NULL ? &tenant->values : &roster->values;
 
     while (heap->n > 0) {
         struct entry *top = heap_at(heap, 0);
-        double value = roster_value(top);
-        if (top->tenant->is_dropped) {
+        if (top->tenant->is_dropped)
             roster_clear_entry(roster, top);
-            continue;
-        }
-        if (!(value > top->value))
+        else if (!roster_heaps_revalue(roster, top))
             return top;
-        top->value = value; /* in both heaps of values it has moved down */
-        sift_down(&top->tenant->values, HEAP_TENANT, top, top->heap_at[HEAP_TENANT]);
-        sift_down(&roster->values, HEAP_ROSTER, top, top->heap_at[HEAP_ROSTER]);
     }
     return NULL;
 }

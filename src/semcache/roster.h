@@ -11,7 +11,7 @@
  *     roster_cancel              instead: gives everything back
  *     roster_leave     LEAVING   found still, not counted, no victim: a commit is to remove it
  *     roster_stay      THERE     that commit failed
- *     roster_remove              it succeeded
+ *     roster_remove              it succeeded; also of an entry THERE, without more ado
  *
  * Threads: the caller brings a reader-writer lock. "read" and "write" below say which side of it
  * a call needs. Pointers to tenants and scopes are good while the lock is held, those to entries
@@ -223,7 +223,8 @@ struct roster_near {
 /*
  * The entries in scope whose signs differ least from those of a query, among those THERE or LEAVING
  * that have not expired at `now_us`: of equal ones the smaller id. It goes in slices, between which
- * the lock may be dropped, and the tenant go: an entry that is THERE all the time is seen once.
+ * the lock may be dropped, and the tenant go: an entry that is THERE all the time is seen once. One
+ * that is replaced meanwhile may be among the best with both LSNs.
  */
 struct roster_scan {
     /* set by the caller */
@@ -237,7 +238,7 @@ struct roster_scan {
     size_t n_best;            /* 1 or more */
     /* set by the scan; zero to begin with */
     size_t n;           /* of best */
-    uint64_t n_scanned; /* codes compared */
+    uint64_t n_scanned; /* codes compared, those of entries that went too */
     uint64_t next_scope;
     uint64_t next_slot;
     bool saw_scope; /* an entry THERE or LEAVING is in scope, not expired, with or without signs */

@@ -99,6 +99,7 @@ size_t roster_take_hits(struct roster *roster, struct roster_hits *hits_out, siz
             .n_hits = atomic_load_explicit(&entry->n_hits, memory_order_relaxed),
             .last_hit_s = atomic_load_explicit(&entry->last_hit_s, memory_order_relaxed)};
         roster_hits_forget(roster, entry);
+        (void)roster_heaps_revalue(roster, entry);
     }
     return n;
 }

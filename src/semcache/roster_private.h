@@ -64,6 +64,8 @@ void roster_clear_entry(struct roster *roster, struct entry *entry);
 bool roster_heaps_reserve(struct roster *roster, struct tenant *tenant, bool expires);
 void roster_heaps_insert(struct roster *roster, struct entry *entry);
 void roster_heaps_remove(struct roster *roster, struct entry *entry);
+/* Values an entry THERE anew; whether its value has grown. */
+bool roster_heaps_revalue(struct roster *roster, struct entry *entry);
 /* The entries left in the heaps that had most room are few: gives memory back. */
 void roster_heaps_trim(struct roster *roster, struct tenant *tenant);
 /* One of those that expire first; NULL: none expires. */

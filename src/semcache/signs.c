@@ -248,7 +248,8 @@ static void sort_best(struct roster_scan *scan)
 
 /* The scan ---------- */
 
-/* What is left of a slice: codes, or what takes about as long. */
+/* What is left of a slice: codes, or what takes about as long. It is looked at when something was
+ * done, so that the smallest slice gets on. */
 struct slice {
     size_t n_left;
     bool compares; /* the codes have the size of the query's */
@@ -295,8 +296,6 @@ static bool scan_coded(const struct scope *scope, struct roster_scan *scan, stru
     while (scan->next_slot < scope->coded.n_used) {
         uint32_t first = (uint32_t)scan->next_slot;
         uint32_t n = SCAN_BLOCK - first % SCAN_BLOCK;
-        if (slice->n_left == 0)
-            return false;
         if (!slice->compares && scan->saw_scope)
             break;
         if (n > scope->coded.n_used - first)
@@ -307,6 +306,8 @@ static bool scan_coded(const struct scope *scope, struct roster_scan *scan, stru
             look(&scope->coded, scan, first, n);
         spend(slice, n);
         scan->next_slot += n;
+        if (slice->n_left == 0)
+            return false;
     }
     scan->next_slot = in_plain;
     return true;
@@ -317,13 +318,13 @@ static bool scan_plain(const struct scope *scope, struct roster_scan *scan, stru
     while (!scan->saw_scope && scan->next_slot - in_plain < scope->plain.n_used) {
         uint32_t first = (uint32_t)(scan->next_slot - in_plain);
         uint32_t n = scope->plain.n_used - first;
-        if (slice->n_left == 0)
-            return false;
         if (n > SCAN_BLOCK)
             n = SCAN_BLOCK;
         look(&scope->plain, scan, first, n);
         spend(slice, n);
         scan->next_slot += n;
+        if (slice->n_left == 0)
+            return false;
     }
     return true;
 }

@@ -345,9 +345,8 @@ static bool goes_before(const struct known *a, const struct known *b, bool by_ex
 {
     if (by_expiry && a->expires_at_us != b->expires_at_us)
         return a->expires_at_us < b->expires_at_us;
-    double x = roster_value(a->entry), y = roster_value(b->entry);
-    if (!by_expiry && x != y)
-        return x < y;
+    if (!by_expiry && roster_value(a->entry) != roster_value(b->entry))
+        return roster_value(a->entry) < roster_value(b->entry);
     return a->id != b->id ? a->id < b->id : a->tenant < b->tenant;
 }
 
