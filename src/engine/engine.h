@@ -172,6 +172,11 @@ MN_MUST_USE mn_status mni_found_pin(struct mni_engine *engine, struct mni_found 
 /* One more of a pin, which counts as much as that does. Not of a vector that was stored as a
  * difference, which only spaces have. MN_ERR_BUDGET. Any thread. */
 MN_MUST_USE mn_status mni_pin_again(void *pin, void **pin_out, struct mn_error *err);
+/* For whoever remembers where a record of a segment lies: a number of the file that a pin is of, 0
+ * if it is of none, and another pin of that file, which counts nothing yet; NULL: the store is no
+ * longer made of it, and the record may lie elsewhere. What was read there is unchanged else. */
+uint64_t mni_pin_serial(void *pin);
+void *mni_engine_pin_serial(struct mni_engine *engine, uint64_t serial);
 
 /* The newest live record of a key. MN_NOT_FOUND: there is none; then the record's collection is
  * that of the name, 0 if the name has none. Name and key may be any bytes of lengths that names and

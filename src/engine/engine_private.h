@@ -118,6 +118,7 @@ struct mni_engine {
     atomic_uint_fast64_t visible_lsn;                      /* changes under the write lock */
     atomic_int_fast64_t last_now_us;
     atomic_uint n_parts_alive;
+    atomic_uint_fast64_t n_parts_made;
 
     struct mni_mutex views_lock; /* guards the list of open views */
     struct mni_view *oldest_view;

@@ -48,6 +48,7 @@ mn_status part_new(struct mni_engine *engine, struct mni_segment *segment, struc
         return st;
     }
     atomic_init(&part->n_refs, 1);
+    part->serial = atomic_fetch_add(&engine->n_parts_made, 1) + 1;
     part->n_alive = &engine->n_parts_alive;
     atomic_fetch_add(part->n_alive, 1);
     atomic_init(&part->quiet_until_us, info->n_expiring > 0 ? INT64_MIN : INT64_MAX);

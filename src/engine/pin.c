@@ -207,6 +207,29 @@ mn_status mni_pin_again(void *pin, void **pin_out, struct mn_error *err)
     return MN_OK;
 }
 
+uint64_t mni_pin_serial(void *pin)
+{
+    uintptr_t bits = (uintptr_t)pin;
+
+    return (bits & part_bit) != 0 ? ((struct part *)(bits & ~(uintptr_t)(PART_ALIGN - 1)))->serial
+                                  : 0;
+}
+
+void *mni_engine_pin_serial(struct mni_engine *engine, uint64_t serial)
+{
+    struct part *found = NULL;
+
+    engine_read_lock(engine);
+    const struct part_set *set = engine->state->parts;
+    for (size_t i = 0; i < set->n_parts && found == NULL; i++)
+        if (set->parts[i]->serial == serial)
+            found = set->parts[i];
+    if (found != NULL)
+        part_ref(found);
+    engine_unlock(engine);
+    return found != NULL ? pin_of_part(found) : NULL;
+}
+
 /* Not inlined: most found records are versions and fit. */
 __attribute__((noinline)) static mn_status pin_or_release(struct mni_engine *engine,
                                                           struct mni_found *found,

@@ -66,6 +66,7 @@ struct part {
     atomic_uint_fast64_t *all_bytes; /* borrowed: counts the memory of parts */
     uint64_t noted_bytes;            /* of that */
     struct mni_segment *segment;     /* one reference */
+    uint64_t serial; /* of the engine's parts, from 1 on; none has that of another */
     uint32_t n_rows;
     uint32_t n_catalogue_rows;          /* the first ones */
     atomic_bool lapse_failed;           /* not all that is due could be found */

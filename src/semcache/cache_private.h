@@ -6,8 +6,8 @@
  * stores a key that of the key: so for a writer the roster is exact. Readers take no latch: they
  * ask the roster, read the store, and check that they got what they asked for.
  *
- * Lock order: life, latch of a key, latches of ids by their number, roster. The lock of the roster
- * is held for moments, and never during a commit or a read of the store.
+ * Lock order: life, latch of a key, latches of ids by their number, roster, engine. The lock of the
+ * roster is held for moments, and never during a commit or a read of a file.
  */
 #ifndef MNI_SEMCACHE_CACHE_PRIVATE_H
 #define MNI_SEMCACHE_CACHE_PRIVATE_H

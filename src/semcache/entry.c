@@ -88,6 +88,8 @@ mn_status entry_of_found(const struct mni_found *found, uint64_t tenant,
     const struct mni_record *r = &found->record;
     const unsigned char *head = r->metadata.data;
     bool has_hits = (r->fields & MNI_FIELD_HITS) != 0;
+    /* The last moment there is: it never comes. */
+    bool expires = (r->fields & MNI_FIELD_EXPIRY) != 0 && r->expires_at_us != INT64_MAX;
 
     if (r->key.n_bytes != ENTRY_KEY_BYTES || r->metadata.n_bytes < HEAD_BYTES ||
         r->metadata.n_bytes > HEAD_BYTES + MN_SEMCACHE_MODEL_BYTES_MAX ||
@@ -106,9 +108,9 @@ mn_status entry_of_found(const struct mni_found *found, uint64_t tenant,
         .payload = r->payload,
         .embedding = r->n_dims > 0 ? r->vector : NULL,
         .n_dims = r->n_dims,
-        .fields = (r->fields & MNI_FIELD_EXPIRY) != 0 ? MN_HAS_EXPIRES_AT : 0,
+        .fields = expires ? MN_HAS_EXPIRES_AT : 0,
         .event_time_us = r->event_time_us,
-        .expires_at_us = (r->fields & MNI_FIELD_EXPIRY) != 0 ? r->expires_at_us : 0,
+        .expires_at_us = expires ? r->expires_at_us : 0,
         .hits = has_hits ? hits_count(r->hits) : 0,
         .last_hit_us = has_hits ? (int64_t)hits_last_s(r->hits) * 1000000 : 0,
     };

@@ -10,6 +10,8 @@
 
 #include "semcache/cache_private.h"
 
+enum { LINES_AHEAD = 4 }; /* of a payload, fetched while it is pinned */
+
 mn_status read_entry(struct mni_semcache *cache, uint64_t tenant, uint64_t id,
                      struct mn_semcache_handle *handle_out, struct mn_error *err)
 {
@@ -53,23 +55,139 @@ mn_status count_pin(struct mni_semcache *cache, struct mn_semcache_handle *handl
     return st;
 }
 
-/* Counts a hit of the entry, if it is the one that was read. Returns its hits before. */
+static void show_hits(const struct entry *entry, struct mn_semcache_handle *handle)
+{
+    handle->hits = atomic_load_explicit(&entry->n_hits, memory_order_relaxed);
+    handle->last_hit_us =
+        (int64_t)atomic_load_explicit(&entry->last_hit_s, memory_order_relaxed) * 1000000;
+}
+
+static void count_hit(struct mni_semcache *cache, struct tenant *tenant, enum hit_kind kind)
+{
+    atomic_fetch_add_explicit(&tenant->counts.n_hits[kind], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&cache->counts.n_hits[kind], 1, memory_order_relaxed);
+}
+
+/* Counts a hit of the entry, if it is the one that was read. `is_known_out`: it is known where it
+ * lies. */
 static void hit_entry(struct mni_semcache *cache, enum hit_kind kind,
-                      struct mn_semcache_handle *handle)
+                      struct mn_semcache_handle *handle, bool *is_known_out)
 {
     mni_rwlock_read(&cache->roster_lock);
     struct tenant *tenant = roster_tenant(cache->roster, handle->tenant);
     struct entry *entry = tenant != NULL ? roster_find(tenant, handle->id) : NULL;
+    *is_known_out = true;
     if (entry != NULL && entry->lsn == handle->lsn) {
-        handle->hits = atomic_load_explicit(&entry->n_hits, memory_order_relaxed);
-        handle->last_hit_us =
-            (int64_t)atomic_load_explicit(&entry->last_hit_s, memory_order_relaxed) * 1000000;
+        *is_known_out = entry->place.serial == mni_pin_serial(handle->pin);
+        show_hits(entry, handle);
         roster_hit(cache->roster, entry, mni_engine_now_us(cache->engine));
     }
     if (tenant != NULL)
-        atomic_fetch_add_explicit(&tenant->counts.n_hits[kind], 1, memory_order_relaxed);
+        count_hit(cache, tenant, kind);
+    else
+        atomic_fetch_add_explicit(&cache->counts.n_hits[kind], 1, memory_order_relaxed);
     mni_rwlock_unlock(&cache->roster_lock);
-    atomic_fetch_add_explicit(&cache->counts.n_hits[kind], 1, memory_order_relaxed);
+}
+
+/* Where an entry lies ----------
+ *
+ * A segment is never changed, and what was checked in it stays so: an entry that was read there once
+ * is found again by the roster alone, as long as the store is made of this segment.
+ */
+
+static void note_place(struct mni_semcache *cache, const struct mn_semcache_handle *handle)
+{
+    mni_rwlock_write(&cache->roster_lock);
+    struct tenant *tenant = roster_tenant(cache->roster, handle->tenant);
+    struct entry *entry = tenant != NULL ? roster_find(tenant, handle->id) : NULL;
+    if (entry != NULL && entry->lsn == handle->lsn)
+        entry->place = (struct entry_place){
+            .serial = mni_pin_serial(handle->pin),
+            .model = handle->model.data,
+            .key = handle->key,
+            .payload = handle->payload.data,
+            .embedding = handle->embedding,
+            .n_dims = handle->n_dims,
+            .payload_bytes = (uint32_t)handle->payload.n_bytes,
+            .model_bytes = (uint32_t)handle->model.n_bytes,
+        };
+    mni_rwlock_unlock(&cache->roster_lock);
+}
+
+static void set_handle(const struct entry *entry, struct mn_semcache_handle *handle_out)
+{
+    const struct entry_place *place = &entry->place;
+    bool expires = entry->expires_at_us != INT64_MAX;
+
+    *handle_out = (struct mn_semcache_handle){
+        .tenant = entry->tenant->number,
+        .id = entry->id,
+        .context = entry->context,
+        .lsn = entry->lsn,
+        .key = place->key,
+        .model = {place->model, place->model_bytes},
+        .payload = {place->payload, place->payload_bytes},
+        .embedding = place->embedding,
+        .n_dims = place->n_dims,
+        .fields = expires ? MN_HAS_EXPIRES_AT : 0,
+        .event_time_us = entry->time_us,
+        .expires_at_us = expires ? entry->expires_at_us : 0,
+    };
+}
+
+/* An entry that is loaded where it was found before. What is being changed is not: whether the
+ * commit is there is for the store to say. */
+static bool is_in_place(const struct entry *entry, int64_t now_us)
+{
+    return entry != NULL && entry->place.serial != 0 && entry->state == ENTRY_THERE &&
+           !entry->tenant->is_going && !has_expired(entry, now_us);
+}
+
+/* Roster lock held. MN_NOT_FOUND: it is to be read from the store. */
+static mn_status load_in_place(struct mni_semcache *cache, struct entry *entry, enum hit_kind kind,
+                               struct mn_semcache_handle *handle_out, struct mn_error *err)
+{
+    int64_t now_us = mni_engine_now_us(cache->engine);
+
+    if (!is_in_place(entry, now_us))
+        return MN_NOT_FOUND;
+    for (int i = 0; i < LINES_AHEAD; i++)
+        __builtin_prefetch(entry->place.payload + (ptrdiff_t)64 * i);
+    void *pin = mni_engine_pin_serial(cache->engine, entry->place.serial);
+    if (pin == NULL)
+        return MN_NOT_FOUND;
+    set_handle(entry, handle_out);
+    handle_out->pin = pin;
+    show_hits(entry, handle_out);
+    mn_status st = count_pin(cache, handle_out, err);
+    if (st != MN_OK)
+        return st;
+    roster_hit(cache->roster, entry, now_us);
+    count_hit(cache, entry->tenant, kind);
+    return MN_OK;
+}
+
+static mn_status load_known(struct mni_semcache *cache, uint64_t number, uint64_t id,
+                            struct mn_semcache_handle *handle_out, struct mn_error *err)
+{
+    mni_rwlock_read(&cache->roster_lock);
+    struct tenant *tenant = roster_tenant(cache->roster, number);
+    struct entry *entry = tenant != NULL ? roster_find(tenant, id) : NULL;
+    mn_status st = load_in_place(cache, entry, HIT_ID, handle_out, err);
+    mni_rwlock_unlock(&cache->roster_lock);
+    return st;
+}
+
+static mn_status load_known_key(struct mni_semcache *cache, uint64_t number,
+                                const unsigned char *key, struct mn_semcache_handle *handle_out,
+                                struct mn_error *err)
+{
+    mni_rwlock_read(&cache->roster_lock);
+    struct tenant *tenant = roster_tenant(cache->roster, number);
+    struct entry *entry = tenant != NULL ? roster_find_key(tenant, key) : NULL;
+    mn_status st = load_in_place(cache, entry, HIT_EXACT, handle_out, err);
+    mni_rwlock_unlock(&cache->roster_lock);
+    return st;
 }
 
 /* The entry's hits so far, without one more. */
@@ -78,11 +196,8 @@ static void tell_hits(struct mni_semcache *cache, struct mn_semcache_handle *han
     mni_rwlock_read(&cache->roster_lock);
     const struct tenant *tenant = roster_tenant(cache->roster, handle->tenant);
     const struct entry *entry = tenant != NULL ? roster_find(tenant, handle->id) : NULL;
-    if (entry != NULL && entry->lsn == handle->lsn) {
-        handle->hits = atomic_load_explicit(&entry->n_hits, memory_order_relaxed);
-        handle->last_hit_us =
-            (int64_t)atomic_load_explicit(&entry->last_hit_s, memory_order_relaxed) * 1000000;
-    }
+    if (entry != NULL && entry->lsn == handle->lsn)
+        show_hits(entry, handle);
     mni_rwlock_unlock(&cache->roster_lock);
 }
 
@@ -91,8 +206,12 @@ mn_status give_hit(struct mni_semcache *cache, enum hit_kind kind,
 {
     mn_status st = count_pin(cache, handle, err);
 
+    bool is_known = true;
+
     if (st == MN_OK)
-        hit_entry(cache, kind, handle);
+        hit_entry(cache, kind, handle, &is_known);
+    if (!is_known)
+        note_place(cache, handle);
     return st;
 }
 
@@ -134,8 +253,13 @@ mn_status mni_semcache_load(struct mni_semcache *cache, uint64_t tenant, uint64_
                             enum mni_semcache_count count, struct mn_semcache_handle *handle_out,
                             struct mn_error *err)
 {
-    mn_status st = read_entry(cache, tenant, id, handle_out, err);
+    mn_status st = MN_NOT_FOUND;
 
+    if (count == MNI_SEMCACHE_COUNT)
+        st = load_known(cache, tenant, id, handle_out, err);
+    if (st != MN_NOT_FOUND)
+        return st;
+    st = read_entry(cache, tenant, id, handle_out, err);
     if (count == MNI_SEMCACHE_COUNT)
         return st == MN_OK ? give_hit(cache, HIT_ID, handle_out, err)
                            : answer(cache, tenant, st, err);
@@ -205,8 +329,11 @@ mn_status mni_semcache_load_exact(struct mni_semcache *cache, uint64_t tenant,
                                   const unsigned char *key, struct mn_semcache_handle *handle_out,
                                   struct mn_error *err)
 {
-    mn_status st = read_exact(cache, tenant, key, handle_out, err);
+    mn_status st = load_known_key(cache, tenant, key, handle_out, err);
 
+    if (st != MN_NOT_FOUND)
+        return st;
+    st = read_exact(cache, tenant, key, handle_out, err);
     return st == MN_OK ? give_hit(cache, HIT_EXACT, handle_out, err)
                        : answer(cache, tenant, st, err);
 }

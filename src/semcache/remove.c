@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "semcache/cache_private.h"
 
+enum { CLEARED_AT_ONCE = 512 };
+
 /* One entry ---------- */
 
 /* Marks the entry with the id, if there is one; latch held. */
@@ -224,6 +226,29 @@ mn_status mni_semcache_invalidate(struct mni_semcache *cache, uint64_t tenant,
 
 /* Tenants ---------- */
 
+/* From before the commit on entries are loaded through the store, which knows when they are gone. */
+static void set_going(struct mni_semcache *cache, uint64_t number, bool is_going)
+{
+    mni_rwlock_write(&cache->roster_lock);
+    struct tenant *tenant = roster_tenant(cache->roster, number);
+    if (tenant != NULL)
+        tenant->is_going = is_going;
+    mni_rwlock_unlock(&cache->roster_lock);
+}
+
+/* The memory of what was dropped, in slices. */
+static void clear_dropped(struct mni_semcache *cache)
+{
+    size_t n = 1;
+
+    while (n > 0) {
+        mni_rwlock_write(&cache->roster_lock);
+        n = roster_clear_dropped(cache->roster, CLEARED_AT_ONCE);
+        mni_rwlock_unlock(&cache->roster_lock);
+        mni_rwlock_yield(&cache->roster_lock);
+    }
+}
+
 /* Life lock held alone. */
 static mn_status drop(struct mni_semcache *cache, uint64_t number, mn_ack ack, bool *existed_out,
                       uint64_t *lsn_out, struct mn_error *err)
@@ -232,6 +257,7 @@ static mn_status drop(struct mni_semcache *cache, uint64_t number, mn_ack ack, b
     size_t index = 0;
     mn_status st = new_batch(cache, &batch, err);
 
+    set_going(cache, number, true);
     if (st == MN_OK)
         st = name_tenant(batch, number, false, &index, err);
     if (st == MN_OK) {
@@ -240,13 +266,16 @@ static mn_status drop(struct mni_semcache *cache, uint64_t number, mn_ack ack, b
     }
     *existed_out = st == MN_OK && mni_batch_collection_existed(batch, index);
     mni_batch_free(batch);
-    if (st != MN_OK)
+    if (st != MN_OK) {
+        set_going(cache, number, false);
         return st;
+    }
     mni_rwlock_write(&cache->roster_lock);
     struct tenant *tenant = roster_tenant(cache->roster, number);
     if (tenant != NULL)
         roster_drop_tenant(cache->roster, tenant);
     mni_rwlock_unlock(&cache->roster_lock);
+    clear_dropped(cache);
     settle_tell(cache);
     return st;
 }

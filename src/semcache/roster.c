@@ -17,7 +17,7 @@
 enum {
     /* The entry as the allocator counts it, and its places in two maps, two lists and three heaps;
      * those that grow by chunks are nearly full. */
-    FIXED_BYTES = 256,
+    FIXED_BYTES = 384,
     N_CLEARED_AT_RESERVE = 16, /* more than come in */
 };
 static_assert(sizeof(struct entry) + 16 + 7 * sizeof(void *) <= FIXED_BYTES, "what an entry takes");
@@ -111,10 +111,11 @@ uint64_t roster_memory_bytes(const struct roster *roster)
 static struct entry *new_entry(struct roster *roster, struct tenant *tenant,
                                const struct roster_spec *spec)
 {
-    struct entry *entry = mni_alloc_zero(sizeof *entry);
+    struct entry *entry = mni_alloc_aligned(ENTRY_ALIGN, sizeof *entry);
 
     if (entry == NULL)
         return NULL;
+    *entry = (struct entry){.context = spec->context};
     roster->memory_bytes += block_bytes(sizeof *entry);
     entry->tenant = tenant;
     entry->id = spec->id;

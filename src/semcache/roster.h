@@ -69,6 +69,7 @@ struct tenant {
     uint64_t n_unreadable;       /* entries that could not be read: for the caller */
     uint64_t next_id;            /* likewise: the next one to assign */
     bool is_stored;              /* likewise: the store knows it */
+    bool is_going;               /* likewise: a commit is to drop it */
     struct counts counts;        /* likewise */
 
     /* The roster's own. */
@@ -87,28 +88,46 @@ struct tenant {
 
 enum entry_state { ENTRY_PENDING, ENTRY_THERE, ENTRY_LEAVING };
 
+/* Where an entry was found in a segment and checked: for the caller. */
+struct entry_place {
+    uint64_t serial;            /* of the segment, as mni_pin_serial; 0: not known */
+    const unsigned char *model; /* its bytes */
+    const unsigned char *key;
+    const unsigned char *payload;
+    const uint16_t *embedding;
+    uint32_t n_dims;
+    uint32_t payload_bytes;
+    uint32_t model_bytes;
+};
+
+/* What a load looks at comes first, in lines of its own. */
+enum { ENTRY_ALIGN = 64 };
 struct entry {
-    struct tenant *tenant;
+    struct link by_id; /* the roster's own */
     uint64_t id;
-    uint64_t lsn; /* of the commit that stored it; set before publish */
-    int64_t time_us;
+    struct tenant *tenant;
+    uint64_t lsn;          /* of the commit that stored it; set before publish */
     int64_t expires_at_us; /* INT64_MAX: never */
-    uint64_t logical_bytes;
-    uint64_t bytes;
-    enum entry_state state;
-    bool has_key;
-    unsigned char key[MN_SEMCACHE_KEY_BYTES];
+    int64_t time_us;
     _Atomic uint32_t n_hits;     /* stays at its most */
     _Atomic uint32_t last_hit_s; /* Unix time; 0: never */
+    enum entry_state state;
+    atomic_bool is_dirty; /* the roster's own: linked below, its hits are to be taken */
+    bool has_key;
+    bool has_signs; /* the roster's own */
+
+    struct entry_place place; /* written under the write side */
+    uint64_t context;
+
+    unsigned char key[MN_SEMCACHE_KEY_BYTES];
+    uint64_t logical_bytes;
+    uint64_t bytes;
 
     /* The roster's own. */
-    atomic_bool is_dirty; /* linked below: its hits are to be taken */
-    bool has_signs;
     uint32_t slot;             /* in the tenant's entries */
     uint32_t scope_slot;       /* in the scope's list */
     uint32_t heap_at[N_HEAPS]; /* UINT32_MAX: in none */
     double value;              /* when it was computed last; it may be more by now */
-    struct link by_id;
     struct link by_key;
     struct scope *scope; /* borrowed; outlives the entry */
     struct entry *dirty_next;
