@@ -310,11 +310,9 @@ static const char *dir_name(const struct answers_peer *peer, char name_out[DIR_N
     return name_out;
 }
 
-/* Loads, and then what is measured of Mneme alone, in the store that was filled for them. */
-static void run_filled(const struct semcache_data *data)
+static void fill_loaders(struct semcache_rounds rounds[N_LOADERS])
 {
-    const struct bench_options *options = data->options;
-    struct semcache_rounds rounds[N_LOADERS];
+    const struct bench_options *options = rounds[0].data->options;
     char name[DIR_NAME_BYTES];
     bool has_loads = false;
 
@@ -322,21 +320,35 @@ static void run_filled(const struct semcache_data *data)
         has_loads = has_loads || bench_wants_case(options, load_cases[i].name);
     for (size_t i = 0; i < N_LOADERS; i++) {
         bool is_wanted = has_loads || (i == 0 && pins_are_wanted(options));
-        rounds[i] = (struct semcache_rounds){
-            .data = data, .peer = loaders[i], .run = load_all, .flags = BENCH_ONE_CORE};
-        semcache_rounds_init(&rounds[i]);
         if (is_wanted && bench_wants_peer(options, loaders[i]->name))
             semcache_fill(&rounds[i], dir_name(loaders[i], name));
     }
+}
+
+/* Loads, and what is measured of Mneme alone in the store that was filled for them. */
+static void run_filled(const struct semcache_data *data)
+{
+    const struct bench_options *options = data->options;
+    struct semcache_rounds rounds[N_LOADERS];
+    char name[DIR_NAME_BYTES];
+
+    for (size_t i = 0; i < N_LOADERS; i++) {
+        rounds[i] = (struct semcache_rounds){
+            .data = data, .peer = loaders[i], .run = load_all, .flags = BENCH_ONE_CORE};
+        semcache_rounds_init(&rounds[i]);
+    }
+    fill_loaders(rounds);
+    bool has_mneme = rounds[0].path[0] != '\0';
+    if (has_mneme)
+        run_opens(data, rounds[0].path);
     for (size_t i = 0; i < N_LOAD_CASES; i++)
         run_load(data, i, rounds);
-    for (size_t i = 1; i < N_LOADERS; i++)
-        bench_dir_remove(options, dir_name(loaders[i], name));
-    if (bench_wants_peer(options, loaders[0]->name) && pins_are_wanted(options))
+    if (has_mneme)
         run_pins(data, rounds[0].path);
-    bench_dir_remove(options, dir_name(loaders[0], name));
-    for (size_t i = 0; i < N_LOADERS; i++)
+    for (size_t i = 0; i < N_LOADERS; i++) {
+        bench_dir_remove(options, dir_name(loaders[i], name));
         semcache_rounds_done(&rounds[i]);
+    }
 }
 
 int main(int argc, char **argv)

@@ -51,9 +51,11 @@ double semcache_measure(const struct bench_options *options, const struct bench_
 /* Empties the directory of a peer and stores all answers there, in a child. */
 void semcache_fill(struct semcache_rounds *rounds, const char *dir_name);
 
-/* Whether it does not return at once; and with answers that are stored in `path`. */
+/* Of answers that are stored in `path`: holding all of them; and opening, which wants a store that
+ * has just been filled, since hits are in its log later. */
 bool pins_are_wanted(const struct bench_options *options);
 void run_pins(const struct semcache_data *data, const char *path);
+void run_opens(const struct semcache_data *data, const char *path);
 void run_lookups(const struct bench_options *options);
 
 #endif

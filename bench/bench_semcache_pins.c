@@ -180,17 +180,29 @@ bool pins_are_wanted(const struct bench_options *options)
            bench_wants_case(options, open_name) || bench_wants_case(options, memory_name);
 }
 
+static struct semcache_rounds rounds_in(const struct semcache_data *data, const char *path,
+                                        void (*run)(const struct semcache_rounds *rounds,
+                                                    double figures_out[SEMCACHE_FIGURES_MAX]))
+{
+    struct semcache_rounds rounds = {.data = data, .peer = &answers_mneme, .run = run};
+
+    snprintf(rounds.path, sizeof rounds.path, "%s", path);
+    semcache_rounds_init(&rounds);
+    return rounds;
+}
+
 void run_pins(const struct semcache_data *data, const char *path)
 {
-    struct semcache_rounds pins = {.data = data, .peer = &answers_mneme, .run = pin_all};
-    struct semcache_rounds opens = {.data = data, .peer = &answers_mneme, .run = open_all};
+    struct semcache_rounds rounds = rounds_in(data, path, pin_all);
 
-    snprintf(pins.path, sizeof pins.path, "%s", path);
-    snprintf(opens.path, sizeof opens.path, "%s", path);
-    semcache_rounds_init(&pins);
-    semcache_rounds_init(&opens);
-    run_pinning(data->options, &pins);
-    run_opening(data->options, &opens);
-    semcache_rounds_done(&pins);
-    semcache_rounds_done(&opens);
+    run_pinning(data->options, &rounds);
+    semcache_rounds_done(&rounds);
+}
+
+void run_opens(const struct semcache_data *data, const char *path)
+{
+    struct semcache_rounds rounds = rounds_in(data, path, open_all);
+
+    run_opening(data->options, &rounds);
+    semcache_rounds_done(&rounds);
 }
