@@ -81,6 +81,6 @@ help:
 	@echo 'make install   prefix=$(prefix) DESTDIR=$(DESTDIR)'
 	@echo 'make crash     10^6 operations beside a model, then the crash simulator until stopped; seconds=N'
 	@echo 'make fuzz      every fuzz target; seconds=$(seconds) target=NAME'
-	@echo 'make bench     measured against RocksDB, SQLite, LMDB, faiss and others'
+	@echo 'make bench     measured against RocksDB, SQLite, LMDB, Redis, faiss and others'
 	@echo 'make format    lays out all C code with clang-format'
 	@echo 'make clean     removes what was built'

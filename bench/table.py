@@ -103,6 +103,21 @@ CASES = {
     "temporal-cost-latest": "latest of so many points",
     "temporal-delta-saved": "segments of slow entities, saved by differences",
     "temporal-delta-range": "range of 100 points of slow entities",
+    "semcache-store": "durable stores of answers, 16 writers",
+    "semcache-load-id": "loads of answers by id, all of 4 KiB",
+    "semcache-load-key": "loads of answers by exact key, all of 4 KiB",
+    "semcache-first-id": "loads of answers by id, the first byte",
+    "semcache-first-key": "loads of answers by exact key, the first byte",
+    "semcache-pins-maps": "maps, 100,000 answers held at once",
+    "semcache-pins-fds": "descriptors, 100,000 answers held at once",
+    "semcache-open": "opening 100,000 answers",
+    "semcache-memory": "memory of an answer's place in the index",
+    "semcache-lookup": "look-up of an answer by meaning, median",
+    "semcache-lookup-p99": "look-up of an answer by meaning, 99th percentile",
+    "semcache-recall": "nearest answers that are found",
+    "semcache-lookup-dense": "look-up by meaning, 1,000 near each, median",
+    "semcache-lookup-p99-dense": "look-up by meaning, 1,000 near each, 99th percentile",
+    "semcache-recall-dense": "nearest answers that are found, 1,000 near each",
 }
 
 
