@@ -10,7 +10,7 @@
 
 #include "semcache/cache_private.h"
 
-enum { LINES_AHEAD = 4 }; /* of a payload, fetched while it is pinned */
+enum { LINES_AHEAD = 8 }; /* of a payload, fetched while it is pinned */
 
 mn_status read_entry(struct mni_semcache *cache, uint64_t tenant, uint64_t id,
                      struct mn_semcache_handle *handle_out, struct mn_error *err)

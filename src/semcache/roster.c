@@ -278,6 +278,8 @@ struct entry *roster_find(const struct tenant *tenant, uint64_t id)
 {
     struct link *link = map_chain(&tenant->ids, hash_number(id, tenant->ids.seed));
 
+    if (link != NULL) /* the line behind the first: whoever finds it wants to know the place */
+        __builtin_prefetch((const char *)link + ENTRY_ALIGN);
     while (link != NULL && entry_by_id(link)->id != id)
         link = link->next;
     return link == NULL ? NULL : entry_by_id(link);
@@ -289,6 +291,10 @@ struct entry *roster_find_key(const struct tenant *tenant,
     struct link *link =
         map_chain(&tenant->keys, mni_hash(key, MN_SEMCACHE_KEY_BYTES, tenant->keys.seed));
 
+    if (link != NULL) {
+        __builtin_prefetch(entry_by_key(link));
+        __builtin_prefetch(&entry_by_key(link)->place);
+    }
     while (link != NULL && memcmp(entry_by_key(link)->key, key, MN_SEMCACHE_KEY_BYTES) != 0)
         link = link->next;
     return link == NULL ? NULL : entry_by_key(link);
