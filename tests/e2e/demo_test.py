@@ -110,7 +110,7 @@ def points_that_are_lost_or_changed_are_found_out(place):
 
 def answers_that_are_lost_or_changed_are_found_out(place):
     for before, part in (
-            ('[ "$4" != put ] || set -- "${@/questions.npy:1/questions.npy:2}"', "not found"),
+            ('[ "$4" != put ] || set -- "${@/%questions.npy:1/questions.npy:2}"', "not found"),
             ('[ "$4" != lookup ] || { "$real" "$@" | sed s/Mexico/Oregon/; exit; }', "another"),
             ('[ "$4" != lookup ] || set -- "${@/questions.npy:13/questions.npy:1}"', "is none")):
         code, out, err = _demo(place, command=_pretender(place, f'if [ "$3" = cache ]; then '
