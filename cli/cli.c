@@ -51,7 +51,7 @@ static bool names_dir(const char *message, const char *dir)
     static const char *const leads[] = {"in ", "directory "};
     size_t n = strlen(dir);
 
-    if (strncmp(message, dir, n) == 0 && message[n] == ' ')
+    if (strncmp(message, dir, n) == 0 && (message[n] == ' ' || message[n] == ':'))
         return true;
     for (size_t i = 0; i < sizeof leads / sizeof leads[0]; i++) {
         size_t lead_bytes = strlen(leads[i]);

@@ -57,6 +57,9 @@ def everything_acknowledged_comes_back_and_the_store_stays(place):
     same(sorted(os.listdir(place.folder / "mneme-demo")),
          ["addresses.svg", "made-by-examples-demo", "store"])
     _check_points(place, out, store)
+    has(out, '{"kind":"semantic","score":0.63163')
+    has(out, '{"kind":"miss","reason":"below","score":0.278')
+    same([line["id"] for line in run("-d", store, "cache", "list", "7").lines()], ["0", "1"])
     # What it says that the reader can type works as it is written.
     commands = out.partition("== Go on alone\n")[2].strip().splitlines()
     has(commands[-1], "rm -r ")
@@ -100,6 +103,17 @@ def points_that_are_lost_or_changed_are_found_out(place):
              "comparing every point"),
             ('[[ $* != *--svg* ]] || { : >"${@: -1}"; exit; }', "not whole")):
         code, out, err = _demo(place, command=_pretender(place, f'if [ "$3" = temporal ]; then '
+                                                                f'{before}; fi'))
+        same(code, 1, (before, out))
+        has(err, part)
+
+
+def answers_that_are_lost_or_changed_are_found_out(place):
+    for before, part in (
+            ('[ "$4" != put ] || set -- "${@/%questions.npy:1/questions.npy:2}"', "not found"),
+            ('[ "$4" != lookup ] || { "$real" "$@" | sed s/Mexico/Oregon/; exit; }', "another"),
+            ('[ "$4" != lookup ] || set -- "${@/questions.npy:13/questions.npy:1}"', "is none")):
+        code, out, err = _demo(place, command=_pretender(place, f'if [ "$3" = cache ]; then '
                                                                 f'{before}; fi'))
         same(code, 1, (before, out))
         has(err, part)
