@@ -72,8 +72,7 @@ static void hit_entry(struct mni_semcache *cache, enum hit_kind kind,
     atomic_fetch_add_explicit(&cache->counts.n_hits[kind], 1, memory_order_relaxed);
 }
 
-/* The entry's hits so far, without one more. */
-static void tell_hits(struct mni_semcache *cache, struct mn_semcache_handle *handle)
+void tell_hits(struct mni_semcache *cache, struct mn_semcache_handle *handle)
 {
     mni_rwlock_read(&cache->roster_lock);
     const struct tenant *tenant = roster_tenant(cache->roster, handle->tenant);
