@@ -123,9 +123,10 @@ struct mn_semcache_store_options {
  * `handle_out` (may be NULL) is set to the entry, to be released; when it does not fit into
  * `pinned_bytes_max`, the entry is stored all the same, and the handle cleared.
  *
- * MN_ERR_DIMENSION: entries of the tenant have embeddings of another size. MN_ERR_LIMIT: something
- * is larger than limits.h allows, or the entry alone is larger than a budget. MN_ERR_INVALID: an
- * element of the embedding does not fit into a binary16. Then nothing has changed.
+ * MN_ERR_DIMENSION: embeddings of the tenant have another size, which its first one decided until
+ * the tenant is dropped. MN_ERR_LIMIT: something is larger than limits.h allows, or the entry alone
+ * is larger than a budget. MN_ERR_INVALID: an element of the embedding does not fit into a
+ * binary16. Then nothing has changed.
  */
 MN_API MN_MUST_USE mn_status mn_semcache_store(mn_store *store, uint64_t tenant,
                                                const struct mn_semcache_entry *entry,

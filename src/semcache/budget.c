@@ -252,7 +252,8 @@ mn_status mni_semcache_set_budget(struct mni_semcache *cache, uint64_t number,
                      : mni_fail(err, st, "a tenant");
     mni_rwlock_write(&cache->roster_lock);
     if (st == MN_OK) {
-        tenant->is_stored = true;
+        if (!tenant->is_stored)
+            tenant_is_made(tenant);
         tenant->has_own_limits = budget != NULL;
         tenant->limits = (struct roster_limits){0};
     }

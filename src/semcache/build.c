@@ -184,8 +184,10 @@ static mn_status take_tenant(struct mni_semcache *cache, uint64_t number, struct
     if (st == MN_OK)
         st = mni_view_collection(mni_walk_view(walk), MNI_KIND_TENANT, mni_tenant_key(number, room),
                                  &collection, err);
-    if (st == MN_OK)
+    if (st == MN_OK) {
+        tenant->stored_dims = collection.dimension;
         st = mni_walk_start(walk, collection.number, err);
+    }
     if (st == MN_OK)
         st = walk_tenant(cache, tenant, walk, err);
     mni_walk_close(walk);

@@ -31,6 +31,23 @@ mn_status new_batch(struct mni_semcache *cache, struct mni_batch **batch_out, st
     return st == MN_OK ? st : mni_fail(err, st, "a batch");
 }
 
+void tenant_is_made(struct tenant *tenant)
+{
+    struct counts *counts = &tenant->counts;
+
+    tenant->is_stored = true;
+    for (size_t i = 0; i < sizeof counts->n_hits / sizeof counts->n_hits[0]; i++)
+        atomic_store(&counts->n_hits[i], 0);
+    atomic_store(&counts->n_misses, 0);
+    atomic_store(&counts->n_evictions, 0);
+    atomic_store(&counts->n_errors, 0);
+}
+
+uint32_t dims_of(const struct tenant *tenant)
+{
+    return tenant->stored_dims != 0 ? tenant->stored_dims : tenant->n_dims;
+}
+
 bool has_expired(const struct entry *entry, int64_t now_us)
 {
     return entry->expires_at_us <= now_us && entry->expires_at_us != INT64_MAX;

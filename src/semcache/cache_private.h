@@ -134,6 +134,10 @@ MN_MUST_USE mn_status name_tenant(struct mni_batch *batch, uint64_t tenant, bool
                                   size_t *index_out, struct mn_error *err);
 MN_MUST_USE mn_status new_batch(struct mni_semcache *cache, struct mni_batch **batch_out,
                                 struct mn_error *err);
+/* The store has it now: what was counted before does not count. */
+void tenant_is_made(struct tenant *tenant);
+/* Of the tenant's embeddings, 0: it never had one. The store keeps to it when the last one went. */
+uint32_t dims_of(const struct tenant *tenant);
 bool has_expired(const struct entry *entry, int64_t now_us);
 void lapse(struct mni_semcache *cache); /* roster lock held for writing */
 /* One of the entries of a tenant that cannot be read is gone. */
@@ -160,6 +164,8 @@ static inline void handle_release(struct mn_semcache_handle *handle)
     mni_pin_release(handle->pin);
     *handle = (struct mn_semcache_handle){0};
 }
+/* Tells a handle the entry's hits so far, which the record may not have yet. */
+void tell_hits(struct mni_semcache *cache, struct mn_semcache_handle *handle);
 enum hit_kind { HIT_ID, HIT_EXACT, HIT_SEMANTIC, HIT_VERIFIED };
 /* Counts the pin, and then a hit, of which the handle is told; clears the handle if it fails. */
 MN_MUST_USE mn_status give_hit(struct mni_semcache *cache, enum hit_kind kind,

@@ -83,7 +83,10 @@ void change_end(struct change *change, mn_status status, uint64_t lsn)
             roster_stay(cache->roster, change->leaving[i]);
     if (change->fresh != NULL && is_done) {
         struct tenant *tenant = change->fresh->tenant;
-        tenant->is_stored = true;
+        if (!tenant->is_stored)
+            tenant_is_made(tenant);
+        if (change->fresh->has_signs)
+            tenant->stored_dims = tenant->n_dims;
         if (change->fresh->id >= tenant->next_id && change->fresh->id < UINT64_MAX)
             tenant->next_id = change->fresh->id + 1;
         change->fresh->lsn = lsn;

@@ -190,8 +190,7 @@ static mn_status load_known_key(struct mni_semcache *cache, uint64_t number,
     return st;
 }
 
-/* The entry's hits so far, without one more. */
-static void tell_hits(struct mni_semcache *cache, struct mn_semcache_handle *handle)
+void tell_hits(struct mni_semcache *cache, struct mn_semcache_handle *handle)
 {
     mni_rwlock_read(&cache->roster_lock);
     const struct tenant *tenant = roster_tenant(cache->roster, handle->tenant);

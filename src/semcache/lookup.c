@@ -116,7 +116,7 @@ static mn_status find_candidates(struct lookup *l, size_t *n_out, struct mn_erro
     while (is_more) {
         mni_rwlock_read(&cache->roster_lock);
         const struct tenant *tenant = roster_tenant(cache->roster, l->tenant);
-        uint32_t n_dims = tenant != NULL ? tenant->n_dims : 0;
+        uint32_t n_dims = tenant != NULL ? dims_of(tenant) : 0;
         bool fits = n_dims == 0 || n_dims == q->n_dims;
         is_more = fits && roster_scan_on(cache->roster, &scan, CODES_AT_ONCE);
         mni_rwlock_unlock(&cache->roster_lock);
@@ -202,6 +202,8 @@ static mn_status choose(struct lookup *l, struct mn_error *err)
 
     for (size_t i = 0; i < l->n_best; i++) {
         struct similar *s = &l->best[i];
+        if (asks)
+            tell_hits(l->cache, &s->handle);
         if (asks && !q->verify(q->verify_context, &s->handle, s->score)) {
             l->result->n_rejected++;
             continue;

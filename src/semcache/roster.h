@@ -70,6 +70,7 @@ struct tenant {
     uint64_t next_id;            /* likewise: the next one to assign */
     bool is_stored;              /* likewise: the store knows it */
     bool is_going;               /* likewise: a commit is to drop it */
+    uint32_t stored_dims;        /* likewise: of embeddings, as the store has it; 0: not known */
     struct counts counts;        /* likewise */
 
     /* The roster's own. */

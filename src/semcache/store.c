@@ -145,11 +145,11 @@ static mn_status begin(struct storing *s, struct mn_error *err)
     mn_status st = judge(s, old, holder, err);
     if (st != MN_OK)
         return st;
-    if (s->spec.n_dims != 0 && tenant->n_dims != 0 && s->spec.n_dims != tenant->n_dims)
+    if (s->spec.n_dims != 0 && dims_of(tenant) != 0 && s->spec.n_dims != dims_of(tenant))
         return mni_fail(err, MN_ERR_DIMENSION,
                         "embedding has %" PRIu32 " dimensions, the others "
                         "of the tenant have %" PRIu32,
-                        s->spec.n_dims, tenant->n_dims);
+                        s->spec.n_dims, dims_of(tenant));
     st = check_alone(s->cache, tenant, s->spec.record_bytes + roster_overhead_bytes(s->spec.n_dims),
                      err);
     if (st != MN_OK)

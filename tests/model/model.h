@@ -28,6 +28,12 @@ enum {
     N_TIMES = 8,
     N_VERSIONS = 6,     /* of a point that are remembered */
     N_PENDING_MAX = 16, /* commits acknowledged at `none` that are remembered one by one */
+    N_HOUSES = 3,       /* tenants of the cache */
+    N_ANSWERS = 16,     /* entries of each */
+    N_KEYS = 4,
+    N_TAGS = 3, /* of models */
+    N_CONTEXTS = 3,
+    ANSWER_DIMS_MAX = 70, /* more than a word of signs */
 };
 
 struct content {
@@ -81,10 +87,41 @@ struct track {
     struct past pasts[N_ENTITIES][N_TIMES];
 };
 
+/* An entry of the cache. */
+struct answer {
+    bool is_there; /* expired or not */
+    bool has_key;
+    bool has_expiry;
+    uint8_t key; /* these three: which one */
+    uint8_t tag;
+    uint8_t context;
+    uint32_t n_dims;
+    uint64_t id;
+    uint64_t lsn;
+    uint64_t seed; /* of embedding and payload */
+    size_t payload_bytes;
+    int64_t expires_at_us;
+    int64_t event_time_us;
+    uint64_t hits;
+    int64_t last_hit_us;  /* to the second */
+    uint64_t stored_hits; /* what the store has of them */
+    int64_t stored_hit_us;
+};
+
+/* A tenant of the cache. */
+struct house {
+    bool exists;
+    bool has_budget; /* of its own */
+    uint32_t n_dims; /* of all its embeddings, those that went too */
+    struct mn_semcache_budget budget;
+    struct answer answers[N_ANSWERS];
+};
+
 struct state {
     uint64_t lsn;
     struct space spaces[N_NAMES];
     struct track tracks[N_TRACKS];
+    struct house houses[N_HOUSES];
 };
 
 /* All four ascend. */

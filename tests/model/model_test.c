@@ -317,6 +317,13 @@ static void sweep(struct world *w)
     for (unsigned n = 0; n < N_TRACKS; n++)
         for (unsigned i = 0; i < N_ENTITIES * N_TIMES; i++)
             n_expected += sweep_past(w, &w->now.tracks[n].pasts[i / N_TIMES][i % N_TIMES]);
+    for (unsigned i = 0; i < N_HOUSES * N_ANSWERS; i++) {
+        struct answer *a = &w->now.houses[i / N_ANSWERS].answers[i % N_ANSWERS];
+        if (!a->is_there || answers_at(a, w->now_us))
+            continue;
+        *a = (struct answer){0};
+        n_expected++;
+    }
     CHECK_EQ(n_swept, n_expected);
     if (n_swept > 0)
         committed(w, lsn, MN_ACK_NONE);
@@ -368,6 +375,7 @@ static void let_all_go(struct world *w)
         mn_txn_rollback(w->txns[i].txn);
         w->txns[i].txn = NULL;
     }
+    let_answers_go(w);
 }
 
 static bool holds_anything(const struct world *w)
@@ -384,6 +392,8 @@ static bool holds_anything(const struct world *w)
         holds = holds || w->ranges[i].range != NULL;
     for (unsigned i = 0; i < N_TXNS; i++)
         holds = holds || w->txns[i].txn != NULL;
+    for (unsigned i = 0; i < N_HANDLES; i++)
+        holds = holds || w->answers[i].handle.pin != NULL;
     return holds;
 }
 
@@ -391,8 +401,10 @@ static inline void close_store(struct world *w)
 {
     struct mn_stats stats = {.size = sizeof stats};
 
-    if (holds_anything(w))
+    if (holds_anything(w)) {
         CHECK_STATUS(CALLED(w, mn_close(w->store, call(w))), MN_ERR_BUSY);
+        write_down_hits(w, 0);
+    }
     let_all_go(w);
     CHECK_OK(mn_stats(w->store, &stats, NULL));
     CHECK_EQ(stats.pinned_bytes, 0);
@@ -403,14 +415,21 @@ static inline void close_store(struct world *w)
 static void checkpoint(struct world *w)
 {
     CHECK_OK_ERR(CALLED(w, mn_checkpoint(w->store, call(w))), &w->err);
+    write_down_hits(w, 0);
     w->solid = w->now;
     w->n_later = 0;
 }
 
 static void reopen(struct world *w)
 {
+    int64_t now_us = w->now_us;
+
     close_store(w);
     open_store(w);
+    w->now_us = now_us;
+    write_down_hits(w, 0); /* closing did */
+    w->now_us = INT64_MIN;
+    open_cache(w);
 }
 
 /* The process ends without a word: what was only acknowledged at `none` may go, newest first. */
@@ -427,56 +446,70 @@ static void crash(struct world *w)
     w->solid = w->now;
     w->n_later = 0;
     w->has_gap = true;
+    open_cache(w);
 }
 
 /* Histories ---------- */
 
+static const struct {
+    void (*run)(struct world *w);
+    unsigned weight;
+} ops[] = {
+    {put_one, 200},
+    {put_many, 30},
+    {delete_many, 60},
+    {touch_one, 60},
+    {get_one, 100},
+    {get_many, 30},
+    {walk_step, 80},
+    {txn_step, 250},
+    {walk_namespaces, 20},
+    {make_one, 15},
+    {drop_one, 10},
+    {sweep, 15},
+    {pass_time, 60},
+    {reopen, 3},
+    {crash, 3},
+    {checkpoint, 6},
+    {scan_step, 60},
+    {search_step, 60},
+    {alter_track, 12},
+    {sweep_some_track, 5},
+    {look_back, 40},
+    {make_track, 20},
+    {drop_track, 6},
+    {look_at_tracks, 15},
+    {put_points, 100},
+    {delete_point, 30},
+    {delete_interval, 30},
+    {look_once, 80},
+    {look_at_entity, 40},
+    {list_entities, 20},
+    {range_step, 60},
+    {nearest_step, 40}, /* of points, in time */
+    {store_answer, 150},
+    {stream_step, 60},
+    {load_answer, 80},
+    {look_up_answer, 80},
+    {delete_answer, 25},
+    {invalidate_answers, 8},
+    {drop_house, 4},
+    {clean_up, 6},
+    {set_budget, 10},
+    {change_settings, 10},
+    {list_answers, 20},
+    {list_houses, 10},
+    {keep, 4},
+    {forget, 1},
+    {prune, 1},
+    {purge, 3},
+    {look_at_kept, 4},
+    {restore_here, 1},
+    {restore_elsewhere, 1},
+};
+
 static void step(struct world *w)
 {
-    static const struct {
-        void (*run)(struct world *w);
-        unsigned weight;
-    } ops[] = {
-        {put_one, 200},
-        {put_many, 30},
-        {delete_many, 60},
-        {touch_one, 60},
-        {get_one, 100},
-        {get_many, 30},
-        {walk_step, 80},
-        {txn_step, 250},
-        {walk_namespaces, 20},
-        {make_one, 15},
-        {drop_one, 10},
-        {sweep, 15},
-        {pass_time, 60},
-        {reopen, 3},
-        {crash, 3},
-        {checkpoint, 6},
-        {scan_step, 60},
-        {search_step, 60},
-        {alter_track, 12},
-        {sweep_some_track, 5},
-        {look_back, 40},
-        {make_track, 20},
-        {drop_track, 6},
-        {look_at_tracks, 15},
-        {put_points, 100},
-        {delete_point, 30},
-        {delete_interval, 30},
-        {look_once, 80},
-        {look_at_entity, 40},
-        {list_entities, 20},
-        {range_step, 60},
-        {nearest_step, 40}, /* of points, in time */
-        {keep, 4},
-        {forget, 1},
-        {prune, 1},
-        {purge, 3},
-        {look_at_kept, 4},
-        {restore_here, 1},
-        {restore_elsewhere, 1},
-    };
     unsigned all = 0;
 
     for (size_t i = 0; i < CHECK_COUNT(ops); i++)
@@ -491,6 +524,7 @@ static void step(struct world *w)
         CHECK(engine_now(w) - w->now_us < CALL_US_MAX);
     settle(w);
     check_numbers(w);
+    check_cache(w);
 }
 
 static void one_history(uint64_t seed, uint64_t n_steps)
@@ -500,7 +534,9 @@ static void one_history(uint64_t seed, uint64_t n_steps)
     CHECK(w != NULL);
     w->random = seed;
     CHECK_OK(mni_crash_env_new(seed, &w->crash));
+    w->has_budgets = seed % 2 == 1;
     open_store(w);
+    open_cache(w);
     CHECK_OK(mn_config_set(w->store, "wal_file_bytes", "65536", NULL));
     for (uint64_t i = 0; i < n_steps; i++)
         step(w);

@@ -4,6 +4,7 @@
 #ifndef TESTS_MODEL_SNAPSHOT_OPS_H
 #define TESTS_MODEL_SNAPSHOT_OPS_H
 
+#include "cache_ops.h"
 #include "temporal_ops.h"
 
 static inline void close_store(struct world *w); /* model_test.c, as the next one */
@@ -59,7 +60,9 @@ static inline uint64_t count_all_visible(const struct state *state, int64_t now_
             n += state->spaces[s].exists && is_visible(&state->spaces[s].slots[i], now_us);
     for (unsigned k = 0; k < N_TRACKS; k++)
         n += count_records(&state->tracks[k], now_us);
-    return n;
+    if (now_us == INT64_MIN)
+        return n + count_all_answers(state);
+    return n + count_answers(state, now_us);
 }
 
 /* In place of what the slot kept. */
@@ -77,6 +80,7 @@ static inline void keep(struct world *w)
     bool is_possible = !options.incremental || w->past != 0;
     mn_status st = CALLED(w, mn_snapshot_create(w->store, &options, &snapshot, call(w)));
     CHECK_STATUS(st, is_possible ? MN_OK : MN_NOT_FOUND);
+    write_down_hits(w, 0);
     w->solid = w->now; /* either way there was a checkpoint */
     w->n_later = 0;
     if (st != MN_OK)
@@ -149,6 +153,8 @@ static inline void purge(struct world *w)
                                  ? mn_purge_namespace(w->store, name_of(name), &receipt, call(w))
                                  : mn_purge(w->store, name_of(name), &key, 1, &receipt, call(w)));
     CHECK_STATUS(st, space->exists ? MN_OK : MN_NOT_FOUND);
+    if (st == MN_OK || takes_all)
+        write_down_hits(w, space->exists);
     if (space->exists) {
         CHECK_EQ(receipt.n_records, n_expected);
         if (takes_all)
@@ -200,13 +206,15 @@ static inline void compare_space(mn_store *store, unsigned n, const struct space
     CHECK_EQ(dimension, space->dimension);
 }
 
-static inline void compare_store(struct world *w, mn_store *store, const struct state *state)
+static inline void compare_store(struct world *w, mn_store *store, struct state *state)
 {
     int64_t now_us = settle_other(w, store, state);
 
     for (unsigned n = 0; n < N_NAMES; n++)
         compare_space(store, n, &state->spaces[n], now_us);
     compare_tracks(w, store, state, now_us);
+    compare_answers(w, store, state, now_us);
+    settle(w); /* the clock may have been moved */
 }
 
 /* Opens a snapshot where it lies, beside the store. */
@@ -240,7 +248,7 @@ static inline struct mn_restore_report restore_kept(struct world *w, const struc
 static inline void restore_elsewhere(struct world *w)
 {
     struct mn_options o = {.size = sizeof o, .no_background = true};
-    const struct kept *k = some_kept(w);
+    struct kept *k = some_kept(w);
     mn_store *store = NULL;
     char path[32];
 
@@ -287,6 +295,8 @@ static inline void restore_here(struct world *w)
     w->has_gap = false;
     w->past = past_of(w, k);
     open_store(w);
+    set_budgets(w); /* the settings came back with the rest */
+    open_cache(w);
     compare_store(w, w->store, &w->now);
 }
 

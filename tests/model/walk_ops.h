@@ -4,6 +4,7 @@
 #ifndef TESTS_MODEL_WALK_OPS_H
 #define TESTS_MODEL_WALK_OPS_H
 
+#include "answers.h"
 #include "world.h"
 
 static inline void let_go(struct held_view *held)
@@ -216,6 +217,8 @@ static inline void check_numbers(struct world *w)
         for (unsigned i = 0; i < N_ENTITIES * N_TIMES; i++)
             n_all += track->points[i / N_TIMES][i % N_TIMES].is_there;
     }
+    n_live += count_answers(&w->now, w->now_us);
+    n_all += count_all_answers(&w->now);
     CHECK_OK(CALLED(w, mn_stats(w->store, &stats, call(w))));
     CHECK_EQ(stats.n_namespaces, n_spaces);
     CHECK_EQ(stats.n_spaces, n_tracks);

@@ -14,6 +14,8 @@ enum {
     N_RANGES = 2,
     N_TXNS = 3,
     N_KEPT = 6, /* fewer than max_snapshots */
+    N_HANDLES = 8,
+    N_STREAMS = 3,
     SECOND_US = 1000000,
     CALL_US_MAX = 2000, /* no call reads the clock more often: each reading moves it by 1 us */
 };
@@ -81,6 +83,32 @@ struct kept {
     unsigned past; /* the slots of those that are its past, and its own: a bit each */
 };
 
+/* An answer that is held. */
+struct held_answer {
+    struct mn_semcache_handle handle; /* pin NULL: free */
+    unsigned house;
+    struct answer answer; /* with the hits that the handle shows */
+};
+
+/* What a store of an answer asks for. */
+struct asking {
+    struct answer answer;
+    bool has_id;
+    bool has_ttl;
+    bool has_event_time;
+    int64_t ttl_us;
+    int64_t asked_us; /* before the call that set the times */
+    enum mn_semcache_mode mode;
+    uint64_t expected_lsn;
+    mn_ack ack;
+};
+
+struct streaming {
+    mn_semcache_stream *stream; /* NULL: free */
+    unsigned house;
+    struct asking asking;
+};
+
 struct world {
     struct mni_crash_env *crash;
     mn_store *store;
@@ -104,6 +132,13 @@ struct world {
     struct kept kept[N_KEPT];
     unsigned past; /* the slots of snapshots that are the store's past */
     unsigned n_others;
+
+    bool has_budgets;                         /* of the cache, that are ever reached */
+    struct mn_semcache_budget budget_of_each; /* the settings */
+    struct mn_semcache_budget budget_of_all;
+    struct mn_semcache_stats counts[N_HOUSES + 1]; /* the last one: of all */
+    struct held_answer answers[N_HANDLES];
+    struct streaming streams[N_STREAMS];
 };
 
 static inline unsigned below(struct world *w, unsigned bound)
@@ -149,6 +184,10 @@ static inline bool has_close(const struct state *state, int64_t now_us)
             is_one = is_one || (s->is_there && s->content.has_expiry &&
                                 is_close(s->content.expires_at_us, now_us));
         }
+    for (unsigned i = 0; i < N_HOUSES * N_ANSWERS; i++) {
+        const struct answer *a = &state->houses[i / N_ANSWERS].answers[i % N_ANSWERS];
+        is_one = is_one || (a->is_there && a->has_expiry && is_close(a->expires_at_us, now_us));
+    }
     for (unsigned n = 0; n < N_TRACKS; n++)
         for (unsigned t = 0; t < N_TIMES; t++)
             is_one = is_one || is_getting_old(&state->tracks[n], t, now_us);
@@ -165,12 +204,12 @@ static inline bool has_close(const struct state *state, int64_t now_us)
     return is_one;
 }
 
-/* Reads the clock, at a moment when nothing is about to expire. */
+/* Reads the clock, at a moment when nothing is about to expire, and no second to end. */
 static inline void settle(struct world *w)
 {
     for (bool again = true; again;) {
         w->now_us = engine_now(w);
-        again = has_close(&w->now, w->now_us);
+        again = has_close(&w->now, w->now_us) || w->now_us % SECOND_US >= SECOND_US - CALL_US_MAX;
         if (again)
             mni_crash_env_advance_us(w->crash, 2 * CALL_US_MAX);
     }
@@ -263,7 +302,7 @@ static inline void store_in(struct space *s, unsigned id, const struct content *
         s->dimension = c->n_dims;
 }
 
-/* txn_ops.h, walk_ops.h, scan_ops.h, snapshot_ops.h, temporal_ops.h, past_ops.h and model_test.c
- * have the operations. */
+/* txn_ops.h, walk_ops.h, scan_ops.h, snapshot_ops.h, temporal_ops.h, past_ops.h, model_test.c,
+ * answers.h and cache_ops.h have the operations. */
 
 #endif

@@ -224,6 +224,22 @@ static void a_budget_lasts_as_long_as_its_tenant(void)
     closed(store);
 }
 
+static void a_tenant_counts_from_when_it_was_made(void)
+{
+    const struct mn_semcache_entry entry = {.fields = MN_HAS_ENTRY_ID, .id = 1};
+
+    begin();
+    CHECK_STATUS(try_store(1, &entry, MN_SEMCACHE_IF_LSN, 5, NULL, NULL), MN_CHANGED);
+    check_no_key(1, 1);
+    CHECK_EQ(cache_stats().n_misses, 1);
+    CHECK_EQ(cache_stats().n_tenants, 0);
+    store_sized(1, 1, 10, 0);
+    CHECK_EQ(tenant_stats(1).n_misses, 0);
+    check_no_key(1, 1);
+    CHECK_EQ(tenant_stats(1).n_misses, 1);
+    closed(store);
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {
@@ -235,6 +251,7 @@ int main(int argc, char **argv)
         CHECK_TEST(handles_of_what_went_stay),
         CHECK_TEST(what_is_larger_than_a_budget_is_refused),
         CHECK_TEST(a_budget_lasts_as_long_as_its_tenant),
+        CHECK_TEST(a_tenant_counts_from_when_it_was_made),
     };
 
     return check_run("api.semcache_budget", tests, CHECK_COUNT(tests), argc, argv);

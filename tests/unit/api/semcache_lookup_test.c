@@ -356,6 +356,55 @@ static void hits_are_counted_and_written(void)
     closed(store);
 }
 
+static bool sees_hits(void *context, const struct mn_semcache_handle *handle, float score)
+{
+    uint64_t *hits = context;
+
+    *hits = handle->hits;
+    return score > 0;
+}
+
+static void who_decides_sees_hits_that_are_not_written(void)
+{
+    float embedding[N_DIMS] = {1};
+    uint64_t hits = 99;
+
+    begin();
+    store_at(1, 1, embedding, "", 0);
+    struct mn_semcache_query q = by_meaning(embedding, 0.9F);
+    q.verify = sees_hits;
+    q.verify_context = &hits;
+    for (uint64_t i = 0; i < 3; i++) {
+        (void)look(1, &q);
+        CHECK_EQ(hits, i);
+    }
+    closed(store);
+}
+
+static void the_first_embedding_decides_until_the_tenant_goes(void)
+{
+    const struct mn_semcache_filter all = {.size = sizeof all, .fields = MN_SEMCACHE_ALL};
+    float embedding[N_DIMS] = {1};
+    struct mn_semcache_entry entry = {
+        .fields = MN_HAS_ENTRY_ID, .id = 2, .embedding = embedding, .n_dims = 3};
+
+    begin();
+    store_at(1, 1, embedding, "", 0);
+    CHECK_OK(mn_semcache_invalidate(store, 1, &all, NULL, NULL, &err));
+    for (int round = 0; round < 2; round++) {
+        struct mn_semcache_query q = by_meaning(embedding, 0.9F);
+        CHECK_STATUS(try_store(1, &entry, MN_SEMCACHE_OVERWRITE, 0, NULL, NULL), MN_ERR_DIMENSION);
+        CHECK_STR_HAS(err.message, "tenant 1, entry 2: embedding has 3 dimensions");
+        CHECK(look(1, &q).reason == MN_SEMCACHE_NO_SCOPE);
+        q.n_dims = 3;
+        refuse(&q, MN_ERR_DIMENSION, "3 dimensions, embeddings of the tenant have 70");
+        reopen();
+    }
+    CHECK_OK(mn_semcache_drop_tenant(store, 1, NULL, NULL, NULL, &err));
+    CHECK_OK_ERR(try_store(1, &entry, MN_SEMCACHE_OVERWRITE, 0, NULL, NULL), &err);
+    closed(store);
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {
@@ -367,6 +416,8 @@ int main(int argc, char **argv)
         CHECK_TEST(bad_queries_are_refused),
         CHECK_TEST(what_was_removed_is_not_found_again),
         CHECK_TEST(hits_are_counted_and_written),
+        CHECK_TEST(who_decides_sees_hits_that_are_not_written),
+        CHECK_TEST(the_first_embedding_decides_until_the_tenant_goes),
     };
 
     return check_run("api.semcache_lookup", tests, CHECK_COUNT(tests), argc, argv);
