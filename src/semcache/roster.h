@@ -69,6 +69,7 @@ struct tenant {
     uint64_t n_unreadable;       /* entries that could not be read: for the caller */
     uint64_t next_id;            /* likewise: the next one to assign */
     bool is_stored;              /* likewise: the store knows it */
+    struct roster_sums held;     /* likewise: room that commits under way will give back */
     struct counts counts;        /* likewise */
 
     /* The roster's own. */

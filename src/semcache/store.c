@@ -219,6 +219,10 @@ static mn_status attempt(struct storing *s, struct mn_semcache_handle *handle_ou
     latch_lock_all(cache, &s->change.latches);
     mni_rwlock_write(&cache->roster_lock);
     st = begin(s, err);
+    if (st == MN_OK)
+        change_hold(&s->change);
+    else
+        change_undo(&s->change);
     mni_rwlock_unlock(&cache->roster_lock);
     bool is_full = st == wait_for_room;
     if (st == MN_OK)
