@@ -228,7 +228,7 @@ static mn_status commit_budget(struct mni_semcache *cache, uint64_t number,
     unsigned char bytes[BUDGET_BYTES];
     struct mni_record record = {
         .type = budget != NULL ? MNI_RECORD_UPSERT : MNI_RECORD_DELETE,
-        .key = {"b", BUDGET_KEY_BYTES},
+        .key = {budget_key, BUDGET_KEY_BYTES},
     };
     struct mni_batch *batch = NULL;
     size_t index = 0;

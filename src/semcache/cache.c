@@ -6,6 +6,7 @@
  * Fails:   as semcache.h says. An entry that cannot be read is no failure: it is counted.
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -69,9 +70,9 @@ static mn_status take_budget(struct tenant *tenant, const struct mni_record *rec
 {
     const unsigned char *bytes = record->payload.data;
 
-    if (record->payload.n_bytes != BUDGET_BYTES)
-        return mni_fail(err, MN_ERR_CORRUPT, "the budget of tenant %" PRIu64 " has %zu bytes",
-                        tenant->number, record->payload.n_bytes);
+    if (record->payload.n_bytes != BUDGET_BYTES || record->metadata.n_bytes != 0 ||
+        record->n_dims != 0 || record->fields != 0)
+        return mni_fail(err, MN_ERR_CORRUPT, "the record is not one of a budget");
     tenant->has_own_limits = true;
     tenant->limits = (struct roster_limits){mni_get_u64(bytes), mni_get_u64(bytes + 8)};
     return MN_OK;
@@ -87,6 +88,8 @@ static mn_status take_entry(struct mni_semcache *cache, struct tenant *tenant,
 
     if (st != MN_OK)
         return st;
+    if (handle.key != NULL && roster_find_key(tenant, handle.key) != NULL)
+        return mni_fail(err, MN_ERR_CORRUPT, "two entries have one key");
     if (signs_of_halves(handle.embedding, handle.n_dims, &signs) != MN_OK)
         return mni_fail(err, MN_ERR_NOMEM, "the index of the cache");
     /* What a patch changed is not in the record that would be stored anew. */
@@ -120,7 +123,9 @@ static mn_status take_entry(struct mni_semcache *cache, struct tenant *tenant,
 static mn_status take_record(struct mni_semcache *cache, struct tenant *tenant,
                              const struct mni_found *found, struct mn_error *err)
 {
-    if (found->record.key.n_bytes == BUDGET_KEY_BYTES)
+    const struct mn_slice key = found->record.key;
+
+    if (key.n_bytes == BUDGET_KEY_BYTES && memcmp(key.data, budget_key, BUDGET_KEY_BYTES) == 0)
         return take_budget(tenant, &found->record, err);
     return take_entry(cache, tenant, found, err);
 }

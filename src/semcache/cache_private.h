@@ -26,6 +26,8 @@ enum {
     HEAD_BYTES = 16, /* of metadata: tenant and context, before the model tag */
 };
 
+static const char budget_key[] = "b";
+
 struct mni_semcache {
     struct mni_engine *engine;
     struct roster *roster;
