@@ -154,6 +154,8 @@ static mn_status evict_some(struct mni_semcache *cache, uint64_t number, mn_ack 
         mni_batch_free(batch);
     }
     size_t n_leaving = change.n_leaving;
+    if (st == MN_ERR_CORRUPT && change_forget_damaged(&change))
+        st = MN_END;
     change_end(&change, st, 0);
     if (st == MN_OK && room == MN_ERR_BUSY && n_leaving == 0)
         settle_wait(cache, n_settled);

@@ -113,6 +113,9 @@ void change_undo(struct change *change); /* instead: no commit will come */
 /* Deletes what leaves in a batch, in its tenants' collections. */
 MN_MUST_USE mn_status change_add_deletes(struct change *change, struct mni_batch *batch,
                                          struct mn_error *err);
+/* After a commit that failed as MN_ERR_CORRUPT: victims that cannot be read leave the roster, as if
+ * it had been built now. False: there are none, and trying again is of no use. */
+bool change_forget_damaged(struct change *change);
 /* The roster follows a commit, or its failure; the latches are let go; frees. `lsn` is that of the
  * fresh entry. */
 void change_end(struct change *change, mn_status status, uint64_t lsn);

@@ -124,6 +124,43 @@ void change_hold(struct change *change)
 
 /* Ends ---------- */
 
+static bool is_damaged(struct mni_semcache *cache, const struct entry *entry)
+{
+    struct mn_semcache_handle handle;
+    mn_status st = read_entry(cache, entry->tenant->number, entry->id, &handle, NULL);
+
+    handle_release(&handle);
+    return st == MN_ERR_CORRUPT;
+}
+
+bool change_forget_damaged(struct change *change)
+{
+    struct mni_semcache *cache = change->cache;
+    size_t first_evicted = change->n_leaving - change->n_evicted;
+    size_t n_damaged = 0;
+
+    /* Behind the others, where they are cut off. */
+    for (size_t i = change->n_leaving; i-- > first_evicted;) {
+        struct entry *entry = change->leaving[i];
+        if (!is_damaged(cache, entry))
+            continue;
+        n_damaged++;
+        change->leaving[i] = change->leaving[change->n_leaving - n_damaged];
+        change->leaving[change->n_leaving - n_damaged] = entry;
+    }
+    mni_rwlock_write(&cache->roster_lock);
+    change_room(change, false);
+    change->holds = false;
+    for (size_t i = 0; i < n_damaged; i++) {
+        struct entry *entry = change->leaving[--change->n_leaving];
+        change->n_evicted--;
+        entry->tenant->n_unreadable++;
+        roster_remove(cache->roster, entry);
+    }
+    mni_rwlock_unlock(&cache->roster_lock);
+    return n_damaged > 0;
+}
+
 void change_undo(struct change *change)
 {
     struct roster *roster = change->cache->roster;

@@ -227,6 +227,8 @@ static mn_status attempt(struct storing *s, struct mn_semcache_handle *handle_ou
     bool is_full = st == wait_for_room;
     if (st == MN_OK)
         st = commit(s, handle_out, &lsn, err);
+    if (st == MN_ERR_CORRUPT && s->change.n_evicted > 0 && change_forget_damaged(&s->change))
+        st = look_again;
     change_end(&s->change, st, lsn);
     if (is_full) {
         settle_wait(cache, n_settled);

@@ -253,6 +253,34 @@ static void what_may_be_another_one_goes_with_its_tenant(void)
     }
 }
 
+/* What is to make room lies in a damaged part, with its key. */
+static void room_is_made_beside_damage(void)
+{
+    const struct mn_semcache_budget budget = {.entries_max = N_ENTRIES};
+
+    for (int round = 0; round < 2; round++) {
+        begin();
+        fill();
+        CHECK_OK_ERR(mn_semcache_set_budget(store, A, &budget, NULL, &err), &err);
+        checkpoint();
+        damage_payload(A, 6);
+        damage_payload(A, 20);
+        if (round == 1)
+            reopen();
+        for (uint64_t id = 100; id < 100 + N_ENTRIES; id++) {
+            CHECK_OK_ERR(overwrite(A, id), &err);
+            check_exact(A, id, id, "anew");
+            CHECK(tenant_stats(A).n_entries <= N_ENTRIES);
+        }
+        const struct mn_semcache_budget small = {.entries_max = 3};
+        CHECK_OK_ERR(mn_semcache_set_budget(store, A, &small, NULL, &err), &err);
+        CHECK_EQ(tenant_stats(A).n_entries, 3);
+        check_corrupt(load(A, 6), A);
+        CHECK_STATUS(load_exact(A, 6), MN_ERR_CORRUPT);
+        closed(store);
+    }
+}
+
 /* An index that is built over damage ---------- */
 
 static void damage_stays_in_its_tenant(void)
@@ -511,6 +539,7 @@ int main(int argc, char **argv)
         CHECK_TEST(a_damaged_payload_is_never_shown),
         CHECK_TEST(what_is_damaged_can_be_removed_and_replaced),
         CHECK_TEST(what_may_be_another_one_goes_with_its_tenant),
+        CHECK_TEST(room_is_made_beside_damage),
         CHECK_TEST(damage_stays_in_its_tenant),
         CHECK_TEST(a_damaged_key_is_told),
         CHECK_TEST(forged_records_are_damage),
