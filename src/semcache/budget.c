@@ -16,7 +16,10 @@
 #include "base/check.h"
 #include "semcache/cache_private.h"
 
-enum { ASIDE_MAX = 64, LAPSED_AT_ONCE = 256, SETTLE_WAIT_US = 1000000 };
+enum { ASIDE_MAX = 64, LAPSED_AT_ONCE = 256 };
+
+/* Who let go of latches without having changed anything tells nobody. */
+enum { SETTLE_WAIT_US = 10000 };
 
 struct roster_limits limits_of(const struct mni_semcache *cache, const struct tenant *tenant)
 {
@@ -42,6 +45,13 @@ static bool is_over(const struct roster_sums *sums, const struct roster_limits *
            (limits->entries_max != 0 && sums->n_entries > limits->entries_max);
 }
 
+static struct roster_sums with_held(struct roster_sums sums, const struct roster_sums *held)
+{
+    sums.n_entries += held->n_entries;
+    sums.bytes += held->bytes;
+    return sums;
+}
+
 /* Victims that somebody else is changing: they stay. */
 struct aside {
     struct entry *entries[ASIDE_MAX];
@@ -51,7 +61,7 @@ struct aside {
 static bool tenant_is_over(const struct mni_semcache *cache, const struct tenant *tenant,
                            const struct aside *aside)
 {
-    struct roster_sums sums = tenant->sums;
+    struct roster_sums sums = with_held(tenant->sums, &tenant->held);
     const struct roster_limits limits = limits_of(cache, tenant);
 
     for (size_t i = 0; i < aside->n; i++) {
@@ -65,7 +75,7 @@ static bool tenant_is_over(const struct mni_semcache *cache, const struct tenant
 
 static bool all_are_over(const struct mni_semcache *cache, const struct aside *aside)
 {
-    struct roster_sums sums = roster_get_sums(cache->roster);
+    struct roster_sums sums = with_held(roster_get_sums(cache->roster), &cache->held);
     const struct roster_limits limits = limits_of_all(cache);
 
     for (size_t i = 0; i < aside->n; i++) {
@@ -129,6 +139,10 @@ static mn_status evict_some(struct mni_semcache *cache, uint64_t number, mn_ack 
     change_init(&change, cache);
     mni_rwlock_write(&cache->roster_lock);
     mn_status room = make_room(&change, roster_tenant(cache->roster, number), DELETES_AT_ONCE);
+    if (room == MN_ERR_NOMEM)
+        change_undo(&change);
+    else
+        change_hold(&change);
     mni_rwlock_unlock(&cache->roster_lock);
     mn_status st = room == MN_ERR_NOMEM ? mni_fail(err, room, "making room in the cache") : MN_OK;
     if (st == MN_OK && change.n_leaving > 0) {
@@ -140,6 +154,8 @@ static mn_status evict_some(struct mni_semcache *cache, uint64_t number, mn_ack 
         mni_batch_free(batch);
     }
     size_t n_leaving = change.n_leaving;
+    if (st == MN_ERR_CORRUPT && change_forget_damaged(&change))
+        st = MN_END;
     change_end(&change, st, 0);
     if (st == MN_OK && room == MN_ERR_BUSY && n_leaving == 0)
         settle_wait(cache, n_settled);
@@ -214,7 +230,7 @@ static mn_status commit_budget(struct mni_semcache *cache, uint64_t number,
     unsigned char bytes[BUDGET_BYTES];
     struct mni_record record = {
         .type = budget != NULL ? MNI_RECORD_UPSERT : MNI_RECORD_DELETE,
-        .key = {"b", BUDGET_KEY_BYTES},
+        .key = {budget_key, BUDGET_KEY_BYTES},
     };
     struct mni_batch *batch = NULL;
     size_t index = 0;

@@ -8,7 +8,7 @@
  * Threads: one.
  * Fails:   MN_ERR_NOMEM, MN_ERR_IO. An entry that cannot be read is no failure: it is counted.
  */
-#include <inttypes.h>
+#include <string.h>
 
 #include "base/bytes.h"
 #include "base/mem.h"
@@ -82,9 +82,9 @@ static mn_status take_budget(struct tenant *tenant, const struct mni_record *rec
 {
     const unsigned char *bytes = record->payload.data;
 
-    if (record->payload.n_bytes != BUDGET_BYTES)
-        return mni_fail(err, MN_ERR_CORRUPT, "the budget of tenant %" PRIu64 " has %zu bytes",
-                        tenant->number, record->payload.n_bytes);
+    if (record->payload.n_bytes != BUDGET_BYTES || record->metadata.n_bytes != 0 ||
+        record->n_dims != 0 || record->fields != 0)
+        return mni_fail(err, MN_ERR_CORRUPT, "the record is not one of a budget");
     tenant->has_own_limits = true;
     tenant->limits = (struct roster_limits){mni_get_u64(bytes), mni_get_u64(bytes + 8)};
     return MN_OK;
@@ -138,7 +138,9 @@ static mn_status take_record(struct mni_semcache *cache, struct tenant *tenant,
                              const struct mni_found *found, struct losers *losers,
                              struct mn_error *err)
 {
-    if (found->record.key.n_bytes == BUDGET_KEY_BYTES)
+    const struct mn_slice key = found->record.key;
+
+    if (key.n_bytes == BUDGET_KEY_BYTES && memcmp(key.data, budget_key, BUDGET_KEY_BYTES) == 0)
         return take_budget(tenant, &found->record, err);
     return take_entry(cache, tenant, found, losers, err);
 }

@@ -26,6 +26,8 @@ enum {
     HEAD_BYTES = 16, /* of metadata: tenant and context, before the model tag */
 };
 
+static const char budget_key[] = "b";
+
 struct mni_semcache {
     struct mni_engine *engine;
     struct roster *roster;
@@ -33,8 +35,9 @@ struct mni_semcache {
     struct mni_rwlock life; /* writers share it; whoever drops tenants has it alone */
     struct mni_latch keys[N_LATCHES];
     struct mni_latch ids[N_LATCHES];
-    struct counts counts; /* of all tenants, dropped ones too */
-    uint64_t seed;        /* of the latches' numbers */
+    struct counts counts;    /* of all tenants, dropped ones too */
+    struct roster_sums held; /* room that commits under way will give back; roster lock */
+    uint64_t seed;           /* of the latches' numbers */
 
     /* For who needs room that others are about to make. */
     struct mni_mutex settle_mutex;
@@ -85,7 +88,11 @@ void latch_unlock_all(struct mni_semcache *cache, const struct latch_set *set);
 
 /* change.c: a commit that removes entries, and may store one ---------- */
 
-/* Entries that a commit removes: they are LEAVING, and the latches of their ids are held. */
+/*
+ * Entries that a commit removes: they are LEAVING, and the latches of their ids are held. What
+ * leaves is no longer counted, but nobody may use its room before the commit is in the log, behind
+ * which another one could come to stand: so much of it as the fresh one does not take is held.
+ */
 struct change {
     struct mni_semcache *cache;
     struct latch_set latches; /* held */
@@ -94,14 +101,21 @@ struct change {
     size_t n_leaving;
     size_t n_evicted; /* the last ones of these went to make room */
     size_t capacity;
+    bool holds; /* the room of what leaves */
 };
 void change_init(struct change *change, struct mni_semcache *cache);
 /* Room for `n` more leaving ones, so that change_leave cannot fail. MN_ERR_NOMEM. */
 MN_MUST_USE mn_status change_expect(struct change *change, size_t n);
-void change_leave(struct change *change, struct entry *entry); /* roster lock held for writing */
+/* Roster lock held for writing, for these three. */
+void change_leave(struct change *change, struct entry *entry);
+void change_hold(struct change *change); /* all that is to leave does so */
+void change_undo(struct change *change); /* instead: no commit will come */
 /* Deletes what leaves in a batch, in its tenants' collections. */
 MN_MUST_USE mn_status change_add_deletes(struct change *change, struct mni_batch *batch,
                                          struct mn_error *err);
+/* After a commit that failed as MN_ERR_CORRUPT: victims that cannot be read leave the roster, as if
+ * it had been built now. False: there are none, and trying again is of no use. */
+bool change_forget_damaged(struct change *change);
 /* The roster follows a commit, or its failure; the latches are let go; frees. `lsn` is that of the
  * fresh entry. */
 void change_end(struct change *change, mn_status status, uint64_t lsn);

@@ -68,12 +68,122 @@ static void count_evictions(struct change *change)
     atomic_fetch_add(&change->cache->counts.n_evictions, change->n_evicted);
 }
 
+/* Room ---------- */
+
+static void add(struct roster_sums *sums, const struct entry *entry)
+{
+    sums->n_entries++;
+    sums->bytes += entry->bytes;
+}
+
+/* What is left of the sums when an entry takes room there. */
+static void take(struct roster_sums *sums, const struct entry *entry)
+{
+    sums->n_entries -= sums->n_entries > 0;
+    sums->bytes -= sums->bytes < entry->bytes ? sums->bytes : entry->bytes;
+}
+
+static void move(struct roster_sums *to, const struct roster_sums *by, bool is_more)
+{
+    MNI_CHECK(is_more || (to->n_entries >= by->n_entries && to->bytes >= by->bytes));
+    to->n_entries += is_more ? by->n_entries : 0 - by->n_entries;
+    to->bytes += is_more ? by->bytes : 0 - by->bytes;
+}
+
+/* The fresh one takes the place of what leaves its tenant, and of what leaves the cache. */
+static void change_room(const struct change *change, bool is_more)
+{
+    const struct entry *fresh = change->fresh;
+    struct roster_sums beside = {0}; /* the fresh one */
+    struct roster_sums all = {0};
+
+    for (size_t i = 0; i < change->n_leaving; i++) {
+        const struct entry *entry = change->leaving[i];
+        struct roster_sums one = {0};
+        add(&one, entry);
+        add(&all, entry);
+        if (fresh != NULL && fresh->tenant == entry->tenant)
+            add(&beside, entry);
+        else
+            move(&entry->tenant->held, &one, is_more);
+    }
+    if (fresh != NULL) {
+        take(&beside, fresh);
+        take(&all, fresh);
+        move(&fresh->tenant->held, &beside, is_more);
+    }
+    move(&change->cache->held, &all, is_more);
+}
+
+void change_hold(struct change *change)
+{
+    MNI_CHECK(!change->holds);
+    change_room(change, true);
+    change->holds = true;
+}
+
+/* Ends ---------- */
+
+static bool is_damaged(struct mni_semcache *cache, const struct entry *entry)
+{
+    struct mn_semcache_handle handle;
+    mn_status st = read_entry(cache, entry->tenant->number, entry->id, &handle, NULL);
+
+    handle_release(&handle);
+    return st == MN_ERR_CORRUPT;
+}
+
+bool change_forget_damaged(struct change *change)
+{
+    struct mni_semcache *cache = change->cache;
+    size_t first_evicted = change->n_leaving - change->n_evicted;
+    size_t n_damaged = 0;
+
+    /* Behind the others, where they are cut off. */
+    for (size_t i = change->n_leaving; i-- > first_evicted;) {
+        struct entry *entry = change->leaving[i];
+        if (!is_damaged(cache, entry))
+            continue;
+        n_damaged++;
+        change->leaving[i] = change->leaving[change->n_leaving - n_damaged];
+        change->leaving[change->n_leaving - n_damaged] = entry;
+    }
+    mni_rwlock_write(&cache->roster_lock);
+    change_room(change, false);
+    change->holds = false;
+    for (size_t i = 0; i < n_damaged; i++) {
+        struct entry *entry = change->leaving[--change->n_leaving];
+        change->n_evicted--;
+        entry->tenant->n_unreadable++;
+        roster_remove(cache->roster, entry);
+    }
+    mni_rwlock_unlock(&cache->roster_lock);
+    return n_damaged > 0;
+}
+
+void change_undo(struct change *change)
+{
+    struct roster *roster = change->cache->roster;
+
+    MNI_CHECK(!change->holds);
+    for (size_t i = 0; i < change->n_leaving; i++)
+        roster_stay(roster, change->leaving[i]);
+    if (change->fresh != NULL)
+        roster_cancel(roster, change->fresh);
+    change->n_leaving = 0;
+    change->n_evicted = 0;
+    change->fresh = NULL;
+}
+
 void change_end(struct change *change, mn_status status, uint64_t lsn)
 {
     struct mni_semcache *cache = change->cache;
+    bool is_empty = change->n_leaving == 0 && change->fresh == NULL;
     bool is_done = status == MN_OK;
 
     mni_rwlock_write(&cache->roster_lock);
+    if (change->holds)
+        change_room(change, false);
     if (is_done)
         count_evictions(change);
     for (size_t i = 0; i < change->n_leaving; i++)
@@ -96,7 +206,8 @@ void change_end(struct change *change, mn_status status, uint64_t lsn)
     }
     mni_rwlock_unlock(&cache->roster_lock);
     latch_unlock_all(cache, &change->latches);
-    settle_tell(cache);
+    if (!is_empty)
+        settle_tell(cache);
     mni_free(change->leaving);
     change_init(change, cache);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/utf8.h"
 #include "kernel/kernel.h"
 #include "record/record.h"
 #include "semcache/cache_private.h"
@@ -82,6 +83,17 @@ void entry_to_record(const struct mni_semcache_entry *entry, uint64_t tenant, ui
     };
 }
 
+/* What other programs may have put into the store. */
+static bool is_entry(const struct mni_record *r)
+{
+    return r->key.n_bytes == ENTRY_KEY_BYTES && r->metadata.n_bytes >= HEAD_BYTES &&
+           r->metadata.n_bytes <= HEAD_BYTES + MN_SEMCACHE_MODEL_BYTES_MAX &&
+           (r->fields & MNI_FIELD_EVENT_TIME) != 0 &&
+           (r->n_dims == 0 || r->element_type == MNI_ELEMENT_F16) &&
+           mni_utf8_is_valid((const char *)r->metadata.data + HEAD_BYTES,
+                             r->metadata.n_bytes - HEAD_BYTES);
+}
+
 mn_status entry_of_found(const struct mni_found *found, uint64_t tenant,
                          struct mn_semcache_handle *handle_out, struct mn_error *err)
 {
@@ -91,9 +103,7 @@ mn_status entry_of_found(const struct mni_found *found, uint64_t tenant,
     /* The last moment there is: it never comes. */
     bool expires = (r->fields & MNI_FIELD_EXPIRY) != 0 && r->expires_at_us != INT64_MAX;
 
-    if (r->key.n_bytes != ENTRY_KEY_BYTES || r->metadata.n_bytes < HEAD_BYTES ||
-        r->metadata.n_bytes > HEAD_BYTES + MN_SEMCACHE_MODEL_BYTES_MAX ||
-        (r->n_dims > 0 && r->element_type != MNI_ELEMENT_F16))
+    if (!is_entry(r))
         return mni_fail(err, MN_ERR_CORRUPT, "the record is not one of an entry");
     if (mni_get_u64(head) != tenant)
         return mni_fail(err, MN_ERR_CORRUPT, "the record is one of tenant %" PRIu64,

@@ -269,19 +269,21 @@ mn_status mni_semcache_load(struct mni_semcache *cache, uint64_t tenant, uint64_
     return st == MN_NOT_FOUND ? mni_fail(err, st, "there is none") : st;
 }
 
-/* The id of the entry with a key. MN_NOT_FOUND. */
+/* The id of the entry with a key, and which one it is. MN_NOT_FOUND. */
 static mn_status find_key(struct mni_semcache *cache, uint64_t number, const unsigned char *key,
-                          uint64_t *id_out, struct mn_error *err)
+                          uint64_t *id_out, uint64_t *lsn_out, struct mn_error *err)
 {
     uint64_t n_unreadable = 0;
 
     mni_rwlock_read(&cache->roster_lock);
     const struct tenant *tenant = roster_tenant(cache->roster, number);
     const struct entry *entry = tenant != NULL ? roster_find_key(tenant, key) : NULL;
-    if (entry != NULL)
+    if (entry != NULL) {
         *id_out = entry->id;
-    else if (tenant != NULL)
+        *lsn_out = entry->lsn;
+    } else if (tenant != NULL) {
         n_unreadable = tenant->n_unreadable;
+    }
     mni_rwlock_unlock(&cache->roster_lock);
     if (entry != NULL)
         return MN_OK;
@@ -297,13 +299,13 @@ mn_status read_exact(struct mni_semcache *cache, uint64_t tenant, const unsigned
 {
     struct mni_latch *latch = &cache->keys[latch_of_key(cache, tenant, key)];
     uint64_t id = 0;
-    uint64_t last_id = 0;
-    bool is_again = false;
+    uint64_t lsn = 0;
+    uint64_t last_lsn = 0; /* none has it */
     mn_status st;
 
     *handle_out = (struct mn_semcache_handle){0};
     for (;;) {
-        st = find_key(cache, tenant, key, &id, err);
+        st = find_key(cache, tenant, key, &id, &lsn, err);
         if (st != MN_OK)
             return st;
         st = read_entry(cache, tenant, id, handle_out, err);
@@ -313,10 +315,9 @@ mn_status read_exact(struct mni_semcache *cache, uint64_t tenant, const unsigned
         if (st != MN_OK && st != MN_NOT_FOUND)
             return st;
         handle_release(handle_out);
-        if (is_again && id == last_id)
+        if (lsn == last_lsn)
             return MN_NOT_FOUND;
-        is_again = true;
-        last_id = id;
+        last_lsn = lsn;
         /* It was replaced or deleted, which the index does not show yet. Who stores another entry
          * with the key has its latch until it does. */
         mni_latch_lock(latch);

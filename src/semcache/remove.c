@@ -27,8 +27,10 @@ static mn_status leave_one(struct change *change, uint64_t number, uint64_t id, 
         entry = roster_find(tenant, id);
     bool is_there = entry != NULL && !has_expired(entry, mni_engine_now_us(cache->engine));
     mn_status st = is_there ? change_expect(change, 1) : MN_OK;
-    if (is_there && st == MN_OK)
+    if (is_there && st == MN_OK) {
         change_leave(change, entry);
+        change_hold(change);
+    }
     /* What could not be read can still be deleted. */
     *may_be_out = is_there || (tenant != NULL && tenant->n_unreadable > 0);
     mni_rwlock_unlock(&cache->roster_lock);
@@ -130,6 +132,7 @@ static mn_status leave_matches(struct change *change, uint64_t number, const str
         if (entry != NULL && entry->lsn == found[i].lsn && !has_expired(entry, now_us))
             change_leave(change, entry);
     }
+    change_hold(change);
     mni_rwlock_unlock(&cache->roster_lock);
     return st;
 }

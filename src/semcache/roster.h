@@ -71,6 +71,7 @@ struct tenant {
     bool is_stored;              /* likewise: the store knows it */
     bool is_going;               /* likewise: a commit is to drop it */
     uint32_t stored_dims;        /* likewise: of embeddings, as the store has it; 0: not known */
+    struct roster_sums held;     /* likewise: room that commits under way will give back */
     struct counts counts;        /* likewise */
 
     /* The roster's own. */

@@ -223,9 +223,15 @@ static mn_status attempt(struct storing *s, struct mn_semcache_handle *handle_ou
     latch_lock_all(cache, &s->change.latches);
     mni_rwlock_write(&cache->roster_lock);
     st = begin(s, err);
+    if (st == MN_OK)
+        change_hold(&s->change);
+    else
+        change_undo(&s->change);
     mni_rwlock_unlock(&cache->roster_lock);
     if (st == MN_OK)
         st = commit(s, handle_out, &lsn, err);
+    if (st == MN_ERR_CORRUPT && s->change.n_evicted > 0 && change_forget_damaged(&s->change))
+        st = look_again;
     change_end(&s->change, st, lsn);
     if (s->was_unreadable)
         forget_unreadable(cache, s->tenant);
