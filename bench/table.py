@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Turns the results of `make bench` into the tables of docs/benchmarks.md.
 
-usage: table.py RESULTS [--into FILE]
+usage: table.py RESULTS [--into FILE | --among FILE]
 
-RESULTS is what bench/run wrote. Without --into the tables go to standard output; with it they
-replace what stands between the two marks in FILE.
+RESULTS is what bench/run wrote. Without a FILE the tables go to standard output. With --into they
+replace what stands between the two marks in FILE; with --among only the rows of the cases that
+RESULTS has are replaced there, or added at the ends.
 """
 import json
 import pathlib
@@ -175,22 +176,59 @@ def settings(results):
     return "".join(f"- **{name}**: {text}\n" for name, text in seen)
 
 
+def title_of(line):
+    return line[2:].split(" | ")[0] if line.startswith("| ") else None
+
+
+def among(old, new, titles):
+    """The lines of a table or list, with the new rows instead of the old ones of these cases."""
+    def is_of(line):
+        title = title_of(line)
+        return title is not None and any(title == t or title.startswith(t + ": ") for t in titles)
+
+    rows = [line for line in new if is_of(line) or line.startswith("- ")]
+    places = [i for i, line in enumerate(old) if is_of(line)]
+    at = places[0] if places else len(old)
+    kept = [line for line in old[at:] if not is_of(line)]
+    return old[:at] + [line for line in rows if line not in old[:at] + kept] + kept
+
+
+def blocks(text):
+    return [block.splitlines(keepends=True) for block in text.strip("\n").split("\n\n")]
+
+
+def merged(old, results, parts):
+    """The tables as they stand in the page, with the cases of the results among them."""
+    titles = {CASES[r["case"]] for r in results if "contender" in r}
+    olds = blocks(old)
+    if len(olds) != len(parts):
+        sys.exit("the tables on the page are not as this program writes them")
+    texts = ["".join(olds[0]) + "\n"]
+    for lines, part in zip(olds[1:], parts[1:]):
+        lines[-1] = lines[-1].rstrip("\n") + "\n"
+        texts.append("".join(among(lines, part.splitlines(keepends=True), titles)))
+    return texts
+
+
 def main():
-    if len(sys.argv) not in (2, 4) or (len(sys.argv) == 4 and sys.argv[2] != "--into"):
+    ways = ("--into", "--among")
+    if len(sys.argv) not in (2, 4) or (len(sys.argv) == 4 and sys.argv[2] not in ways):
         sys.exit(__doc__)
     lines = pathlib.Path(sys.argv[1]).read_text().splitlines()
     results = [json.loads(line) for line in lines]
     parts = [machine(results), targets(results), contenders(results), settings(results)]
-    text = "\n" + "\n".join(parts) + "\n"
     if len(sys.argv) == 2:
-        sys.stdout.write(text)
+        sys.stdout.write("\n" + "\n".join(parts) + "\n")
         return
     path = pathlib.Path(sys.argv[3])
     page = path.read_text()
     if page.count(BEGIN) != 1 or page.count(END) != 1:
         sys.exit(f"{path}: the marks of the figures are missing")
     before, rest = page.split(BEGIN)
-    path.write_text(before + BEGIN + text + END + rest.split(END)[1])
+    old, after = rest.split(END)
+    if sys.argv[2] == "--among":
+        parts = merged(old, results, parts)
+    path.write_text(before + BEGIN + "\n" + "\n".join(parts) + "\n" + END + after)
 
 
 if __name__ == "__main__":
