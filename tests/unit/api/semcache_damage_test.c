@@ -1,7 +1,6 @@
 /* Tests of the cache of answers over damaged files, and over records that no writer wrote. */
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "answers.h"
@@ -512,27 +511,6 @@ static void forged_records_are_damage(void)
     closed(store);
 }
 
-/* Other failures are other answers ---------- */
-
-static void what_may_not_be_read_is_not_absent(void)
-{
-    struct mn_semcache_handle handle;
-    uint64_t tenants[2];
-    size_t n = 0;
-
-    begin();
-    store_full(A, 1, "one");
-    CHECK_STATUS(mn_semcache_load(store, A, 2, &handle, &err), MN_NOT_FOUND);
-    CHECK_STATUS(mn_semcache_load(store, B, 1, &handle, &err), MN_NOT_FOUND);
-    CHECK_STATUS(mn_semcache_list_entries(store, B, 0, tenants, 2, &n, &err), MN_NOT_FOUND);
-    closed(store);
-    if (geteuid() == 0)
-        check_skip("root may read everything");
-    CHECK_EQ(chmod(path, 0), 0);
-    CHECK_STATUS(try_open(path, false, true, &err), MN_ERR_ACCESS);
-    CHECK_EQ(chmod(path, 0700), 0);
-}
-
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {
@@ -543,7 +521,6 @@ int main(int argc, char **argv)
         CHECK_TEST(damage_stays_in_its_tenant),
         CHECK_TEST(a_damaged_key_is_told),
         CHECK_TEST(forged_records_are_damage),
-        CHECK_TEST(what_may_not_be_read_is_not_absent),
     };
 
     return check_run("api.semcache_damage", tests, CHECK_COUNT(tests), argc, argv);
