@@ -31,6 +31,21 @@ mn_status new_batch(struct mni_semcache *cache, struct mni_batch **batch_out, st
     return st == MN_OK ? st : mni_fail(err, st, "a batch");
 }
 
+mn_status answer_without_commit(struct mni_semcache *cache, uint64_t tenant, mn_ack ack,
+                                mn_status answer, struct mn_error *err)
+{
+    struct mni_batch *batch = NULL;
+    size_t index = 0;
+    mn_status st = new_batch(cache, &batch, err);
+
+    if (st == MN_OK)
+        st = name_tenant(batch, tenant, false, &index, err);
+    if (st == MN_OK)
+        st = mni_batch_commit(batch, ack, NULL, err);
+    mni_batch_free(batch);
+    return st == MN_OK ? answer : st;
+}
+
 void tenant_is_made(struct tenant *tenant)
 {
     struct counts *counts = &tenant->counts;

@@ -70,6 +70,8 @@ mn_status mni_semcache_delete(struct mni_semcache *cache, uint64_t tenant, uint6
         st = mni_fail(err, st, "deleting");
     else if (may_be)
         st = commit_delete(cache, tenant, id, ack, &existed, lsn_out, err);
+    else
+        st = answer_without_commit(cache, tenant, ack, MN_OK, err);
     change_end(&change, st, 0);
     mni_rwlock_unlock(&cache->life);
     return st == MN_OK && !existed ? mni_fail(err, MN_NOT_FOUND, "there is none") : st;
@@ -214,6 +216,8 @@ mn_status mni_semcache_invalidate(struct mni_semcache *cache, uint64_t tenant,
     mni_rwlock_read(&cache->life);
     mn_status st = by_key ? invalidate_key(cache, tenant, filter, ack, &n, err)
                           : invalidate_each(cache, tenant, filter, ack, &n, err);
+    if (st == MN_OK && n == 0)
+        st = answer_without_commit(cache, tenant, ack, st, err);
     mni_rwlock_unlock(&cache->life);
     if (n_out != NULL)
         *n_out = n;

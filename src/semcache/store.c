@@ -228,7 +228,8 @@ static mn_status attempt(struct storing *s, struct mn_semcache_handle *handle_ou
         settle_wait(cache, n_settled);
         return look_again;
     }
-    return st;
+    return st > MN_OK && st != look_again ? answer_without_commit(cache, s->tenant, s->ack, st, err)
+                                          : st;
 }
 
 static mn_status store_once(struct storing *s, struct mn_semcache_handle *handle_out,
