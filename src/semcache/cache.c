@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "kernel/kernel.h"
 #include "semcache/cache_private.h"
 
@@ -38,7 +39,7 @@ mn_status answer_without_commit(struct mni_semcache *cache, uint64_t tenant, mn_
     size_t index = 0;
     mn_status st = new_batch(cache, &batch, err);
 
-    if (st == MN_OK)
+    if (st == MN_OK && !MNI_PLANTED("cache_refuses_at_once"))
         st = name_tenant(batch, tenant, false, &index, err);
     if (st == MN_OK)
         st = mni_batch_commit(batch, ack, NULL, err);

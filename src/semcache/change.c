@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "semcache/cache_private.h"
 
 void change_init(struct change *change, struct mni_semcache *cache)
@@ -61,6 +62,13 @@ mn_status change_add_deletes(struct change *change, struct mni_batch *batch, str
     return st;
 }
 
+/* Whether the index is to hear of one that went. */
+static bool is_told(const struct change *change, const struct entry *entry)
+{
+    return !(MNI_PLANTED("cache_replaced_key_kept") && entry->has_key &&
+             !is_replaced(change, entry));
+}
+
 static void count_evictions(struct change *change)
 {
     for (size_t i = change->n_leaving - change->n_evicted; i < change->n_leaving; i++)
@@ -77,7 +85,7 @@ void change_end(struct change *change, mn_status status, uint64_t lsn)
     if (is_done)
         count_evictions(change);
     for (size_t i = 0; i < change->n_leaving; i++)
-        if (is_done)
+        if (is_done && is_told(change, change->leaving[i]))
             roster_remove(cache->roster, change->leaving[i]);
         else
             roster_stay(cache->roster, change->leaving[i]);
