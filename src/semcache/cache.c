@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "kernel/kernel.h"
 #include "semcache/cache_private.h"
 
@@ -29,6 +30,21 @@ mn_status new_batch(struct mni_semcache *cache, struct mni_batch **batch_out, st
     mn_status st = mni_batch_new(cache->engine, NULL, batch_out);
 
     return st == MN_OK ? st : mni_fail(err, st, "a batch");
+}
+
+mn_status answer_without_commit(struct mni_semcache *cache, uint64_t tenant, mn_ack ack,
+                                mn_status answer, struct mn_error *err)
+{
+    struct mni_batch *batch = NULL;
+    size_t index = 0;
+    mn_status st = new_batch(cache, &batch, err);
+
+    if (st == MN_OK && !MNI_PLANTED("cache_refuses_at_once"))
+        st = name_tenant(batch, tenant, false, &index, err);
+    if (st == MN_OK)
+        st = mni_batch_commit(batch, ack, NULL, err);
+    mni_batch_free(batch);
+    return st == MN_OK ? answer : st;
 }
 
 void tenant_is_made(struct tenant *tenant)

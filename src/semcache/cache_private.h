@@ -148,6 +148,10 @@ MN_MUST_USE mn_status name_tenant(struct mni_batch *batch, uint64_t tenant, bool
                                   size_t *index_out, struct mn_error *err);
 MN_MUST_USE mn_status new_batch(struct mni_semcache *cache, struct mni_batch **batch_out,
                                 struct mn_error *err);
+/* Answers without a commit: as safe as one would have been, for it waits for what it was judged by.
+ * Returns `answer`, or why it cannot. */
+MN_MUST_USE mn_status answer_without_commit(struct mni_semcache *cache, uint64_t tenant, mn_ack ack,
+                                            mn_status answer, struct mn_error *err);
 /* The store has it now: what was counted before does not count. */
 void tenant_is_made(struct tenant *tenant);
 /* Of the tenant's embeddings, 0: it never had one. The store keeps to it when the last one went. */

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "semcache/cache_private.h"
 
 void change_init(struct change *change, struct mni_semcache *cache)
@@ -59,6 +60,13 @@ mn_status change_add_deletes(struct change *change, struct mni_batch *batch, str
             st = mni_batch_add(batch, index, &record, MNI_ALWAYS, 0, NULL, err);
     }
     return st;
+}
+
+/* Whether the index is to hear of one that went. */
+static bool is_told(const struct change *change, const struct entry *entry)
+{
+    return !(MNI_PLANTED("cache_replaced_key_kept") && entry->has_key &&
+             !is_replaced(change, entry));
 }
 
 static void count_evictions(struct change *change)
@@ -187,7 +195,7 @@ void change_end(struct change *change, mn_status status, uint64_t lsn)
     if (is_done)
         count_evictions(change);
     for (size_t i = 0; i < change->n_leaving; i++)
-        if (is_done)
+        if (is_done && is_told(change, change->leaving[i]))
             roster_remove(cache->roster, change->leaving[i]);
         else
             roster_stay(cache->roster, change->leaving[i]);

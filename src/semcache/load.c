@@ -91,8 +91,8 @@ static void hit_entry(struct mni_semcache *cache, enum hit_kind kind,
 
 /* Where an entry lies ----------
  *
- * A segment is never changed, and what was checked in it stays so: an entry that was read there once
- * is found again by the roster alone, as long as the store is made of this segment.
+ * A segment is never changed, and what was checked in it stays so: an entry that was read there
+ * once is found again by the roster alone, as long as the store is made of this segment.
  */
 
 static void note_place(struct mni_semcache *cache, const struct mn_semcache_handle *handle)

@@ -74,6 +74,8 @@ mn_status mni_semcache_delete(struct mni_semcache *cache, uint64_t tenant, uint6
         st = mni_fail(err, st, "deleting");
     else if (may_be)
         st = commit_delete(cache, tenant, id, ack, &existed, lsn_out, err);
+    else
+        st = answer_without_commit(cache, tenant, ack, MN_OK, err);
     if (existed && change.n_leaving == 0)
         forget_unreadable(cache, tenant);
     change_end(&change, st, 0);
@@ -221,6 +223,8 @@ mn_status mni_semcache_invalidate(struct mni_semcache *cache, uint64_t tenant,
     mni_rwlock_read(&cache->life);
     mn_status st = by_key ? invalidate_key(cache, tenant, filter, ack, &n, err)
                           : invalidate_each(cache, tenant, filter, ack, &n, err);
+    if (st == MN_OK && n == 0)
+        st = answer_without_commit(cache, tenant, ack, st, err);
     mni_rwlock_unlock(&cache->life);
     if (n_out != NULL)
         *n_out = n;
@@ -229,7 +233,7 @@ mn_status mni_semcache_invalidate(struct mni_semcache *cache, uint64_t tenant,
 
 /* Tenants ---------- */
 
-/* From before the commit on entries are loaded through the store, which knows when they are gone. */
+/* From before the commit on entries are loaded through the store: it knows when they are gone. */
 static void set_going(struct mni_semcache *cache, uint64_t number, bool is_going)
 {
     mni_rwlock_write(&cache->roster_lock);

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/plant.h"
 #include "kernel/kernel.h"
 #include "semcache/cache_private.h"
 
@@ -167,6 +168,20 @@ static mn_status begin(struct storing *s, struct mn_error *err)
     return st == MN_ERR_NOMEM ? mni_fail(err, st, "making room in the cache") : st;
 }
 
+/* What leaves goes in a commit of its own: a planted fault. */
+static mn_status delete_alone(struct storing *s, struct mn_error *err)
+{
+    struct mni_batch *batch = NULL;
+    mn_status st = new_batch(s->cache, &batch, err);
+
+    if (st == MN_OK)
+        st = change_add_deletes(&s->change, batch, err);
+    if (st == MN_OK)
+        st = mni_batch_commit(batch, s->ack, NULL, err);
+    mni_batch_free(batch);
+    return st;
+}
+
 static mn_status commit(struct storing *s, struct mn_semcache_handle *handle_out, uint64_t *lsn_out,
                         struct mn_error *err)
 {
@@ -182,7 +197,11 @@ static mn_status commit(struct storing *s, struct mn_semcache_handle *handle_out
     size_t op = 0;
 
     entry_to_record(s->entry, s->tenant, s->id, &s->room, &record);
-    mn_status st = new_batch(s->cache, &batch, err);
+    mn_status st = MN_OK;
+    if (s->change.n_leaving > 0 && MNI_PLANTED("cache_evicts_before_it_stores"))
+        st = delete_alone(s, err);
+    if (st == MN_OK)
+        st = new_batch(s->cache, &batch, err);
     if (st == MN_OK)
         st = name_tenant(batch, s->tenant, true, &index, err);
     if (st == MN_OK)
@@ -235,7 +254,8 @@ static mn_status attempt(struct storing *s, struct mn_semcache_handle *handle_ou
     change_end(&s->change, st, lsn);
     if (s->was_unreadable)
         forget_unreadable(cache, s->tenant);
-    return st;
+    return st > MN_OK && st != look_again ? answer_without_commit(cache, s->tenant, s->ack, st, err)
+                                          : st;
 }
 
 static mn_status store_once(struct storing *s, struct mn_semcache_handle *handle_out,

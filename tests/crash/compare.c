@@ -185,6 +185,11 @@ static bool shows_stats(struct world *w, const struct model_state *state, int64_
             n_records +=
                 state->tracks[t].points[i].is_there + state->tracks[t].points[i].n_versions;
     }
+    for (unsigned t = 0; t < N_HOUSES; t++) {
+        n_records += state->houses[t].has_budget;
+        for (unsigned i = 0; i < N_ANSWERS; i++)
+            n_records += state->houses[t].answers[i].is_there;
+    }
     if (st != MN_OK || stats.n_records != n_records || stats.n_namespaces != n_spaces)
         return DIFFERS("the store counts %" PRIu64 " records in %" PRIu64
                        " namespaces, not %" PRIu64 " in %" PRIu64,
@@ -207,6 +212,8 @@ bool world_shows(struct world *w, struct model_state *state, char why[WHY_BYTES]
         if (!shows_space(w, s, &state->spaces[s], now_us, why))
             return false;
     if (w->has_points && !world_shows_points(w, state, why))
+        return false;
+    if (w->has_cache && !world_shows_cache(w, state, why))
         return false;
     return shows_stats(w, state, now_us, why);
 }

@@ -365,6 +365,9 @@ void world_checkpoint(struct world *w)
         return;
     sim_tell(w->sim, "checkpoint");
     mn_status st = mn_checkpoint(w->store, &err);
+    world_hits_written(w, &c, &err);
+    if (st == MN_OK)
+        world_hits_are_safe(w);
     checkpointed(w, st, &err);
 }
 
@@ -396,6 +399,7 @@ void world_purge(struct world *w, unsigned space, const uint8_t *ids, size_t n)
     struct mn_error err = {0};
     uint64_t n_existed = 0;
 
+    world_write_hits(w);
     if (!world_begin(w, DEED_PURGE, &c))
         return;
     sim_tell(w->sim, "purge space %u, %zu ids", space, n);

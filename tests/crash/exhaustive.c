@@ -258,6 +258,32 @@ static void a_checkpoint(struct stage *stage)
     put(w, small, 1);
 }
 
+/* Answers of a cache with bounds; what it does follows from the simulator's first number. */
+static void a_cache(struct stage *stage)
+{
+    struct world *w = &stage->world;
+
+    w->has_cache = true;
+    for (int i = 0; i < 20; i++)
+        world_cache(w, i % 4 == 3 ? MN_ACK_DISK : MN_ACK_DEFAULT);
+    world_checkpoint(w);
+    for (int i = 0; i < 10; i++)
+        world_cache(w, MN_ACK_DEFAULT);
+    world_checkpoint(w);
+}
+
+static void a_cache_closed(struct stage *stage)
+{
+    struct world *w = &stage->world;
+
+    w->has_cache = true;
+    for (int i = 0; i < 10; i++)
+        world_cache(w, MN_ACK_DEFAULT);
+    again(stage);
+    for (int i = 0; i < 10; i++)
+        world_cache(w, MN_ACK_DEFAULT);
+}
+
 /* The second one writes what died and what was patched in the segment of the first. */
 static void checkpoints(struct stage *stage)
 {
@@ -431,6 +457,8 @@ static const struct scenario scenarios[] = {
     {"checkpoint_trim", checkpoint_and_trim, false, MN_SYNC_EVERY_WRITE},
     {"purge", a_purge, false, MN_SYNC_MANUAL},
     {"failed_checkpoint", a_failed_checkpoint, false, MN_SYNC_EVERY_WRITE},
+    {"cache", a_cache, false, MN_SYNC_MANUAL},
+    {"cache_close", a_cache_closed, false, MN_SYNC_EVERY_WRITE},
     {"log_mark", log_mark, true, MN_SYNC_EVERY_WRITE},
     {"log_trim", log_trimmed, true, MN_SYNC_EVERY_N},
     {"log_recycle", log_recycled, true, MN_SYNC_MANUAL},

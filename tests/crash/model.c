@@ -141,7 +141,31 @@ static void sweep(struct model_state *state, uint64_t lsn, int64_t now_us)
 
 static bool is_of_track(const struct model_effect *e)
 {
-    return e->kind >= EFFECT_MAKE_TRACK;
+    return e->kind >= EFFECT_MAKE_TRACK && e->kind <= EFFECT_DELETE_POINT;
+}
+
+static bool is_of_cache(const struct model_effect *e)
+{
+    return e->kind >= EFFECT_STORE_ANSWER;
+}
+
+static void apply_to_house(struct model_house *house, const struct model_effect *e, uint64_t lsn)
+{
+    struct model_entry *answer = &house->answers[e->id];
+
+    if (e->kind == EFFECT_STORE_ANSWER) {
+        house->exists = true;
+        *answer =
+            (struct model_entry){.is_there = true, .value = e->value, .nth = e->n_dims, .lsn = lsn};
+    } else if (e->kind == EFFECT_DELETE_ANSWER) {
+        *answer = (struct model_entry){0};
+    } else if (e->kind == EFFECT_DROP_HOUSE) {
+        *house = (struct model_house){0};
+    } else if (e->kind == EFFECT_SET_BUDGET) {
+        house->exists = true;
+        house->has_budget = e->id != 0;
+        house->entries_max = e->value;
+    }
 }
 
 static void put_point(struct model_point *point, bool has_history, uint32_t value, uint64_t lsn)
@@ -189,6 +213,10 @@ void model_apply_effect(struct model_state *state, const struct model_effect *e,
 {
     if (is_of_track(e)) {
         apply_to_track(&state->tracks[e->space], e, lsn);
+        return;
+    }
+    if (is_of_cache(e)) {
+        apply_to_house(&state->houses[e->space], e, lsn);
         return;
     }
     struct model_space *space = &state->spaces[e->space];
@@ -244,7 +272,7 @@ bool model_changes_catalogue(const struct model_state *state, const struct model
         if (is_of_track(e) && e->kind <= EFFECT_DROP_TRACK &&
             state->tracks[e->space].exists == (e->kind == EFFECT_DROP_TRACK))
             return true;
-        if (is_of_track(e))
+        if (is_of_track(e) || is_of_cache(e))
             continue;
         const struct model_space *space = &state->spaces[e->space];
         if (e->kind == EFFECT_DROP && space->exists)
@@ -262,7 +290,7 @@ bool model_changes_anything(const struct model_state *state, const struct model_
         return true;
     for (size_t i = 0; i < commit->n_effects; i++) {
         const struct model_effect *e = &commit->effects[i];
-        if (e->kind == EFFECT_PUT || e->kind == EFFECT_SWEEP)
+        if (e->kind == EFFECT_PUT || e->kind == EFFECT_SWEEP || is_of_cache(e))
             return true;
         if (is_of_track(e) && e->kind >= EFFECT_PUT_POINT && state->tracks[e->space].exists)
             return true;

@@ -17,6 +17,7 @@ enum { N_SPACES = 3, N_IDS = 8, EFFECTS_MAX = 12, DIMS_MAX = 16 };
 enum { N_TRACKS = 2, N_ENTITIES = 2, N_TIMES = 4, N_POINTS = N_ENTITIES * N_TIMES, POINT_DIMS = 3 };
 /* The last track keeps so many points of an entity, and history; of a point so many versions are
  * remembered here. */
+enum { N_HOUSES = 2, N_ANSWERS = 5 }; /* tenants of the cache, and entries of each */
 enum { TRACK_KEPT = N_TRACKS - 1, KEPT_POINTS = 3, N_VERSIONS = 3 };
 
 /* Names of namespaces and ids, each in the order of their bytes. */
@@ -86,11 +87,28 @@ struct model_track {
     struct model_point points[N_POINTS]; /* by entity and time */
 };
 
+/* An entry of the cache, which does not expire. */
+struct model_entry {
+    bool is_there;
+    uint32_t value;
+    uint32_t nth; /* how many were stored before it: its event time */
+    uint64_t lsn;
+};
+
+/* A tenant of the cache. */
+struct model_house {
+    bool exists;
+    bool has_budget;
+    uint32_t entries_max; /* 0: none */
+    struct model_entry answers[N_ANSWERS];
+};
+
 struct model_state {
     uint64_t lsn;
     uint32_t next_number;
     struct model_space spaces[N_SPACES];
     struct model_track tracks[N_TRACKS];
+    struct model_house houses[N_HOUSES];
 };
 
 enum model_effect_kind {
@@ -104,6 +122,11 @@ enum model_effect_kind {
     EFFECT_DROP_TRACK,
     EFFECT_PUT_POINT,
     EFFECT_DELETE_POINT,
+    EFFECT_STORE_ANSWER, /* of these `space` is the tenant; here `n_dims` is the `nth` */
+    EFFECT_DELETE_ANSWER,
+    EFFECT_DROP_HOUSE,
+    EFFECT_SET_BUDGET, /* `id`: whether it has one of its own, `value`: how many entries */
+    EFFECT_HITS,       /* were written: nothing else has changed */
 };
 
 struct model_effect {

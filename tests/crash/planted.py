@@ -15,6 +15,9 @@ import time
 SECONDS = 30
 FAULTS = {
     "ack_before_sync",
+    "cache_evicts_before_it_stores",
+    "cache_refuses_at_once",
+    "cache_replaced_key_kept",
     "close_without_sync",
     "crc_of_first_sector",
     "deletes_not_carried",

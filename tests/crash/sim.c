@@ -37,6 +37,7 @@ const char *sim_deed_name(enum sim_deed deed)
         [DEED_PURGE] = "purge",
         [DEED_CONFIG] = "config",
         [DEED_POINTS] = "points",
+        [DEED_CACHE] = "cache",
         [DEED_LOG_OPEN] = "log_open",
         [DEED_LOG_RECOVER] = "log_recover",
         [DEED_LOG_CLOSE] = "log_close",

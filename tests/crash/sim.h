@@ -41,6 +41,7 @@ enum sim_deed {
     DEED_PURGE,
     DEED_CONFIG,
     DEED_POINTS,
+    DEED_CACHE,
     DEED_LOG_OPEN,
     DEED_LOG_RECOVER,
     DEED_LOG_CLOSE,

@@ -295,6 +295,8 @@ static void do_something(struct world *w)
 
     if (w->has_points && sim_one_in(sim, 3))
         world_points(w, random_ack(sim));
+    if (w->has_cache && !sim_one_in(sim, 3))
+        world_cache(w, random_ack(sim));
     switch (sim_below(sim, 24)) {
     case 0:
     case 1:
@@ -405,6 +407,7 @@ void sim_store_history(struct sim *sim)
 
     world_init(&w, sim);
     w.has_points = sim->seed % 8 == 2 || sim->seed % 8 == 5;
+    w.has_cache = sim->seed % 16 == 4 || sim->seed % 16 == 6 || sim->seed % 16 == 9;
     for (size_t n = 1 + sim_below(sim, GENERATIONS_MAX); n > 0; n--) {
         choose_options(&w);
         if (sim_one_in(sim, 4))

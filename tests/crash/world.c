@@ -318,6 +318,7 @@ bool world_open(struct world *w)
         w->max_lsn = recovered.lsn;
     world_is_durable(w);
     world_check_config(w);
+    world_learn_limit(w);
     return true;
 }
 
@@ -371,8 +372,9 @@ void world_lose_power(struct world *w)
 void world_close(struct world *w)
 {
     struct mn_error err = {0};
-    bool was_poisoned = w->is_poisoned;
 
+    world_write_hits(w);
+    bool was_poisoned = w->is_poisoned;
     end_reading(w);
     if (!mni_crash_env_is_cut(w->sim->crash))
         w->sim->deed = DEED_CLOSE;

@@ -22,6 +22,7 @@ enum {
     N_WALKS = 2,
     CONFIG_VALUES_MAX = 8,
     WISHES_MAX = 8,
+    HITS_KNOWN = 1024,
     WHY_BYTES = 256
 };
 
@@ -46,6 +47,13 @@ struct world_hold {
     struct model_record record;
 };
 
+/* Hits of the entry of the cache that a commit stored. */
+struct world_hits {
+    uint64_t lsn;
+    uint64_t n_made;
+    uint64_t n_safe; /* a checkpoint wrote them */
+};
+
 /* An iterator, and the namespace as it was when it was opened. */
 struct world_walk {
     mn_iter *iter; /* NULL = not open */
@@ -62,6 +70,11 @@ struct world {
     struct mn_options options;
     bool was_made;   /* the store was open once */
     bool has_points; /* some histories are without, so that those of old seeds stay as they were */
+
+    bool has_cache;                     /* likewise */
+    uint64_t cache_entries_max;         /* the setting */
+    uint32_t n_stored;                  /* answers */
+    struct world_hits hits[HITS_KNOWN]; /* by LSN */
 
     struct model_state base;  /* what was recovered last */
     struct model_state state; /* what everybody sees */
@@ -185,6 +198,20 @@ void world_know_most(struct model_effect *effect, const struct wish *wish, int64
 void world_points(struct world *w, mn_ack ack);
 /* Compares all spaces. */
 bool world_shows_points(struct world *w, const struct model_state *state, char why[WHY_BYTES]);
+
+/* cache.c ----------*/
+
+/* Stores, removes or loads an answer, or bounds the cache. */
+void world_cache(struct world *w, mn_ack ack);
+/* Compares all tenants. */
+bool world_shows_cache(struct world *w, const struct model_state *state, char why[WHY_BYTES]);
+/* What the beginning of a checkpoint does, ahead of deeds that have another commit. */
+void world_write_hits(struct world *w);
+/* A checkpoint began by writing hits, as the commit `c`, or tried to. */
+void world_hits_written(struct world *w, struct model_commit *c, const struct mn_error *err);
+/* It succeeded. */
+void world_hits_are_safe(struct world *w);
+void world_learn_limit(struct world *w);
 
 /* txns.c ----------*/
 
