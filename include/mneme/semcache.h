@@ -12,7 +12,7 @@
  *
  * Entries are records of the store: what records.h says of commits, acks, expiry and
  * MN_ERR_CORRUPT holds. They are found by an index in memory, which the first call of this header
- * builds by reading all entries once, and which takes about 250 bytes for each and an eighth of a
+ * builds by reading all entries once, and which takes about 380 bytes for each and an eighth of a
  * byte for each dimension; budgets count it.
  *
  * Messages name the path of the store, and tenant and entry where there are such.
