@@ -204,17 +204,20 @@ static int list(struct cli *cli, mn_store *store, uint64_t tenant, uint64_t from
     uint64_t n_damaged = 0;
     size_t n = PAGE_IDS;
     int code = EXIT_CODE_OK;
+    int damage = EXIT_CODE_OK;
 
     while (n == PAGE_IDS && code == EXIT_CODE_OK) {
         mn_status st = mn_semcache_list_entries(store, tenant, from, ids, PAGE_IDS, &n, &err);
-        if (st != MN_OK)
+        if (st == MN_ERR_CORRUPT) /* the others are listed */
+            damage = cli_say_status(cli, st, &err);
+        else if (st != MN_OK)
             return st == MN_NOT_FOUND ? tenant_say_none(tenant) : cli_say_status(cli, st, &err);
         code = list_page(cli, store, tenant, ids, n, &limit, &n_damaged);
         if (limit == 0 || n == 0 || ids[n - 1] == UINT64_MAX)
             break;
         from = ids[n - 1] + 1;
     }
-    return worse_code(code, damaged_code(n_damaged));
+    return worse_code(worse_code(code, damage), damaged_code(n_damaged));
 }
 
 int run_cache_list(struct cli *cli)

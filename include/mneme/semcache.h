@@ -147,7 +147,8 @@ MN_API MN_MUST_USE mn_status mn_semcache_begin(mn_store *store, uint64_t tenant,
 /* MN_ERR_LIMIT (more than 64 MiB), MN_ERR_BUDGET, MN_ERR_NOMEM: nothing of the chunk is added. */
 MN_API MN_MUST_USE mn_status mn_semcache_append(mn_semcache_stream *stream, struct mn_slice chunk,
                                                 struct mn_error *err);
-/* As mn_semcache_store, with all chunks as payload. The stream ends, whatever the answer is. */
+/* As mn_semcache_store, with all chunks as payload; takes memory for them once more. The stream
+ * ends, whatever the answer is. */
 MN_API MN_MUST_USE mn_status mn_semcache_commit(mn_semcache_stream *stream,
                                                 struct mn_semcache_handle *handle_out,
                                                 struct mn_error *err);
@@ -276,7 +277,8 @@ struct mn_semcache_filter {
 
 /*
  * Removes the entries of a tenant that match and were there when the call began, in commits of some
- * thousands; what is stored meanwhile may stay. `n_out` (may be NULL): how many went, also when it
+ * thousands; what is stored meanwhile may stay. MN_ERR_CORRUPT: some are damaged and stay, and all
+ * others went. `n_out` (may be NULL): how many went, also when it
  * fails halfway. A tenant that is not there has none.
  */
 MN_API MN_MUST_USE mn_status mn_semcache_invalidate(mn_store *store, uint64_t tenant,
@@ -300,7 +302,8 @@ MN_API MN_MUST_USE mn_status mn_semcache_cleanup(mn_store *store,
 
 /* The ids from `from` on, ascending, `n_max` at most, which is 1 or more. To get the next ones, ask
  * from the last id plus 1, unless it is the greatest there is; fewer than n_max: there are no more.
- * MN_NOT_FOUND: no such tenant. */
+ * MN_NOT_FOUND: no such tenant. MN_ERR_CORRUPT: some are damaged and passed over, the others are
+ * listed all the same. */
 MN_API MN_MUST_USE mn_status mn_semcache_list_entries(mn_store *store, uint64_t tenant,
                                                       uint64_t from, uint64_t *ids_out,
                                                       size_t n_max, size_t *n_out,
@@ -314,8 +317,9 @@ MN_API MN_MUST_USE mn_status mn_semcache_list_tenants(mn_store *store, uint64_t 
  *
  * The settings `cache_bytes_max` and `cache_entries_max` bound all tenants together,
  * `cache_tenant_bytes_max` and `cache_tenant_entries_max` each of those without a budget of its
- * own; 0 is no bound. Bytes are the allocated ones of struct mn_semcache_stats. No commit leaves
- * the cache above a bound. To make room, what has expired goes first, then entries of the least
+ * own; 0 is no bound. Bytes are the allocated ones of struct mn_semcache_stats. No store leaves
+ * the cache above a bound, and nothing is seen above one; a setting that is lowered holds from the
+ * next store on. To make room, what has expired goes first, then entries of the least
  * value:
  *
  *     log2(1 + hits) + (the later of event time and last hit) / 1 day - log2(allocated bytes)

@@ -183,11 +183,12 @@ static mn_status check_query(const struct mn_semcache_query *query, struct mn_se
     return st == MN_OK ? check_numbers(q, err) : st;
 }
 
-static mn_status check_size(size_t size, const char *what, struct mn_error *err)
+/* `least` is the size of the first version. */
+static mn_status check_size(size_t size, size_t least, const char *what, struct mn_error *err)
 {
     enum { SIZE_MAX_BYTES = 4096 };
 
-    if (size >= sizeof(size_t) && size <= SIZE_MAX_BYTES)
+    if (size >= least && size <= SIZE_MAX_BYTES)
         return MN_OK;
     return mni_fail(err, MN_ERR_INVALID, "%s.size is not set", what);
 }
@@ -213,7 +214,7 @@ mn_status mn_semcache_lookup(mn_store *store, uint64_t tenant,
     if (st == MN_OK && result_out == NULL)
         st = mni_fail(err, MN_ERR_INVALID, "no place for the result");
     if (st == MN_OK)
-        st = check_size(result_out->size, "mn_semcache_result", err);
+        st = check_size(result_out->size, sizeof result, "mn_semcache_result", err);
     if (st != MN_OK)
         return st;
     hand_out(result_out, result_out->size, &result, sizeof result);
@@ -278,8 +279,9 @@ static mn_status get_stats(mn_store *store, const uint64_t *tenant,
     struct mn_semcache_stats stats = {0};
     struct mni_semcache *cache = NULL;
     struct mn_error details = {0};
-    mn_status st = stats_out != NULL ? check_size(stats_out->size, "mn_semcache_stats", err)
-                                     : mni_fail(err, MN_ERR_INVALID, "no place for the numbers");
+    mn_status st = stats_out != NULL
+                       ? check_size(stats_out->size, sizeof stats, "mn_semcache_stats", err)
+                       : mni_fail(err, MN_ERR_INVALID, "no place for the numbers");
 
     if (st == MN_OK)
         st = api_semcache(store, &cache, err);

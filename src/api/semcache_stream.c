@@ -104,6 +104,10 @@ static mn_status grow(mn_semcache_stream *stream, size_t n_bytes, struct mn_erro
     if (capacity > MN_PAYLOAD_BYTES_MAX)
         capacity = MN_PAYLOAD_BYTES_MAX;
     mn_status st = mni_engine_reserve_memory(engine, capacity - stream->capacity, err);
+    if (st == MN_ERR_BUDGET && capacity > n_bytes) {
+        capacity = n_bytes;
+        st = mni_engine_reserve_memory(engine, capacity - stream->capacity, err);
+    }
     if (st != MN_OK)
         return st;
     unsigned char *payload = mni_realloc(stream->payload, capacity);

@@ -71,8 +71,13 @@ static mn_status open_snapshot(struct mni_env *env, const char *path, const stru
     st = mni_pool_lock(pool, MNI_POOL_READ, err);
     if (st == MN_OK)
         st = mni_engine_open_snapshot(env, pool, &id, o, engine_out, err);
-    if (st != MN_OK)
+    if (st != MN_OK) {
         mni_pool_close(pool);
+        return st;
+    }
+    st = mni_engine_set_path(*engine_out, path, err);
+    if (st != MN_OK)
+        mni_ignore(mni_engine_close(*engine_out, NULL)); /* and the pool with it */
     return st;
 }
 

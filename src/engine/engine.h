@@ -59,6 +59,9 @@ MN_MUST_USE mn_status mni_engine_check(const struct mni_engine *engine, struct m
 bool mni_engine_is_read_only(const struct mni_engine *engine);
 /* As it was given to open; of a snapshot that was opened, empty. Lives as long as the engine. */
 const char *mni_engine_path(const struct mni_engine *engine);
+/* The same of a snapshot that was opened: by the caller, who knows. */
+MN_MUST_USE mn_status mni_engine_set_path(struct mni_engine *engine, const char *path,
+                                          struct mn_error *err);
 struct mni_wal *mni_engine_wal(struct mni_engine *engine);
 /* The engine's clock: wall time in microseconds that never goes back, over restarts too. */
 int64_t mni_engine_now_us(struct mni_engine *engine);

@@ -430,6 +430,12 @@ static mn_status copy_path(const char *path, char **copy_out, struct mn_error *e
     return MN_OK;
 }
 
+mn_status mni_engine_set_path(struct mni_engine *engine, const char *path, struct mn_error *err)
+{
+    MNI_CHECK(engine->given_path == NULL);
+    return copy_path(path, &engine->given_path, err);
+}
+
 /* Once the directory is there. */
 static mn_status note_path(struct mni_engine *engine, const char *path, struct mn_error *err)
 {

@@ -123,7 +123,8 @@ mn_status mni_semcache_open(struct mni_engine *engine, struct mni_semcache **cac
         mni_semcache_close(cache);
         return st;
     }
-    mni_engine_on_checkpoint(engine, write_hits, cache);
+    if (!mni_engine_is_read_only(engine))
+        mni_engine_on_checkpoint(engine, write_hits, cache);
     *cache_out = cache;
     return MN_OK;
 }
@@ -152,6 +153,7 @@ mn_status mni_semcache_list_entries(struct mni_semcache *cache, uint64_t tenant,
     struct mni_collection collection;
     struct mni_walk *walk = NULL;
     struct mni_found found;
+    uint64_t n_damaged = 0;
 
     *n_out = 0;
     if (from > 0)
@@ -165,15 +167,20 @@ mn_status mni_semcache_list_entries(struct mni_semcache *cache, uint64_t tenant,
     if (st == MN_OK)
         st = mni_walk_start(walk, collection.number, err);
     while (st == MN_OK && *n_out < n_max) {
-        st = mni_walk_next(walk, &found, err);
-        if (st != MN_OK)
-            break;
-        if (found.record.key.n_bytes == ENTRY_KEY_BYTES)
-            ids_out[(*n_out)++] = entry_id_of_key(found.record.key);
-        mni_pin_release(found.pin);
+        st = mni_walk_next(walk, &found, n_damaged == 0 ? err : NULL);
+        if (st == MN_OK) {
+            if (found.record.key.n_bytes == ENTRY_KEY_BYTES)
+                ids_out[(*n_out)++] = entry_id_of_key(found.record.key);
+            mni_pin_release(found.pin);
+        } else if (st == MN_ERR_CORRUPT) {
+            n_damaged++; /* the next step goes on behind it */
+            st = MN_OK;
+        }
     }
     mni_walk_close(walk);
-    return st == MN_END ? MN_OK : st;
+    if (st == MN_END)
+        st = MN_OK;
+    return st == MN_OK && n_damaged > 0 ? MN_ERR_CORRUPT : st;
 }
 
 /* Numbers ---------- */

@@ -107,15 +107,26 @@ static void give_back(struct mni_semcache *cache, const struct roster_hits *hits
     mni_rwlock_unlock(&cache->roster_lock);
 }
 
+static uint64_t count_entries(struct mni_semcache *cache)
+{
+    mni_rwlock_read(&cache->roster_lock);
+    uint64_t n = roster_get_sums(cache->roster).n_entries;
+    mni_rwlock_unlock(&cache->roster_lock);
+    return n;
+}
+
 void write_hits(void *context)
 {
     struct mni_semcache *cache = context;
     struct roster_hits *hits = mni_alloc_array(HITS_AT_ONCE, sizeof *hits);
-    bool is_done = hits == NULL || mni_engine_is_read_only(cache->engine);
+    bool is_done = hits == NULL;
+    /* Readers hit entries again as fast as their hits are written. */
+    uint64_t n_left = count_entries(cache);
 
-    while (!is_done) {
+    while (!is_done && n_left > 0) {
         struct latch_set held = {{0}};
         size_t n = take_hits(cache, hits);
+        n_left -= n < n_left ? n : n_left;
         size_t n_held = take_latches(cache, hits, n, &held);
         mn_status st = n_held > 0 ? commit_each(cache, hits, n_held) : MN_OK;
         latch_unlock_all(cache, &held);

@@ -29,8 +29,9 @@ struct lookup {
     const struct mn_semcache_query *query;
     struct mn_semcache_result *result;
     uint64_t *signs;
-    float *floats; /* a candidate's embedding */
-    float length;  /* of the query */
+    float *direction; /* the query, its largest element from 1/2 to 1: no sum is too large */
+    float length;     /* of that */
+    float *floats;    /* a candidate's embedding */
     struct roster_near *near;
     struct similar *best; /* the best first, equal ones by id */
     size_t n_best;
@@ -81,18 +82,37 @@ static mn_status look_by_key(struct lookup *l, bool *is_hit_out, struct mn_error
 
 /* By meaning ---------- */
 
+static void set_direction(struct lookup *l)
+{
+    const struct mn_semcache_query *q = l->query;
+    float largest = 0;
+    float square = 0;
+    int exponent = 0;
+
+    for (uint32_t i = 0; i < q->n_dims; i++)
+        largest = fmaxf(largest, fabsf(q->embedding[i]));
+    (void)frexpf(largest, &exponent);
+    for (uint32_t i = 0; i < q->n_dims; i++)
+        l->direction[i] = ldexpf(q->embedding[i], -exponent);
+    mni_kernels()->dot_f32(l->direction, 1, l->direction, 1, q->n_dims, &square);
+    l->length = sqrtf(square);
+}
+
 static mn_status allocate(struct lookup *l, struct mn_error *err)
 {
     const struct mn_semcache_query *q = l->query;
     size_t n_words = (q->n_dims + MNI_SIGN_WORD_BITS - 1) / MNI_SIGN_WORD_BITS;
 
     l->signs = mni_alloc_array(n_words, sizeof *l->signs);
+    l->direction = mni_alloc_array(q->n_dims, sizeof *l->direction);
     l->floats = mni_alloc_array(q->n_dims, sizeof *l->floats);
     l->near = mni_alloc_array(q->n_candidates, sizeof *l->near);
     l->best = mni_alloc_array(q->n_refined, sizeof *l->best);
-    if (l->signs == NULL || l->floats == NULL || l->near == NULL || l->best == NULL)
+    if (l->signs == NULL || l->direction == NULL || l->floats == NULL || l->near == NULL ||
+        l->best == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "looking for %" PRIu32 " candidates", q->n_candidates);
     mni_sign_bits(q->embedding, q->n_dims, l->signs);
+    set_direction(l);
     return MN_OK;
 }
 
@@ -140,7 +160,7 @@ static float cosine(const struct lookup *l, const uint16_t *embedding)
     float dot = 0;
     float square = 0;
 
-    kernels->dot_f16(q->embedding, 1, embedding, 1, q->n_dims, &dot);
+    kernels->dot_f16(l->direction, 1, embedding, 1, q->n_dims, &dot);
     mni_f16_to_f32(embedding, q->n_dims, l->floats);
     kernels->dot_f32(l->floats, 1, l->floats, 1, q->n_dims, &square);
     double length = sqrt((double)square) * (double)l->length;
@@ -167,17 +187,18 @@ static void keep(struct lookup *l, struct mn_semcache_handle *handle, float scor
     l->n_best++;
 }
 
-static mn_status refine(struct lookup *l, uint64_t id, struct mn_error *err)
+static mn_status refine(struct lookup *l, const struct roster_near *near, struct mn_error *err)
 {
     struct mn_semcache_handle handle;
-    mn_status st = read_entry(l->cache, l->tenant, id, &handle, err);
+    mn_status st = read_entry(l->cache, l->tenant, near->id, &handle, err);
 
     if (st == MN_ERR_CORRUPT)
         note_damage(l);
     if (st != MN_OK)
         return st == MN_ERR_CORRUPT || st == MN_NOT_FOUND ? MN_OK : st;
-    /* It may have been replaced since it was chosen. */
-    if (!is_in_scope(l->query, &handle) || handle.n_dims != l->query->n_dims) {
+    /* It may have been replaced since it was chosen, and what replaced it chosen, too. */
+    if (handle.lsn != near->lsn || !is_in_scope(l->query, &handle) ||
+        handle.n_dims != l->query->n_dims) {
         handle_release(&handle);
         return MN_OK;
     }
@@ -222,23 +243,19 @@ static mn_status choose(struct lookup *l, struct mn_error *err)
 
 static mn_status look_by_meaning(struct lookup *l, struct mn_error *err)
 {
-    const struct mn_semcache_query *q = l->query;
-    float square = 0;
     size_t n = 0;
     mn_status st = allocate(l, err);
 
-    if (st == MN_OK) {
-        mni_kernels()->dot_f32(q->embedding, 1, q->embedding, 1, q->n_dims, &square);
-        l->length = sqrtf(square);
+    if (st == MN_OK)
         st = find_candidates(l, &n, err);
-    }
     for (size_t i = 0; i < n && st == MN_OK; i++)
-        st = refine(l, l->near[i].id, err);
+        st = refine(l, &l->near[i], err);
     if (st == MN_OK)
         st = choose(l, err);
     for (size_t i = 0; i < l->n_best; i++)
         handle_release(&l->best[i].handle);
     mni_free(l->signs);
+    mni_free(l->direction);
     mni_free(l->floats);
     mni_free(l->near);
     mni_free(l->best);
