@@ -90,6 +90,8 @@ static mn_status take_entry(struct mni_semcache *cache, struct tenant *tenant,
         return st;
     if (handle.key != NULL && roster_find_key(tenant, handle.key) != NULL)
         return mni_fail(err, MN_ERR_CORRUPT, "two entries have one key");
+    if (handle.n_dims != 0 && tenant->n_dims != 0 && handle.n_dims != tenant->n_dims)
+        return mni_fail(err, MN_ERR_CORRUPT, "embeddings of a tenant differ in size");
     if (signs_of_halves(handle.embedding, handle.n_dims, &signs) != MN_OK)
         return mni_fail(err, MN_ERR_NOMEM, "the index of the cache");
     /* What a patch changed is not in the record that would be stored anew. */
