@@ -6,9 +6,10 @@
  *     0  type, in bits 0 and 1; bit 4: event time; bit 5: expiry; bit 6: hits; bit 7: clears
  *     1  collection, 0 to 3
  *     2  key bytes, 1 to 24             3  dimensions, 0 to 4; bit 7: f16
- *     4  payload bytes, 0 to 63         5  metadata bytes, 0 to 15
+ *     4  payload bytes, 0 to 63         5  metadata bytes, 0 to 31
  *     6  bit 0: ends the commit; bit 1: the commit lies about its number of records;
- *        bit 2: two more bytes say which byte of the encoded record is changed, and how
+ *        bit 2: two more bytes say which byte of the encoded record is changed, and how;
+ *        bit 3: an upsert has a second key, of bytes 7
  *     7  which expiry
  *
  * Owns:    a simulated disk per input.
@@ -47,6 +48,7 @@ static struct mn_slice take(struct input *in, size_t n)
 static struct mni_record next_record(struct input *in, const uint8_t *c)
 {
     static const unsigned char vector[16] = {0, 0, 128, 63};
+    static unsigned char second_key[MNI_SECOND_KEY_BYTES];
     static const int64_t expiries[] = {INT64_MIN, -1, 0, 1, INT64_MAX};
     const uint32_t changes = MNI_FIELD_EXPIRY | MNI_FIELD_HITS;
     uint32_t fields = (uint32_t)(c[0] >> 4) & (MNI_FIELD_EVENT_TIME | changes);
@@ -57,13 +59,18 @@ static struct mni_record next_record(struct input *in, const uint8_t *c)
 
     r.key = take(in, 1 + c[2] % 24);
     if (r.type == MNI_RECORD_UPSERT) {
-        r.metadata = take(in, c[5] % 16);
+        r.metadata = take(in, c[5] % 32);
         r.payload = take(in, c[4] % 64);
         r.fields = fields;
         r.n_dims = (uint32_t)c[3] % 5;
         r.vector = vector;
         if (r.n_dims > 0)
             r.element_type = (c[3] & 128) != 0 ? MNI_ELEMENT_F16 : MNI_ELEMENT_F32;
+        if ((c[6] & 8) != 0) {
+            memset(second_key, c[7], sizeof second_key);
+            r.fields |= MNI_FIELD_SECOND_KEY;
+            r.second_key = second_key;
+        }
     } else if (r.type == MNI_RECORD_PATCH) {
         r.fields = fields & changes;
         r.clears = (c[0] & 128) != 0 ? changes & ~r.fields : 0;
@@ -212,6 +219,64 @@ static uint32_t search_namespace(mn_store *store, const struct mn_namespace_info
     return sum;
 }
 
+/* What is shown of an entry is one of this tenant; by its key some entry is found, which another
+ * one of a bad log may have too. */
+static uint32_t read_entry(mn_store *store, uint64_t tenant, uint64_t id, uint32_t sum)
+{
+    static const float embedding[4] = {1, -2, 0.5F, 0};
+    struct mn_semcache_query query = {.size = sizeof query,
+                                      .fields = MN_SEMCACHE_ANY_MODEL | MN_SEMCACHE_ANY_CONTEXT,
+                                      .embedding = embedding,
+                                      .min_similarity = 0.01F};
+    struct mn_semcache_result result = {.size = sizeof result};
+    struct mn_semcache_handle h;
+    struct mn_semcache_handle by_key;
+    mn_status st = mn_semcache_load(store, tenant, id, &h, NULL);
+
+    MNI_CHECK(st == MN_OK || st == MN_ERR_CORRUPT);
+    if (st != MN_OK)
+        return sum;
+    MNI_CHECK(h.tenant == tenant && h.id == id && h.n_dims <= 4);
+    sum = sum_up(sum_up(sum, h.model), h.payload);
+    if (h.key != NULL) {
+        st = mn_semcache_load_exact(store, tenant, h.key, &by_key, NULL);
+        MNI_CHECK(st == MN_ERR_CORRUPT ||
+                  (st == MN_OK && memcmp(by_key.key, h.key, MN_SEMCACHE_KEY_BYTES) == 0));
+        mn_semcache_release(&by_key);
+    }
+    query.n_dims = h.n_dims;
+    query.key = h.key;
+    if (h.key != NULL || h.n_dims > 0) {
+        st = mn_semcache_lookup(store, tenant, &query, &result, NULL);
+        MNI_CHECK(st == MN_OK || st == MN_ERR_DIMENSION);
+        mn_semcache_release(&result.handle);
+    }
+    mn_semcache_release(&h);
+    return sum;
+}
+
+static uint32_t read_tenants(mn_store *store, uint32_t sum)
+{
+    enum { N_MAX = 64 };
+    uint64_t tenants[N_MAX];
+    uint64_t ids[N_MAX];
+    size_t n_tenants = 0;
+    mn_status st = mn_semcache_list_tenants(store, 0, tenants, N_MAX, &n_tenants, NULL);
+
+    MNI_CHECK(st == MN_OK);
+    for (size_t i = 0; i < n_tenants; i++) {
+        struct mn_semcache_stats stats = {.size = sizeof stats};
+        size_t n = 0;
+        st = mn_semcache_tenant_stats(store, tenants[i], &stats, NULL);
+        MNI_CHECK(st == MN_OK && stats.logical_bytes <= stats.allocated_bytes);
+        st = mn_semcache_list_entries(store, tenants[i], 0, ids, N_MAX, &n, NULL);
+        MNI_CHECK(st == MN_OK && n >= stats.n_entries);
+        for (size_t k = 0; k < n; k++)
+            sum = read_entry(store, tenants[i], ids[k], sum);
+    }
+    return sum;
+}
+
 static uint32_t read_all(mn_store *store)
 {
     const struct mn_slice none = {NULL, 0};
@@ -230,6 +295,7 @@ static uint32_t read_all(mn_store *store)
     }
     MNI_CHECK(st == MN_END);
     mn_namespace_iter_close(names);
+    sum = read_tenants(store, sum);
     st = mn_stats(store, &stats, NULL);
     MNI_CHECK(st == MN_OK);
     return sum;
@@ -242,6 +308,23 @@ static mn_store *store_of(struct mni_engine *engine)
 
     MNI_CHECK(st == MN_OK);
     return store;
+}
+
+static void write_entries(mn_store *store)
+{
+    static const unsigned char key[MN_SEMCACHE_KEY_BYTES] = {1};
+    const struct mn_semcache_budget budget = {.entries_max = 2};
+    const struct mn_semcache_entry entry = {.key = key, .payload = mn_str("x")};
+
+    for (uint64_t tenant = 0; tenant < 3; tenant++) {
+        struct mn_semcache_handle h;
+        if (mn_semcache_store(store, tenant, &entry, NULL, &h, NULL) == MN_OK)
+            MNI_CHECK(h.pin != NULL && h.payload.n_bytes == 1);
+        mn_semcache_release(&h);
+        mni_ignore(mn_semcache_delete(store, tenant, tenant, NULL, NULL, NULL));
+        mni_ignore(mn_semcache_set_budget(store, tenant, &budget, NULL, NULL));
+    }
+    mni_ignore(mn_semcache_drop_tenant(store, 1, NULL, NULL, NULL, NULL));
 }
 
 /* Whatever these answer, they end. */
@@ -262,6 +345,7 @@ static void write_more(mn_store *store)
         if (i != 1)
             mni_ignore(mn_namespace_drop(store, names[i], NULL, NULL));
     }
+    write_entries(store);
 }
 
 static void use_store(struct mni_env *env)

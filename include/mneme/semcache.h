@@ -15,6 +15,9 @@
  * builds by reading all entries once, and which takes about 380 bytes for each and an eighth of a
  * byte for each dimension; budgets count it.
  *
+ * An entry in a damaged part of the store can be replaced and removed where its id can be read;
+ * else these are MN_ERR_CORRUPT, too. Its tenant can still be dropped.
+ *
  * Messages name the path of the store, and tenant and entry where there are such.
  *
  * Threads: any, where a type does not say otherwise.

@@ -104,6 +104,8 @@ static mn_status take_entry(struct mni_semcache *cache, struct tenant *tenant,
         st = contest_key(cache, tenant, &handle, losers, &wins, err);
     if (st != MN_OK || !wins)
         return st;
+    if (handle.n_dims != 0 && tenant->n_dims != 0 && handle.n_dims != tenant->n_dims)
+        return mni_fail(err, MN_ERR_CORRUPT, "embeddings of a tenant differ in size");
     if (signs_of_halves(handle.embedding, handle.n_dims, &signs) != MN_OK)
         return mni_fail(err, MN_ERR_NOMEM, "the index of the cache");
     /* What a patch changed is not in the record that would be stored anew. */

@@ -59,15 +59,6 @@ static void start(struct worker *w, uint64_t seed, unsigned index, void (*run)(v
     CHECK_OK(mni_thread_start(&w->thread, run, w, NULL));
 }
 
-/* All of them, before anything is checked. */
-static void join_all(struct worker *workers, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        mni_thread_join(&workers[i].thread);
-    for (unsigned i = 0; i < n; i++)
-        CHECK_STR_EQ(workers[i].failure != NULL ? workers[i].failure : "none", "none");
-}
-
 /* The first `n_ending` come to an end by themselves; then the others are told to. */
 static void join(struct worker *workers, unsigned n_ending, unsigned n)
 {
@@ -730,16 +721,28 @@ static void store_large(void *context)
     }
 }
 
-static void writers_who_wait_for_memory_hold_no_checkpoint_up(void)
+static void write_large(const char *cache_bytes_max)
 {
     static struct worker workers[N_THREADS];
     uint64_t seed = check_seed();
 
     begin(MUCH_MEMORY);
+    CHECK_OK(mn_config_set(store, "cache_bytes_max", cache_bytes_max, NULL));
     for (unsigned i = 0; i < N_THREADS; i++)
         start(&workers[i], seed, i, store_large);
-    join_all(workers, N_THREADS);
+    join(workers, N_THREADS, N_THREADS);
     end();
+}
+
+static void writers_who_wait_for_memory_hold_no_checkpoint_up(void)
+{
+    write_large("0");
+}
+
+/* Nor do those who wait for room that others make. */
+static void writers_who_wait_for_room_hold_no_checkpoint_up(void)
+{
+    write_large("7000000"); /* for two of them */
 }
 
 /* The first call ---------- */
@@ -808,6 +811,7 @@ int main(int argc, char **argv)
         CHECK_TEST(many_writers_share_room_for_one),
         CHECK_TEST(everything_at_once),
         CHECK_TEST(writers_who_wait_for_memory_hold_no_checkpoint_up),
+        CHECK_TEST(writers_who_wait_for_room_hold_no_checkpoint_up),
         CHECK_TEST(the_first_call_may_be_made_by_many),
     };
 
