@@ -366,7 +366,7 @@ void world_checkpoint(struct world *w)
     sim_tell(w->sim, "checkpoint");
     mn_status st = mn_checkpoint(w->store, &err);
     world_hits_written(w, &c, &err);
-    if (st == MN_OK)
+    if (st == MN_OK && !w->sync_may_fail) /* else hits may be what failed: they are worth no more */
         world_hits_are_safe(w);
     checkpointed(w, st, &err);
 }

@@ -58,7 +58,7 @@ static inline unsigned char payload_byte(const struct answer *a, size_t i)
 
 static inline void make_embedding(const struct answer *a, int numbers[ANSWER_DIMS_MAX])
 {
-    uint64_t random = a->seed;
+    uint64_t random = a->seed % 2 == 0 ? a->seed : a->seed % 16; /* some are alike */
     bool is_zero = check_below(&random, 20) == 0;
 
     for (uint32_t i = 0; i < a->n_dims; i++)

@@ -360,9 +360,10 @@ static inline void stream_step(struct world *w)
     }
     switch (below(w, 6)) {
     case 0:
+    case 1:
         commit_stream(w, s);
         break;
-    case 1:
+    case 2:
         if (!one_in(w, 3))
             break;
         mn_semcache_abort(s->stream);
@@ -737,7 +738,8 @@ static inline struct mn_semcache_budget some_budget(struct world *w)
     struct mn_semcache_budget budget = {0};
 
     if (one_in(w, 2))
-        budget.bytes_max = w->has_budgets ? 1500 + below(w, 12000) : UINT64_C(1) << 40;
+        budget.bytes_max = w->has_budgets ? 400 + below(w, one_in(w, 3) ? 2000 : 12000)
+                                          : UINT64_C(1) << 40;
     if (one_in(w, 2))
         budget.entries_max = w->has_budgets ? 1 + below(w, 9) : UINT64_C(1) << 40;
     return budget;
