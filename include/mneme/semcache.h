@@ -18,7 +18,8 @@
  * An entry in a damaged part of the store can be replaced and removed where its id can be read;
  * else these are MN_ERR_CORRUPT, too. Its tenant can still be dropped.
  *
- * Messages name the path of the store, and tenant and entry where there are such.
+ * Messages name the path of the store, and tenant and entry where there are such, but for those
+ * about arguments.
  *
  * Threads: any, where a type does not say otherwise.
  */
@@ -66,7 +67,8 @@ struct mn_semcache_entry {
     const unsigned char *key; /* MN_SEMCACHE_KEY_BYTES, of one entry of the tenant; NULL = none */
     uint64_t context;         /* a hash of what else the answer depends on */
     struct mn_slice model;    /* UTF-8, up to 256 bytes; may be empty */
-    const float *embedding;   /* stored as IEEE 754 binary16; not NaN, not beyond +-65519 */
+    const float *embedding;   /* stored as IEEE 754 binary16: finite, within +-65519, and the
+                                 largest at least 2^-14, or all 0: nothing is like that */
     struct mn_slice payload;  /* any bytes, up to 64 MiB */
     int64_t event_time_us;    /* of the answer; without MN_HAS_EVENT_TIME it is the store's clock */
     int64_t expires_at_us;    /* as in struct mn_record */
@@ -74,7 +76,8 @@ struct mn_semcache_entry {
 };
 
 /* An entry that is there. All pointers stay valid and unchanged until mn_semcache_release, whatever
- * happens to the entry meanwhile; nothing is copied. Tenant, key and checksums were checked. */
+ * happens to the entry meanwhile; nothing is copied. Tenant and key were checked, and the checksums
+ * of what lies in segments when it was first read since the store was opened. */
 struct mn_semcache_handle {
     uint64_t tenant;
     uint64_t id;
@@ -234,7 +237,8 @@ struct mn_semcache_result {
     uint32_t n_candidates;            /* embeddings that were compared */
     uint32_t n_similar;               /* of these, at or above min_similarity */
     uint32_t n_rejected;              /* by the callback */
-    uint32_t n_damaged;               /* passed over: they cannot be read */
+    uint32_t n_damaged;               /* passed over: they cannot be read; at least 1 of a miss
+                                         in a tenant where some could not be read before */
 };
 
 /*
@@ -243,7 +247,8 @@ struct mn_semcache_result {
  * stored embeddings choose the n_refined best at or above min_similarity, equal ones by id; the
  * callback is asked for one after the other, best first, until it agrees; without one, the best is
  * the answer. The true nearest may be missed where more than n_candidates have more signs in common
- * with the query. An exact hit is not shown to the callback.
+ * with the query: codes are worth little where embeddings have most of their signs in common, so
+ * centre them (subtract their mean). An exact hit is not shown to the callback.
  *
  * MN_OK: also for a miss. Damage is a miss that is counted. A hit counts for its entry.
  * MN_ERR_DIMENSION, MN_ERR_INVALID, MN_ERR_BUDGET.

@@ -138,12 +138,20 @@ static mn_status check_options(const struct mn_semcache_entry *e,
 static mn_status round_embedding(const struct mn_semcache_entry *e, struct api_entry *entry_out,
                                  struct mn_error *err)
 {
+    const float least = 6.103515625e-5F; /* 2^-14: what is smaller has fewer digits */
+    float largest = 0;
     size_t n_fit = 0;
 
-    for (uint32_t i = 0; i < e->n_dims; i++)
+    for (uint32_t i = 0; i < e->n_dims; i++) {
         if (isnan(e->embedding[i]) || isinf(e->embedding[i]))
             return mni_fail(err, MN_ERR_INVALID, "element %" PRIu32 " of the embedding is %s", i,
                             isnan(e->embedding[i]) ? "not a number" : "infinite");
+        largest = fmaxf(largest, fabsf(e->embedding[i]));
+    }
+    if (largest > 0 && largest < least)
+        return mni_fail(err, MN_ERR_INVALID,
+                        "the largest element of the embedding is %g, too small for 16 bits (2^-14)",
+                        (double)largest);
     entry_out->halves = mni_alloc_array(e->n_dims, sizeof *entry_out->halves);
     if (entry_out->halves == NULL)
         return mni_fail(err, MN_ERR_NOMEM, "an embedding of %" PRIu32 " dimensions", e->n_dims);

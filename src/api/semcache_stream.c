@@ -29,6 +29,7 @@ struct mn_semcache_stream {
 
 static void stream_free(mn_semcache_stream *stream)
 {
+    atomic_fetch_sub(&stream->store->n_streams, 1);
     mni_engine_release_memory(stream->store->engine, stream->capacity);
     mni_free(stream->entry.halves);
     mni_free(stream->payload);
@@ -51,6 +52,7 @@ static mn_status begin(mn_store *store, uint64_t tenant, const struct mn_semcach
 {
     struct mni_semcache_entry *entry = &stream->entry.entry;
 
+    atomic_fetch_add(&store->n_streams, 1);
     stream->store = store;
     stream->tenant = tenant;
     if (e != NULL && e->payload.n_bytes > 0)

@@ -149,7 +149,12 @@ mn_status mn_close(mn_store *store, struct mn_error *err)
 {
     if (store == NULL)
         return MN_OK;
-    mn_status st = mni_engine_close(store->engine, err);
+    mn_status st = mni_engine_check(store->engine, err);
+    uint64_t n_streams = atomic_load(&store->n_streams);
+    if (st == MN_OK && n_streams > 0)
+        return mni_fail(err, MN_ERR_BUSY, "%" PRIu64 " streams of answers have not ended",
+                        n_streams);
+    st = mni_engine_close(store->engine, err);
     if (st != MN_ERR_BUSY && st != MN_ERR_FORKED)
         free_store(store);
     return st;

@@ -15,6 +15,7 @@ struct mn_store {
     struct mni_engine *engine;             /* owned */
     struct mni_semcache *_Atomic semcache; /* owned; NULL until it is asked for */
     struct mni_mutex semcache_lock;        /* of who makes it */
+    atomic_uint_fast64_t n_streams;        /* of answers, that have not ended */
 };
 
 /* validate.c: MN_ERR_INVALID or MN_ERR_LIMIT, with what and where ---------- */

@@ -132,7 +132,6 @@ mn_status make_room(struct change *change, struct tenant *tenant, size_t n_max)
 static mn_status evict_some(struct mni_semcache *cache, uint64_t number, mn_ack ack,
                             struct mn_error *err)
 {
-    struct mni_batch *batch = NULL;
     struct change change;
     uint64_t n_settled = settle_count(cache);
 
@@ -145,16 +144,10 @@ static mn_status evict_some(struct mni_semcache *cache, uint64_t number, mn_ack 
         change_hold(&change);
     mni_rwlock_unlock(&cache->roster_lock);
     mn_status st = room == MN_ERR_NOMEM ? mni_fail(err, room, "making room in the cache") : MN_OK;
-    if (st == MN_OK && change.n_leaving > 0) {
-        st = new_batch(cache, &batch, err);
-        if (st == MN_OK)
-            st = change_add_deletes(&change, batch, err);
-        if (st == MN_OK)
-            st = mni_batch_commit(batch, ack, NULL, err);
-        mni_batch_free(batch);
-    }
+    if (st == MN_OK && change.n_leaving > 0)
+        st = change_commit(&change, ack, err);
     size_t n_leaving = change.n_leaving;
-    if (st == MN_ERR_CORRUPT && change_forget_damaged(&change))
+    if (st == MN_ERR_CORRUPT && change_forget_damaged(&change, change.n_leaving - change.n_evicted))
         st = MN_END;
     change_end(&change, st, 0);
     if (st == MN_OK && room == MN_ERR_BUSY && n_leaving == 0)
@@ -278,6 +271,8 @@ mn_status mni_semcache_set_budget(struct mni_semcache *cache, uint64_t number,
     mni_rwlock_unlock(&cache->roster_lock);
     if (st == MN_OK)
         st = make_room_at_last(cache, number, ack, err);
+    else
+        forget_tenant(cache, number);
     mni_rwlock_unlock(&cache->life);
     return st;
 }

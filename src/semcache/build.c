@@ -2,7 +2,8 @@
  * build.c - what the store holds becomes the roster.
  *
  * A store that was salvaged may hold entries whose delete was lost, and so two with one exact key:
- * the newer one has it, and the other goes.
+ * the newer one has it, and the other goes. One that was exported without metadata holds what is
+ * left of entries: these go, too.
  *
  * Owns:    nothing; nobody else has the cache yet.
  * Threads: one.
@@ -16,7 +17,7 @@
 
 enum { TENANTS_AT_ONCE = 256 };
 
-/* Entries of a tenant whose key a newer one has. */
+/* Entries of a tenant whose key a newer one has, or that have lost their answers. */
 struct losers {
     uint64_t *ids; /* owned */
     size_t n;
@@ -100,12 +101,14 @@ static mn_status take_entry(struct mni_semcache *cache, struct tenant *tenant,
     bool wins = true;
     mn_status st = entry_of_found(found, tenant->number, &handle, err);
 
+    if (st == MN_NOT_FOUND) /* its answer is not in this copy of the store */
+        return add_loser(losers, entry_id_of_key(found->record.key), err);
+    if (st == MN_OK && handle.n_dims != 0 && tenant->n_dims != 0 && handle.n_dims != tenant->n_dims)
+        st = mni_fail(err, MN_ERR_CORRUPT, "embeddings of a tenant differ in size");
     if (st == MN_OK)
         st = contest_key(cache, tenant, &handle, losers, &wins, err);
     if (st != MN_OK || !wins)
         return st;
-    if (handle.n_dims != 0 && tenant->n_dims != 0 && handle.n_dims != tenant->n_dims)
-        return mni_fail(err, MN_ERR_CORRUPT, "embeddings of a tenant differ in size");
     if (signs_of_halves(handle.embedding, handle.n_dims, &signs) != MN_OK)
         return mni_fail(err, MN_ERR_NOMEM, "the index of the cache");
     /* What a patch changed is not in the record that would be stored anew. */

@@ -74,6 +74,15 @@ void lapse(struct mni_semcache *cache)
     (void)roster_lapse(cache->roster, mni_engine_now_us(cache->engine), LAPSED_PER_STORE);
 }
 
+void forget_tenant(struct mni_semcache *cache, uint64_t number)
+{
+    mni_rwlock_write(&cache->roster_lock);
+    struct tenant *tenant = roster_tenant(cache->roster, number);
+    if (tenant != NULL && !tenant->is_stored && tenant->sums.n_entries == 0)
+        roster_drop_tenant(cache->roster, tenant);
+    mni_rwlock_unlock(&cache->roster_lock);
+}
+
 void forget_unreadable(struct mni_semcache *cache, uint64_t number)
 {
     mni_rwlock_write(&cache->roster_lock);

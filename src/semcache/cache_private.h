@@ -63,7 +63,7 @@ struct entry_room { /* for what an encoded record points to */
 void entry_to_record(const struct mni_semcache_entry *entry, uint64_t tenant, uint64_t id,
                      struct entry_room *room, struct mni_record *record_out);
 /* What was found as a handle, without the pin; hits as the record has them. MN_ERR_CORRUPT: it is
- * no entry of this tenant. */
+ * no entry of this tenant. MN_NOT_FOUND: what is left of one without its answer. */
 MN_MUST_USE mn_status entry_of_found(const struct mni_found *found, uint64_t tenant,
                                      struct mn_semcache_handle *handle_out, struct mn_error *err);
 uint64_t entry_logical_bytes(const struct mn_semcache_handle *handle);
@@ -115,7 +115,9 @@ MN_MUST_USE mn_status change_add_deletes(struct change *change, struct mni_batch
                                          struct mn_error *err);
 /* After a commit that failed as MN_ERR_CORRUPT: victims that cannot be read leave the roster, as if
  * it had been built now. False: there are none, and trying again is of no use. */
-bool change_forget_damaged(struct change *change);
+bool change_forget_damaged(struct change *change, size_t first);
+/* A commit that only removes. */
+MN_MUST_USE mn_status change_commit(struct change *change, mn_ack ack, struct mn_error *err);
 /* The roster follows a commit, or its failure; the latches are let go; frees. `lsn` is that of the
  * fresh entry. */
 void change_end(struct change *change, mn_status status, uint64_t lsn);
@@ -158,6 +160,8 @@ void tenant_is_made(struct tenant *tenant);
 uint32_t dims_of(const struct tenant *tenant);
 bool has_expired(const struct entry *entry, int64_t now_us);
 void lapse(struct mni_semcache *cache); /* roster lock held for writing */
+/* A tenant that the store does not know, and nobody is about to make. */
+void forget_tenant(struct mni_semcache *cache, uint64_t number);
 /* One of the entries of a tenant that cannot be read is gone. */
 void forget_unreadable(struct mni_semcache *cache, uint64_t tenant);
 /* Sign bits of an embedding, for mni_free; NULL where it has no dimensions. MN_ERR_NOMEM. */

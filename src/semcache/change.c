@@ -141,14 +141,26 @@ static bool is_damaged(struct mni_semcache *cache, const struct entry *entry)
     return st == MN_ERR_CORRUPT;
 }
 
-bool change_forget_damaged(struct change *change)
+mn_status change_commit(struct change *change, mn_ack ack, struct mn_error *err)
+{
+    struct mni_batch *batch = NULL;
+    mn_status st = new_batch(change->cache, &batch, err);
+
+    if (st == MN_OK)
+        st = change_add_deletes(change, batch, err);
+    if (st == MN_OK)
+        st = mni_batch_commit(batch, ack, NULL, err);
+    mni_batch_free(batch);
+    return st;
+}
+
+bool change_forget_damaged(struct change *change, size_t first)
 {
     struct mni_semcache *cache = change->cache;
-    size_t first_evicted = change->n_leaving - change->n_evicted;
     size_t n_damaged = 0;
 
     /* Behind the others, where they are cut off. */
-    for (size_t i = change->n_leaving; i-- > first_evicted;) {
+    for (size_t i = change->n_leaving; i-- > first;) {
         struct entry *entry = change->leaving[i];
         if (!is_damaged(cache, entry))
             continue;
@@ -161,7 +173,7 @@ bool change_forget_damaged(struct change *change)
     change->holds = false;
     for (size_t i = 0; i < n_damaged; i++) {
         struct entry *entry = change->leaving[--change->n_leaving];
-        change->n_evicted--;
+        change->n_evicted -= change->n_evicted > 0;
         entry->tenant->n_unreadable++;
         roster_remove(cache->roster, entry);
     }

@@ -36,6 +36,7 @@ struct lookup {
     struct similar *best; /* the best first, equal ones by id */
     size_t n_best;
     bool saw_scope;
+    uint64_t n_unreadable; /* entries of the tenant: one of them may be what is looked for */
 };
 
 static bool is_in_scope(const struct mn_semcache_query *q, const struct mn_semcache_handle *handle)
@@ -137,6 +138,7 @@ static mn_status find_candidates(struct lookup *l, size_t *n_out, struct mn_erro
         mni_rwlock_read(&cache->roster_lock);
         const struct tenant *tenant = roster_tenant(cache->roster, l->tenant);
         uint32_t n_dims = tenant != NULL ? dims_of(tenant) : 0;
+        l->n_unreadable = tenant != NULL ? tenant->n_unreadable : 0;
         bool fits = n_dims == 0 || n_dims == q->n_dims;
         is_more = fits && roster_scan_on(cache->roster, &scan, CODES_AT_ONCE);
         mni_rwlock_unlock(&cache->roster_lock);
@@ -252,6 +254,9 @@ static mn_status look_by_meaning(struct lookup *l, struct mn_error *err)
         st = refine(l, &l->near[i], err);
     if (st == MN_OK)
         st = choose(l, err);
+    if (st == MN_OK && l->result->kind == MN_SEMCACHE_MISS && l->n_unreadable > 0 &&
+        l->result->n_damaged == 0)
+        note_damage(l);
     for (size_t i = 0; i < l->n_best; i++)
         handle_release(&l->best[i].handle);
     mni_free(l->signs);

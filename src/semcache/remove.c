@@ -139,11 +139,11 @@ static mn_status leave_matches(struct change *change, uint64_t number, const str
     return st;
 }
 
-static mn_status delete_matches(struct mni_semcache *cache, uint64_t number,
-                                const struct match *found, size_t n, mn_ack ack, uint64_t *n_out,
-                                struct mn_error *err)
+/* One try. MN_END: some are damaged, which the roster has forgotten; again without them. */
+static mn_status try_to_delete(struct mni_semcache *cache, uint64_t number,
+                               const struct match *found, size_t n, mn_ack ack, uint64_t *n_out,
+                               struct mn_error *err)
 {
-    struct mni_batch *batch = NULL;
     struct change change;
 
     change_init(&change, cache);
@@ -154,18 +154,39 @@ static mn_status delete_matches(struct mni_semcache *cache, uint64_t number,
     size_t n_leaving = change.n_leaving;
     if (st != MN_OK)
         st = mni_fail(err, st, "invalidating");
-    if (st == MN_OK && n_leaving > 0) {
-        st = new_batch(cache, &batch, err);
-        if (st == MN_OK)
-            st = change_add_deletes(&change, batch, err);
-        if (st == MN_OK)
-            st = mni_batch_commit(batch, ack, NULL, err);
-        mni_batch_free(batch);
-    }
+    if (st == MN_OK && n_leaving > 0)
+        st = change_commit(&change, ack, err);
+    if (st == MN_ERR_CORRUPT && change_forget_damaged(&change, 0))
+        st = MN_END;
     change_end(&change, st, 0);
     if (st == MN_OK)
         *n_out += n_leaving;
     return st;
+}
+
+static mn_status delete_matches(struct mni_semcache *cache, uint64_t number,
+                                const struct match *found, size_t n, mn_ack ack, uint64_t *n_out,
+                                struct mn_error *err)
+{
+    mn_status st = MN_END;
+
+    while (st == MN_END)
+        st = try_to_delete(cache, number, found, n, ack, n_out, err);
+    return st;
+}
+
+/* What cannot be read may match. */
+static mn_status tell_unreadable(struct mni_semcache *cache, uint64_t number, struct mn_error *err)
+{
+    mni_rwlock_read(&cache->roster_lock);
+    const struct tenant *tenant = roster_tenant(cache->roster, number);
+    uint64_t n_unreadable = tenant != NULL ? tenant->n_unreadable : 0;
+    mni_rwlock_unlock(&cache->roster_lock);
+    if (n_unreadable == 0)
+        return MN_OK;
+    return mni_fail(err, MN_ERR_CORRUPT,
+                    "%" PRIu64 " entries are damaged and stay until the tenant is dropped",
+                    n_unreadable);
 }
 
 /* By key alone there is at most one. */
@@ -225,6 +246,8 @@ mn_status mni_semcache_invalidate(struct mni_semcache *cache, uint64_t tenant,
                           : invalidate_each(cache, tenant, filter, ack, &n, err);
     if (st == MN_OK && n == 0)
         st = answer_without_commit(cache, tenant, ack, st, err);
+    if (st == MN_OK)
+        st = tell_unreadable(cache, tenant, err);
     mni_rwlock_unlock(&cache->life);
     if (n_out != NULL)
         *n_out = n;

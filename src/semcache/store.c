@@ -19,6 +19,8 @@
 static const mn_status look_again = MN_END;
 static const mn_status wait_for_room = MN_ERR_BUSY;
 
+enum { CORRUPT_MAX = 1000 };
+
 struct storing {
     struct mni_semcache *cache;
     uint64_t tenant;
@@ -33,6 +35,7 @@ struct storing {
     bool has_old;        /* an entry that the roster knows has the id */
     bool was_unreadable; /* the id had an entry that the roster does not know */
     uint64_t n_settled;  /* before the attempt */
+    unsigned n_corrupt;  /* ids that were assigned and lie in damaged parts */
     struct change change;
 };
 
@@ -133,7 +136,8 @@ static mn_status begin(struct storing *s, struct mn_error *err)
     uint64_t holder_id = 0;
     struct tenant *tenant = roster_tenant(roster, s->tenant);
 
-    MNI_CHECK(tenant != NULL); /* nobody drops one meanwhile */
+    if (tenant == NULL) /* another one that failed took it away */
+        return look_again;
     lapse(s->cache);
     bool has_holder = find_holder(s, tenant, &holder_id);
     if (has_holder != s->has_holder || (has_holder && holder_id != s->holder_id))
@@ -221,8 +225,9 @@ static mn_status commit(struct storing *s, struct mn_semcache_handle *handle_out
             mni_pin_release(found.pin);
     }
     mni_batch_free(batch);
-    /* One that cannot be read has the id: the index does not know it. */
-    return st == MN_EXISTS && s->is_assigned ? look_again : st;
+    /* One that cannot be read may have the id: the index does not know it. */
+    bool is_taken = st == MN_EXISTS || (st == MN_ERR_CORRUPT && s->n_corrupt++ < CORRUPT_MAX);
+    return is_taken && s->is_assigned && s->change.n_evicted == 0 ? look_again : st;
 }
 
 /* The latch of the key, if there is one, is held. */
@@ -249,11 +254,14 @@ static mn_status attempt(struct storing *s, struct mn_semcache_handle *handle_ou
     mni_rwlock_unlock(&cache->roster_lock);
     if (st == MN_OK)
         st = commit(s, handle_out, &lsn, err);
-    if (st == MN_ERR_CORRUPT && s->change.n_evicted > 0 && change_forget_damaged(&s->change))
+    if (st == MN_ERR_CORRUPT && s->change.n_evicted > 0 &&
+        change_forget_damaged(&s->change, s->change.n_leaving - s->change.n_evicted))
         st = look_again;
     change_end(&s->change, st, lsn);
     if (s->was_unreadable)
         forget_unreadable(cache, s->tenant);
+    if (st != MN_OK && st != look_again)
+        forget_tenant(cache, s->tenant);
     return st > MN_OK && st != look_again ? answer_without_commit(cache, s->tenant, s->ack, st, err)
                                           : st;
 }

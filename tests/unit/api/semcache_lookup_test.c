@@ -405,6 +405,29 @@ static void the_first_embedding_decides_until_the_tenant_goes(void)
     closed(store);
 }
 
+static void scores_do_not_depend_on_lengths(void)
+{
+    static const float lengths[] = {1e-42F, 1e-30F, 1, 1e19F, 3e38F};
+    float embedding[N_DIMS];
+    float query[N_DIMS];
+
+    embed(1, embedding);
+    begin();
+    store_at(1, 1, embedding, "", 0);
+    for (size_t i = 0; i < CHECK_COUNT(lengths); i++) {
+        for (int j = 0; j < N_DIMS; j++)
+            query[j] = (embedding[j] > 0 ? 1 : -1) * lengths[i];
+        float signs[N_DIMS];
+        for (int j = 0; j < N_DIMS; j++)
+            signs[j] = embedding[j] > 0 ? 1 : -1;
+        const struct mn_semcache_query q = by_meaning(query, 0.5F);
+        struct mn_semcache_result r = look(1, &q);
+        CHECK_EQ(r.kind, MN_SEMCACHE_SEMANTIC);
+        CHECK(fabs((double)r.score - cosine(signs, embedding)) < 1e-3);
+    }
+    closed(store);
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {
@@ -416,6 +439,7 @@ int main(int argc, char **argv)
         CHECK_TEST(bad_queries_are_refused),
         CHECK_TEST(what_was_removed_is_not_found_again),
         CHECK_TEST(hits_are_counted_and_written),
+        CHECK_TEST(scores_do_not_depend_on_lengths),
         CHECK_TEST(who_decides_sees_hits_that_are_not_written),
         CHECK_TEST(the_first_embedding_decides_until_the_tenant_goes),
     };

@@ -283,6 +283,9 @@ static void bad_entries_are_refused(void)
     embedding[69] = 65520;
     CHECK_STATUS(try_store(3, &entry, MN_SEMCACHE_OVERWRITE, 0, NULL, NULL), MN_ERR_INVALID);
     CHECK_STR_HAS(err.message, "element 69 of the embedding is 65520, too large for 16 bits");
+    embedding[69] = 6.1e-5F;
+    CHECK_STATUS(try_store(3, &entry, MN_SEMCACHE_OVERWRITE, 0, NULL, NULL), MN_ERR_INVALID);
+    CHECK_STR_HAS(err.message, "too small for 16 bits");
     embedding[69] = 65519;
     CHECK_OK_ERR(try_store(3, &entry, MN_SEMCACHE_OVERWRITE, 0, NULL, NULL), &err);
     entry.n_dims = N_DIMS - 1;
@@ -652,6 +655,7 @@ static void a_stream_shows_when_it_is_committed(void)
     CHECK_OK(mn_semcache_begin(store, 1, &entry, &options, &stream, &err));
     CHECK_STATUS(mn_semcache_commit(stream, NULL, &err), MN_EXISTS); /* and it is freed */
     CHECK_OK(mn_semcache_begin(store, 2, &entry, NULL, &stream, &err));
+    CHECK_STATUS(mn_close(store, &err), MN_ERR_BUSY);
     CHECK_OK_ERR(mn_semcache_commit(stream, NULL, &err), &err); /* without a chunk */
     check_loads(2, 1, "");
     reopen();
