@@ -21,7 +21,7 @@ enum { ASIDE_MAX = 64, LAPSED_AT_ONCE = 256 };
 /* Who let go of latches without having changed anything tells nobody. */
 enum { SETTLE_WAIT_US = 10000 };
 
-struct roster_limits limits_of(const struct mni_semcache *cache, const struct tenant *tenant)
+struct roster_limits cache_limits_of(const struct mni_semcache *cache, const struct tenant *tenant)
 {
     struct mni_cache_limits limits;
 
@@ -62,7 +62,7 @@ static bool tenant_is_over(const struct mni_semcache *cache, const struct tenant
                            const struct aside *aside)
 {
     struct roster_sums sums = with_held(tenant->sums, &tenant->held);
-    const struct roster_limits limits = limits_of(cache, tenant);
+    const struct roster_limits limits = cache_limits_of(cache, tenant);
 
     for (size_t i = 0; i < aside->n; i++) {
         if (aside->entries[i]->tenant != tenant)
@@ -108,7 +108,7 @@ static mn_status take_victim(struct change *change, struct tenant *tenant, struc
     return MN_OK;
 }
 
-mn_status make_room(struct change *change, struct tenant *tenant, size_t n_max)
+mn_status cache_make_room(struct change *change, struct tenant *tenant, size_t n_max)
 {
     struct mni_semcache *cache = change->cache;
     struct aside aside = {.n = 0};
@@ -133,11 +133,12 @@ static mn_status evict_some(struct mni_semcache *cache, uint64_t number, mn_ack 
                             struct mn_error *err)
 {
     struct change change;
-    uint64_t n_settled = settle_count(cache);
+    uint64_t n_settled = cache_settle_count(cache);
 
     change_init(&change, cache);
     mni_rwlock_write(&cache->roster_lock);
-    mn_status room = make_room(&change, roster_tenant(cache->roster, number), DELETES_AT_ONCE);
+    mn_status room =
+        cache_make_room(&change, roster_tenant(cache->roster, number), DELETES_AT_ONCE);
     if (room == MN_ERR_NOMEM)
         change_undo(&change);
     else
@@ -151,12 +152,12 @@ static mn_status evict_some(struct mni_semcache *cache, uint64_t number, mn_ack 
         st = MN_END;
     change_end(&change, st, 0);
     if (st == MN_OK && room == MN_ERR_BUSY && n_leaving == 0)
-        settle_wait(cache, n_settled);
+        cache_settle_wait(cache, n_settled);
     return st == MN_OK && room != MN_OK ? MN_END : st;
 }
 
-mn_status make_room_at_last(struct mni_semcache *cache, uint64_t tenant, mn_ack ack,
-                            struct mn_error *err)
+mn_status cache_make_room_at_last(struct mni_semcache *cache, uint64_t tenant, mn_ack ack,
+                                  struct mn_error *err)
 {
     const struct aside nobody = {.n = 0};
     mn_status st = MN_END;
@@ -172,10 +173,10 @@ mn_status make_room_at_last(struct mni_semcache *cache, uint64_t tenant, mn_ack 
     return st;
 }
 
-mn_status check_alone(const struct mni_semcache *cache, const struct tenant *tenant, uint64_t bytes,
-                      struct mn_error *err)
+mn_status cache_check_alone(const struct mni_semcache *cache, const struct tenant *tenant,
+                            uint64_t bytes, struct mn_error *err)
 {
-    const struct roster_limits own = limits_of(cache, tenant);
+    const struct roster_limits own = cache_limits_of(cache, tenant);
     const struct roster_limits all = limits_of_all(cache);
     uint64_t most = own.bytes_max;
 
@@ -189,12 +190,12 @@ mn_status check_alone(const struct mni_semcache *cache, const struct tenant *ten
 
 /* Waiting for others ---------- */
 
-uint64_t settle_count(struct mni_semcache *cache)
+uint64_t cache_settle_count(struct mni_semcache *cache)
 {
     return atomic_load(&cache->n_settled);
 }
 
-void settle_wait(struct mni_semcache *cache, uint64_t n_settled)
+void cache_settle_wait(struct mni_semcache *cache, uint64_t n_settled)
 {
     mni_mutex_lock(&cache->settle_mutex);
     atomic_fetch_add(&cache->n_waiting, 1);
@@ -204,7 +205,7 @@ void settle_wait(struct mni_semcache *cache, uint64_t n_settled)
     mni_mutex_unlock(&cache->settle_mutex);
 }
 
-void settle_tell(struct mni_semcache *cache)
+void cache_settle_tell(struct mni_semcache *cache)
 {
     atomic_fetch_add(&cache->n_settled, 1);
     if (atomic_load(&cache->n_waiting) == 0)
@@ -233,9 +234,9 @@ static mn_status commit_budget(struct mni_semcache *cache, uint64_t number,
         mni_put_u64(bytes + 8, budget->entries_max);
         record.payload = (struct mn_slice){bytes, sizeof bytes};
     }
-    mn_status st = new_batch(cache, &batch, err);
+    mn_status st = cache_new_batch(cache, &batch, err);
     if (st == MN_OK)
-        st = name_tenant(batch, number, true, &index, err);
+        st = cache_name_tenant(batch, number, true, &index, err);
     if (st == MN_OK)
         st = mni_batch_create(batch, index, 0, false, err);
     if (st == MN_OK)
@@ -262,7 +263,7 @@ mn_status mni_semcache_set_budget(struct mni_semcache *cache, uint64_t number,
     mni_rwlock_write(&cache->roster_lock);
     if (st == MN_OK) {
         if (!tenant->is_stored)
-            tenant_is_made(tenant);
+            cache_tenant_is_made(tenant);
         tenant->has_own_limits = budget != NULL;
         tenant->limits = (struct roster_limits){0};
     }
@@ -270,9 +271,9 @@ mn_status mni_semcache_set_budget(struct mni_semcache *cache, uint64_t number,
         tenant->limits = (struct roster_limits){budget->bytes_max, budget->entries_max};
     mni_rwlock_unlock(&cache->roster_lock);
     if (st == MN_OK)
-        st = make_room_at_last(cache, number, ack, err);
+        st = cache_make_room_at_last(cache, number, ack, err);
     else
-        forget_tenant(cache, number);
+        cache_forget_tenant(cache, number);
     mni_rwlock_unlock(&cache->life);
     return st;
 }
@@ -285,7 +286,7 @@ mn_status mni_semcache_get_budget(struct mni_semcache *cache, uint64_t number,
     const struct tenant *tenant = roster_tenant(cache->roster, number);
     bool is_there = tenant != NULL && tenant->is_stored;
     if (is_there) {
-        const struct roster_limits limits = limits_of(cache, tenant);
+        const struct roster_limits limits = cache_limits_of(cache, tenant);
         *budget_out = (struct mn_semcache_budget){limits.bytes_max, limits.entries_max};
         if (is_own_out != NULL)
             *is_own_out = tenant->has_own_limits;

@@ -47,9 +47,9 @@ static void delete_losers(struct mni_semcache *cache, uint64_t tenant, const str
 
     if (losers->n == 0 || mni_engine_is_read_only(cache->engine))
         return;
-    mn_status st = new_batch(cache, &batch, NULL);
+    mn_status st = cache_new_batch(cache, &batch, NULL);
     if (st == MN_OK)
-        st = name_tenant(batch, tenant, false, &index, NULL);
+        st = cache_name_tenant(batch, tenant, false, &index, NULL);
     for (size_t i = 0; i < losers->n && st == MN_OK; i++) {
         const struct entry_key key = entry_key(losers->ids[i]);
         const struct mni_record record = {.type = MNI_RECORD_DELETE, .key = entry_key_slice(&key)};
@@ -109,7 +109,7 @@ static mn_status take_entry(struct mni_semcache *cache, struct tenant *tenant,
         st = contest_key(cache, tenant, &handle, losers, &wins, err);
     if (st != MN_OK || !wins)
         return st;
-    if (signs_of_halves(handle.embedding, handle.n_dims, &signs) != MN_OK)
+    if (entry_signs(handle.embedding, handle.n_dims, &signs) != MN_OK)
         return mni_fail(err, MN_ERR_NOMEM, "the index of the cache");
     /* What a patch changed is not in the record that would be stored anew. */
     struct mni_record stored = found->record;
@@ -201,7 +201,7 @@ static mn_status take_tenant(struct mni_semcache *cache, uint64_t number, struct
     return st;
 }
 
-mn_status build(struct mni_semcache *cache, struct mn_error *err)
+mn_status cache_build(struct mni_semcache *cache, struct mn_error *err)
 {
     uint64_t tenants[TENANTS_AT_ONCE];
     uint64_t from = 0;

@@ -16,8 +16,8 @@
 
 enum { LAPSED_PER_STORE = 256 };
 
-mn_status name_tenant(struct mni_batch *batch, uint64_t tenant, bool creates, size_t *index_out,
-                      struct mn_error *err)
+mn_status cache_name_tenant(struct mni_batch *batch, uint64_t tenant, bool creates,
+                            size_t *index_out, struct mn_error *err)
 {
     unsigned char room[MNI_TENANT_KEY_BYTES];
 
@@ -25,29 +25,30 @@ mn_status name_tenant(struct mni_batch *batch, uint64_t tenant, bool creates, si
                                 index_out, err);
 }
 
-mn_status new_batch(struct mni_semcache *cache, struct mni_batch **batch_out, struct mn_error *err)
+mn_status cache_new_batch(struct mni_semcache *cache, struct mni_batch **batch_out,
+                          struct mn_error *err)
 {
     mn_status st = mni_batch_new(cache->engine, NULL, batch_out);
 
     return st == MN_OK ? st : mni_fail(err, st, "a batch");
 }
 
-mn_status answer_without_commit(struct mni_semcache *cache, uint64_t tenant, mn_ack ack,
-                                mn_status answer, struct mn_error *err)
+mn_status cache_answer(struct mni_semcache *cache, uint64_t tenant, mn_ack ack, mn_status answer,
+                       struct mn_error *err)
 {
     struct mni_batch *batch = NULL;
     size_t index = 0;
-    mn_status st = new_batch(cache, &batch, err);
+    mn_status st = cache_new_batch(cache, &batch, err);
 
     if (st == MN_OK && !MNI_PLANTED("cache_refuses_at_once"))
-        st = name_tenant(batch, tenant, false, &index, err);
+        st = cache_name_tenant(batch, tenant, false, &index, err);
     if (st == MN_OK)
         st = mni_batch_commit(batch, ack, NULL, err);
     mni_batch_free(batch);
     return st == MN_OK ? answer : st;
 }
 
-void tenant_is_made(struct tenant *tenant)
+void cache_tenant_is_made(struct tenant *tenant)
 {
     struct counts *counts = &tenant->counts;
 
@@ -59,22 +60,22 @@ void tenant_is_made(struct tenant *tenant)
     atomic_store(&counts->n_errors, 0);
 }
 
-uint32_t dims_of(const struct tenant *tenant)
+uint32_t cache_dims_of(const struct tenant *tenant)
 {
     return tenant->stored_dims != 0 ? tenant->stored_dims : tenant->n_dims;
 }
 
-bool has_expired(const struct entry *entry, int64_t now_us)
+bool entry_has_expired(const struct entry *entry, int64_t now_us)
 {
     return entry->expires_at_us <= now_us && entry->expires_at_us != INT64_MAX;
 }
 
-void lapse(struct mni_semcache *cache)
+void cache_lapse(struct mni_semcache *cache)
 {
     (void)roster_lapse(cache->roster, mni_engine_now_us(cache->engine), LAPSED_PER_STORE);
 }
 
-void forget_tenant(struct mni_semcache *cache, uint64_t number)
+void cache_forget_tenant(struct mni_semcache *cache, uint64_t number)
 {
     mni_rwlock_write(&cache->roster_lock);
     struct tenant *tenant = roster_tenant(cache->roster, number);
@@ -83,7 +84,7 @@ void forget_tenant(struct mni_semcache *cache, uint64_t number)
     mni_rwlock_unlock(&cache->roster_lock);
 }
 
-void forget_unreadable(struct mni_semcache *cache, uint64_t number)
+void cache_forget_unreadable(struct mni_semcache *cache, uint64_t number)
 {
     mni_rwlock_write(&cache->roster_lock);
     struct tenant *tenant = roster_tenant(cache->roster, number);
@@ -92,7 +93,7 @@ void forget_unreadable(struct mni_semcache *cache, uint64_t number)
     mni_rwlock_unlock(&cache->roster_lock);
 }
 
-mn_status signs_of_halves(const uint16_t *halves, uint32_t n_dims, uint64_t **signs_out)
+mn_status entry_signs(const uint16_t *halves, uint32_t n_dims, uint64_t **signs_out)
 {
     size_t n_words = (n_dims + MNI_SIGN_WORD_BITS - 1) / MNI_SIGN_WORD_BITS;
 
@@ -127,13 +128,13 @@ mn_status mni_semcache_open(struct mni_engine *engine, struct mni_semcache **cac
     mni_mutex_init(&cache->settle_mutex);
     mni_cond_init(&cache->settled);
     mn_status st = roster_new(&cache->roster);
-    st = st == MN_OK ? build(cache, err) : mni_fail(err, st, "the index of the cache");
+    st = st == MN_OK ? cache_build(cache, err) : mni_fail(err, st, "the index of the cache");
     if (st != MN_OK) {
         mni_semcache_close(cache);
         return st;
     }
     if (!mni_engine_is_read_only(engine))
-        mni_engine_on_checkpoint(engine, write_hits, cache);
+        mni_engine_on_checkpoint(engine, cache_write_hits, cache);
     *cache_out = cache;
     return MN_OK;
 }

@@ -125,76 +125,76 @@ void change_end(struct change *change, mn_status status, uint64_t lsn);
 /* budget.c ---------- */
 
 /* What bounds a tenant. Roster lock held. */
-struct roster_limits limits_of(const struct mni_semcache *cache, const struct tenant *tenant);
+struct roster_limits cache_limits_of(const struct mni_semcache *cache, const struct tenant *tenant);
 /* MN_ERR_LIMIT: an entry of this size is larger than a budget. Roster lock held. */
-MN_MUST_USE mn_status check_alone(const struct mni_semcache *cache, const struct tenant *tenant,
-                                  uint64_t bytes, struct mn_error *err);
+MN_MUST_USE mn_status cache_check_alone(const struct mni_semcache *cache,
+                                        const struct tenant *tenant, uint64_t bytes,
+                                        struct mn_error *err);
 /*
  * Chooses victims until a tenant (may be NULL) and the whole are within their limits; roster lock
  * held for writing. MN_OK: they are. MN_END: not yet, with `n_max` victims. MN_ERR_BUSY: others
  * have to end first. MN_ERR_NOMEM.
  */
-MN_MUST_USE mn_status make_room(struct change *change, struct tenant *tenant, size_t n_max);
+MN_MUST_USE mn_status cache_make_room(struct change *change, struct tenant *tenant, size_t n_max);
 /* Commits evictions until there is room. No latch is held, the life lock is. */
-MN_MUST_USE mn_status make_room_at_last(struct mni_semcache *cache, uint64_t tenant, mn_ack ack,
-                                        struct mn_error *err);
-uint64_t settle_count(struct mni_semcache *cache);
+MN_MUST_USE mn_status cache_make_room_at_last(struct mni_semcache *cache, uint64_t tenant,
+                                              mn_ack ack, struct mn_error *err);
+uint64_t cache_settle_count(struct mni_semcache *cache);
 /* Until a commit ends that had not when `settle_count` was asked. */
-void settle_wait(struct mni_semcache *cache, uint64_t n_settled);
-void settle_tell(struct mni_semcache *cache);
+void cache_settle_wait(struct mni_semcache *cache, uint64_t n_settled);
+void cache_settle_tell(struct mni_semcache *cache);
 
 /* cache.c ---------- */
 
 /* A collection of a batch. */
-MN_MUST_USE mn_status name_tenant(struct mni_batch *batch, uint64_t tenant, bool creates,
-                                  size_t *index_out, struct mn_error *err);
-MN_MUST_USE mn_status new_batch(struct mni_semcache *cache, struct mni_batch **batch_out,
-                                struct mn_error *err);
+MN_MUST_USE mn_status cache_name_tenant(struct mni_batch *batch, uint64_t tenant, bool creates,
+                                        size_t *index_out, struct mn_error *err);
+MN_MUST_USE mn_status cache_new_batch(struct mni_semcache *cache, struct mni_batch **batch_out,
+                                      struct mn_error *err);
 /* Answers without a commit: as safe as one would have been, for it waits for what it was judged by.
  * Returns `answer`, or why it cannot. */
-MN_MUST_USE mn_status answer_without_commit(struct mni_semcache *cache, uint64_t tenant, mn_ack ack,
-                                            mn_status answer, struct mn_error *err);
+MN_MUST_USE mn_status cache_answer(struct mni_semcache *cache, uint64_t tenant, mn_ack ack,
+                                   mn_status answer, struct mn_error *err);
 /* The store has it now: what was counted before does not count. */
-void tenant_is_made(struct tenant *tenant);
+void cache_tenant_is_made(struct tenant *tenant);
 /* Of the tenant's embeddings, 0: it never had one. The store keeps to it when the last one went. */
-uint32_t dims_of(const struct tenant *tenant);
-bool has_expired(const struct entry *entry, int64_t now_us);
-void lapse(struct mni_semcache *cache); /* roster lock held for writing */
+uint32_t cache_dims_of(const struct tenant *tenant);
+bool entry_has_expired(const struct entry *entry, int64_t now_us);
+void cache_lapse(struct mni_semcache *cache); /* roster lock held for writing */
 /* A tenant that the store does not know, and nobody is about to make. */
-void forget_tenant(struct mni_semcache *cache, uint64_t number);
+void cache_forget_tenant(struct mni_semcache *cache, uint64_t number);
 /* One of the entries of a tenant that cannot be read is gone. */
-void forget_unreadable(struct mni_semcache *cache, uint64_t tenant);
+void cache_forget_unreadable(struct mni_semcache *cache, uint64_t tenant);
 /* Sign bits of an embedding, for mni_free; NULL where it has no dimensions. MN_ERR_NOMEM. */
-MN_MUST_USE mn_status signs_of_halves(const uint16_t *halves, uint32_t n_dims,
-                                      uint64_t **signs_out);
+MN_MUST_USE mn_status entry_signs(const uint16_t *halves, uint32_t n_dims, uint64_t **signs_out);
 
 /* build.c: reads all entries. */
-MN_MUST_USE mn_status build(struct mni_semcache *cache, struct mn_error *err);
+MN_MUST_USE mn_status cache_build(struct mni_semcache *cache, struct mn_error *err);
 
 /* hits.c: the engine's call before a checkpoint; `context` is the cache. */
-void write_hits(void *context);
+void cache_write_hits(void *context);
 
 /* load.c: reads an entry; the pin, which does not count yet, goes to the handle. */
-MN_MUST_USE mn_status read_entry(struct mni_semcache *cache, uint64_t tenant, uint64_t id,
-                                 struct mn_semcache_handle *handle_out, struct mn_error *err);
+MN_MUST_USE mn_status cache_read_entry(struct mni_semcache *cache, uint64_t tenant, uint64_t id,
+                                       struct mn_semcache_handle *handle_out, struct mn_error *err);
 /* The same by key. */
-MN_MUST_USE mn_status read_exact(struct mni_semcache *cache, uint64_t tenant,
-                                 const unsigned char *key, struct mn_semcache_handle *handle_out,
-                                 struct mn_error *err);
+MN_MUST_USE mn_status cache_read_exact(struct mni_semcache *cache, uint64_t tenant,
+                                       const unsigned char *key,
+                                       struct mn_semcache_handle *handle_out, struct mn_error *err);
 static inline void handle_release(struct mn_semcache_handle *handle)
 {
     mni_pin_release(handle->pin);
     *handle = (struct mn_semcache_handle){0};
 }
 /* Tells a handle the entry's hits so far, which the record may not have yet. */
-void tell_hits(struct mni_semcache *cache, struct mn_semcache_handle *handle);
+void cache_tell_hits(struct mni_semcache *cache, struct mn_semcache_handle *handle);
 enum hit_kind { HIT_ID, HIT_EXACT, HIT_SEMANTIC, HIT_VERIFIED };
 /* Counts the pin, and then a hit, of which the handle is told; clears the handle if it fails. */
-MN_MUST_USE mn_status give_hit(struct mni_semcache *cache, enum hit_kind kind,
-                               struct mn_semcache_handle *handle, struct mn_error *err);
-MN_MUST_USE mn_status count_pin(struct mni_semcache *cache, struct mn_semcache_handle *handle,
-                                struct mn_error *err);
-void count_miss(struct mni_semcache *cache, uint64_t tenant);
-void count_error(struct mni_semcache *cache, uint64_t tenant);
+MN_MUST_USE mn_status cache_give_hit(struct mni_semcache *cache, enum hit_kind kind,
+                                     struct mn_semcache_handle *handle, struct mn_error *err);
+MN_MUST_USE mn_status cache_count_pin(struct mni_semcache *cache, struct mn_semcache_handle *handle,
+                                      struct mn_error *err);
+void cache_count_miss(struct mni_semcache *cache, uint64_t tenant);
+void cache_count_error(struct mni_semcache *cache, uint64_t tenant);
 
 #endif

@@ -55,7 +55,7 @@ mn_status change_add_deletes(struct change *change, struct mni_batch *batch, str
         size_t index = 0;
         if (is_replaced(change, entry))
             continue;
-        st = name_tenant(batch, entry->tenant->number, false, &index, err);
+        st = cache_name_tenant(batch, entry->tenant->number, false, &index, err);
         if (st == MN_OK)
             st = mni_batch_add(batch, index, &record, MNI_ALWAYS, 0, NULL, err);
     }
@@ -135,7 +135,7 @@ void change_hold(struct change *change)
 static bool is_damaged(struct mni_semcache *cache, const struct entry *entry)
 {
     struct mn_semcache_handle handle;
-    mn_status st = read_entry(cache, entry->tenant->number, entry->id, &handle, NULL);
+    mn_status st = cache_read_entry(cache, entry->tenant->number, entry->id, &handle, NULL);
 
     handle_release(&handle);
     return st == MN_ERR_CORRUPT;
@@ -144,7 +144,7 @@ static bool is_damaged(struct mni_semcache *cache, const struct entry *entry)
 mn_status change_commit(struct change *change, mn_ack ack, struct mn_error *err)
 {
     struct mni_batch *batch = NULL;
-    mn_status st = new_batch(change->cache, &batch, err);
+    mn_status st = cache_new_batch(change->cache, &batch, err);
 
     if (st == MN_OK)
         st = change_add_deletes(change, batch, err);
@@ -214,7 +214,7 @@ void change_end(struct change *change, mn_status status, uint64_t lsn)
     if (change->fresh != NULL && is_done) {
         struct tenant *tenant = change->fresh->tenant;
         if (!tenant->is_stored)
-            tenant_is_made(tenant);
+            cache_tenant_is_made(tenant);
         if (change->fresh->has_signs)
             tenant->stored_dims = tenant->n_dims;
         if (change->fresh->id >= tenant->next_id && change->fresh->id < UINT64_MAX)
@@ -227,7 +227,7 @@ void change_end(struct change *change, mn_status status, uint64_t lsn)
     mni_rwlock_unlock(&cache->roster_lock);
     latch_unlock_all(cache, &change->latches);
     if (!is_empty)
-        settle_tell(cache);
+        cache_settle_tell(cache);
     mni_free(change->leaving);
     change_init(change, cache);
 }

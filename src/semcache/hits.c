@@ -53,7 +53,7 @@ static mn_status add_patch(struct mni_batch *batch, const struct roster_hits *hi
         .hits = hits_pack(hits->n_hits, hits->last_hit_s),
     };
     size_t index = 0;
-    mn_status st = name_tenant(batch, hits->tenant, false, &index, NULL);
+    mn_status st = cache_name_tenant(batch, hits->tenant, false, &index, NULL);
 
     return st == MN_OK ? mni_batch_add(batch, index, &patch, MNI_IF_LIVE, 0, NULL, NULL) : st;
 }
@@ -115,7 +115,7 @@ static uint64_t count_entries(struct mni_semcache *cache)
     return n;
 }
 
-void write_hits(void *context)
+void cache_write_hits(void *context)
 {
     struct mni_semcache *cache = context;
     struct roster_hits *hits = mni_alloc_array(HITS_AT_ONCE, sizeof *hits);
@@ -130,7 +130,7 @@ void write_hits(void *context)
         size_t n_held = take_latches(cache, hits, n, &held);
         mn_status st = n_held > 0 ? commit_each(cache, hits, n_held) : MN_OK;
         latch_unlock_all(cache, &held);
-        settle_tell(cache);
+        cache_settle_tell(cache);
         /* Some cannot be had now: this is as far as it goes. */
         is_done = n == 0 || n_held < n || st != MN_OK;
         if (st != MN_OK)

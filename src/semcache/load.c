@@ -12,8 +12,8 @@
 
 enum { LINES_AHEAD = 8 }; /* of a payload, fetched while it is pinned */
 
-mn_status read_entry(struct mni_semcache *cache, uint64_t tenant, uint64_t id,
-                     struct mn_semcache_handle *handle_out, struct mn_error *err)
+mn_status cache_read_entry(struct mni_semcache *cache, uint64_t tenant, uint64_t id,
+                           struct mn_semcache_handle *handle_out, struct mn_error *err)
 {
     unsigned char room[MNI_TENANT_KEY_BYTES];
     const struct entry_key key = entry_key(id);
@@ -32,8 +32,8 @@ mn_status read_entry(struct mni_semcache *cache, uint64_t tenant, uint64_t id,
     return st;
 }
 
-mn_status count_pin(struct mni_semcache *cache, struct mn_semcache_handle *handle,
-                    struct mn_error *err)
+mn_status cache_count_pin(struct mni_semcache *cache, struct mn_semcache_handle *handle,
+                          struct mn_error *err)
 {
     /* The engine counts what the record says that is pinned. */
     struct mni_found found = {
@@ -140,7 +140,7 @@ static void set_handle(const struct entry *entry, struct mn_semcache_handle *han
 static bool is_in_place(const struct entry *entry, int64_t now_us)
 {
     return entry != NULL && entry->place.serial != 0 && entry->state == ENTRY_THERE &&
-           !entry->tenant->is_going && !has_expired(entry, now_us);
+           !entry->tenant->is_going && !entry_has_expired(entry, now_us);
 }
 
 /* Roster lock held. MN_NOT_FOUND: it is to be read from the store. */
@@ -159,7 +159,7 @@ static mn_status load_in_place(struct mni_semcache *cache, struct entry *entry, 
     set_handle(entry, handle_out);
     handle_out->pin = pin;
     show_hits(entry, handle_out);
-    mn_status st = count_pin(cache, handle_out, err);
+    mn_status st = cache_count_pin(cache, handle_out, err);
     if (st != MN_OK)
         return st;
     roster_hit(cache->roster, entry, now_us);
@@ -190,7 +190,7 @@ static mn_status load_known_key(struct mni_semcache *cache, uint64_t number,
     return st;
 }
 
-void tell_hits(struct mni_semcache *cache, struct mn_semcache_handle *handle)
+void cache_tell_hits(struct mni_semcache *cache, struct mn_semcache_handle *handle)
 {
     mni_rwlock_read(&cache->roster_lock);
     const struct tenant *tenant = roster_tenant(cache->roster, handle->tenant);
@@ -200,10 +200,10 @@ void tell_hits(struct mni_semcache *cache, struct mn_semcache_handle *handle)
     mni_rwlock_unlock(&cache->roster_lock);
 }
 
-mn_status give_hit(struct mni_semcache *cache, enum hit_kind kind,
-                   struct mn_semcache_handle *handle, struct mn_error *err)
+mn_status cache_give_hit(struct mni_semcache *cache, enum hit_kind kind,
+                         struct mn_semcache_handle *handle, struct mn_error *err)
 {
-    mn_status st = count_pin(cache, handle, err);
+    mn_status st = cache_count_pin(cache, handle, err);
 
     bool is_known = true;
 
@@ -223,13 +223,13 @@ static void count_in_tenant(struct mni_semcache *cache, uint64_t number, bool is
     mni_rwlock_unlock(&cache->roster_lock);
 }
 
-void count_miss(struct mni_semcache *cache, uint64_t tenant)
+void cache_count_miss(struct mni_semcache *cache, uint64_t tenant)
 {
     count_in_tenant(cache, tenant, false);
     atomic_fetch_add(&cache->counts.n_misses, 1);
 }
 
-void count_error(struct mni_semcache *cache, uint64_t tenant)
+void cache_count_error(struct mni_semcache *cache, uint64_t tenant)
 {
     count_in_tenant(cache, tenant, true);
     atomic_fetch_add(&cache->counts.n_errors, 1);
@@ -240,11 +240,11 @@ static mn_status answer(struct mni_semcache *cache, uint64_t tenant, mn_status s
                         struct mn_error *err)
 {
     if (st == MN_NOT_FOUND) {
-        count_miss(cache, tenant);
+        cache_count_miss(cache, tenant);
         return mni_fail(err, st, "there is none");
     }
     if (st == MN_ERR_CORRUPT)
-        count_error(cache, tenant);
+        cache_count_error(cache, tenant);
     return st;
 }
 
@@ -258,14 +258,14 @@ mn_status mni_semcache_load(struct mni_semcache *cache, uint64_t tenant, uint64_
         st = load_known(cache, tenant, id, handle_out, err);
     if (st != MN_NOT_FOUND)
         return st;
-    st = read_entry(cache, tenant, id, handle_out, err);
+    st = cache_read_entry(cache, tenant, id, handle_out, err);
     if (count == MNI_SEMCACHE_COUNT)
-        return st == MN_OK ? give_hit(cache, HIT_ID, handle_out, err)
+        return st == MN_OK ? cache_give_hit(cache, HIT_ID, handle_out, err)
                            : answer(cache, tenant, st, err);
     if (st == MN_OK)
-        st = count_pin(cache, handle_out, err);
+        st = cache_count_pin(cache, handle_out, err);
     if (st == MN_OK)
-        tell_hits(cache, handle_out);
+        cache_tell_hits(cache, handle_out);
     return st == MN_NOT_FOUND ? mni_fail(err, st, "there is none") : st;
 }
 
@@ -294,8 +294,8 @@ static mn_status find_key(struct mni_semcache *cache, uint64_t number, const uns
                     n_unreadable);
 }
 
-mn_status read_exact(struct mni_semcache *cache, uint64_t tenant, const unsigned char *key,
-                     struct mn_semcache_handle *handle_out, struct mn_error *err)
+mn_status cache_read_exact(struct mni_semcache *cache, uint64_t tenant, const unsigned char *key,
+                           struct mn_semcache_handle *handle_out, struct mn_error *err)
 {
     struct mni_latch *latch = &cache->keys[latch_of_key(cache, tenant, key)];
     uint64_t id = 0;
@@ -308,7 +308,7 @@ mn_status read_exact(struct mni_semcache *cache, uint64_t tenant, const unsigned
         st = find_key(cache, tenant, key, &id, &lsn, err);
         if (st != MN_OK)
             return st;
-        st = read_entry(cache, tenant, id, handle_out, err);
+        st = cache_read_entry(cache, tenant, id, handle_out, err);
         if (st == MN_OK && handle_out->key != NULL &&
             memcmp(handle_out->key, key, MN_SEMCACHE_KEY_BYTES) == 0)
             return MN_OK;
@@ -333,8 +333,8 @@ mn_status mni_semcache_load_exact(struct mni_semcache *cache, uint64_t tenant,
 
     if (st != MN_NOT_FOUND)
         return st;
-    st = read_exact(cache, tenant, key, handle_out, err);
-    return st == MN_OK ? give_hit(cache, HIT_EXACT, handle_out, err)
+    st = cache_read_exact(cache, tenant, key, handle_out, err);
+    return st == MN_OK ? cache_give_hit(cache, HIT_EXACT, handle_out, err)
                        : answer(cache, tenant, st, err);
 }
 
@@ -342,7 +342,7 @@ mn_status mni_semcache_exists(struct mni_semcache *cache, uint64_t tenant, uint6
                               bool *exists_out, struct mn_error *err)
 {
     struct mn_semcache_handle handle;
-    mn_status st = read_entry(cache, tenant, id, &handle, err);
+    mn_status st = cache_read_entry(cache, tenant, id, &handle, err);
 
     *exists_out = st == MN_OK;
     handle_release(&handle);

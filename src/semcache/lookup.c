@@ -53,7 +53,7 @@ static bool is_in_scope(const struct mn_semcache_query *q, const struct mn_semca
 static void note_damage(struct lookup *l)
 {
     l->result->n_damaged++;
-    count_error(l->cache, l->tenant);
+    cache_count_error(l->cache, l->tenant);
 }
 
 /* By key ---------- */
@@ -61,7 +61,7 @@ static void note_damage(struct lookup *l)
 static mn_status look_by_key(struct lookup *l, bool *is_hit_out, struct mn_error *err)
 {
     struct mn_semcache_handle handle;
-    mn_status st = read_exact(l->cache, l->tenant, l->query->key, &handle, err);
+    mn_status st = cache_read_exact(l->cache, l->tenant, l->query->key, &handle, err);
 
     *is_hit_out = st == MN_OK && is_in_scope(l->query, &handle);
     if (st == MN_ERR_CORRUPT)
@@ -72,7 +72,7 @@ static mn_status look_by_key(struct lookup *l, bool *is_hit_out, struct mn_error
         handle_release(&handle);
         return st;
     }
-    st = give_hit(l->cache, HIT_EXACT, &handle, err);
+    st = cache_give_hit(l->cache, HIT_EXACT, &handle, err);
     if (st != MN_OK)
         return st;
     l->result->kind = MN_SEMCACHE_EXACT;
@@ -137,7 +137,7 @@ static mn_status find_candidates(struct lookup *l, size_t *n_out, struct mn_erro
     while (is_more) {
         mni_rwlock_read(&cache->roster_lock);
         const struct tenant *tenant = roster_tenant(cache->roster, l->tenant);
-        uint32_t n_dims = tenant != NULL ? dims_of(tenant) : 0;
+        uint32_t n_dims = tenant != NULL ? cache_dims_of(tenant) : 0;
         l->n_unreadable = tenant != NULL ? tenant->n_unreadable : 0;
         bool fits = n_dims == 0 || n_dims == q->n_dims;
         is_more = fits && roster_scan_on(cache->roster, &scan, CODES_AT_ONCE);
@@ -192,7 +192,7 @@ static void keep(struct lookup *l, struct mn_semcache_handle *handle, float scor
 static mn_status refine(struct lookup *l, const struct roster_near *near, struct mn_error *err)
 {
     struct mn_semcache_handle handle;
-    mn_status st = read_entry(l->cache, l->tenant, near->id, &handle, err);
+    mn_status st = cache_read_entry(l->cache, l->tenant, near->id, &handle, err);
 
     if (st == MN_ERR_CORRUPT)
         note_damage(l);
@@ -226,12 +226,13 @@ static mn_status choose(struct lookup *l, struct mn_error *err)
     for (size_t i = 0; i < l->n_best; i++) {
         struct similar *s = &l->best[i];
         if (asks)
-            tell_hits(l->cache, &s->handle);
+            cache_tell_hits(l->cache, &s->handle);
         if (asks && !q->verify(q->verify_context, &s->handle, s->score)) {
             l->result->n_rejected++;
             continue;
         }
-        mn_status st = give_hit(l->cache, asks ? HIT_VERIFIED : HIT_SEMANTIC, &s->handle, err);
+        mn_status st =
+            cache_give_hit(l->cache, asks ? HIT_VERIFIED : HIT_SEMANTIC, &s->handle, err);
         if (st != MN_OK)
             return st;
         l->result->kind = asks ? MN_SEMCACHE_VERIFIED : MN_SEMCACHE_SEMANTIC;
@@ -300,7 +301,7 @@ mn_status mni_semcache_lookup(struct mni_semcache *cache, uint64_t tenant,
     }
     if (result_out->kind == MN_SEMCACHE_MISS) {
         result_out->reason = reason_of(&l);
-        count_miss(cache, tenant);
+        cache_count_miss(cache, tenant);
     }
     return MN_OK;
 }

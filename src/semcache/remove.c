@@ -25,7 +25,7 @@ static mn_status leave_one(struct change *change, uint64_t number, uint64_t id, 
     const struct tenant *tenant = roster_tenant(cache->roster, number);
     if (tenant != NULL)
         entry = roster_find(tenant, id);
-    bool is_there = entry != NULL && !has_expired(entry, mni_engine_now_us(cache->engine));
+    bool is_there = entry != NULL && !entry_has_expired(entry, mni_engine_now_us(cache->engine));
     mn_status st = is_there ? change_expect(change, 1) : MN_OK;
     if (is_there && st == MN_OK) {
         change_leave(change, entry);
@@ -45,10 +45,10 @@ static mn_status commit_delete(struct mni_semcache *cache, uint64_t tenant, uint
     struct mni_batch *batch = NULL;
     size_t index = 0;
     size_t op = 0;
-    mn_status st = new_batch(cache, &batch, err);
+    mn_status st = cache_new_batch(cache, &batch, err);
 
     if (st == MN_OK)
-        st = name_tenant(batch, tenant, false, &index, err);
+        st = cache_name_tenant(batch, tenant, false, &index, err);
     if (st == MN_OK)
         st = mni_batch_add(batch, index, &record, MNI_ALWAYS, 0, &op, err);
     if (st == MN_OK)
@@ -75,9 +75,9 @@ mn_status mni_semcache_delete(struct mni_semcache *cache, uint64_t tenant, uint6
     else if (may_be)
         st = commit_delete(cache, tenant, id, ack, &existed, lsn_out, err);
     else
-        st = answer_without_commit(cache, tenant, ack, MN_OK, err);
+        st = cache_answer(cache, tenant, ack, MN_OK, err);
     if (existed && change.n_leaving == 0)
-        forget_unreadable(cache, tenant);
+        cache_forget_unreadable(cache, tenant);
     change_end(&change, st, 0);
     mni_rwlock_unlock(&cache->life);
     return st == MN_OK && !existed ? mni_fail(err, MN_NOT_FOUND, "there is none") : st;
@@ -131,7 +131,7 @@ static mn_status leave_matches(struct change *change, uint64_t number, const str
     const struct tenant *tenant = roster_tenant(cache->roster, number);
     for (size_t i = 0; i < n && st == MN_OK && tenant != NULL; i++) {
         struct entry *entry = roster_find(tenant, found[i].id);
-        if (entry != NULL && entry->lsn == found[i].lsn && !has_expired(entry, now_us))
+        if (entry != NULL && entry->lsn == found[i].lsn && !entry_has_expired(entry, now_us))
             change_leave(change, entry);
     }
     change_hold(change);
@@ -245,7 +245,7 @@ mn_status mni_semcache_invalidate(struct mni_semcache *cache, uint64_t tenant,
     mn_status st = by_key ? invalidate_key(cache, tenant, filter, ack, &n, err)
                           : invalidate_each(cache, tenant, filter, ack, &n, err);
     if (st == MN_OK && n == 0)
-        st = answer_without_commit(cache, tenant, ack, st, err);
+        st = cache_answer(cache, tenant, ack, st, err);
     if (st == MN_OK)
         st = tell_unreadable(cache, tenant, err);
     mni_rwlock_unlock(&cache->life);
@@ -285,11 +285,11 @@ static mn_status drop(struct mni_semcache *cache, uint64_t number, mn_ack ack, b
 {
     struct mni_batch *batch = NULL;
     size_t index = 0;
-    mn_status st = new_batch(cache, &batch, err);
+    mn_status st = cache_new_batch(cache, &batch, err);
 
     set_going(cache, number, true);
     if (st == MN_OK)
-        st = name_tenant(batch, number, false, &index, err);
+        st = cache_name_tenant(batch, number, false, &index, err);
     if (st == MN_OK) {
         mni_batch_drop(batch, index);
         st = mni_batch_commit(batch, ack, lsn_out, err);
@@ -306,7 +306,7 @@ static mn_status drop(struct mni_semcache *cache, uint64_t number, mn_ack ack, b
         roster_drop_tenant(cache->roster, tenant);
     mni_rwlock_unlock(&cache->roster_lock);
     clear_dropped(cache);
-    settle_tell(cache);
+    cache_settle_tell(cache);
     return st;
 }
 

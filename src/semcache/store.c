@@ -52,7 +52,7 @@ static mn_status fill_spec(struct storing *s, struct mn_error *err)
     uint64_t *signs = NULL;
 
     entry_to_record(entry, s->tenant, 0, &s->room, &record);
-    mn_status st = signs_of_halves(entry->embedding, entry->n_dims, &signs);
+    mn_status st = entry_signs(entry->embedding, entry->n_dims, &signs);
     if (st != MN_OK)
         return mni_fail(err, st, "an embedding of %" PRIu32 " dimensions", entry->n_dims);
     s->spec = (struct roster_spec){
@@ -108,8 +108,8 @@ static mn_status judge(const struct storing *s, const struct entry *old, const s
                        struct mn_error *err)
 {
     int64_t now_us = mni_engine_now_us(s->cache->engine);
-    bool is_old = old != NULL && !has_expired(old, now_us);
-    bool is_held = holder != NULL && !has_expired(holder, now_us);
+    bool is_old = old != NULL && !entry_has_expired(old, now_us);
+    bool is_held = holder != NULL && !entry_has_expired(holder, now_us);
 
     switch (s->entry->mode) {
     case MN_SEMCACHE_OVERWRITE:
@@ -138,7 +138,7 @@ static mn_status begin(struct storing *s, struct mn_error *err)
 
     if (tenant == NULL) /* another one that failed took it away */
         return look_again;
-    lapse(s->cache);
+    cache_lapse(s->cache);
     bool has_holder = find_holder(s, tenant, &holder_id);
     if (has_holder != s->has_holder || (has_holder && holder_id != s->holder_id))
         return look_again;
@@ -150,13 +150,14 @@ static mn_status begin(struct storing *s, struct mn_error *err)
     mn_status st = judge(s, old, holder, err);
     if (st != MN_OK)
         return st;
-    if (s->spec.n_dims != 0 && dims_of(tenant) != 0 && s->spec.n_dims != dims_of(tenant))
+    if (s->spec.n_dims != 0 && cache_dims_of(tenant) != 0 &&
+        s->spec.n_dims != cache_dims_of(tenant))
         return mni_fail(err, MN_ERR_DIMENSION,
                         "embedding has %" PRIu32 " dimensions, the others "
                         "of the tenant have %" PRIu32,
-                        s->spec.n_dims, dims_of(tenant));
-    st = check_alone(s->cache, tenant, s->spec.record_bytes + roster_overhead_bytes(s->spec.n_dims),
-                     err);
+                        s->spec.n_dims, cache_dims_of(tenant));
+    st = cache_check_alone(s->cache, tenant,
+                           s->spec.record_bytes + roster_overhead_bytes(s->spec.n_dims), err);
     if (st != MN_OK)
         return st;
     if (change_expect(&s->change, 2) != MN_OK)
@@ -168,7 +169,7 @@ static mn_status begin(struct storing *s, struct mn_error *err)
         change_leave(&s->change, old);
     if (holder != NULL)
         change_leave(&s->change, holder);
-    st = make_room(&s->change, tenant, SIZE_MAX);
+    st = cache_make_room(&s->change, tenant, SIZE_MAX);
     return st == MN_ERR_NOMEM ? mni_fail(err, st, "making room in the cache") : st;
 }
 
@@ -176,7 +177,7 @@ static mn_status begin(struct storing *s, struct mn_error *err)
 static mn_status delete_alone(struct storing *s, struct mn_error *err)
 {
     struct mni_batch *batch = NULL;
-    mn_status st = new_batch(s->cache, &batch, err);
+    mn_status st = cache_new_batch(s->cache, &batch, err);
 
     if (st == MN_OK)
         st = change_add_deletes(&s->change, batch, err);
@@ -205,9 +206,9 @@ static mn_status commit(struct storing *s, struct mn_semcache_handle *handle_out
     if (s->change.n_leaving > 0 && MNI_PLANTED("cache_evicts_before_it_stores"))
         st = delete_alone(s, err);
     if (st == MN_OK)
-        st = new_batch(s->cache, &batch, err);
+        st = cache_new_batch(s->cache, &batch, err);
     if (st == MN_OK)
-        st = name_tenant(batch, s->tenant, true, &index, err);
+        st = cache_name_tenant(batch, s->tenant, true, &index, err);
     if (st == MN_OK)
         st = mni_batch_add(batch, index, &record,
                            s->is_assigned ? MNI_IF_ABSENT : conditions[s->entry->mode],
@@ -259,11 +260,10 @@ static mn_status attempt(struct storing *s, struct mn_semcache_handle *handle_ou
         st = look_again;
     change_end(&s->change, st, lsn);
     if (s->was_unreadable)
-        forget_unreadable(cache, s->tenant);
+        cache_forget_unreadable(cache, s->tenant);
     if (st != MN_OK && st != look_again)
-        forget_tenant(cache, s->tenant);
-    return st > MN_OK && st != look_again ? answer_without_commit(cache, s->tenant, s->ack, st, err)
-                                          : st;
+        cache_forget_tenant(cache, s->tenant);
+    return st > MN_OK && st != look_again ? cache_answer(cache, s->tenant, s->ack, st, err) : st;
 }
 
 static mn_status store_once(struct storing *s, struct mn_semcache_handle *handle_out,
@@ -273,10 +273,10 @@ static mn_status store_once(struct storing *s, struct mn_semcache_handle *handle
     struct mni_latch *key =
         s->entry->key != NULL ? &cache->keys[latch_of_key(cache, s->tenant, s->entry->key)] : NULL;
 
-    s->n_settled = settle_count(cache);
+    s->n_settled = cache_settle_count(cache);
     s->was_unreadable = false;
     mni_rwlock_read(&cache->life);
-    mn_status st = make_room_at_last(cache, s->tenant, s->ack, err);
+    mn_status st = cache_make_room_at_last(cache, s->tenant, s->ack, err);
     if (st == MN_OK) {
         if (key != NULL)
             mni_latch_lock(key);
@@ -301,7 +301,7 @@ mn_status mni_semcache_store(struct mni_semcache *cache, uint64_t tenant,
     while (is_again) {
         st = store_once(&s, handle_out, err);
         if (st == wait_for_room)
-            settle_wait(cache, s.n_settled);
+            cache_settle_wait(cache, s.n_settled);
         is_again = st == look_again || st == wait_for_room;
     }
     if (id_out != NULL)
@@ -309,6 +309,6 @@ mn_status mni_semcache_store(struct mni_semcache *cache, uint64_t tenant,
     mni_free((void *)(uintptr_t)s.spec.signs);
     /* It is stored, whether the handle fits or not. */
     if (st == MN_OK && handle_out != NULL)
-        mni_ignore(count_pin(cache, handle_out, NULL));
+        mni_ignore(cache_count_pin(cache, handle_out, NULL));
     return st;
 }
