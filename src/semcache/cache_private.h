@@ -4,7 +4,8 @@
  * The store holds the truth; the roster says in memory what is in it. Whoever changes an entry
  * holds the latch of its id while the commit is under way and until the roster follows, and whoever
  * stores a key that of the key: so for a writer the roster is exact. Readers take no latch: they
- * ask the roster, read the store, and check that they got what they asked for.
+ * ask the roster, read the store, and check that they got what they asked for; what was read in a
+ * segment once is found there again.
  *
  * Lock order: life, latch of a key, latches of ids by their number, roster, engine. The lock of the
  * roster is held for moments, and never during a commit or a read of a file.

@@ -71,7 +71,7 @@ void roster_heaps_trim(struct roster *roster, struct tenant *tenant);
 /* One of those that expire first; NULL: none expires. */
 struct entry *roster_heaps_first_expiry(const struct roster *roster);
 
-/* Hits: hits.c ---------- */
+/* Hits: roster_hits.c ---------- */
 
 /* It goes: nobody takes its hits any more. */
 void roster_hits_forget(struct roster *roster, struct entry *entry);
