@@ -238,6 +238,16 @@ mn_status mn_semcache_store(mn_store *store, uint64_t tenant, const struct mn_se
 
 /* Removing ---------- */
 
+/* The cache of a store that is to be changed, and how safely. */
+static mn_status begin_change(mn_store *store, const struct mn_write_options *options,
+                              struct mni_semcache **cache_out, mn_ack *ack_out,
+                              struct mn_error *err)
+{
+    mn_status st = api_semcache_to_write(store, cache_out, err);
+
+    return st == MN_OK ? api_ack(options, ack_out, err) : st;
+}
+
 mn_status mn_semcache_delete(mn_store *store, uint64_t tenant, uint64_t id,
                              const struct mn_write_options *options, uint64_t *lsn_out,
                              struct mn_error *err)
@@ -246,10 +256,8 @@ mn_status mn_semcache_delete(mn_store *store, uint64_t tenant, uint64_t id,
     struct mni_semcache *cache = NULL;
     struct mn_error details = {0};
     mn_ack ack = MN_ACK_DEFAULT;
-    mn_status st = api_semcache_to_write(store, &cache, err);
+    mn_status st = begin_change(store, options, &cache, &ack, err);
 
-    if (st == MN_OK)
-        st = api_ack(options, &ack, err);
     if (st != MN_OK)
         return st;
     st = mni_semcache_delete(cache, tenant, id, ack, lsn_out, &details);
@@ -289,11 +297,9 @@ mn_status mn_semcache_invalidate(mn_store *store, uint64_t tenant,
 
     if (n_out != NULL)
         *n_out = 0;
-    mn_status st = api_semcache_to_write(store, &cache, err);
+    mn_status st = begin_change(store, options, &cache, &ack, err);
     if (st == MN_OK)
         st = check_filter(filter, &f, err);
-    if (st == MN_OK)
-        st = api_ack(options, &ack, err);
     if (st != MN_OK)
         return st;
     st = mni_semcache_invalidate(cache, tenant, &f, ack, n_out, &details);
@@ -308,10 +314,8 @@ mn_status mn_semcache_drop_tenant(mn_store *store, uint64_t tenant,
     struct mni_semcache *cache = NULL;
     struct mn_error details = {0};
     mn_ack ack = MN_ACK_DEFAULT;
-    mn_status st = api_semcache_to_write(store, &cache, err);
+    mn_status st = begin_change(store, options, &cache, &ack, err);
 
-    if (st == MN_OK)
-        st = api_ack(options, &ack, err);
     if (st != MN_OK)
         return st;
     st = mni_semcache_drop_tenant(cache, tenant, ack, existed_out, lsn_out, &details);
@@ -327,9 +331,7 @@ mn_status mn_semcache_cleanup(mn_store *store, const struct mn_write_options *op
 
     if (n_out != NULL)
         *n_out = 0;
-    mn_status st = api_semcache_to_write(store, &cache, err);
-    if (st == MN_OK)
-        st = api_ack(options, &ack, err);
+    mn_status st = begin_change(store, options, &cache, &ack, err);
     if (st != MN_OK)
         return st;
     return api_answer(mni_semcache_cleanup(cache, ack, n_out, &details), &details, err);
@@ -345,10 +347,8 @@ mn_status mn_semcache_set_budget(mn_store *store, uint64_t tenant,
     struct mni_semcache *cache = NULL;
     struct mn_error details = {0};
     mn_ack ack = MN_ACK_DEFAULT;
-    mn_status st = api_semcache_to_write(store, &cache, err);
+    mn_status st = begin_change(store, options, &cache, &ack, err);
 
-    if (st == MN_OK)
-        st = api_ack(options, &ack, err);
     if (st != MN_OK)
         return st;
     st = mni_semcache_set_budget(cache, tenant, budget, ack, &details);
