@@ -173,20 +173,6 @@ static mn_status begin(struct storing *s, struct mn_error *err)
     return st == MN_ERR_NOMEM ? mni_fail(err, st, "making room in the cache") : st;
 }
 
-/* What leaves goes in a commit of its own: a planted fault. */
-static mn_status delete_alone(struct storing *s, struct mn_error *err)
-{
-    struct mni_batch *batch = NULL;
-    mn_status st = cache_new_batch(s->cache, &batch, err);
-
-    if (st == MN_OK)
-        st = change_add_deletes(&s->change, batch, err);
-    if (st == MN_OK)
-        st = mni_batch_commit(batch, s->ack, NULL, err);
-    mni_batch_free(batch);
-    return st;
-}
-
 static mn_status commit(struct storing *s, struct mn_semcache_handle *handle_out, uint64_t *lsn_out,
                         struct mn_error *err)
 {
@@ -204,7 +190,7 @@ static mn_status commit(struct storing *s, struct mn_semcache_handle *handle_out
     entry_to_record(s->entry, s->tenant, s->id, &s->room, &record);
     mn_status st = MN_OK;
     if (s->change.n_leaving > 0 && MNI_PLANTED("cache_evicts_before_it_stores"))
-        st = delete_alone(s, err);
+        st = change_commit(&s->change, s->ack, err);
     if (st == MN_OK)
         st = cache_new_batch(s->cache, &batch, err);
     if (st == MN_OK)
