@@ -106,8 +106,7 @@ mn_status entry_of_found(const struct mni_found *found, uint64_t tenant,
     const struct mni_record *r = &found->record;
     const unsigned char *head = r->metadata.data;
     bool has_hits = (r->fields & MNI_FIELD_HITS) != 0;
-    /* The last moment there is: it never comes. */
-    bool expires = (r->fields & MNI_FIELD_EXPIRY) != 0 && r->expires_at_us != INT64_MAX;
+    bool expires = (r->fields & MNI_FIELD_EXPIRY) != 0;
 
     if (is_bare(r))
         return MN_NOT_FOUND;

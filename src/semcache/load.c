@@ -109,7 +109,8 @@ static void note_place(struct mni_semcache *cache, const struct mn_semcache_hand
             .embedding = handle->embedding,
             .n_dims = handle->n_dims,
             .payload_bytes = (uint32_t)handle->payload.n_bytes,
-            .model_bytes = (uint32_t)handle->model.n_bytes,
+            .model_bytes = (uint16_t)handle->model.n_bytes,
+            .expires = (handle->fields & MN_HAS_EXPIRES_AT) != 0,
         };
     mni_rwlock_unlock(&cache->roster_lock);
 }
@@ -117,7 +118,6 @@ static void note_place(struct mni_semcache *cache, const struct mn_semcache_hand
 static void set_handle(const struct entry *entry, struct mn_semcache_handle *handle_out)
 {
     const struct entry_place *place = &entry->place;
-    bool expires = entry->expires_at_us != INT64_MAX;
 
     *handle_out = (struct mn_semcache_handle){
         .tenant = entry->tenant->number,
@@ -129,9 +129,9 @@ static void set_handle(const struct entry *entry, struct mn_semcache_handle *han
         .payload = {place->payload, place->payload_bytes},
         .embedding = place->embedding,
         .n_dims = place->n_dims,
-        .fields = expires ? MN_HAS_EXPIRES_AT : 0,
+        .fields = place->expires ? MN_HAS_EXPIRES_AT : 0,
         .event_time_us = entry->time_us,
-        .expires_at_us = expires ? entry->expires_at_us : 0,
+        .expires_at_us = place->expires ? entry->expires_at_us : 0,
     };
 }
 

@@ -99,7 +99,8 @@ struct entry_place {
     const uint16_t *embedding;
     uint32_t n_dims;
     uint32_t payload_bytes;
-    uint32_t model_bytes;
+    uint16_t model_bytes;
+    bool expires; /* maybe at the last moment there is */
 };
 
 /* What a load looks at comes first, in lines of its own. */

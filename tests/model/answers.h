@@ -15,7 +15,7 @@
 
 enum {
     N_FIXED_IDS = 7,
-    INDEX_BYTES = 256, /* that the index takes for an entry, but for its signs */
+    INDEX_BYTES = 384, /* that the index takes for an entry, but for its signs */
 };
 
 static const uint64_t house_numbers[N_HOUSES] = {0, 5, UINT64_MAX}; /* ascending */

@@ -397,13 +397,25 @@ static bool holds_anything(const struct world *w)
     return holds;
 }
 
+static bool has_streams(const struct world *w)
+{
+    bool has = false;
+
+    for (unsigned i = 0; i < N_STREAMS; i++)
+        has = has || w->streams[i].stream != NULL;
+    return has;
+}
+
 static inline void close_store(struct world *w)
 {
     struct mn_stats stats = {.size = sizeof stats};
 
-    if (holds_anything(w)) {
+    bool streams = has_streams(w);
+
+    if (streams || holds_anything(w)) {
         CHECK_STATUS(CALLED(w, mn_close(w->store, call(w))), MN_ERR_BUSY);
-        write_down_hits(w, 0);
+        if (!streams) /* these are looked for before anything is done */
+            write_down_hits(w, 0);
     }
     let_all_go(w);
     CHECK_OK(mn_stats(w->store, &stats, NULL));
