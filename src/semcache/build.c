@@ -9,6 +9,7 @@
  * Threads: one.
  * Fails:   MN_ERR_NOMEM, MN_ERR_IO. An entry that cannot be read is no failure: it is counted.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -38,26 +39,66 @@ static mn_status add_loser(struct losers *losers, uint64_t id, struct mn_error *
     return MN_OK;
 }
 
-/* Who loses is in no roster, and deleted where the store can be written: if that fails, at the next
- * opening. */
-static void delete_losers(struct mni_semcache *cache, uint64_t tenant, const struct losers *losers)
+static mn_status delete_losers(struct mni_semcache *cache, uint64_t tenant,
+                               const struct losers *losers, struct mn_error *err)
 {
     struct mni_batch *batch = NULL;
     size_t index = 0;
+    mn_status st = cache_new_batch(cache, &batch, err);
 
-    if (losers->n == 0 || mni_engine_is_read_only(cache->engine))
-        return;
-    mn_status st = cache_new_batch(cache, &batch, NULL);
     if (st == MN_OK)
-        st = cache_name_tenant(batch, tenant, false, &index, NULL);
+        st = cache_name_tenant(batch, tenant, false, &index, err);
     for (size_t i = 0; i < losers->n && st == MN_OK; i++) {
         const struct entry_key key = entry_key(losers->ids[i]);
         const struct mni_record record = {.type = MNI_RECORD_DELETE, .key = entry_key_slice(&key)};
-        st = mni_batch_add(batch, index, &record, MNI_ALWAYS, 0, NULL, NULL);
+        st = mni_batch_add(batch, index, &record, MNI_ALWAYS, 0, NULL, err);
     }
     if (st == MN_OK)
-        mni_ignore(mni_batch_commit(batch, MN_ACK_DEFAULT, NULL, NULL));
+        st = mni_batch_commit(batch, MN_ACK_DEFAULT, NULL, err);
     mni_batch_free(batch);
+    return st;
+}
+
+static mn_status hide_losers(struct mni_semcache *cache, uint64_t tenant,
+                             const struct losers *losers, struct mn_error *err)
+{
+    struct hidden *hidden =
+        mni_realloc(cache->hidden, (cache->n_hidden + losers->n) * sizeof *hidden);
+
+    if (hidden == NULL)
+        return mni_fail(err, MN_ERR_NOMEM, "the index of the cache");
+    cache->hidden = hidden;
+    for (size_t i = 0; i < losers->n; i++)
+        hidden[cache->n_hidden++] = (struct hidden){tenant, losers->ids[i]};
+    return MN_OK;
+}
+
+/* Who loses is in no roster, and goes from the store; one that is only read hides it. */
+static mn_status end_losers(struct mni_semcache *cache, uint64_t tenant,
+                            const struct losers *losers, struct mn_error *err)
+{
+    if (losers->n == 0)
+        return MN_OK;
+    return mni_engine_is_read_only(cache->engine) ? hide_losers(cache, tenant, losers, err)
+                                                  : delete_losers(cache, tenant, losers, err);
+}
+
+static int by_tenant_and_id(const void *a, const void *b)
+{
+    const struct hidden *x = a;
+    const struct hidden *y = b;
+
+    if (x->tenant != y->tenant)
+        return x->tenant < y->tenant ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+bool cache_hides(const struct mni_semcache *cache, uint64_t tenant, uint64_t id)
+{
+    const struct hidden key = {tenant, id};
+
+    return cache->n_hidden > 0 &&
+           bsearch(&key, cache->hidden, cache->n_hidden, sizeof key, by_tenant_and_id) != NULL;
 }
 
 /* False: another one has the key, and is newer. */
@@ -170,9 +211,9 @@ static mn_status walk_tenant(struct mni_semcache *cache, struct tenant *tenant,
         }
     }
     if (st == MN_END)
-        delete_losers(cache, tenant->number, &losers);
+        st = end_losers(cache, tenant->number, &losers, err);
     mni_free(losers.ids);
-    return st == MN_END ? MN_OK : st;
+    return st;
 }
 
 static mn_status take_tenant(struct mni_semcache *cache, uint64_t number, struct mn_error *err)
@@ -216,5 +257,7 @@ mn_status cache_build(struct mni_semcache *cache, struct mn_error *err)
             break;
         from = tenants[n - 1] + 1;
     }
+    if (cache->n_hidden > 0)
+        qsort(cache->hidden, cache->n_hidden, sizeof *cache->hidden, by_tenant_and_id);
     return st;
 }

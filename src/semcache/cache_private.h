@@ -29,9 +29,17 @@ enum {
 
 static const char budget_key[] = "b";
 
+/* An entry that is not shown, of a store that is only read. */
+struct hidden {
+    uint64_t tenant;
+    uint64_t id;
+};
+
 struct mni_semcache {
     struct mni_engine *engine;
     struct roster *roster;
+    struct hidden *hidden; /* owned; sorted, and never changed */
+    size_t n_hidden;
     struct mni_rwlock roster_lock;
     struct mni_rwlock life; /* writers share it; whoever drops tenants has it alone */
     struct mni_latch keys[N_LATCHES];
@@ -171,6 +179,9 @@ MN_MUST_USE mn_status entry_signs(const uint16_t *halves, uint32_t n_dims, uint6
 
 /* build.c: reads all entries. */
 MN_MUST_USE mn_status cache_build(struct mni_semcache *cache, struct mn_error *err);
+
+/* Whether the store has an entry that is none any more: see build.c. */
+bool cache_hides(const struct mni_semcache *cache, uint64_t tenant, uint64_t id);
 
 /* hits.c: the engine's call before a checkpoint; `context` is the cache. */
 void cache_write_hits(void *context);
