@@ -73,14 +73,14 @@ static mn_status hide_losers(struct mni_semcache *cache, uint64_t tenant,
     return MN_OK;
 }
 
-/* Who loses is in no roster, and goes from the store; one that is only read hides it. */
+/* Who loses is in no roster, and goes from the store, or is hidden where that cannot be. */
 static mn_status end_losers(struct mni_semcache *cache, uint64_t tenant,
                             const struct losers *losers, struct mn_error *err)
 {
-    if (losers->n == 0)
+    if (losers->n == 0 || (!mni_engine_is_read_only(cache->engine) &&
+                           delete_losers(cache, tenant, losers, NULL) == MN_OK))
         return MN_OK;
-    return mni_engine_is_read_only(cache->engine) ? hide_losers(cache, tenant, losers, err)
-                                                  : delete_losers(cache, tenant, losers, err);
+    return hide_losers(cache, tenant, losers, err);
 }
 
 static int by_tenant_and_id(const void *a, const void *b)
@@ -93,12 +93,19 @@ static int by_tenant_and_id(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-bool cache_hides(const struct mni_semcache *cache, uint64_t tenant, uint64_t id)
+bool cache_hides(struct mni_semcache *cache, uint64_t number, uint64_t id)
 {
-    const struct hidden key = {tenant, id};
+    const struct hidden key = {number, id};
 
-    return cache->n_hidden > 0 &&
-           bsearch(&key, cache->hidden, cache->n_hidden, sizeof key, by_tenant_and_id) != NULL;
+    if (cache->n_hidden == 0 ||
+        bsearch(&key, cache->hidden, cache->n_hidden, sizeof key, by_tenant_and_id) == NULL)
+        return false;
+    /* Another one may have been stored in its place. */
+    mni_rwlock_read(&cache->roster_lock);
+    const struct tenant *tenant = roster_tenant(cache->roster, number);
+    bool hides = tenant == NULL || roster_find(tenant, id) == NULL;
+    mni_rwlock_unlock(&cache->roster_lock);
+    return hides;
 }
 
 /* False: another one has the key, and is newer. */

@@ -29,7 +29,7 @@ enum {
 
 static const char budget_key[] = "b";
 
-/* An entry that is not shown, of a store that is only read. */
+/* An entry that is not shown: see build.c. */
 struct hidden {
     uint64_t tenant;
     uint64_t id;
@@ -181,7 +181,7 @@ MN_MUST_USE mn_status entry_signs(const uint16_t *halves, uint32_t n_dims, uint6
 MN_MUST_USE mn_status cache_build(struct mni_semcache *cache, struct mn_error *err);
 
 /* Whether the store has an entry that is none any more: see build.c. */
-bool cache_hides(const struct mni_semcache *cache, uint64_t tenant, uint64_t id);
+bool cache_hides(struct mni_semcache *cache, uint64_t tenant, uint64_t id);
 
 /* hits.c: the engine's call before a checkpoint; `context` is the cache. */
 void cache_write_hits(void *context);
