@@ -144,7 +144,6 @@ void mni_semcache_close(struct mni_semcache *cache)
     if (cache == NULL)
         return;
     roster_free(cache->roster);
-    mni_free(cache->hidden);
     mni_cond_done(&cache->settled);
     mni_mutex_done(&cache->settle_mutex);
     mni_rwlock_done(&cache->life);
@@ -180,8 +179,7 @@ mn_status mni_semcache_list_entries(struct mni_semcache *cache, uint64_t tenant,
     while (st == MN_OK && *n_out < n_max) {
         st = mni_walk_next(walk, &found, n_damaged == 0 ? err : NULL);
         if (st == MN_OK) {
-            if (found.record.key.n_bytes == ENTRY_KEY_BYTES &&
-                !cache_hides(cache, tenant, entry_id_of_key(found.record.key)))
+            if (found.record.key.n_bytes == ENTRY_KEY_BYTES)
                 ids_out[(*n_out)++] = entry_id_of_key(found.record.key);
             mni_pin_release(found.pin);
         } else if (st == MN_ERR_CORRUPT) {

@@ -29,17 +29,9 @@ enum {
 
 static const char budget_key[] = "b";
 
-/* An entry that is not shown: see build.c. */
-struct hidden {
-    uint64_t tenant;
-    uint64_t id;
-};
-
 struct mni_semcache {
     struct mni_engine *engine;
     struct roster *roster;
-    struct hidden *hidden; /* owned; sorted, and never changed */
-    size_t n_hidden;
     struct mni_rwlock roster_lock;
     struct mni_rwlock life; /* writers share it; whoever drops tenants has it alone */
     struct mni_latch keys[N_LATCHES];
@@ -72,7 +64,7 @@ struct entry_room { /* for what an encoded record points to */
 void entry_to_record(const struct mni_semcache_entry *entry, uint64_t tenant, uint64_t id,
                      struct entry_room *room, struct mni_record *record_out);
 /* What was found as a handle, without the pin; hits as the record has them. MN_ERR_CORRUPT: it is
- * no entry of this tenant. MN_NOT_FOUND: what is left of one without its answer. */
+ * no entry of this tenant. */
 MN_MUST_USE mn_status entry_of_found(const struct mni_found *found, uint64_t tenant,
                                      struct mn_semcache_handle *handle_out, struct mn_error *err);
 uint64_t entry_logical_bytes(const struct mn_semcache_handle *handle);
@@ -179,9 +171,6 @@ MN_MUST_USE mn_status entry_signs(const uint16_t *halves, uint32_t n_dims, uint6
 
 /* build.c: reads all entries. */
 MN_MUST_USE mn_status cache_build(struct mni_semcache *cache, struct mn_error *err);
-
-/* Whether the store has an entry that is none any more: see build.c. */
-bool cache_hides(struct mni_semcache *cache, uint64_t tenant, uint64_t id);
 
 /* hits.c: the engine's call before a checkpoint; `context` is the cache. */
 void cache_write_hits(void *context);

@@ -83,12 +83,6 @@ void entry_to_record(const struct mni_semcache_entry *entry, uint64_t tenant, ui
     };
 }
 
-/* An export without metadata leaves the answer out, and what says whose it is. */
-static bool is_bare(const struct mni_record *r)
-{
-    return r->key.n_bytes == ENTRY_KEY_BYTES && r->metadata.n_bytes == 0 && r->payload.n_bytes == 0;
-}
-
 /* What other programs may have put into the store. */
 static bool is_entry(const struct mni_record *r)
 {
@@ -108,8 +102,6 @@ mn_status entry_of_found(const struct mni_found *found, uint64_t tenant,
     bool has_hits = (r->fields & MNI_FIELD_HITS) != 0;
     bool expires = (r->fields & MNI_FIELD_EXPIRY) != 0;
 
-    if (is_bare(r))
-        return MN_NOT_FOUND;
     if (!is_entry(r))
         return mni_fail(err, MN_ERR_CORRUPT, "the record is not one of an entry");
     if (mni_get_u64(head) != tenant)

@@ -24,8 +24,7 @@ mn_status cache_read_entry(struct mni_semcache *cache, uint64_t tenant, uint64_t
                                   entry_key_slice(&key), &found, err);
     if (st != MN_OK)
         return st;
-    st = cache_hides(cache, tenant, id) ? MN_NOT_FOUND
-                                        : entry_of_found(&found, tenant, handle_out, err);
+    st = entry_of_found(&found, tenant, handle_out, err);
     if (st == MN_OK)
         handle_out->pin = found.pin;
     else
