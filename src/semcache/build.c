@@ -16,7 +16,7 @@
 
 enum { TENANTS_AT_ONCE = 256 };
 
-/* Of two entries with one key the newer one has it; the other is damage, which the roster counts. */
+/* Of two entries with one key the newer one has it; the other counts as damage. */
 static mn_status contest_key(struct mni_semcache *cache, struct tenant *tenant,
                              const struct mn_semcache_handle *handle, struct mn_error *err)
 {
