@@ -300,12 +300,6 @@ struct entry *roster_find_key(const struct tenant *tenant,
     return link == NULL ? NULL : entry_by_key(link);
 }
 
-void roster_prefetch(const struct tenant *tenant, uint64_t id)
-{
-    if (tenant->ids.n_buckets > 0)
-        __builtin_prefetch(map_bucket(&tenant->ids, hash_number(id, tenant->ids.seed)));
-}
-
 size_t roster_walk(const struct tenant *tenant, uint64_t *cursor, struct entry **entries_out,
                    size_t n_max)
 {

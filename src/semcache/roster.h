@@ -194,8 +194,6 @@ void roster_remove(struct roster *roster, struct entry *entry);
 struct entry *roster_find(const struct tenant *tenant, uint64_t id);
 struct entry *roster_find_key(const struct tenant *tenant,
                               const unsigned char key[MN_SEMCACHE_KEY_BYTES]);
-/* Hints: a find will follow. Any time the lock is held. */
-void roster_prefetch(const struct tenant *tenant, uint64_t id);
 
 /* read; goes over the entries THERE or LEAVING of a tenant, in no order, `n_max` at most a call:
  * those that were so all the time are seen once, whatever else happens between calls. `cursor` is 0

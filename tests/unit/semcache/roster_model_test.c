@@ -578,7 +578,6 @@ static void check_finds(struct world *w)
         }
         for (unsigned i = 0; i < N_IDS && tenant != NULL; i++) {
             uint64_t id = i < N_IDS / 2 ? i : UINT64_MAX - (i - N_IDS / 2);
-            roster_prefetch(tenant, id);
             CHECK(roster_find(tenant, id) == by_id[i]);
         }
         for (int i = 0; i < N_KEYS && tenant != NULL; i++) {
